@@ -1,0 +1,176 @@
+//! Network addresses: one 16-byte form for IPv4 and IPv6, and prefixes over it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// The first twelve bytes of an IPv4-mapped IPv6 address, `::ffff:0:0/96` (RFC 4291 section 2.5.5.2).
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/// An IP address of either family in 16 bytes; IPv4 is held as IPv4-mapped IPv6.
+///
+/// One form means that a packet's `10.0.0.1` and a dual-stack socket's `::ffff:10.0.0.1` are equal, which they are.
+/// Ordering is by bytes.
+#[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Addr([u8; 16]);
+
+impl Addr {
+    /// `::`, said where there is no address.
+    pub const UNSPECIFIED: Self = Self([0; 16]);
+
+    /// An IPv4 address from its four bytes.
+    #[inline]
+    pub const fn v4(b: [u8; 4]) -> Self {
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+    }
+
+    /// An IPv6 address from its sixteen bytes.
+    #[inline]
+    pub const fn v6(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The sixteen bytes, IPv4 mapped.
+    #[inline]
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The two halves as numbers, most significant first; comparing them is comparing the bytes.
+    #[inline]
+    pub(crate) const fn words(self) -> (u64, u64) {
+        let whole = u128::from_be_bytes(self.0);
+        ((whole >> 64) as u64, whole as u64)
+    }
+
+    /// Whether this is an IPv4 address (or one mapped into IPv6, which is the same here).
+    pub fn is_v4(self) -> bool {
+        self.0[..12] == MAPPED
+    }
+
+    /// The four bytes of an IPv4 address; `None` for IPv6.
+    pub fn to_v4(self) -> Option<[u8; 4]> {
+        let [.., a, b, c, d] = self.0;
+        self.is_v4().then_some([a, b, c, d])
+    }
+
+    /// The standard library's form, IPv4 unmapped.
+    pub fn to_ip(self) -> IpAddr {
+        match self.to_v4() {
+            Some(bytes) => IpAddr::V4(Ipv4Addr::from(bytes)),
+            None => IpAddr::V6(Ipv6Addr::from(self.0)),
+        }
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl FromStr for Addr {
+    type Err = std::net::AddrParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<IpAddr>().map(Self::from)
+    }
+}
+
+impl fmt::Display for Addr {
+    /// IPv4 dotted, IPv6 by RFC 5952.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_ip().fmt(f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_ip().fmt(f)
+    }
+}
+
+/// A set of addresses that share their first bits, as in CIDR notation (RFC 4632).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    /// Host bits are zero.
+    network: Addr,
+    /// In `0..=128`, counted over the 16-byte form.
+    bits: u8,
+}
+
+impl Prefix {
+    /// The prefix of `bits` leading bits (as its family counts them) that holds `addr`; host bits are masked.
+    ///
+    /// `None` if `bits` exceeds 32 for IPv4 or 128 for IPv6.
+    pub fn new(addr: Addr, bits: u8) -> Option<Self> {
+        let bits = if addr.is_v4() {
+            if bits > 32 {
+                return None;
+            }
+            bits + 96
+        } else {
+            bits
+        };
+        (bits <= 128).then(|| Self { network: Addr((u128::from_be_bytes(addr.0) & mask(bits)).to_be_bytes()), bits })
+    }
+
+    /// Whether `addr` lies in this prefix. An IPv4 address never lies in a prefix written as IPv6 shorter than /96.
+    pub fn contains(self, addr: Addr) -> bool {
+        addr.is_v4() == self.network.is_v4()
+            && (u128::from_be_bytes(addr.0) ^ u128::from_be_bytes(self.network.0)) & mask(self.bits) == 0
+    }
+
+    /// The first address.
+    pub fn network(self) -> Addr {
+        self.network
+    }
+
+    /// The number of leading bits, as the address's family counts them.
+    pub fn bits(self) -> u8 {
+        if self.network.is_v4() { self.bits - 96 } else { self.bits }
+    }
+}
+
+/// The `bits` leading bits set.
+fn mask(bits: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.bits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_address() {
+        assert_eq!(addr("::ffff:10.0.0.1"), addr("10.0.0.1"));
+        assert_eq!(addr("::ffff:10.0.0.1").to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_prefix_masks_host_bits_and_holds_its_family_only() {
+        let prefix = Prefix::new(addr("64.32.234.9"), 31).unwrap();
+        assert_eq!(prefix.to_string(), "64.32.234.8/31");
+        assert!(prefix.contains(addr("64.32.234.9")));
+        assert!(!prefix.contains(addr("64.32.234.10")));
+        let all_v6 = Prefix::new(addr("::"), 0).unwrap();
+        assert!(all_v6.contains(addr("2001:db8::1")));
+        assert!(!all_v6.contains(addr("10.0.0.1")));
+        assert!(Prefix::new(addr("10.0.0.0"), 0).unwrap().contains(addr("255.1.2.3")));
+        assert_eq!(Prefix::new(addr("10.0.0.0"), 33), None);
+        assert_eq!(Prefix::new(addr("::"), 129), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! What one step of a pipeline works on: events and the frames lent with them.
+
+use crate::event::{FlowEvent, FrameRef};
+use crate::flows::Flows;
+use crate::time::Timestamp;
+use crate::wire::Layers;
+
+/// The bytes and side columns that a collector lends with its events, until its next `fill`.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Frames<'a> {
+    bytes: &'a [u8],
+    layers: &'a [Layers],
+}
+
+impl<'a> Frames<'a> {
+    /// No frames: events pushed by hand, kernel events.
+    pub const EMPTY: Frames<'static> = Frames { bytes: &[], layers: &[] };
+
+    /// Frames in one contiguous window, and the layers column that events index by `layers - 1`.
+    pub const fn new(bytes: &'a [u8], layers: &'a [Layers]) -> Self {
+        Self { bytes, layers }
+    }
+
+    /// The captured bytes of a frame; empty if it was not kept.
+    pub fn get(&self, frame: FrameRef) -> &'a [u8] {
+        let start = frame.offset as usize;
+        self.bytes.get(start..start.saturating_add(frame.len as usize)).unwrap_or(&[])
+    }
+
+    /// What stood around and before the innermost headers of this event's frame; `None` for plain frames.
+    pub fn layers(&self, event: &FlowEvent) -> Option<&'a Layers> {
+        self.layers.get(usize::from(event.layers.checked_sub(1)?))
+    }
+}
+
+/// One batch, as analyzers see it.
+#[derive(Copy, Clone)]
+pub struct Batch<'a> {
+    /// In the order in which the source gave them; `End` events last.
+    pub events: &'a [FlowEvent],
+    /// Lent until the call returns.
+    pub frames: Frames<'a>,
+    /// The table that gave the events their ids.
+    pub flows: &'a Flows,
+    /// Everything up to here has been delivered.
+    pub through: Timestamp,
+}

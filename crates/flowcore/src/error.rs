@@ -1,0 +1,89 @@
+//! The crate family's one error: what kind, about what, because of what.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A result with the family's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something cannot go on.
+///
+/// A damaged packet, a full table or a lost event is not an error but a count in the [`Ledger`](crate::Ledger).
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    subject: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What sort of failure an [`Error`] is; decides a program's exit code.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The file, device or address does not exist.
+    NotFound,
+    /// A permission or capability is missing.
+    Permission,
+    /// The thing exists but is of a kind that cannot be used here (another file format, a directory, a link type).
+    Unsupported,
+    /// Input is damaged beyond this point; what came before stays valid.
+    Damaged,
+    /// The caller asked for something that cannot be (a part whose needs the source does not meet, a bad option).
+    Usage,
+    /// Reading or writing failed.
+    Io,
+    /// The user asked to stop.
+    Interrupted,
+}
+
+impl Error {
+    /// An error of `kind` about `subject`: a sentence that names the thing and, where there is one, the remedy.
+    pub fn new(kind: ErrorKind, subject: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into(), source: None }
+    }
+
+    /// The same with the error that caused it.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// An I/O error about `subject`, its kind taken from the operating system's.
+    pub fn io(subject: impl Into<String>, source: std::io::Error) -> Self {
+        let kind = match source.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+            std::io::ErrorKind::IsADirectory => ErrorKind::Unsupported,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, subject).because(source)
+    }
+
+    /// What sort of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl fmt::Display for Error {
+    /// The subject, then the cause after a colon.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.subject)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

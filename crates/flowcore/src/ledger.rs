@@ -1,0 +1,254 @@
+//! The law of conservation: seen = delivered + filtered + lost, and what was delivered in a lesser form.
+
+use crate::event::Layer;
+
+/// Why packets that existed did not become events.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(usize)]
+pub enum Loss {
+    /// The interface or its driver dropped them (pcapng `isb_ifdrop`).
+    Interface = 0,
+    /// The operating system dropped them for lack of buffers (pcapng `isb_osdrop`, `PACKET_STATISTICS`).
+    Kernel = 1,
+    /// The capturing program noted drops beside single packets (pcapng `epb_dropcount`).
+    Capture = 2,
+    /// They are in the file, but damaged so that no packet could be made of them.
+    Damaged = 3,
+    /// A stage of ours had no room (a fault-injecting wrapper, a ring).
+    Ring = 4,
+}
+
+impl Loss {
+    /// How many reasons there are.
+    pub const COUNT: usize = 5;
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Interface, Self::Kernel, Self::Capture, Self::Damaged, Self::Ring];
+
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interface => "interface",
+            Self::Kernel => "kernel",
+            Self::Capture => "capture",
+            Self::Damaged => "damaged",
+            Self::Ring => "ring",
+        }
+    }
+}
+
+/// What became of every packet. Counts are packets unless their name says otherwise.
+///
+/// The balance `seen = delivered + filtered + Σ lost` holds by construction: there is no other way in. A loss that
+/// the source cannot know is `None`, which is not 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    delivered: u64,
+    filtered: u64,
+    /// Indexed by [`Loss`].
+    lost: [Option<u64>; Loss::COUNT],
+    /// Indexed by [`Layer`]; delivered, but reading stopped there because the headers contradict themselves.
+    malformed: [u64; Layer::COUNT],
+    /// Indexed by [`Layer`]; delivered, but the snap length ended within that layer.
+    cut: [u64; Layer::COUNT],
+    /// Delivered; the capture holds less of them than was on the wire.
+    pub truncated: u64,
+    /// Delivered without a flow id because the flow table was full.
+    pub untracked: u64,
+    /// Delivered; they have no flow (ARP, LLDP, …) or none that could be read.
+    pub flowless: u64,
+    /// Delivered, but already seen on another interface, so counted in no flow.
+    pub duplicates: u64,
+    /// Delivered with a time earlier than that of a packet before them.
+    pub backwards: u64,
+    /// Bytes of input that could not be read as packets (after damage); how many packets they were is unknown.
+    pub unread_bytes: u64,
+    /// Input ended before its own end: cut, damaged or interrupted.
+    pub incomplete: bool,
+    /// Result rows that were finished but not kept, because a report's own limit was reached.
+    pub unreported_rows: u64,
+    /// Snapshots that a live display did not take.
+    pub skipped_snapshots: u64,
+}
+
+impl Ledger {
+    /// A ledger that knows nothing yet: every loss unknown.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything that existed, as far as is known.
+    pub fn seen(&self) -> u64 {
+        self.accounted()
+    }
+
+    /// Delivered + filtered + every known loss.
+    pub fn accounted(&self) -> u64 {
+        self.delivered + self.filtered + self.lost_total()
+    }
+
+    /// Became events and reached the analyzers.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Were read and not selected.
+    pub fn filtered(&self) -> u64 {
+        self.filtered
+    }
+
+    /// Known to be lost for `reason`; `None` if the source cannot know.
+    pub fn lost(&self, reason: Loss) -> Option<u64> {
+        self.lost[reason as usize]
+    }
+
+    /// The sum of all known losses; a lower bound if any reason is `None`.
+    pub fn lost_total(&self) -> u64 {
+        self.lost.iter().flatten().sum()
+    }
+
+    /// Whether the source says anything about losses before it (interface, kernel or capture).
+    pub fn knows_losses(&self) -> bool {
+        [Loss::Interface, Loss::Kernel, Loss::Capture].iter().any(|&reason| self.lost(reason).is_some())
+    }
+
+    /// Delivered packets whose headers contradict themselves at `layer`.
+    pub fn malformed(&self, layer: Layer) -> u64 {
+        self.malformed[layer as usize]
+    }
+
+    /// Delivered packets whose captured bytes ended within `layer`'s header.
+    pub fn cut(&self, layer: Layer) -> u64 {
+        self.cut[layer as usize]
+    }
+
+    /// Counts packets that became events.
+    pub fn deliver(&mut self, packets: u64) {
+        self.delivered += packets;
+    }
+
+    /// Counts packets that a filter took out, which were counted as delivered before.
+    pub fn filter(&mut self, packets: u64) {
+        let packets = packets.min(self.delivered);
+        self.delivered -= packets;
+        self.filtered += packets;
+    }
+
+    /// Counts packets that a filter took out before they were ever delivered.
+    pub fn filter_early(&mut self, packets: u64) {
+        self.filtered += packets;
+    }
+
+    /// Adds to the packets lost for `reason`; 0 says that the source would know and there were none.
+    pub fn lose(&mut self, reason: Loss, packets: u64) {
+        *self.lost[reason as usize].get_or_insert(0) += packets;
+    }
+
+    /// Takes delivered packets back as lost for `reason`: a stage behind the source dropped them.
+    pub fn lose_delivered(&mut self, reason: Loss, packets: u64) {
+        let packets = packets.min(self.delivered);
+        self.delivered -= packets;
+        self.lose(reason, packets);
+    }
+
+    /// Counts one delivered packet at which reading stopped.
+    pub fn stop(&mut self, layer: Layer, malformed: bool) {
+        if malformed {
+            self.malformed[layer as usize] += 1;
+        } else {
+            self.cut[layer as usize] += 1;
+        }
+    }
+
+    /// The sum of two ledgers, as of two sources read together. A loss known to one side only stays a number: it is
+    /// a lower bound, as every loss is.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        let Self {
+            delivered,
+            filtered,
+            lost,
+            malformed,
+            cut,
+            truncated,
+            untracked,
+            flowless,
+            duplicates,
+            backwards,
+            unread_bytes,
+            incomplete,
+            unreported_rows,
+            skipped_snapshots,
+        } = other;
+        let mut sum = self.clone();
+        sum.delivered += delivered;
+        sum.filtered += filtered;
+        for (mine, theirs) in sum.lost.iter_mut().zip(lost) {
+            if let Some(packets) = theirs {
+                *mine.get_or_insert(0) += packets;
+            }
+        }
+        for (mine, theirs) in sum.malformed.iter_mut().zip(malformed) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in sum.cut.iter_mut().zip(cut) {
+            *mine += theirs;
+        }
+        sum.truncated += truncated;
+        sum.untracked += untracked;
+        sum.flowless += flowless;
+        sum.duplicates += duplicates;
+        sum.backwards += backwards;
+        sum.unread_bytes += unread_bytes;
+        sum.incomplete |= incomplete;
+        sum.unreported_rows += unreported_rows;
+        sum.skipped_snapshots += skipped_snapshots;
+        sum
+    }
+
+    /// Malformed packets over all layers.
+    pub fn malformed_total(&self) -> u64 {
+        self.malformed.iter().sum()
+    }
+
+    /// Packets whose captured bytes ended within a header, over all layers.
+    pub fn cut_total(&self) -> u64 {
+        self.cut.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_balance_holds_whatever_is_counted() {
+        let mut ledger = Ledger::new();
+        ledger.deliver(10);
+        ledger.filter(3);
+        ledger.lose(Loss::Kernel, 5);
+        ledger.lose_delivered(Loss::Ring, 2);
+        assert_eq!(ledger.seen(), 15);
+        assert_eq!((ledger.delivered(), ledger.filtered(), ledger.lost_total()), (5, 3, 7));
+        assert_eq!(ledger.seen(), ledger.delivered() + ledger.filtered() + ledger.lost_total());
+    }
+
+    #[test]
+    fn an_unknown_loss_is_not_zero() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.lost(Loss::Kernel), None);
+        ledger.lose(Loss::Kernel, 0);
+        assert_eq!(ledger.lost(Loss::Kernel), Some(0));
+        assert!(ledger.knows_losses());
+    }
+
+    #[test]
+    fn a_merged_ledger_adds_known_to_unknown() {
+        let mut known = Ledger::new();
+        known.lose(Loss::Interface, 4);
+        let sum = Ledger::new().merged(&known);
+        assert_eq!(sum.lost(Loss::Interface), Some(4));
+        assert_eq!(sum.lost(Loss::Kernel), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! From a collector through the flow table to analyzers and reporters.

@@ -1,0 +1,243 @@
+//! Results as tables with named, unit-bearing columns, and who writes them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::addr::Addr;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::resolve::Resolver;
+use crate::time::{Nanos, Timestamp};
+
+/// One cell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// There is none: unknown, or does not apply. Never 0, never "".
+    #[default]
+    Missing,
+    /// A count or a number.
+    U64(u64),
+    /// A number that may be negative.
+    I64(i64),
+    /// A ratio or a mean.
+    F64(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// A point in time.
+    Time(Timestamp),
+    /// A span of time.
+    Span(Nanos),
+    /// An address; reporters may show its name.
+    Addr(Addr),
+    /// A word from a fixed vocabulary.
+    Word(&'static str),
+    /// Any text.
+    Text(Arc<str>),
+    /// Several numbers (VLAN tags, labels), outermost first.
+    List(Arc<[u64]>),
+}
+
+/// What a column's numbers are measured in. Reporters choose the display; machine formats write the plain number.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Without one.
+    None,
+    /// Packets.
+    Packets,
+    /// Bytes.
+    Bytes,
+    /// Nanoseconds since the Unix epoch.
+    EpochNanos,
+    /// Nanoseconds.
+    Nanos,
+    /// Per second.
+    PerSecond,
+    /// A part of one hundred.
+    Percent,
+}
+
+/// How a column's numbers behave from one snapshot to the next.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Says which row this is.
+    Key,
+    /// Only grows: two snapshots may be subtracted.
+    Counter,
+    /// A state or a measurement: the later one replaces the earlier.
+    Gauge,
+}
+
+/// What a column is called and means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// In machine formats, snake_case.
+    pub name: Cow<'static, str>,
+    /// Over a text table's column.
+    pub title: Cow<'static, str>,
+    /// Measured in.
+    pub unit: Unit,
+    /// From snapshot to snapshot.
+    pub meaning: Meaning,
+    /// One sentence for help texts.
+    pub about: Cow<'static, str>,
+    /// Numbers in this column are only lower bounds on rows whose quality is not exact.
+    pub bounded: bool,
+}
+
+/// Whether a row's counts are exact, and why not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// Reasons why the row's counts are only lower bounds; empty = exact.
+    pub at_least: Vec<&'static str>,
+}
+
+impl Quality {
+    /// Nothing is missing from this row.
+    pub fn is_exact(&self) -> bool {
+        self.at_least.is_empty()
+    }
+}
+
+/// One row: as many cells as its table has columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// `cells[i]` belongs to `columns[i]`.
+    pub cells: Vec<Value>,
+    /// How far its counts can be trusted.
+    pub quality: Quality,
+}
+
+/// Named columns and rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// As in `conns`.
+    pub name: Cow<'static, str>,
+    /// In order.
+    pub columns: Vec<Column>,
+    /// In the analyzer's order.
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(name: impl Into<Cow<'static, str>>, columns: Vec<Column>) -> Self {
+        Self { name: name.into(), columns, rows: Vec::new() }
+    }
+
+    /// The index of the column called `name`.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// The tables of one snapshot, in the order in which analyzers added them.
+pub type Tables = Vec<Table>;
+
+/// Everything that is known at one point of event time. Owned; may go to another thread.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Time of the first event, if there was one.
+    pub from: Option<Timestamp>,
+    /// Everything up to here is in; `None` before the first event.
+    pub through: Option<Timestamp>,
+    /// The input has ended.
+    pub complete: bool,
+    /// What became of every packet.
+    pub ledger: Ledger,
+    /// Results.
+    pub tables: Tables,
+}
+
+impl Snapshot {
+    /// What happened after `earlier`: counters become differences, gauges stay, rows that did not exist then count
+    /// from zero. Rows are matched by their key columns. The ledger stays cumulative.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let tables = self
+            .tables
+            .iter()
+            .map(|table| match earlier.tables.iter().find(|other| other.name == table.name) {
+                Some(before) => table.since(before),
+                None => table.clone(),
+            })
+            .collect();
+        Self {
+            from: earlier.through.or(self.from),
+            through: self.through,
+            complete: self.complete,
+            ledger: self.ledger.clone(),
+            tables,
+        }
+    }
+}
+
+impl Table {
+    fn key(&self, row: &Row) -> String {
+        let keys = self.columns.iter().zip(&row.cells).filter(|(column, _)| column.meaning == Meaning::Key);
+        keys.map(|(_, cell)| format!("{cell:?}\u{1f}")).collect()
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let earlier: std::collections::HashMap<String, &Row> =
+            before.rows.iter().map(|row| (before.key(row), row)).collect();
+        let mut rows = self.rows.clone();
+        for row in &mut rows {
+            let Some(old) = earlier.get(&self.key(row)) else { continue };
+            for ((cell, column), was) in row.cells.iter_mut().zip(&self.columns).zip(&old.cells) {
+                if column.meaning != Meaning::Counter {
+                    continue;
+                }
+                *cell = match (&*cell, was) {
+                    (Value::U64(now), Value::U64(then)) => Value::U64(now.saturating_sub(*then)),
+                    (Value::I64(now), Value::I64(then)) => Value::I64(now.saturating_sub(*then)),
+                    (Value::F64(now), Value::F64(then)) => Value::F64(now - then),
+                    _ => continue,
+                };
+            }
+        }
+        Self { name: self.name.clone(), columns: self.columns.clone(), rows }
+    }
+}
+
+/// Writes snapshots for somebody: a terminal, a file, a program.
+pub trait Reporter: Send {
+    /// Writes one snapshot. Called at intervals of event time and once at the end, with `complete` set.
+    ///
+    /// # Errors
+    /// If it cannot write.
+    fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[(&'static str, u64, u64)]) -> Table {
+        let column = |name: &'static str, meaning| Column {
+            name: name.into(),
+            title: name.into(),
+            unit: Unit::None,
+            meaning,
+            about: "".into(),
+            bounded: false,
+        };
+        let columns =
+            vec![column("who", Meaning::Key), column("n", Meaning::Counter), column("level", Meaning::Gauge)];
+        let mut table = Table::new("t", columns);
+        for &(who, n, level) in rows {
+            table.rows.push(Row {
+                cells: vec![Value::Word(who), Value::U64(n), Value::U64(level)],
+                quality: Quality::default(),
+            });
+        }
+        table
+    }
+
+    #[test]
+    fn since_subtracts_counters_and_keeps_gauges() {
+        let before = Snapshot { tables: vec![table(&[("a", 3, 9)])], ..Snapshot::default() };
+        let after = Snapshot { tables: vec![table(&[("b", 2, 1), ("a", 10, 4)])], ..Snapshot::default() };
+        assert_eq!(after.since(&before).tables, vec![table(&[("b", 2, 1), ("a", 7, 4)])]);
+    }
+}

@@ -1,0 +1,44 @@
+//! The shape of a compiled filter.
+
+use crate::event::{FlowEvent, Marks};
+use crate::features::Features;
+use crate::record::FlowRecord;
+
+/// A compiled filter over events. The filter language is one way to make one; any code can be another.
+pub trait Select: Send + Sync {
+    /// Bit `i` is set if and only if `events[i]` passes. The pipeline gives at most 64 events a call.
+    fn select(&self, events: &[FlowEvent]) -> u64;
+
+    /// What it needs to know; [`Features::FLOWS`] when it uses facts about the flow, and so must run behind the table.
+    fn needs(&self) -> Features {
+        Features::empty()
+    }
+
+    /// Facts about the flow as bits within [`Marks::FILTER`]; asked once per flow.
+    fn mark(&self, _flow: &FlowRecord) -> Marks {
+        Marks::empty()
+    }
+
+    /// A weaker filter on event fields alone, which can run before the table; passes all that this one passes.
+    fn early(&self) -> Option<Box<dyn Select>> {
+        None
+    }
+
+    /// The weaker filter as a program for a kernel, if it can be said there.
+    fn kernel(&self, _form: KernelForm) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A language that some kernel interface understands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KernelForm {
+    /// Classic BPF over frames of one link type.
+    ClassicBpf {
+        /// LINKTYPE number as in capture files.
+        link_type: u16,
+    },
+    /// `inet_diag` bytecode for socket dumps.
+    InetDiag,
+}
