@@ -1,0 +1,211 @@
+//! tshark's conversation tables against our connections, summed over what the table does not tell apart.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use flowcore::wire::TunnelKind;
+use flowcore::{Addr, Notes, Protocol};
+
+use crate::capture::{Capture, End, Packet, Pair};
+use crate::sheet::{At, Sheet, Statistic};
+use crate::truth::{self, Conversation};
+
+/// Packets and wire bytes, each indexed by the sender: 0 the lower end, 1 the higher.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub packets: [u64; 2],
+    pub bytes: [u64; 2],
+}
+
+impl Traffic {
+    fn add(&mut self, sender: usize, packets: u64, bytes: u64) {
+        self.packets[sender] += packets;
+        self.bytes[sender] += bytes;
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let sum = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
+        Self { packets: sum(self.packets, other.packets), bytes: sum(self.bytes, other.bytes) }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let rest = |a: [u64; 2], b: [u64; 2]| [a[0].saturating_sub(b[0]), a[1].saturating_sub(b[1])];
+        Self { packets: rest(self.packets, other.packets), bytes: rest(self.bytes, other.bytes) }
+    }
+
+    fn prints_as(&self, packets: [u64; 2], bytes: &[String; 2]) -> bool {
+        self.packets == packets && self.bytes.map(truth::rounded) == *bytes
+    }
+}
+
+/// What a table tells conversations apart by.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Grain {
+    /// Two addresses.
+    Addresses,
+    /// Two addresses and ports of one protocol.
+    Ports(Protocol),
+}
+
+impl Grain {
+    fn pair(self, protocol: u8, src: End, dst: End) -> Option<(Pair, usize)> {
+        match self {
+            Self::Addresses => Some(Pair::of(0, (src.0, 0), (dst.0, 0))),
+            Self::Ports(wanted) => (wanted.0 == protocol).then(|| Pair::of(protocol, src, dst)),
+        }
+    }
+}
+
+/// Compares all tables of one capture.
+pub fn compare(capture: &Capture, truth: &Path, sheet: &mut Sheet) {
+    let Ok(bytes) = fs::read(truth.join("tables").join(format!("{}.txt", capture.name))) else { return };
+    let tables = truth::conversations(&String::from_utf8_lossy(&bytes));
+    let empty = Vec::new();
+    let of = |name: &str| tables.get(name).unwrap_or(&empty);
+    let addresses: Vec<&Conversation> = of("IPv4").iter().chain(of("IPv6")).collect();
+    if tables.contains_key("IPv4") || tables.contains_key("IPv6") {
+        table(capture, Statistic::IpConversations, Grain::Addresses, &addresses, sheet);
+    }
+    for (name, statistic, protocol) in [
+        ("UDP", Statistic::UdpConversations, Protocol::UDP),
+        ("SCTP", Statistic::SctpConversations, Protocol::SCTP),
+        ("TCP", Statistic::TcpConversations, Protocol::TCP),
+    ] {
+        if tables.contains_key(name) {
+            let rows: Vec<&Conversation> = of(name).iter().collect();
+            table(capture, statistic, Grain::Ports(protocol), &rows, sheet);
+        }
+    }
+}
+
+fn end(text: &str, grain: Grain) -> Option<End> {
+    match grain {
+        Grain::Addresses => Some((text.parse::<Addr>().ok()?, 0)),
+        Grain::Ports(_) => {
+            let (addr, port) = text.rsplit_once(':')?;
+            Some((addr.parse().ok()?, port.parse().ok()?))
+        }
+    }
+}
+
+fn table(capture: &Capture, statistic: Statistic, grain: Grain, rows: &[&Conversation], sheet: &mut Sheet) {
+    let mut ours: BTreeMap<Pair, Traffic> = BTreeMap::new();
+    for conn in &capture.conns {
+        let Some((pair, lower)) = grain.pair(conn.protocol, conn.src, conn.dst) else { continue };
+        let traffic = ours.entry(pair).or_default();
+        let (packets, bytes) = (conn.counts("packets"), conn.counts("wire_bytes"));
+        traffic.add(lower, packets[0], bytes[0]);
+        traffic.add(1 - lower, packets[1], bytes[1]);
+    }
+    // tshark prints a line a stream: a 5-tuple used again has several. Rounded bytes cannot be added, so that for such
+    // tuples only the packets are compared here; `tcp streams` has their exact bytes.
+    let mut theirs: BTreeMap<Pair, Vec<([u64; 2], [String; 2])>> = BTreeMap::new();
+    for row in rows {
+        let (Some(a), Some(b)) = (end(&row.a, grain), end(&row.b, grain)) else { continue };
+        let protocol = if let Grain::Ports(protocol) = grain { protocol.0 } else { 0 };
+        let (pair, lower) = Pair::of(protocol, a, b);
+        let by_end = |mut values: [u64; 2]| {
+            values.rotate_left(lower);
+            values
+        };
+        let mut bytes = row.bytes.clone();
+        bytes.rotate_left(lower);
+        theirs.entry(pair).or_default().push((by_end(row.frames), bytes));
+    }
+    let views = Views::of(capture, grain);
+    let pairs: BTreeSet<Pair> = ours.keys().chain(theirs.keys()).copied().collect();
+    for pair in pairs {
+        let our = ours.get(&pair).copied();
+        let their = theirs.get(&pair);
+        let packets = their.map(|rows| rows.iter().fold([0, 0], |sum, (row, _)| [sum[0] + row[0], sum[1] + row[1]]));
+        let bytes = their.filter(|rows| rows.len() == 1).map(|rows| rows[0].1.clone());
+        let subject = pair.to_string();
+        let at = At { statistic, file: &capture.name, subject: &subject };
+        let cause = || views.cause(pair, our.unwrap_or_default(), packets.unwrap_or_default(), bytes.as_ref());
+        for (index, field) in ["packets of the lower end", "packets of the higher end"].into_iter().enumerate() {
+            sheet.compare(at, field, our.map(|our| our.packets[index]), packets.map(|packets| packets[index]), cause);
+        }
+        if their.is_some_and(|rows| rows.len() > 1) {
+            continue;
+        }
+        for (index, field) in ["bytes of the lower end", "bytes of the higher end"].into_iter().enumerate() {
+            let our = our.map(|our| truth::rounded(our.bytes[index]));
+            sheet.compare(at, field, our, bytes.as_ref().map(|bytes| &bytes[index]), cause);
+        }
+    }
+}
+
+/// What tshark counts differently on purpose, computed from the packets themselves.
+struct Views {
+    /// Conversations of the outer headers of tunnels, which tshark counts beside the inner ones.
+    outer: HashMap<Pair, Traffic>,
+    /// Fragments that tshark does not count for a transport: all but the one that completes the datagram.
+    fragments: HashMap<Pair, Traffic>,
+}
+
+impl Views {
+    fn of(capture: &Capture, grain: Grain) -> Self {
+        let mut outer: HashMap<Pair, Traffic> = HashMap::new();
+        for packet in &capture.packets {
+            let Some(layers) = &packet.layers else { continue };
+            for tunnel in layers.tunnels.as_slice() {
+                let over_udp = matches!(
+                    tunnel.kind,
+                    TunnelKind::Vxlan | TunnelKind::Geneve | TunnelKind::GtpU | TunnelKind::Teredo | TunnelKind::Ayiya
+                );
+                let protocol = if over_udp { Protocol::UDP.0 } else { 0 };
+                let (src, dst) = ((tunnel.src, tunnel.ports.0), (tunnel.dst, tunnel.ports.1));
+                if let Some((pair, sender)) = grain.pair(protocol, src, dst) {
+                    outer.entry(pair).or_default().add(sender, 1, packet.event.bytes);
+                }
+            }
+        }
+        let fragments = if let Grain::Ports(protocol) = grain { uncounted(capture, protocol) } else { HashMap::new() };
+        Self { outer, fragments }
+    }
+
+    fn cause(&self, pair: Pair, ours: Traffic, packets: [u64; 2], bytes: Option<&[String; 2]>) -> Option<String> {
+        let outer = self.outer.get(&pair).copied();
+        let fragments = self.fragments.get(&pair).copied();
+        let fits = |traffic: Traffic| match bytes {
+            Some(bytes) => traffic.prints_as(packets, bytes),
+            None => traffic.packets == packets,
+        };
+        if outer.is_some_and(|outer| fits(ours.plus(outer))) {
+            return Some(
+                "tshark counts a tunnelled packet once for every IP header; ours counts for the innermost flow".into(),
+            );
+        }
+        if fragments.is_some_and(|fragments| fits(ours.minus(fragments))) {
+            return Some(
+                "tshark counts the transport only in the fragment that completes its datagram; ours counts every \
+                 fragment for its flow"
+                    .into(),
+            );
+        }
+        None
+    }
+}
+
+/// The fragments of each 5-tuple that do not complete their datagram.
+fn uncounted(capture: &Capture, protocol: Protocol) -> HashMap<Pair, Traffic> {
+    let mut datagrams: HashMap<(Addr, Addr, u32), Vec<&Packet>> = HashMap::new();
+    for packet in &capture.packets {
+        let event = &packet.event;
+        if packet.has(Notes::FRAGMENT) && event.key.protocol == protocol {
+            datagrams.entry((event.key.src, event.key.dst, event.datagram_id)).or_default().push(packet);
+        }
+    }
+    let mut rest: HashMap<Pair, Traffic> = HashMap::new();
+    for packets in datagrams.values() {
+        let Some(first) = packets.iter().find(|packet| !packet.has(Notes::LATER_FRAGMENT)) else { continue };
+        let key = first.event.key;
+        let (pair, sender) = Pair::of(protocol.0, (key.src, key.src_port), (key.dst, key.dst_port));
+        let Some((_, all_but_last)) = packets.split_last() else { continue };
+        for packet in all_but_last {
+            rest.entry(pair).or_default().add(sender, 1, packet.event.bytes);
+        }
+    }
+    rest
+}
