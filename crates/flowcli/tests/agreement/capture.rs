@@ -147,7 +147,8 @@ fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>, String) {
     let mut conns = Vec::new();
     let mut trust = Value::Null;
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
+        let row: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
         if row.get("type").and_then(Value::as_str) == Some("trailer") {
             trust = row.get("trust").cloned().unwrap_or(Value::Null);
         } else if let Some(conn) = Conn::of(row) {

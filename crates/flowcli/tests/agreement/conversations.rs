@@ -9,7 +9,9 @@ use flowcore::{Addr, Notes, Protocol};
 
 use crate::capture::{Capture, End, Packet, Pair};
 use crate::sheet::{At, Sheet, Statistic};
-use crate::truth::{self, Conversation};
+use crate::truth::{self, Conversation, Endpoint};
+
+const TUNNELLED: &str = "tshark counts a tunnelled packet once for every IP header; ours counts for the innermost flow";
 
 /// Packets and wire bytes, each indexed by the sender: 0 the lower end, 1 the higher.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +62,9 @@ impl Grain {
 /// Compares all tables of one capture.
 pub fn compare(capture: &Capture, truth: &Path, sheet: &mut Sheet) {
     let Ok(bytes) = fs::read(truth.join("tables").join(format!("{}.txt", capture.name))) else { return };
-    let tables = truth::conversations(&String::from_utf8_lossy(&bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    endpoints(capture, &truth::endpoints(&text), sheet);
+    let tables = truth::conversations(&text);
     let empty = Vec::new();
     let of = |name: &str| tables.get(name).unwrap_or(&empty);
     let addresses: Vec<&Conversation> = of("IPv4").iter().chain(of("IPv6")).collect();
@@ -75,6 +79,48 @@ pub fn compare(capture: &Capture, truth: &Path, sheet: &mut Sheet) {
         if tables.contains_key(name) {
             let rows: Vec<&Conversation> = of(name).iter().collect();
             table(capture, statistic, Grain::Ports(protocol), &rows, sheet);
+        }
+    }
+}
+
+/// Compares what every address sent and received. A packet from an address to itself counts as both.
+fn endpoints(capture: &Capture, rows: &[Endpoint], sheet: &mut Sheet) {
+    fn of(
+        entries: impl Iterator<Item = (Addr, Addr, u64, u64)>,
+        mut sums: BTreeMap<Addr, [u64; 4]>,
+    ) -> BTreeMap<Addr, [u64; 4]> {
+        for (src, dst, packets, bytes) in entries {
+            let sent = sums.entry(src).or_default();
+            sent[0] += packets;
+            sent[1] += bytes;
+            let received = sums.entry(dst).or_default();
+            received[2] += packets;
+            received[3] += bytes;
+        }
+        sums
+    }
+    let rows_of_ours = capture.conns.iter().flat_map(|conn| {
+        let (packets, bytes) = (conn.counts("packets"), conn.counts("wire_bytes"));
+        let (src, dst) = (conn.src.0, conn.dst.0);
+        [(src, dst, packets[0], bytes[0]), (dst, src, packets[1], bytes[1])]
+    });
+    let ours = of(rows_of_ours, BTreeMap::new());
+    let outer = capture.packets.iter().filter_map(|packet| Some((packet, packet.layers.as_deref()?)));
+    let outer = outer.flat_map(|(packet, layers)| {
+        layers.tunnels.as_slice().iter().map(|tunnel| (tunnel.src, tunnel.dst, 1, packet.event.bytes))
+    });
+    let with_outer = of(outer, ours.clone());
+    let theirs: BTreeMap<Addr, [u64; 4]> =
+        rows.iter().filter_map(|row| Some((row.address.parse().ok()?, row.values))).collect();
+    let addresses: BTreeSet<Addr> = ours.keys().chain(theirs.keys()).copied().collect();
+    for address in addresses {
+        let subject = address.to_string();
+        let at = At { statistic: Statistic::IpEndpoints, file: &capture.name, subject: &subject };
+        let (our, their) = (ours.get(&address), theirs.get(&address));
+        for (index, field) in ["packets sent", "bytes sent", "packets received", "bytes received"].iter().enumerate() {
+            sheet.compare(at, field, our.map(|our| our[index]), their.map(|their| their[index]), || {
+                (their.is_some() && with_outer.get(&address) == their).then(|| TUNNELLED.to_owned())
+            });
         }
     }
 }
@@ -173,9 +219,7 @@ impl Views {
             None => traffic.packets == packets,
         };
         if outer.is_some_and(|outer| fits(ours.plus(outer))) {
-            return Some(
-                "tshark counts a tunnelled packet once for every IP header; ours counts for the innermost flow".into(),
-            );
+            return Some(TUNNELLED.into());
         }
         if fragments.is_some_and(|fragments| fits(ours.minus(fragments))) {
             return Some(

@@ -37,9 +37,8 @@ struct Ip {
 fn headers(row: &Row) -> Headers {
     let [ip_src, ip_dst, ip6_src, ip6_dst] = ["ip.src", "ip.dst", "ipv6.src", "ipv6.dst"].map(|name| row.list(name));
     let (proto, more, offset) = (row.list("ip.proto"), row.list("ip.flags.mf"), row.list("ip.frag_offset"));
-    let ports = ["tcp", "udp", "sctp"].map(|name| {
-        (name, row.list(&format!("{name}.srcport")), row.list(&format!("{name}.dstport")))
-    });
+    let ports = ["tcp", "udp", "sctp"]
+        .map(|name| (name, row.list(&format!("{name}.srcport")), row.list(&format!("{name}.dstport"))));
     let (icmp, icmp6, vlan) = (row.list("icmp.type"), row.list("icmpv6.type"), row.list("vlan.id"));
     let (mut four, mut six, mut seen_vlans) = (0, 0, 0);
     let mut seen_transport = [0usize; 3];
@@ -54,12 +53,13 @@ fn headers(row: &Row) -> Headers {
             }
             "ip" if ip_src.get(four).is_some() => {
                 out = Headers { vlans: std::mem::take(&mut out.vlans), ..Headers::default() };
-                out.ip = address(ip_src[four]).zip(ip_dst.get(four).and_then(|text| address(text))).map(|(src, dst)| Ip {
-                    src,
-                    dst,
-                    protocol: proto.get(four).and_then(|text| number(text)).map(|value| value as u8),
-                    six: false,
-                });
+                out.ip =
+                    address(ip_src[four]).zip(ip_dst.get(four).and_then(|text| address(text))).map(|(src, dst)| Ip {
+                        src,
+                        dst,
+                        protocol: proto.get(four).and_then(|text| number(text)).map(|value| value as u8),
+                        six: false,
+                    });
                 out.fragment = is_set(more.get(four)) || is_set(offset.get(four));
                 four += 1;
             }
@@ -151,7 +151,13 @@ fn packet_fields(at: At<'_>, packet: &Packet, row: &Row, sheet: &mut Sheet) {
     let headers = headers(row);
     let layers = packet.layers.as_deref();
     let vlans = |ids: &[u16]| Some(ids).filter(|ids| !ids.is_empty()).map(|ids| format!("{ids:?}"));
-    sheet.compare(at, "vlans", vlans(layers.map_or(&[], |layers| layers.vlans.as_slice())), vlans(&headers.vlans), none);
+    sheet.compare(
+        at,
+        "vlans",
+        vlans(layers.map_or(&[], |layers| layers.vlans.as_slice())),
+        vlans(&headers.vlans),
+        none,
+    );
     if !row.get("wlan.fc.tods").is_empty() {
         let flag = |name| u8::from(is_set(row.list(name).first()));
         sheet.compare(at, "to_ds", Some(u8::from(packet.has(Notes::TO_DS))), Some(flag("wlan.fc.tods")), none);

@@ -121,3 +121,86 @@ pub fn community_ids(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         sheet.compare(at, "packets", ours.get(id), theirs.get(id), || None);
     }
 }
+
+/// Compares with the flows that nDPI's own test suite expects, rows of `ndpi_flows.tsv`.
+pub fn ndpi(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
+    let mut theirs: BTreeMap<Pair, Sum> = BTreeMap::new();
+    for row in rows {
+        let protocol = match row.get("proto") {
+            "TCP" => Protocol::TCP,
+            "UDP" => Protocol::UDP,
+            "ICMP" => Protocol::ICMP,
+            "ICMPV6" => Protocol::ICMPV6,
+            _ => continue,
+        };
+        let end = |text: &str| {
+            let (addr, port) = text.rsplit_once(':')?;
+            let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
+            Some(without_ports((addr, port.parse().ok()?), protocol.0))
+        };
+        let Some((a, b)) = end(row.get("a")).zip(end(row.get("b"))) else { continue };
+        let (pair, lower) = Pair::of(protocol.0, a, b);
+        let sum = theirs.entry(pair).or_default();
+        for (index, (packets, bytes)) in [("a_packets", "a_bytes"), ("b_packets", "b_bytes")].into_iter().enumerate() {
+            sum.packets[index ^ lower] += row.number(packets).unwrap_or(0);
+            sum.bytes[index ^ lower] += row.number(bytes).unwrap_or(0);
+        }
+    }
+    // Their lists are not whole (flows without a protocol found are left out), so that only theirs are looked up.
+    let ours = ours(capture, "wire_bytes");
+    for (pair, their) in &theirs {
+        let subject = pair.to_string();
+        let at = At { statistic: Statistic::NdpiFlows, file: &capture.name, subject: &subject };
+        four(at, ours.get(pair), Some(their), sheet);
+    }
+}
+
+/// Compares with the sessions that Arkime's own test suite expects, rows of `arkime_sessions.tsv`.
+pub fn arkime(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
+    let by_pair = capture.conns_by_pair();
+    let mut theirs: BTreeMap<Pair, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        let Some(protocol) = row.number("ip_proto").and_then(|protocol| u8::try_from(protocol).ok()) else { continue };
+        let ends = end(row, "src_ip", "src_port", protocol).zip(end(row, "dst_ip", "dst_port", protocol));
+        let Some((src, dst)) = ends else { continue };
+        theirs.entry(Pair::of(protocol, src, dst).0).or_default().push(row);
+    }
+    for (pair, rows) in theirs {
+        let subject = pair.to_string();
+        let at = At { statistic: Statistic::ArkimeSessions, file: &capture.name, subject: &subject };
+        let conns: Vec<_> = by_pair
+            .iter()
+            .filter(|(key, _)| {
+                let (low, high) = (without_ports(key.low, key.protocol), without_ports(key.high, key.protocol));
+                Pair::of(key.protocol, low, high).0 == pair
+            })
+            .flat_map(|(_, conns)| conns)
+            .collect();
+        let ours = |what: &str, lower: bool| {
+            (!conns.is_empty()).then(|| {
+                let sent = conns.iter().map(|conn| conn.counts(what)[usize::from((conn.pair().1 == 0) != lower)]);
+                sent.sum::<u64>()
+            })
+        };
+        for (field, what, columns) in [
+            ("packets", "packets", ["src_packets", "dst_packets"]),
+            ("bytes", "wire_bytes", ["src_bytes", "dst_bytes"]),
+            ("payload", "payload_bytes", ["client_payload", "server_payload"]),
+        ] {
+            let mut theirs = [0; 2];
+            for row in &rows {
+                let source = end(row, "src_ip", "src_port", pair.protocol);
+                let turned = usize::from(source != Some(pair.low));
+                theirs[turned] += row.number(columns[0]).unwrap_or(0);
+                theirs[1 - turned] += row.number(columns[1]).unwrap_or(0);
+            }
+            let both = |values: [Option<u64>; 2]| Some(format!("{} + {}", values[0]?, values[1]?));
+            let our = both([ours(what, true), ours(what, false)]);
+            sheet.compare(at, field, our, both(theirs.map(Some)), || None);
+        }
+        let ids: BTreeSet<&str> = rows.iter().map(|row| row.get("community_id")).filter(|id| !id.is_empty()).collect();
+        if let ([id], Some(conn)) = (&ids.iter().collect::<Vec<_>>()[..], conns.first()) {
+            sheet.compare(at, "community id", Some(conn.text("community_id")), Some(**id), || None);
+        }
+    }
+}

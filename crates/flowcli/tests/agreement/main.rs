@@ -6,6 +6,7 @@
 
 mod capture;
 mod causes;
+mod checksum;
 mod conversations;
 mod fields;
 mod flows;
@@ -53,10 +54,18 @@ struct Truth {
 impl Truth {
     fn load(truth: &Path) -> Self {
         let mut tables = HashMap::new();
-        for (name, separator) in
-            [("tcp_streams.tsv", '\t'), ("communityid.tsv", '\t'), ("argus.csv", ','), ("nfdump.csv", ',')]
-        {
-            tables.insert(name, Table::read(&truth.join(name), separator).map(|table| table.by("file")).unwrap_or_default());
+        for (name, separator) in [
+            ("tcp_streams.tsv", '\t'),
+            ("communityid.tsv", '\t'),
+            ("argus.csv", ','),
+            ("nfdump.csv", ','),
+            ("upstream/ndpi_flows.tsv", '\t'),
+            ("upstream/arkime_sessions.tsv", '\t'),
+        ] {
+            tables.insert(
+                name,
+                Table::read(&truth.join(name), separator).map(|table| table.by("file")).unwrap_or_default(),
+            );
         }
         Self { readability: readability::Truth::load(truth), tables }
     }
@@ -94,6 +103,12 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     }
     if let Some(rows) = truth.rows("nfdump.csv", name) {
         flows::nfdump(&capture, rows, &mut sheet);
+    }
+    if let Some(rows) = truth.rows("upstream/ndpi_flows.tsv", name) {
+        flows::ndpi(&capture, rows, &mut sheet);
+    }
+    if let Some(rows) = truth.rows("upstream/arkime_sessions.tsv", name) {
+        flows::arkime(&capture, rows, &mut sheet);
     }
     zeek::compare(&capture, &truth_folder, &mut sheet);
     sheet

@@ -20,6 +20,7 @@ cause or when fewer cells agree than this file says. Our side is `flow conns -o 
 | argus, ra | 3.0.8.2 | bidirectional flows |
 | nfpcapd, nfdump | 1.7.1 | one-way flows |
 | Zeek | baselines of its own test suite | connection states and histories |
+| nDPI, Arkime | baselines of their own test suites | flows, sessions |
 
 A *cell* is one value compared with one value. A value that neither side has is no cell.
 ";

@@ -10,6 +10,7 @@ pub enum Statistic {
     Bounds,
     PacketFields,
     IpConversations,
+    IpEndpoints,
     UdpConversations,
     SctpConversations,
     TcpConversations,
@@ -23,14 +24,17 @@ pub enum Statistic {
     NfdumpFlows,
     ZeekStates,
     ZeekCounts,
+    NdpiFlows,
+    ArkimeSessions,
 }
 
 impl Statistic {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Readability,
         Self::Bounds,
         Self::PacketFields,
         Self::IpConversations,
+        Self::IpEndpoints,
         Self::UdpConversations,
         Self::SctpConversations,
         Self::TcpConversations,
@@ -44,6 +48,8 @@ impl Statistic {
         Self::NfdumpFlows,
         Self::ZeekStates,
         Self::ZeekCounts,
+        Self::NdpiFlows,
+        Self::ArkimeSessions,
     ];
 
     /// The name in the report and in `causes.tsv`.
@@ -53,6 +59,7 @@ impl Statistic {
             Self::Bounds => "capture bounds",
             Self::PacketFields => "packet fields",
             Self::IpConversations => "ip conversations",
+            Self::IpEndpoints => "ip endpoints",
             Self::UdpConversations => "udp conversations",
             Self::SctpConversations => "sctp conversations",
             Self::TcpConversations => "tcp conversations",
@@ -66,6 +73,8 @@ impl Statistic {
             Self::NfdumpFlows => "nfdump flows",
             Self::ZeekStates => "zeek states",
             Self::ZeekCounts => "zeek counts",
+            Self::NdpiFlows => "ndpi flows",
+            Self::ArkimeSessions => "arkime sessions",
         }
     }
 
@@ -76,6 +85,7 @@ impl Statistic {
             Self::Bounds => "packets, first and last time of a file; capinfos",
             Self::PacketFields => "one header field of one packet; tshark",
             Self::IpConversations => "packets and bytes each way between two addresses; tshark conv,ip and conv,ipv6",
+            Self::IpEndpoints => "packets and bytes that an address sent and received; tshark endpoints",
             Self::UdpConversations => "packets and bytes each way of a UDP 5-tuple; tshark conv,udp",
             Self::SctpConversations => "packets and bytes each way of an SCTP 5-tuple; tshark conv,sctp",
             Self::TcpConversations => "packets and bytes each way of a TCP 5-tuple; tshark conv,tcp",
@@ -92,6 +102,10 @@ impl Statistic {
             Self::ZeekStates => "originator, conn_state and history of a connection; Zeek's own baselines",
             Self::ZeekCounts => {
                 "duration, payload bytes, packets, IP bytes and missed bytes of a connection; Zeek's own baselines"
+            }
+            Self::NdpiFlows => "packets and bytes each way of a 5-tuple; nDPI's own baselines",
+            Self::ArkimeSessions => {
+                "packets, bytes and payload each way, and Community ID of a 5-tuple; Arkime's own baselines"
             }
         }
     }

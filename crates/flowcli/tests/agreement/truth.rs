@@ -44,7 +44,8 @@ impl Row {
 
 impl Table {
     fn of(names: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Self {
-        let names = Arc::new(names.into_iter().enumerate().map(|(index, name)| (name, index)).collect::<HashMap<_, _>>());
+        let names =
+            Arc::new(names.into_iter().enumerate().map(|(index, name)| (name, index)).collect::<HashMap<_, _>>());
         let rows = rows.map(|cells| Row { names: Arc::clone(&names), cells }).collect();
         Self { names, rows }
     }
@@ -113,6 +114,33 @@ pub fn conversations(text: &str) -> Conversations {
         }
     }
     tables
+}
+
+/// One line of a tshark endpoint table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: String,
+    /// Packets and bytes sent, packets and bytes received.
+    pub values: [u64; 4],
+}
+
+/// Reads the endpoint tables of addresses in what `tshark -q -z endpoints,…` printed.
+pub fn endpoints(text: &str) -> Vec<Endpoint> {
+    let mut within = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.ends_with(" Conversations") || line.ends_with(" Endpoints") {
+            within = line == "IPv4 Endpoints" || line == "IPv6 Endpoints";
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [address, _, _, rest @ ..] = &words[..] else { continue };
+        let numbers: Vec<u64> = rest.iter().map_while(|word| word.parse().ok()).collect();
+        if let (true, &[sent, sent_bytes, received, received_bytes]) = (within, &numbers[..]) {
+            let values = [sent, sent_bytes, received, received_bytes];
+            found.push(Endpoint { address: (*address).to_owned(), values });
+        }
+    }
+    found
 }
 
 /// Bytes as tshark's tables print them: in the largest unit of which there are at least ten, rounded down.

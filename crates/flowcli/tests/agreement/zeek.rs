@@ -32,7 +32,8 @@ fn compare_log(capture: &Capture, log: &ZeekLog, number: &str, sheet: &mut Sheet
         if !row.has("id.orig_h") {
             // Columns were cut down to the outcome: the log's order is all there is.
             let protocol = Protocol::TCP.0;
-            let found = all.iter().position(|conn| conn.protocol == protocol && conn.text("history") == row.get("history"));
+            let found =
+                all.iter().position(|conn| conn.protocol == protocol && conn.text("history") == row.get("history"));
             let conn = found.or_else(|| all.iter().position(|conn| conn.protocol == protocol)).map(|at| all.remove(at));
             row_cells(capture, log, number, conn, row, sheet);
             continue;
@@ -46,7 +47,8 @@ fn compare_log(capture: &Capture, log: &ZeekLog, number: &str, sheet: &mut Sheet
         // Several connections of one 5-tuple: times are masked in the logs, so first those that agree.
         let mut rest = Vec::new();
         for row in rows {
-            let same = |conn: &&Conn| conn.text("history") == history(row) && conn.text("state") == row.get("conn_state");
+            let same =
+                |conn: &&Conn| conn.text("history") == history(row) && conn.text("state") == row.get("conn_state");
             match mine.iter().position(same) {
                 Some(found) => row_cells(capture, log, number, Some(mine.remove(found)), row, sheet),
                 None => rest.push(row),
@@ -139,10 +141,11 @@ fn absent(capture: &Capture, _log: &ZeekLog, conn: Option<&Conn>, row: &Row) -> 
         return None;
     }
     let (_, orig, resp, _) = ends(row)?;
-    let outer = capture.packets.iter().filter_map(|packet| packet.layers.as_ref()).any(|layers| {
-        layers.tunnels.as_slice().iter().any(|tunnel| {
-            (tunnel.src, tunnel.dst) == (orig.0, resp.0) || (tunnel.src, tunnel.dst) == (resp.0, orig.0)
-        })
-    });
+    let outer =
+        capture.packets.iter().filter_map(|packet| packet.layers.as_ref()).any(|layers| {
+            layers.tunnels.as_slice().iter().any(|tunnel| {
+                (tunnel.src, tunnel.dst) == (orig.0, resp.0) || (tunnel.src, tunnel.dst) == (resp.0, orig.0)
+            })
+        });
     outer.then(|| "Zeek logs a tunnel's outer flow beside the inner ones; ours counts for the innermost flow".into())
 }
