@@ -193,6 +193,19 @@ fn the_same_packet_on_another_interface_is_a_duplicate_and_a_retransmission_is_n
 }
 
 #[test]
+fn a_second_interface_that_shows_up_late_is_still_recognised() {
+    let mut events: Vec<FlowEvent> =
+        (0..6000).map(|n| tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1)).collect();
+    for n in 6000..6100 {
+        let first = tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1);
+        events.extend([first, FlowEvent { interface: 1, ..first }]);
+    }
+    let (_, _, ledger) = run(Limits::default(), true, &events);
+    // The very first packet from the second interface ends the pause; its twin was not remembered.
+    assert_eq!(ledger.duplicates, 99);
+}
+
+#[test]
 fn frames_without_a_flow_get_no_id() {
     let arp = FlowEvent { ethertype: 0x0806, packets: 1, ..FlowEvent::default() };
     assert_eq!(serials(&[arp]), [None]);
