@@ -1,7 +1,7 @@
 //! Our side: what the collector and the command `flow conns` make of one capture.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use flowcore::wire::Layers;
@@ -162,7 +162,7 @@ fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>, String) {
 /// Every packet as the collector gives it, until its end or its first fault.
 fn packets(path: &Path) -> Vec<Packet> {
     let mut packets = Vec::new();
-    let Ok(mut files) = flowsrc_pcap::Files::open(&[PathBuf::from(path)]) else { return packets };
+    let Ok(mut files) = flowsrc_pcap::Files::open(path) else { return packets };
     let mut events = Vec::new();
     loop {
         events.clear();
