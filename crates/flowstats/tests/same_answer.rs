@@ -157,7 +157,10 @@ proptest! {
         prop_assert_eq!(&from_file, &from_events);
         prop_assert_eq!(snapshot.ledger.seen(), steps.len() as u64);
         prop_assert_eq!(snapshot.ledger.seen(), snapshot.ledger.accounted());
-        prop_assert_eq!(snapshot.ledger, counted.ledger);
+        // That nothing was damaged is for the source alone to say.
+        let mut counted = counted.ledger;
+        counted.lose(Loss::Damaged, 0);
+        prop_assert_eq!(snapshot.ledger, counted);
         let packets: u64 = from_file.iter().map(packets_of).sum();
         prop_assert_eq!(packets + counted_flowless(&steps), steps.len() as u64);
     }
