@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use flowcore::wire::TunnelKind;
-use flowcore::{Addr, Notes, Protocol};
+use flowcore::{Addr, Layer, Notes, Protocol};
 
 use crate::capture::{Capture, End, Packet, Pair};
 use crate::sheet::{At, Sheet, Statistic};
@@ -188,6 +188,8 @@ struct Views {
     outer: HashMap<Pair, Traffic>,
     /// Fragments that tshark does not count for a transport: all but the one that completes the datagram.
     fragments: HashMap<Pair, Traffic>,
+    /// Packets whose transport header is cut or malformed: tshark has no transport layer to count.
+    unread: HashMap<Pair, Traffic>,
 }
 
 impl Views {
@@ -208,7 +210,19 @@ impl Views {
             }
         }
         let fragments = if let Grain::Ports(protocol) = grain { uncounted(capture, protocol) } else { HashMap::new() };
-        Self { outer, fragments }
+        let mut unread: HashMap<Pair, Traffic> = HashMap::new();
+        if let Grain::Ports(protocol) = grain {
+            for packet in &capture.packets {
+                let event = &packet.event;
+                let stopped = event.stopped != Layer::None && !packet.has(Notes::LATER_FRAGMENT);
+                if stopped && event.key.protocol == protocol {
+                    let key = event.key;
+                    let (pair, sender) = Pair::of(protocol.0, (key.src, key.src_port), (key.dst, key.dst_port));
+                    unread.entry(pair).or_default().add(sender, 1, event.bytes);
+                }
+            }
+        }
+        Self { outer, fragments, unread }
     }
 
     fn cause(&self, pair: Pair, ours: Traffic, packets: [u64; 2], bytes: Option<&[String; 2]>) -> Option<String> {
@@ -225,6 +239,13 @@ impl Views {
             return Some(
                 "tshark counts the transport only in the fragment that completes its datagram; ours counts every \
                  fragment for its flow"
+                    .into(),
+            );
+        }
+        if self.unread.get(&pair).is_some_and(|unread| fits(ours.minus(*unread))) {
+            return Some(
+                "tshark does not count a packet for its transport whose header is cut or malformed; ours counts it for \
+                 the flow as far as it could be read"
                     .into(),
             );
         }

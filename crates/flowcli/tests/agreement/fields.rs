@@ -3,11 +3,17 @@
 use std::path::Path;
 
 use flowcore::event::Detail;
-use flowcore::{Addr, Notes};
+use flowcore::key::icmp_counterpart;
+use flowcore::{Addr, FlowKey, Notes, Protocol};
 
 use crate::capture::{Capture, Packet};
+use crate::community_id::{self, NO_PORTS};
+use crate::pcapng;
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::{Row, Table};
+
+/// IP Payload Compression Protocol (RFC 3173).
+const IPCOMP: u8 = 108;
 
 /// The headers of one packet as tshark printed them, walked in the order of `frame.protocols`.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +39,8 @@ struct Ip {
     six: bool,
 }
 
-/// Walks one row.
-fn headers(row: &Row) -> Headers {
+/// Walks one row up to what is carried as data (an sFlow sample), or through it (`samples`).
+fn headers(row: &Row, samples: bool) -> Headers {
     let [ip_src, ip_dst, ip6_src, ip6_dst] = ["ip.src", "ip.dst", "ipv6.src", "ipv6.dst"].map(|name| row.list(name));
     let (proto, more, offset) = (row.list("ip.proto"), row.list("ip.flags.mf"), row.list("ip.frag_offset"));
     let ports = ["tcp", "udp", "sctp"]
@@ -45,7 +51,7 @@ fn headers(row: &Row) -> Headers {
     let mut out = Headers::default();
     for layer in row.get("frame.protocols").split(':') {
         match layer {
-            "vlan" | "ieee8021ad" => {
+            "vlan" => {
                 if let Some(id) = vlan.get(seen_vlans).and_then(|id| number(id)) {
                     out.vlans.push(id as u16);
                 }
@@ -70,6 +76,7 @@ fn headers(row: &Row) -> Headers {
                     .map(|(src, dst)| Ip { src, dst, protocol: None, six: true });
                 six += 1;
             }
+            "sflow" if !samples => break,
             "ipv6.fraghdr" => out.fragment = true,
             "tcp" | "udp" | "sctp" => {
                 let index = ports.iter().position(|(name, ..)| *name == layer).unwrap_or(0);
@@ -114,18 +121,26 @@ fn is_set(value: Option<&&str>) -> bool {
 }
 
 /// Compares all packets of one capture.
-pub fn compare(capture: &Capture, truth: &Path, sheet: &mut Sheet) {
+pub fn compare(capture: &Capture, captures: &Path, sheet: &mut Sheet) {
+    let truth = captures.join("truth");
     let Some(table) = Table::read(&truth.join("packets").join(format!("{}.tsv", capture.name)), '\t') else { return };
     let mut ours = capture.packets.iter();
+    let sections = pcapng::interfaces_before(&captures.join(&capture.name));
+    let mut index = 0;
     for row in &table.rows {
-        // tshark numbers custom blocks, journal entries and the like as frames; they are not packets.
-        if row.get("frame.protocols").is_empty() || row.get("frame.cap_len").is_empty() {
+        // tshark numbers pcapng's custom blocks as frames, with neither time nor interface; they are not packets.
+        let custom = ["frame.time_epoch", "frame.interface_id"].iter().all(|column| row.get(column).is_empty());
+        if custom && row.get("frame.protocols") == "data" {
             continue;
         }
         let subject = format!("packet {}", row.get("frame.number"));
         let at = At { statistic: Statistic::PacketFields, file: &capture.name, subject: &subject };
         match ours.next() {
-            Some(packet) => packet_fields(at, packet, row, sheet),
+            Some(packet) => {
+                index += 1;
+                let section = sections.as_ref().and_then(|sections| sections.get(index - 1).copied());
+                packet_fields(at, packet, row, section, sheet);
+            }
             None => sheet.compare(at, "packet", None::<&str>, Some("present"), || None),
         }
     }
@@ -136,7 +151,40 @@ pub fn compare(capture: &Capture, truth: &Path, sheet: &mut Sheet) {
     }
 }
 
-fn packet_fields(at: At<'_>, packet: &Packet, row: &Row, sheet: &mut Sheet) {
+/// What tshark hashes for a Community ID where it is not the flow of the packet, if the hash proves it.
+fn other_hash(packet: &Packet, row: &Row, theirs: &str) -> Option<String> {
+    let layers = packet.layers.as_deref();
+    if layers.and_then(|layers| layers.quoted).is_some_and(|quoted| community_id::of(&quoted) == theirs) {
+        return Some("tshark hashes the packet that the ICMP error quotes; ours is that of the error itself".into());
+    }
+    if community_id::without_ports(&packet.event.key) == theirs {
+        return Some(NO_PORTS.into());
+    }
+    if row.get("frame.protocols").contains(":sflow:") {
+        let sample = headers(row, true);
+        let ip = sample.ip?;
+        let key = |ports: (u16, u16), protocol| FlowKey {
+            src: ip.src,
+            dst: ip.dst,
+            src_port: ports.0,
+            dst_port: ports.1,
+            protocol,
+            ..FlowKey::NONE
+        };
+        let protocol = Protocol(ip.protocol?);
+        let key = match (sample.ports, sample.icmp) {
+            (Some(ports), _) => key(ports, protocol),
+            (_, Some(kind)) => key((u16::from(kind), icmp_counterpart(u16::from(kind)).unwrap_or(0)), protocol),
+            _ => key((0, 0), protocol),
+        };
+        if community_id::of(&key) == theirs {
+            return Some("tshark hashes the last packet sampled within the sFlow datagram".into());
+        }
+    }
+    None
+}
+
+fn packet_fields(at: At<'_>, packet: &Packet, row: &Row, earlier: Option<u64>, sheet: &mut Sheet) {
     let event = &packet.event;
     let none = || None;
     let time = row.get("frame.time_epoch");
@@ -146,18 +194,33 @@ fn packet_fields(at: At<'_>, packet: &Packet, row: &Row, sheet: &mut Sheet) {
     sheet.compare(at, "length", Some(event.bytes), row.number("frame.len"), none);
     sheet.compare(at, "captured length", Some(packet.frame.len()), row.number("frame.cap_len"), none);
     if let Some(interface) = row.number("frame.interface_id") {
-        sheet.compare(at, "interface", Some(event.interface), Some(interface), none);
+        sheet.compare(at, "interface", Some(event.interface), Some(interface), || {
+            // The file's own blocks say how many interfaces earlier sections describe.
+            (u64::from(event.interface) == interface + earlier? && earlier? > 0)
+                .then(|| "tshark numbers interfaces from 0 in every section; ours goes on through the file".to_owned())
+        });
     }
-    let headers = headers(row);
+    let headers = headers(row, false);
+    // IPComp payloads are deflated; tshark inflates them and reads on.
+    let compressed = row.get("frame.protocols").contains(":ah:ipv6:") && event.key.protocol.0 == IPCOMP;
+    let jumbo = packet.has(Notes::OFFLOADED) && row.get("tcp.flags").is_empty();
+    let other = || {
+        if compressed {
+            Some("ours stops at the IPComp header; tshark inflates what follows".to_owned())
+        } else if jumbo {
+            Some("tshark 4.0 does not read on after an IPv6 payload length of 0 (segmentation offload)".to_owned())
+        } else {
+            None
+        }
+    };
     let layers = packet.layers.as_deref();
     let vlans = |ids: &[u16]| Some(ids).filter(|ids| !ids.is_empty()).map(|ids| format!("{ids:?}"));
-    sheet.compare(
-        at,
-        "vlans",
-        vlans(layers.map_or(&[], |layers| layers.vlans.as_slice())),
-        vlans(&headers.vlans),
-        none,
-    );
+    let ours = layers.map_or(&[][..], |layers| layers.vlans.as_slice());
+    sheet.compare(at, "vlans", vlans(ours), vlans(&headers.vlans), || {
+        let provider = row.get("frame.protocols").contains(":ieee8021ad:");
+        (provider && ours.ends_with(&headers.vlans) && ours.len() == headers.vlans.len() + 1)
+            .then(|| "tshark has the 802.1ad tag in another field, which the truth leaves out".to_owned())
+    });
     if !row.get("wlan.fc.tods").is_empty() {
         let flag = |name| u8::from(is_set(row.list(name).first()));
         sheet.compare(at, "to_ds", Some(u8::from(packet.has(Notes::TO_DS))), Some(flag("wlan.fc.tods")), none);
@@ -166,46 +229,41 @@ fn packet_fields(at: At<'_>, packet: &Packet, row: &Row, sheet: &mut Sheet) {
     let key = event.key;
     let has_key = key.is_some();
     let ip = headers.ip.as_ref();
-    sheet.compare(at, "source address", has_key.then_some(key.src), ip.map(|ip| ip.src), none);
-    sheet.compare(at, "destination address", has_key.then_some(key.dst), ip.map(|ip| ip.dst), none);
+    sheet.compare(at, "source address", has_key.then_some(key.src), ip.map(|ip| ip.src), other);
+    sheet.compare(at, "destination address", has_key.then_some(key.dst), ip.map(|ip| ip.dst), other);
     if let Some(ip) = ip {
         if let Some(protocol) = ip.protocol {
-            sheet.compare(at, "protocol", Some(key.protocol.0), Some(protocol), none);
+            sheet.compare(at, "protocol", Some(key.protocol.0), Some(protocol), other);
         }
         let ethertype = if ip.six { 0x86dd } else { 0x0800 };
-        sheet.compare(at, "ethertype", Some(event.ethertype), Some(ethertype), none);
+        sheet.compare(at, "ethertype", Some(event.ethertype), Some(ethertype), other);
         let fragment = u8::from(packet.has(Notes::FRAGMENT));
-        sheet.compare(at, "fragment", Some(fragment), Some(u8::from(headers.fragment)), none);
+        sheet.compare(at, "fragment", Some(fragment), Some(u8::from(headers.fragment)), other);
     } else if let ([only], true) = (&row.list("eth.type")[..], headers.vlans.is_empty()) {
-        sheet.compare(at, "ethertype", Some(u64::from(event.ethertype)), number(only), none);
+        sheet.compare(at, "ethertype", Some(u64::from(event.ethertype)), number(only), other);
     }
     if let Some((src, dst)) = headers.ports {
-        sheet.compare(at, "source port", Some(key.src_port), Some(src), none);
-        sheet.compare(at, "destination port", Some(key.dst_port), Some(dst), none);
+        sheet.compare(at, "source port", Some(key.src_port), Some(src), other);
+        sheet.compare(at, "destination port", Some(key.dst_port), Some(dst), other);
     }
     if let Some(kind) = headers.icmp {
         let ours = if let Detail::Icmp(icmp) = event.detail { Some(icmp.kind) } else { None };
-        sheet.compare(at, "icmp type", ours, Some(kind), none);
+        sheet.compare(at, "icmp type", ours, Some(kind), other);
         let quotes = u8::from(packet.has(Notes::QUOTES));
-        sheet.compare(at, "icmp quotes", Some(quotes), Some(u8::from(headers.quoted)), none);
+        sheet.compare(at, "icmp quotes", Some(quotes), Some(u8::from(headers.quoted)), other);
     }
     if headers.tcp {
         let value = |name| row.list(name).get(headers.tcp_index).and_then(|text| number(text));
         let ours = if let Detail::Tcp(tcp) = event.detail { Some(tcp) } else { None };
-        sheet.compare(at, "tcp flags", ours.map(|tcp| tcp.flags.bits()), value("tcp.flags"), none);
-        sheet.compare(at, "tcp sequence", ours.map(|tcp| tcp.seq), value("tcp.seq_raw"), none);
-        sheet.compare(at, "tcp acknowledgment", ours.map(|tcp| tcp.ack), value("tcp.ack_raw"), none);
-        sheet.compare(at, "tcp window", ours.map(|tcp| tcp.window), value("tcp.window_size_value"), none);
-        sheet.compare(at, "tcp payload", ours.map(|_| event.payload_bytes), value("tcp.len"), none);
+        sheet.compare(at, "tcp flags", ours.map(|tcp| tcp.flags.bits()), value("tcp.flags"), other);
+        sheet.compare(at, "tcp sequence", ours.map(|tcp| tcp.seq), value("tcp.seq_raw"), other);
+        sheet.compare(at, "tcp acknowledgment", ours.map(|tcp| tcp.ack), value("tcp.ack_raw"), other);
+        sheet.compare(at, "tcp window", ours.map(|tcp| tcp.window), value("tcp.window_size_value"), other);
+        sheet.compare(at, "tcp payload", ours.map(|_| event.payload_bytes), value("tcp.len"), other);
     }
     let theirs = row.get("communityid");
     if !theirs.is_empty() {
-        let ours = has_key.then(|| crate::community_id(&key));
-        sheet.compare(at, "community id", ours, Some(theirs), || {
-            let quoted = layers?.quoted?;
-            (crate::community_id(&quoted) == theirs).then(|| {
-                "tshark hashes the packet that the ICMP error quotes; ours is that of the error itself".to_owned()
-            })
-        });
+        let ours = has_key.then(|| community_id::of(&key));
+        sheet.compare(at, "community id", ours, Some(theirs), || other_hash(packet, row, theirs).or_else(other));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowcore::{Addr, Protocol};
 
 use crate::capture::{Capture, End, Pair};
+use crate::community_id;
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::Row;
 
@@ -116,9 +117,17 @@ pub fn community_ids(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
     let theirs: BTreeMap<&str, u64> =
         rows.iter().map(|row| (row.get("community_id"), row.number("packets").unwrap_or(0))).collect();
     let ids: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
+    let mut by_tshark = None;
     for id in ids {
         let at = At { statistic: Statistic::CommunityIds, file: &capture.name, subject: id };
-        sheet.compare(at, "packets", ours.get(id), theirs.get(id), || None);
+        sheet.compare(at, "packets", ours.get(id), theirs.get(id), || {
+            let by_tshark = by_tshark.get_or_insert_with(|| community_id::table_of_tshark(capture));
+            (by_tshark.get(id) == theirs.get(id)).then(|| {
+                "tshark hashes packet by packet: ICMP errors by the packet they quote, later fragments without ports; \
+                 ours counts them for their flow"
+                    .to_owned()
+            })
+        });
     }
 }
 

@@ -7,9 +7,11 @@
 mod capture;
 mod causes;
 mod checksum;
+mod community_id;
 mod conversations;
 mod fields;
 mod flows;
+mod pcapng;
 mod readability;
 mod report;
 mod sheet;
@@ -23,16 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowcore::FlowKey;
-
 use crate::capture::Capture;
 use crate::sheet::{Sheet, Statistic};
 use crate::truth::{Row, Table};
-
-/// A key's Community ID, seed 0.
-fn community_id(key: &FlowKey) -> String {
-    flowcore::community_id::community_id(key, 0)
-}
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -90,7 +85,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     let capture = Capture::read(folder, name);
     readability::compare(&capture, &truth.readability, &mut sheet);
     let truth_folder = folder.join("truth");
-    fields::compare(&capture, &truth_folder, &mut sheet);
+    fields::compare(&capture, folder, &mut sheet);
     conversations::compare(&capture, &truth_folder, &mut sheet);
     if let Some(rows) = truth.rows("tcp_streams.tsv", name) {
         tcp::compare(&capture, rows, &mut sheet);
