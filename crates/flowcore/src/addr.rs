@@ -21,8 +21,9 @@ impl Addr {
 
     /// An IPv4 address from its four bytes.
     #[inline]
-    pub const fn v4(b: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+    pub const fn v4(bytes: [u8; 4]) -> Self {
+        // In one number rather than byte by byte: two stores.
+        Self((0xffff_u128 << 32 | u32::from_be_bytes(bytes) as u128).to_be_bytes())
     }
 
     /// An IPv6 address from its sixteen bytes.
