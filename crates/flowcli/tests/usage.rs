@@ -70,7 +70,7 @@ fn a_missing_file_is_named() {
         .assert()
         .code(1)
         .stdout(is_empty())
-        .stderr("flow: /nonexistent/a.pcap: No such file or directory\n");
+        .stderr("flow: /nonexistent/a.pcap: there is no such file\n");
 }
 
 #[test]
