@@ -44,6 +44,18 @@ impl Addr {
         ((whole >> 64) as u64, whole as u64)
     }
 
+    /// The two halves as the machine reads them: for hashing and equality, not for order by bytes.
+    #[inline]
+    pub(crate) const fn halves(self) -> (u64, u64) {
+        let whole = u128::from_ne_bytes(self.0);
+        ((whole >> 64) as u64, whole as u64)
+    }
+
+    /// The address of which these are the [`halves`](Self::halves).
+    pub(crate) const fn from_halves(high: u64, low: u64) -> Self {
+        Self((((high as u128) << 64) | low as u128).to_ne_bytes())
+    }
+
     /// Whether this is an IPv4 address (or one mapped into IPv6, which is the same here).
     pub fn is_v4(self) -> bool {
         self.0[..12] == MAPPED

@@ -11,10 +11,8 @@ use crate::select::Select;
 use crate::time::Timestamp;
 
 mod faulty;
-mod tee;
 
 pub use faulty::{Faults, Faulty};
-pub use tee::Tee;
 
 /// A source of events: a capture file, a live interface, kernel sockets, exported records.
 ///

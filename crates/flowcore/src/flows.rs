@@ -1,4 +1,32 @@
 //! The flow table: one id per flow, one hash per event.
+//!
+//! [`Flows::assign`] gives every event its flow's id and direction, opens flows, and ends them by event time. What it
+//! does with an event depends on the events before it only, never on how they were cut into batches.
+
+mod duplicates;
+mod fragments;
+mod index;
+mod services;
+mod slots;
+mod wheel;
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+
+use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, TcpFlags, TcpSegment};
+use crate::key::{Direction, FlowKey, Protocol};
+use crate::ledger::Ledger;
+use crate::record::{Evidence, FlowRecord};
+use crate::time::{NANOS_PER_SECOND, Nanos, Timestamp};
+use duplicates::Duplicates;
+use fragments::Fragments;
+use index::Index;
+use wheel::{Visit, Wheel};
+
+pub use services::is_service;
+pub use slots::Slots;
 
 /// A flow's index in the table and in every [`Slots`]. May be given to another flow after the flow's `End` event.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,7 +35,582 @@ pub struct FlowId(pub u32);
 impl FlowId {
     /// No flow.
     pub const NONE: Self = Self(u32::MAX);
+
+    /// Whether there is a flow.
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
+
+/// The most events that may go through the table in one step; ids freed within a step are not given out in it.
+pub const STEP: usize = 4096;
+
+/// From this many flows on, cells and entries are prefetched a stride ahead; below, the table fits the caches and
+/// prefetching only costs (about 5 ns an event at 10³ flows).
+const PREFETCH_FROM: usize = 16 * 1024;
+
+/// Events hashed and prefetched ahead of their look-up.
+const STRIDE: usize = 32;
+
+/// How long flows live without events, and how many there may be.
+///
+/// The idle times are Zeek's, with two differences: they count from the latest packet rather than from the first
+/// (so that a SYN repeated after 1 and 3 s stays one attempt), and a half-closed connection keeps the TCP idle time
+/// (its open direction may still carry data).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows held at once; events that find no room are delivered without an id and counted as untracked.
+    pub flows: usize,
+    /// TCP connections in the middle of things.
+    pub tcp: Nanos,
+    /// TCP connections of which only one side has been seen to send, with a SYN.
+    pub tcp_attempt: Nanos,
+    /// TCP connections closed by both sides.
+    pub tcp_close: Nanos,
+    /// TCP connections that were reset.
+    pub tcp_reset: Nanos,
+    /// UDP and UDP-Lite.
+    pub udp: Nanos,
+    /// ICMP and ICMPv6.
+    pub icmp: Nanos,
+    /// Everything else.
+    pub other: Nanos,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 4 << 20,
+            tcp: Nanos::from_secs(300),
+            tcp_attempt: Nanos::from_secs(5),
+            tcp_close: Nanos::from_secs(5),
+            tcp_reset: Nanos::from_secs(5),
+            udp: Nanos::from_secs(60),
+            icmp: Nanos::from_secs(60),
+            other: Nanos::from_secs(60),
+        }
+    }
+}
+
+/// What the table keeps of a flow: one cache line, touched by every event.
+#[derive(Copy, Clone, Debug)]
+#[repr(C, align(64))]
+struct Entry {
+    /// See [`FlowKey::words`].
+    words: [u64; 5],
+    /// Time of the latest event.
+    last: Timestamp,
+    /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
+    isn: u32,
+    tag: u32,
+    /// Tells this flow from earlier ones with the same id.
+    generation: u32,
+    state: State,
+}
+
+const _: () = assert!(size_of::<Entry>() == 64);
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { words: [0; 5], last: Timestamp::EPOCH, isn: 0, tag: 0, generation: 0, state: State::empty() }
+    }
+}
+
+bitflags::bitflags! {
+    /// What the table has to remember of a flow, TCP's ends included.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+    struct State: u32 {
+        /// In use.
+        const LIVE = 1;
+        /// The originator is the second end of the words.
+        const SWAPPED = 1 << 1;
+        /// The originator's initial sequence number is known.
+        const ISN = 1 << 2;
+        /// Both have sent, or the originator something other than a SYN: not a mere attempt.
+        const UNDERWAY = 1 << 3;
+        const ORIGINATOR_FIN = 1 << 4;
+        const RESPONDER_FIN = 1 << 5;
+        const RESET = 1 << 6;
+        /// The responder has sent something.
+        const ANSWERED = 1 << 7;
+    }
+}
+
+impl Entry {
+    /// Oriented: the originator is `src`.
+    fn key(&self) -> FlowKey {
+        let key = FlowKey::from_words(self.words);
+        if self.state.contains(State::SWAPPED) { key.reversed() } else { key }
+    }
+
+    #[inline]
+    fn protocol(&self) -> Protocol {
+        Protocol((self.words[4] >> 48) as u8)
+    }
+}
+
+impl State {
+    #[inline]
+    fn is_closed(self) -> bool {
+        self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) || self.contains(Self::RESET)
+    }
+
+    fn fin(side: Direction) -> Self {
+        match side {
+            Direction::Forward => Self::ORIGINATOR_FIN,
+            Direction::Reverse => Self::RESPONDER_FIN,
+        }
+    }
+}
+
+/// What is asked for once per flow.
+#[derive(Copy, Clone, Debug, Default)]
+struct Origin {
+    start: Timestamp,
+    serial: u64,
+    interface: u16,
+    evidence: Evidence,
+    end: Option<EndReason>,
 }
 
 /// The flow table.
-pub struct Flows {}
+pub struct Flows {
+    limits: Limits,
+    /// The shortest of the limits' idle times.
+    shortest: Nanos,
+    hasher: RandomState,
+    index: Index,
+    entries: Slots<Entry>,
+    origins: Slots<Origin>,
+    /// Ids never given out begin here.
+    next: u32,
+    /// Freed ids, oldest first. More than [`STEP`] stay behind, so that no id is given out twice in one step.
+    free: VecDeque<FlowId>,
+    live: usize,
+    serial: u64,
+    wheel: Wheel,
+    now: Timestamp,
+    fragments: Fragments,
+    /// Only for sources that may show a packet on several interfaces.
+    duplicates: Option<Duplicates>,
+    visits: Vec<Visit>,
+    ended: Vec<FlowEvent>,
+    /// Where [`close`](Self::close) goes on: every id below has been ended by it.
+    closed: u32,
+}
+
+/// An event's place in the table, computed a stride ahead.
+#[derive(Copy, Clone, Default)]
+struct Place {
+    words: [u64; 5],
+    hash: u64,
+    /// The event goes against the order of the words.
+    swapped: bool,
+}
+
+impl Flows {
+    /// An empty table. `several_interfaces`: watch for packets seen twice.
+    pub fn new(limits: Limits, several_interfaces: bool) -> Self {
+        Self {
+            limits,
+            shortest: limits.shortest(),
+            hasher: RandomState::default(),
+            index: Index::default(),
+            entries: Slots::new(),
+            origins: Slots::new(),
+            next: 0,
+            free: VecDeque::new(),
+            live: 0,
+            serial: 0,
+            wheel: Wheel::default(),
+            now: Timestamp::MIN,
+            fragments: Fragments::default(),
+            duplicates: several_interfaces.then(Duplicates::default),
+            visits: Vec::new(),
+            ended: Vec::new(),
+            closed: 0,
+        }
+    }
+
+    /// Flows that live now.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether no flow lives.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// Flows opened so far.
+    pub fn opened(&self) -> u64 {
+        self.serial
+    }
+
+    /// Bytes held by the table.
+    pub fn memory_bytes(&self) -> usize {
+        self.index.memory_bytes() + self.entries.memory_bytes() + self.origins.memory_bytes()
+    }
+
+    /// What is known of a flow, also of one that ended within the current batch. `None` for ids never given out.
+    pub fn record(&self, id: FlowId) -> Option<FlowRecord> {
+        if id.0 >= self.next {
+            return None;
+        }
+        let (entry, origin) = (self.entries.get(id)?, self.origins.get(id)?);
+        Some(FlowRecord {
+            id,
+            serial: origin.serial,
+            key: entry.key(),
+            start: origin.start,
+            last: entry.last,
+            evidence: origin.evidence,
+            interface: origin.interface,
+            end: origin.end,
+        })
+    }
+
+    /// Gives every event its flow and direction, opens flows where there was none, and appends an `End` event for each
+    /// flow that ended. Untracked and duplicate events are counted in `ledger`.
+    ///
+    /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
+    pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
+        debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
+        let mut places = [Place::default(); STRIDE];
+        for stride in events.chunks_mut(STRIDE) {
+            for (event, place) in stride.iter_mut().zip(&mut places) {
+                if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
+                    self.fragments.join(event);
+                }
+                let (words, swapped) = event.key.words();
+                *place = Place { words, hash: hash(&self.hasher, &words), swapped };
+            }
+            if self.live >= PREFETCH_FROM {
+                for place in &places[..stride.len()] {
+                    self.index.prefetch(place.hash as u32);
+                }
+                for place in &places[..stride.len()] {
+                    if let Some(id) = self.index.likely(place.hash as u32) {
+                        self.entries.prefetch(id);
+                    }
+                }
+            }
+            for (event, place) in stride.iter_mut().zip(&places) {
+                self.assign_one(event, place, ledger);
+            }
+        }
+        events.append(&mut self.ended);
+    }
+
+    #[inline]
+    fn assign_one(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
+        if event.time > self.now || self.wheel_is_behind(event.time) {
+            self.tick(event.time);
+        }
+        // Protocol and addresses; frames without a flow have none of them.
+        if place.words == NOBODY {
+            return;
+        }
+        let entries = &self.entries;
+        let found =
+            self.index.find(place.hash as u32, |id| entries.get(id).is_some_and(|entry| entry.words == place.words));
+        if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
+            return;
+        }
+        let mut current = None;
+        if let Some(id) = found {
+            let entry = self.entries.entry(id);
+            match should_end(&self.limits, self.shortest, entry, event, place) {
+                Some((reason, time)) => self.end(id, reason, time),
+                None => current = found,
+            }
+        }
+        let id = match current {
+            Some(id) => id,
+            None => match self.open(event, place) {
+                Some(id) => {
+                    event.marks |= Marks::BEGIN;
+                    id
+                }
+                None => {
+                    ledger.untracked += u64::from(event.packets);
+                    return;
+                }
+            },
+        };
+        let entry = self.entries.entry(id);
+        entry.last = entry.last.max(event.time);
+        event.flow = id;
+        event.direction = direction_in(entry.state, place.swapped);
+        if let Detail::Tcp(tcp) = &event.detail {
+            let before = entry.state;
+            note_tcp(entry, tcp.flags, event.direction);
+            if entry.state.is_closed() && !before.is_closed() {
+                let visit = (id, entry.generation);
+                let deadline = entry.last + idle_time(&self.limits, entry);
+                self.wheel.remind(deadline, visit);
+            }
+        }
+    }
+
+    /// Recognises a packet already seen on another interface; gives it its flow all the same.
+    #[inline(never)]
+    fn is_duplicate(
+        &mut self,
+        event: &mut FlowEvent,
+        place: &Place,
+        found: Option<FlowId>,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let Some(duplicates) = &mut self.duplicates else { return false };
+        if !duplicates.is_duplicate(event, place.hash) {
+            return false;
+        }
+        event.marks |= Marks::DUPLICATE;
+        ledger.duplicates += u64::from(event.packets);
+        if let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(id)?))) {
+            event.flow = id;
+            event.direction = direction_in(entry.state, place.swapped);
+        }
+        true
+    }
+
+    /// Whether time stepped back so far that the wheel has to be set back (see [`Wheel::advance`]).
+    #[inline]
+    fn wheel_is_behind(&self, time: Timestamp) -> bool {
+        self.now - time > Nanos::from_secs(600)
+    }
+
+    /// Moves event time, and ends what has been idle too long.
+    #[inline]
+    fn tick(&mut self, time: Timestamp) {
+        self.now = time;
+        let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
+        if self.wheel.is_due(second) {
+            self.expire(second);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn expire(&mut self, second: i64) {
+        let mut visits = std::mem::take(&mut self.visits);
+        self.wheel.advance(second, &mut visits);
+        for (place, &(id, generation)) in visits.iter().enumerate() {
+            if let Some(&(ahead, _)) = visits.get(place + 8) {
+                self.entries.prefetch(ahead);
+            }
+            let Some(entry) = self.entries.get(id) else { continue };
+            if entry.generation != generation || !entry.state.contains(State::LIVE) {
+                continue;
+            }
+            let deadline = entry.last + idle_time(&self.limits, entry);
+            if deadline <= self.now {
+                let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
+                self.end(id, reason, deadline);
+            } else {
+                self.wheel.remind(deadline, (id, generation));
+            }
+        }
+        visits.clear();
+        if visits.capacity() > 1 << 16 {
+            visits = Vec::new();
+        }
+        self.visits = visits;
+    }
+
+    fn open(&mut self, event: &FlowEvent, place: &Place) -> Option<FlowId> {
+        let id = if self.free.len() > STEP {
+            self.free.pop_front()?
+        } else {
+            if self.live >= self.limits.flows || self.next as usize >= self.limits.flows.saturating_add(2 * STEP) {
+                return None;
+            }
+            let id = FlowId(self.next);
+            self.next = self.next.checked_add(1).filter(|&next| next != u32::MAX)?;
+            id
+        };
+        let (by_sender, evidence) = originator(event);
+        let mut state = State::LIVE;
+        state.set(State::SWAPPED, place.swapped == by_sender);
+        let tag = place.hash as u32;
+        let entry = self.entries.entry(id);
+        let generation = entry.generation.wrapping_add(1);
+        *entry = Entry { words: place.words, last: event.time, isn: 0, tag, generation, state };
+        if let Detail::Tcp(tcp) = event.detail {
+            // A SYN-ACK tells the originator's number as well as its own SYN would.
+            let first = if by_sender { tcp.seq } else { tcp.ack.wrapping_sub(1) };
+            entry.isn = first;
+            if tcp.flags.contains(TcpFlags::SYN) {
+                entry.state |= State::ISN;
+            }
+        }
+        *self.origins.entry(id) =
+            Origin { start: event.time, serial: self.serial, interface: event.interface, evidence, end: None };
+        self.serial += 1;
+        self.live += 1;
+        self.index.insert(tag, id);
+        let deadline = event.time + idle_time(&self.limits, self.entries.entry(id));
+        self.wheel.remind(deadline, (id, generation));
+        Some(id)
+    }
+
+    fn end(&mut self, id: FlowId, reason: EndReason, time: Timestamp) {
+        let entry = self.entries.entry(id);
+        entry.state.remove(State::LIVE);
+        let (tag, key) = (entry.tag, entry.key());
+        self.index.remove(tag, id);
+        self.origins.entry(id).end = Some(reason);
+        self.live -= 1;
+        self.free.push_back(id);
+        self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
+    }
+
+    /// Ends up to `most` of the flows that still live, oldest id first, as the input has ended: appends their `End`
+    /// events. Returns whether some are left; ask again.
+    pub fn close(&mut self, most: usize, events: &mut Vec<FlowEvent>) -> bool {
+        let mut ended = 0;
+        while self.closed < self.next && ended < most && self.live > 0 {
+            let id = FlowId(self.closed);
+            self.closed += 1;
+            let Some(entry) = self.entries.get(id) else { continue };
+            if entry.state.contains(State::LIVE) {
+                let last = entry.last;
+                self.end(id, EndReason::Forced, last);
+                ended += 1;
+            }
+        }
+        events.append(&mut self.ended);
+        if self.live == 0 {
+            self.closed = 0;
+        }
+        self.live > 0
+    }
+}
+
+/// The words of [`FlowKey::NONE`].
+const NOBODY: [u64; 5] = [0; 5];
+
+#[inline]
+fn hash(state: &RandomState, words: &[u64; 5]) -> u64 {
+    let mut hasher = state.build_hasher();
+    for &word in words {
+        hasher.write_u64(word);
+    }
+    hasher.finish()
+}
+
+/// The flow's direction of an event that goes against the words' order if `swapped`.
+#[inline]
+fn direction_in(state: State, swapped: bool) -> Direction {
+    if state.contains(State::SWAPPED) == swapped { Direction::Forward } else { Direction::Reverse }
+}
+
+/// How long the flow may be silent in its present state.
+fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
+    match entry.protocol() {
+        Protocol::TCP if entry.state.contains(State::RESET) => limits.tcp_reset,
+        Protocol::TCP if entry.state.is_closed() => limits.tcp_close,
+        Protocol::TCP if entry.state.contains(State::UNDERWAY) => limits.tcp,
+        Protocol::TCP => limits.tcp_attempt,
+        Protocol::UDP | Protocol::UDP_LITE => limits.udp,
+        Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
+        _ => limits.other,
+    }
+}
+
+/// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
+#[inline]
+fn should_end(
+    limits: &Limits,
+    shortest: Nanos,
+    entry: &Entry,
+    event: &FlowEvent,
+    place: &Place,
+) -> Option<(EndReason, Timestamp)> {
+    // Cheap first: no idle time is shorter than the gaps of ordinary traffic.
+    if event.time - entry.last > shortest {
+        let deadline = entry.last + idle_time(limits, entry);
+        if event.time > deadline {
+            let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
+            return Some((reason, deadline));
+        }
+    }
+    match &event.detail {
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
+            is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
+        }
+        _ => None,
+    }
+}
+
+impl Limits {
+    /// The shortest of the idle times.
+    fn shortest(&self) -> Nanos {
+        let Self { flows: _, tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = *self;
+        tcp.min(tcp_attempt).min(tcp_close).min(tcp_reset).min(udp).min(icmp).min(other)
+    }
+}
+
+/// Whether the sender of a flow's first event is the originator, and how that is known.
+fn originator(event: &FlowEvent) -> (bool, Evidence) {
+    let key = &event.key;
+    match event.detail {
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
+            if tcp.flags.contains(TcpFlags::ACK) {
+                (false, Evidence::SynAck)
+            } else {
+                (true, Evidence::Syn)
+            }
+        }
+        Detail::Icmp(_) => match (key.protocol, key.src_port) {
+            (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128) => (true, Evidence::Request),
+            (Protocol::ICMP, 0 | 14 | 16 | 18) | (Protocol::ICMPV6, 129) => (false, Evidence::Request),
+            _ => (true, Evidence::FirstSeen),
+        },
+        _ if is_service(key.src_port) && !is_service(key.dst_port) && key.protocol.has_ports() => {
+            (false, Evidence::Ports)
+        }
+        _ => (true, Evidence::FirstSeen),
+    }
+}
+
+/// Notes what a segment does to the connection, as far as its expiry and reuse depend on it.
+#[inline]
+fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) {
+    let syn = flags.contains(TcpFlags::SYN);
+    if direction == Direction::Reverse {
+        entry.state |= State::ANSWERED | State::UNDERWAY;
+    } else if !syn {
+        entry.state |= State::UNDERWAY;
+    }
+    if flags.contains(TcpFlags::FIN) {
+        entry.state |= State::fin(direction);
+    }
+    if flags.contains(TcpFlags::RST) {
+        entry.state |= State::RESET;
+    }
+}
+
+/// How far before a flow's first segment its SYN may arrive late and still belong to it.
+const LATE_SYN: u32 = 1 << 16;
+
+/// Whether a SYN begins a new connection between the same ports.
+///
+/// A SYN that repeats the known initial number belongs to the flow, closed or not. Another number from the originator
+/// is a new connection, as is any SYN without ACK once the flow was closed. A SYN from the responder of an open flow
+/// is a simultaneous open (RFC 9293 section 3.5).
+fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
+    if tcp.flags.contains(TcpFlags::ACK) {
+        return false;
+    }
+    match direction {
+        Direction::Forward if entry.state.contains(State::ISN) => tcp.seq != entry.isn,
+        Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
+        Direction::Reverse => entry.state.is_closed(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

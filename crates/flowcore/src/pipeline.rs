@@ -1,1 +1,449 @@
 //! From a collector through the flow table to analyzers and reporters.
+//!
+//! [`Pipeline::push`] is the whole work on events: no I/O, no clock, no thread. [`Pipeline::run`] adds the loop that
+//! asks a collector. What comes out does not depend on how events were cut into batches.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::allow::{Verdict, Whitelist};
+use crate::analyze::Analyzer;
+use crate::batch::{Batch, Frames};
+use crate::collect::{Collector, Limit, SourceInfo, Status};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{FlowEvent, Layer, Marks, Notes};
+use crate::features::Features;
+use crate::flows::{Flows, Limits, STEP, Slots};
+use crate::ledger::Ledger;
+use crate::report::{Reporter, Snapshot, Tables};
+use crate::resolve::{Numeric, Resolver};
+use crate::select::Select;
+use crate::time::{Nanos, Timestamp};
+
+/// Puts a pipeline together.
+pub struct Builder {
+    filter: Option<Box<dyn Select>>,
+    whitelist: Option<Box<dyn Whitelist>>,
+    names: Arc<dyn Resolver>,
+    analyzers: Vec<Box<dyn Analyzer>>,
+    reports: Vec<Report>,
+    limits: Limits,
+}
+
+struct Report {
+    /// `None`: only at the end.
+    every: Option<Nanos>,
+    next: Option<Timestamp>,
+    reporter: Box<dyn Reporter>,
+}
+
+/// Gives access to one analyzer's typed results; valid for the pipeline whose builder made it.
+pub struct Handle<A> {
+    index: usize,
+    analyzer: PhantomData<fn() -> A>,
+}
+
+impl<A> Clone for Handle<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Handle<A> {}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            whitelist: None,
+            names: Arc::new(Numeric),
+            analyzers: Vec::new(),
+            reports: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Only what `filter` selects reaches the analyzers.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Select + 'static) -> Self {
+        self.filter = Some(Box::new(filter));
+        self
+    }
+
+    /// Marks the flows that `whitelist` allows.
+    #[must_use]
+    pub fn whitelist(mut self, whitelist: impl Whitelist + 'static) -> Self {
+        self.whitelist = Some(Box::new(whitelist));
+        self
+    }
+
+    /// Who gives names and networks.
+    #[must_use]
+    pub fn resolver(mut self, names: Arc<dyn Resolver>) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// How long flows live and how many there may be.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds an analyzer; they see every batch in the order in which they were added.
+    pub fn add<A: Analyzer>(&mut self, analyzer: A) -> Handle<A> {
+        self.analyzers.push(Box::new(analyzer));
+        Handle { index: self.analyzers.len() - 1, analyzer: PhantomData }
+    }
+
+    /// Reports to `reporter` at the end and, if `every` is given, at each such interval of event time.
+    #[must_use]
+    pub fn report(mut self, every: Option<Duration>, reporter: impl Reporter + 'static) -> Self {
+        let every = every.map(Nanos::from).filter(|&every| every > Nanos::ZERO);
+        self.reports.push(Report { every, next: None, reporter: Box::new(reporter) });
+        self
+    }
+
+    /// Makes the pipeline for a source.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both.
+    pub fn build(self, source: &SourceInfo) -> Result<Pipeline> {
+        for analyzer in &self.analyzers {
+            unmet(analyzer.name(), analyzer.needs(), source)?;
+        }
+        // Facts about flows are the table's, not the source's.
+        if let Some(filter) = &self.filter {
+            unmet("the filter", filter.needs() - Features::FLOWS, source)?;
+        }
+        let late = self.filter.as_ref().is_some_and(|filter| filter.needs().contains(Features::FLOWS));
+        let early = match &self.filter {
+            Some(filter) if late => filter.early(),
+            _ => None,
+        };
+        Ok(Pipeline {
+            flows: Flows::new(self.limits, source.several_interfaces),
+            filter: self.filter,
+            early,
+            late,
+            whitelist: self.whitelist,
+            names: self.names,
+            marks: Slots::new(),
+            analyzers: self.analyzers,
+            reports: self.reports,
+            counted: Ledger::new(),
+            filtered: 0,
+            from: None,
+            through: None,
+            rest: Vec::new(),
+        })
+    }
+}
+
+fn unmet(part: &str, needs: Features, source: &SourceInfo) -> Result<()> {
+    let missing = needs - source.offers;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Usage,
+        format!("{part} needs {}, which {} does not offer", missing.describe(), source.name),
+    ))
+}
+
+/// Events in, tables out.
+pub struct Pipeline {
+    flows: Flows,
+    filter: Option<Box<dyn Select>>,
+    /// What of a late filter can be decided before the table.
+    early: Option<Box<dyn Select>>,
+    /// The filter uses facts about flows and runs behind the table.
+    late: bool,
+    whitelist: Option<Box<dyn Whitelist>>,
+    names: Arc<dyn Resolver>,
+    /// Per flow: what whitelist and filter said when it began. Empty without either.
+    marks: Slots<Marks>,
+    analyzers: Vec<Box<dyn Analyzer>>,
+    reports: Vec<Report>,
+    /// What the events themselves say; losses are only the source's to know.
+    counted: Ledger,
+    filtered: u64,
+    from: Option<Timestamp>,
+    through: Option<Timestamp>,
+    rest: Vec<FlowEvent>,
+}
+
+impl Pipeline {
+    /// Starts one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Takes in events with the frames they refer to; everything up to `through` has then been delivered. `events` is
+    /// left empty.
+    ///
+    /// # Errors
+    /// The first error of an analyzer or reporter; the events of that step are lost to the analyzers behind it.
+    pub fn push(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
+        let mut rest = std::mem::take(&mut self.rest);
+        while !events.is_empty() {
+            let cut = self.next_cut(events).min(STEP);
+            rest.clear();
+            rest.extend_from_slice(&events[cut..]);
+            events.truncate(cut);
+            if cut == 0 {
+                self.report_due(rest.first().map(|event| event.time))?;
+            } else {
+                self.step(events, frames, through)?;
+            }
+            std::mem::swap(events, &mut rest);
+        }
+        rest.clear();
+        self.rest = rest;
+        self.through = self.through.max(Some(through));
+        Ok(())
+    }
+
+    /// How many of the events come before the next report is due; all of them without reports at intervals.
+    fn next_cut(&mut self, events: &[FlowEvent]) -> usize {
+        let first = events.first().map(|event| event.time);
+        let mut cut = events.len();
+        for report in &mut self.reports {
+            if let (Some(every), Some(first)) = (report.every, first) {
+                let next = *report.next.get_or_insert(first + every);
+                cut = cut.min(events.iter().position(|event| event.time >= next).unwrap_or(cut));
+            }
+        }
+        cut
+    }
+
+    fn report_due(&mut self, now: Option<Timestamp>) -> Result<()> {
+        let Some(now) = now else { return Ok(()) };
+        let mut reports = std::mem::take(&mut self.reports);
+        let due = |report: &Report| report.next.is_some_and(|next| now >= next);
+        let mut outcome = Ok(());
+        if reports.iter().any(due) {
+            let snapshot = self.snapshot(None, false);
+            for report in reports.iter_mut().filter(|report| due(report)) {
+                if let (Some(every), Some(next)) = (report.every, report.next) {
+                    // Silence makes one report, not one for every interval that passed.
+                    let passed = (now - next).get() / every.get() + 1;
+                    report.next = Some(next + Nanos::new(every.get().saturating_mul(passed)));
+                }
+                outcome = outcome.and_then(|()| report.reporter.report(&snapshot, &*self.names));
+            }
+        }
+        self.reports = reports;
+        outcome
+    }
+
+    fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
+        for event in events.iter() {
+            self.count(event);
+        }
+        if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
+            self.filtered += keep(events, early, |_| false);
+        }
+        self.flows.assign(events, &mut self.counted);
+        if self.whitelist.is_some() || self.late {
+            self.settle_marks(events);
+        }
+        if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
+            self.filtered += keep(events, filter, |event| matches!(event.detail, crate::event::Detail::End(_)));
+        }
+        let batch = Batch { events, frames, flows: &self.flows, through };
+        for analyzer in &mut self.analyzers {
+            analyzer.observe(&batch)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn count(&mut self, event: &FlowEvent) {
+        let packets = u64::from(event.packets);
+        self.counted.deliver(packets);
+        if self.from.is_none() {
+            self.from = Some(event.time);
+        }
+        if event.stopped != Layer::None {
+            self.counted.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
+        }
+        if event.notes.contains(Notes::CUT) {
+            self.counted.truncated += packets;
+        }
+        if !event.key.is_some() {
+            self.counted.flowless += packets;
+        }
+        match self.through {
+            Some(through) if event.time < through => self.counted.backwards += packets,
+            _ => self.through = Some(event.time),
+        }
+    }
+
+    /// Asks whitelist and filter once per flow and repeats their answers on its events.
+    fn settle_marks(&mut self, events: &mut [FlowEvent]) {
+        for event in events {
+            if !event.flow.is_some() {
+                continue;
+            }
+            if event.marks.contains(Marks::BEGIN) {
+                let mut marks = Marks::empty();
+                if let Some(flow) = self.flows.record(event.flow) {
+                    marks |= match self.whitelist.as_ref().map(|list| list.judge(&flow, &*self.names)) {
+                        Some(Verdict::Allowed(_)) => Marks::ALLOWED,
+                        Some(Verdict::Undecided) => Marks::UNDECIDED,
+                        Some(Verdict::Unlisted) | None => Marks::empty(),
+                    };
+                    marks |= self.filter.as_ref().map_or(Marks::empty(), |filter| filter.mark(&flow)) & Marks::FILTER;
+                }
+                *self.marks.entry(event.flow) = marks;
+            }
+            event.marks |= self.marks.get(event.flow).copied().unwrap_or_default();
+        }
+    }
+
+    /// Runs a collector to its end, closes all flows and reports.
+    ///
+    /// # Errors
+    /// The first error of the collector, an analyzer or a reporter. Damaged input is not one: the snapshot's ledger
+    /// says so.
+    pub fn run(&mut self, collector: &mut dyn Collector) -> Result<Snapshot> {
+        self.run_while(collector, |_, _| true)
+    }
+
+    /// The same, but asks `go_on` after every batch; `false` ends as if the input had ended there, marked incomplete.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_while(
+        &mut self,
+        collector: &mut dyn Collector,
+        mut go_on: impl FnMut(&mut Self, &mut dyn Collector) -> bool,
+    ) -> Result<Snapshot> {
+        let mut events = Vec::with_capacity(Limit::default().events);
+        let mut stopped = false;
+        loop {
+            let filled = collector.fill(&mut events, Limit::default())?;
+            let (frames, through, status) = (filled.frames, filled.through, filled.status);
+            self.push(&mut events, frames, through)?;
+            if status == Status::End {
+                break;
+            }
+            if !go_on(self, collector) {
+                stopped = true;
+                break;
+            }
+        }
+        while self.close()? {
+            go_on(self, collector);
+        }
+        go_on(self, collector);
+        let mut ledger = collector.ledger()?;
+        ledger.incomplete |= stopped;
+        let snapshot = self.snapshot(Some(ledger), true);
+        self.report_final(&snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// Ends a step of the flows that still live, as the input has ended; `true` if some are left.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn close(&mut self) -> Result<bool> {
+        let mut events = Vec::new();
+        let more = self.flows.close(STEP, &mut events);
+        let through = self.through.unwrap_or(Timestamp::EPOCH);
+        let batch = Batch { events: &events, frames: Frames::EMPTY, flows: &self.flows, through };
+        for analyzer in &mut self.analyzers {
+            analyzer.observe(&batch)?;
+        }
+        Ok(more)
+    }
+
+    /// Hands a snapshot to every reporter.
+    ///
+    /// # Errors
+    /// The first error of a reporter.
+    pub fn report_final(&mut self, snapshot: &Snapshot) -> Result<()> {
+        for report in &mut self.reports {
+            report.reporter.report(snapshot, &*self.names)?;
+        }
+        Ok(())
+    }
+
+    /// Everything as of now. `source` is the collector's ledger; without one, what the pushed events say.
+    pub fn snapshot(&self, source: Option<Ledger>, complete: bool) -> Snapshot {
+        let mut tables = Tables::new();
+        for analyzer in &self.analyzers {
+            analyzer.snapshot(&mut tables);
+        }
+        Snapshot { from: self.from, through: self.through, complete, ledger: self.ledger(source), tables }
+    }
+
+    /// What became of every packet; see [`snapshot`](Self::snapshot).
+    pub fn ledger(&self, source: Option<Ledger>) -> Ledger {
+        let mut ledger = match source {
+            Some(mut ledger) => {
+                ledger.untracked += self.counted.untracked;
+                ledger.duplicates += self.counted.duplicates;
+                ledger
+            }
+            None => self.counted.clone(),
+        };
+        ledger.filter(self.filtered);
+        ledger
+    }
+
+    /// The flow table.
+    pub fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// An analyzer's own results.
+    ///
+    /// # Panics
+    /// If the handle is of another pipeline.
+    pub fn get<A: Analyzer>(&self, handle: &Handle<A>) -> &A {
+        let analyzer: &dyn Any = &*self.analyzers[handle.index];
+        analyzer.downcast_ref().expect("a handle is made with its own type")
+    }
+
+    /// The same, to take results out.
+    ///
+    /// # Panics
+    /// If the handle is of another pipeline.
+    pub fn get_mut<A: Analyzer>(&mut self, handle: &Handle<A>) -> &mut A {
+        let analyzer: &mut dyn Any = &mut *self.analyzers[handle.index];
+        analyzer.downcast_mut().expect("a handle is made with its own type")
+    }
+}
+
+/// Keeps the events that `filter` selects or that are `exempt`; returns how many packets it took out.
+fn keep(events: &mut Vec<FlowEvent>, filter: &dyn Select, exempt: impl Fn(&FlowEvent) -> bool) -> u64 {
+    let mut kept = 0;
+    let mut out = 0;
+    let mut start = 0;
+    while start < events.len() {
+        let end = (start + 64).min(events.len());
+        let mask = filter.select(&events[start..end]);
+        for place in start..end {
+            if mask >> (place - start) & 1 == 1 || exempt(&events[place]) {
+                events[kept] = events[place];
+                kept += 1;
+            } else {
+                out += u64::from(events[place].packets);
+            }
+        }
+        start = end;
+    }
+    events.truncate(kept);
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,10 @@
-//! s
+//! Analyzers over flow events.
+//!
+//! [`Conns`] makes one [`Connection`] of every flow: both ends, times, packets and bytes by layer and direction, and
+//! for TCP the state, history, completeness and handshake time. [`tcp`] holds the endpoint machines behind it, fed by
+//! decoded segments whatever their source.
+
+pub mod conns;
+pub mod tcp;
+
+pub use conns::{Connection, Conns};

@@ -4,9 +4,21 @@
 //! tunnels, quoted packets) goes into [`Layers`]. Every length is checked once, nothing panics on any input, and a
 //! frame that is cut or contradicts itself is still counted at the last layer that could be read.
 
+mod cursor;
+mod ip;
+mod link;
+mod plain;
+mod shim;
+mod transport;
+mod tunnel;
+mod wlan;
+
 use crate::addr::Addr;
-use crate::event::FlowEvent;
+use crate::event::{FlowEvent, Notes};
 use crate::key::FlowKey;
+use cursor::{Span, Walk};
+
+pub use link::knows;
 
 /// A link type, as numbered in capture files (the LINKTYPE_ registry of tcpdump.org).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,10 +135,15 @@ impl TunnelKind {
 }
 
 /// Decodes `frame` of link type `link` into `event`: key, byte counts, detail, notes, stop layer, ethertype, and
-/// `interface` where the frame itself names one (SLL2).
+/// `interface` where the frame itself names one (SLL2: the low 16 bits of the interface index).
 ///
-/// `wire_len` is the frame's length on the wire, at least `frame.len()`. The caller sets time, packets, bytes, frame
-/// reference. Returns `true` if it wrote something into `layers`, which the caller hands in empty.
+/// `wire_len` is the frame's length on the wire, at least `frame.len()` (taken for it if less). The caller hands in an
+/// event as [`FlowEvent::default`] makes it and empty layers, and sets time, packets, bytes and frame reference.
+/// Returns `true` if something was written into `layers`.
+///
+/// Lengths are those that headers claim, captured or not. A claim beyond the wire is not believed: the wire's length
+/// is taken and the frame is [malformed](crate::event::Notes::MALFORMED). A frame that is merely cut by the snap
+/// length is not.
 pub fn decode(
     link: LinkType,
     frame: &[u8],
@@ -135,11 +152,28 @@ pub fn decode(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> bool {
-    let _ = (link, frame, wire_len, options, event, layers);
-    false
+    match plain::decode(link, frame, wire_len, options, event, layers) {
+        Some(wrote) => wrote,
+        None => walk(link, frame, wire_len, options, event, layers),
+    }
 }
 
-/// Whether [`decode`] knows the link type's headers.
-pub fn knows(_link: LinkType) -> bool {
-    false
+/// The general walk, for whatever the fast path left.
+#[cold]
+#[inline(never)]
+fn walk(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    options: DecodeOptions,
+    event: &mut FlowEvent,
+    layers: &mut Layers,
+) -> bool {
+    let span = Span::new(frame, wire_len);
+    if frame.len() < span.wire as usize {
+        event.notes |= Notes::CUT;
+    }
+    let mut walk = Walk::new(options, event, layers);
+    link::link(&mut walk, link, span);
+    walk.wrote
 }

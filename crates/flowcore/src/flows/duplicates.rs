@@ -1,0 +1,97 @@
+//! The same packet seen on two interfaces of one source, told apart from a retransmission.
+
+use foldhash::fast::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use crate::event::{Detail, FlowEvent};
+use crate::time::{Nanos, Timestamp};
+
+/// Remembered packets; a direct-mapped cache, so an old one is simply overwritten.
+const REMEMBERED: usize = 1 << 15;
+
+/// The same packet crosses a host (a bridge, a veth pair, a router) within this time.
+const WITHIN: Nanos = Nanos::from_secs(1);
+
+#[derive(Copy, Clone, Debug, Default)]
+struct Seen {
+    print: u64,
+    time: Timestamp,
+    interface: u16,
+}
+
+/// Recognises a packet by what forwarding leaves alone: key, IP identification, payload length, TCP sequence,
+/// acknowledgment, flags and window, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
+///
+/// A repetition on the same interface is a retransmission, not a duplicate. Packets that carry nothing of their own
+/// (IPv6 without a transport header) are told apart by length only; within a second on another interface they count as
+/// duplicates.
+///
+/// Remembering costs about 10 ns a packet, so it stops after the first packets if all came from one interface, and
+/// begins again with the first packet from another: then the few packets that were just crossing are counted twice.
+#[derive(Debug)]
+pub(super) struct Duplicates {
+    seen: Vec<Seen>,
+    state: RandomState,
+    /// The interface of the first packet.
+    first: Option<u16>,
+    /// Packets still remembered while only one interface has been seen; `None` once there was another.
+    patience: Option<u32>,
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            seen: vec![Seen::default(); REMEMBERED],
+            state: RandomState::default(),
+            first: None,
+            patience: Some(PATIENCE),
+        }
+    }
+}
+
+/// Packets remembered from the start, in case a second interface shows up.
+const PATIENCE: u32 = 4096;
+
+impl Duplicates {
+    /// Whether this packet was seen on another interface just before.
+    #[inline]
+    pub(super) fn is_duplicate(&mut self, event: &FlowEvent, key_hash: u64) -> bool {
+        match &mut self.patience {
+            Some(_) if *self.first.get_or_insert(event.interface) != event.interface => self.patience = None,
+            Some(0) => return false,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.was_seen(event, key_hash)
+    }
+
+    fn was_seen(&mut self, event: &FlowEvent, key_hash: u64) -> bool {
+        let mut hasher = self.state.build_hasher();
+        hasher.write_u64(key_hash);
+        // Both directions share a hash; the sender's port and address tell them apart.
+        hasher.write(event.key.src.octets());
+        hasher.write_u64(u64::from(event.key.src_port) | u64::from(event.datagram_id) << 16);
+        hasher.write_u64(u64::from(event.network_bytes) << 32 | u64::from(event.payload_bytes));
+        match event.detail {
+            Detail::Tcp(tcp) => {
+                hasher.write_u64(u64::from(tcp.seq) << 32 | u64::from(tcp.ack));
+                hasher.write_u64(u64::from(tcp.flags.bits()) << 16 | u64::from(tcp.window));
+            }
+            Detail::Udp(udp) => hasher.write_u64(u64::from(udp.checksum)),
+            Detail::Icmp(icmp) => hasher.write_u64(u64::from(icmp.sequence.unwrap_or(0)) << 16 | u64::from(icmp.code)),
+            _ => {}
+        }
+        let print = hasher.finish() | 1;
+        let slot = &mut self.seen[print as usize / 2 % REMEMBERED];
+        let apart = event.time - slot.time;
+        if slot.print == print
+            && slot.interface != event.interface
+            && apart <= WITHIN
+            && apart >= Nanos::new(-WITHIN.get())
+        {
+            return true;
+        }
+        *slot = Seen { print, time: event.time, interface: event.interface };
+        false
+    }
+}

@@ -1,0 +1,260 @@
+use super::*;
+use crate::event::UdpHeader;
+
+const A: &str = "10.0.0.1";
+const B: &str = "10.0.0.2";
+
+fn event(at_ms: i64, from: (&str, u16), to: (&str, u16), protocol: Protocol, detail: Detail) -> FlowEvent {
+    FlowEvent {
+        time: Timestamp::from_nanos(at_ms * 1_000_000),
+        key: FlowKey {
+            src: from.0.parse().unwrap(),
+            dst: to.0.parse().unwrap(),
+            src_port: from.1,
+            dst_port: to.1,
+            protocol,
+            ..FlowKey::NONE
+        },
+        packets: 1,
+        bytes: 60,
+        detail,
+        ..FlowEvent::default()
+    }
+}
+
+fn tcp(at_ms: i64, from: (&str, u16), to: (&str, u16), flags: TcpFlags, seq: u32, ack: u32) -> FlowEvent {
+    event(at_ms, from, to, Protocol::TCP, Detail::Tcp(TcpSegment { seq, ack, flags, ..TcpSegment::default() }))
+}
+
+fn udp(at_ms: i64, from: (&str, u16), to: (&str, u16)) -> FlowEvent {
+    event(at_ms, from, to, Protocol::UDP, Detail::Udp(UdpHeader::default()))
+}
+
+/// Runs events one by one and gives each one's serial (None without a flow), and the ends in order.
+fn run(
+    limits: Limits,
+    several: bool,
+    events: &[FlowEvent],
+) -> (Vec<(Option<u64>, Direction)>, Vec<(u64, EndReason)>, Ledger) {
+    let mut flows = Flows::new(limits, several);
+    let mut ledger = Ledger::new();
+    let (mut seen, mut ends) = (Vec::new(), Vec::new());
+    for &event in events {
+        let mut batch = vec![event];
+        flows.assign(&mut batch, &mut ledger);
+        seen.push((flows.record(batch[0].flow).map(|record| record.serial), batch[0].direction));
+        for end in &batch[1..] {
+            if let Detail::End(reason) = end.detail {
+                ends.push((flows.record(end.flow).unwrap().serial, reason));
+            }
+        }
+    }
+    (seen, ends, ledger)
+}
+
+fn serials(events: &[FlowEvent]) -> Vec<Option<u64>> {
+    run(Limits::default(), false, events).0.into_iter().map(|(serial, _)| serial).collect()
+}
+
+#[test]
+fn both_directions_are_one_flow() {
+    let (seen, _, _) = run(Limits::default(), false, &[udp(0, (B, 999), (A, 53)), udp(1, (A, 53), (B, 999))]);
+    assert_eq!(seen, [(Some(0), Direction::Forward), (Some(0), Direction::Reverse)]);
+}
+
+#[test]
+fn a_lone_syn_ack_makes_its_receiver_the_originator() {
+    let both = TcpFlags::SYN | TcpFlags::ACK;
+    let events = [tcp(0, (A, 80), (B, 4000), both, 900, 101), tcp(1, (B, 4000), (A, 80), TcpFlags::ACK, 101, 901)];
+    let (seen, _, _) = run(Limits::default(), false, &events);
+    assert_eq!(seen, [(Some(0), Direction::Reverse), (Some(0), Direction::Forward)]);
+    let mut flows = Flows::new(Limits::default(), false);
+    let mut batch = events.to_vec();
+    flows.assign(&mut batch, &mut Ledger::new());
+    assert_eq!(flows.record(batch[0].flow).unwrap().evidence, Evidence::SynAck);
+    assert_eq!(flows.record(batch[0].flow).unwrap().key, batch[1].key);
+}
+
+#[test]
+fn data_from_a_service_port_makes_its_receiver_the_originator() {
+    let (seen, _, _) = run(Limits::default(), false, &[tcp(0, (A, 443), (B, 4000), TcpFlags::ACK, 1, 1)]);
+    assert_eq!(seen, [(Some(0), Direction::Reverse)]);
+}
+
+#[test]
+fn silence_longer_than_the_idle_time_opens_a_new_flow() {
+    let there = |ms| udp(ms, (B, 999), (A, 53));
+    assert_eq!(serials(&[there(0), there(60_000), there(120_001)]), [Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn idle_flows_end_when_time_passes_them() {
+    let (_, ends, _) = run(
+        Limits::default(),
+        false,
+        &[udp(0, (B, 999), (A, 53)), udp(30_000, (B, 998), (A, 53)), udp(61_500, (B, 997), (A, 53))],
+    );
+    assert_eq!(ends, [(0, EndReason::Idle)]);
+}
+
+#[test]
+fn a_closed_connection_ends_after_the_close_time_not_the_idle_time() {
+    let fin = TcpFlags::FIN | TcpFlags::ACK;
+    let (_, ends, _) = run(
+        Limits::default(),
+        false,
+        &[
+            tcp(0, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0),
+            tcp(1, (A, 80), (B, 4000), TcpFlags::SYN | TcpFlags::ACK, 900, 101),
+            tcp(2, (B, 4000), (A, 80), fin, 101, 901),
+            tcp(3, (A, 80), (B, 4000), fin, 901, 102),
+            udp(7_000, (B, 999), (A, 53)),
+        ],
+    );
+    assert_eq!(ends, [(0, EndReason::EndOfFlow)]);
+}
+
+#[test]
+fn an_unanswered_syn_ends_after_the_attempt_time_and_a_repetition_prolongs_it() {
+    let syn = |ms| tcp(ms, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0);
+    assert_eq!(
+        serials(&[syn(0), syn(1000), syn(3000), syn(7000), syn(15_000)]),
+        [Some(0), Some(0), Some(0), Some(0), Some(1)]
+    );
+}
+
+#[test]
+fn a_new_initial_number_opens_a_new_flow_and_a_repeated_one_does_not() {
+    let syn = |ms, seq| tcp(ms, (B, 4000), (A, 80), TcpFlags::SYN, seq, 0);
+    assert_eq!(serials(&[syn(0, 100), syn(10, 100), syn(20, 5000)]), [Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn a_syn_that_comes_late_joins_the_flow_of_its_data() {
+    let data = tcp(0, (B, 4000), (A, 80), TcpFlags::ACK, 101, 901);
+    let syn = tcp(1, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0);
+    assert_eq!(serials(&[data, syn]), [Some(0), Some(0)]);
+}
+
+#[test]
+fn a_simultaneous_open_is_one_flow() {
+    let syn_ack = TcpFlags::SYN | TcpFlags::ACK;
+    assert_eq!(
+        serials(&[
+            tcp(0, (B, 4000), (A, 5000), TcpFlags::SYN, 100, 0),
+            tcp(1, (A, 5000), (B, 4000), TcpFlags::SYN, 900, 0),
+            tcp(2, (B, 4000), (A, 5000), syn_ack, 100, 901),
+            tcp(3, (A, 5000), (B, 4000), syn_ack, 900, 101),
+        ]),
+        [Some(0); 4]
+    );
+}
+
+#[test]
+fn later_fragments_join_the_flow_of_the_first() {
+    let mut first = udp(0, (B, 999), (A, 53));
+    first.notes = Notes::FRAGMENT;
+    first.datagram_id = 77;
+    let mut later = udp(1, (B, 0), (A, 0));
+    later.detail = Detail::None;
+    later.notes = Notes::FRAGMENT | Notes::LATER_FRAGMENT;
+    later.datagram_id = 77;
+    let mut other = later;
+    other.datagram_id = 78;
+    assert_eq!(serials(&[first, later, other]), [Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn a_full_table_counts_what_it_cannot_track() {
+    let limits = Limits { flows: 1, ..Limits::default() };
+    let (seen, _, ledger) =
+        run(limits, false, &[udp(0, (B, 1), (A, 53)), udp(1, (B, 2), (A, 53)), udp(2, (B, 1), (A, 53))]);
+    assert_eq!(seen.iter().map(|s| s.0).collect::<Vec<_>>(), [Some(0), None, Some(0)]);
+    assert_eq!(ledger.untracked, 1);
+}
+
+#[test]
+fn a_full_table_has_room_again_after_expiry() {
+    let limits = Limits { flows: 10, ..Limits::default() };
+    let events: Vec<FlowEvent> = (0..30_000).map(|n| udp(i64::from(n) * 7000, (B, n as u16), (A, 53))).collect();
+    let (_, _, ledger) = run(limits, false, &events);
+    assert_eq!(ledger.untracked, 0);
+}
+
+#[test]
+fn the_same_packet_on_another_interface_is_a_duplicate_and_a_retransmission_is_not() {
+    let first = tcp(0, (B, 4000), (A, 80), TcpFlags::ACK, 1, 1);
+    let mut elsewhere = first;
+    elsewhere.interface = 1;
+    let mut again = first;
+    again.time = first.time + Nanos::new(200_000_000);
+    let (_, _, ledger) = run(Limits::default(), true, &[first, elsewhere, again]);
+    assert_eq!(ledger.duplicates, 1);
+}
+
+#[test]
+fn a_second_interface_that_shows_up_late_is_still_recognised() {
+    let mut events: Vec<FlowEvent> =
+        (0..6000).map(|n| tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1)).collect();
+    for n in 6000..6100 {
+        let first = tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1);
+        events.extend([first, FlowEvent { interface: 1, ..first }]);
+    }
+    let (_, _, ledger) = run(Limits::default(), true, &events);
+    // The very first packet from the second interface ends the pause; its twin was not remembered.
+    assert_eq!(ledger.duplicates, 99);
+}
+
+#[test]
+fn frames_without_a_flow_get_no_id() {
+    let arp = FlowEvent { ethertype: 0x0806, packets: 1, ..FlowEvent::default() };
+    assert_eq!(serials(&[arp]), [None]);
+}
+
+#[test]
+fn closing_ends_every_flow_once() {
+    let mut flows = Flows::new(Limits::default(), false);
+    let mut batch: Vec<FlowEvent> = (0..10).map(|n| udp(0, (B, n), (A, 53))).collect();
+    flows.assign(&mut batch, &mut Ledger::new());
+    let mut ends = Vec::new();
+    assert!(flows.close(4, &mut ends));
+    assert!(!flows.close(100, &mut ends));
+    assert_eq!(ends.len(), 10);
+    assert!(flows.is_empty());
+}
+
+proptest::proptest! {
+    /// Law: what the table does depends on the events before, not on how they were cut into batches.
+    #[test]
+    fn batches_do_not_matter(
+        steps in proptest::collection::vec((0i64..9_000, 0u16..6, 0u8..6, 0u32..3), 1..300),
+        cut in 1usize..200,
+    ) {
+        let mut at = 0;
+        let events: Vec<FlowEvent> = steps.iter().map(|&(gap, port, what, seq)| {
+            at += gap;
+            let flags = [TcpFlags::SYN, TcpFlags::ACK, TcpFlags::FIN | TcpFlags::ACK, TcpFlags::RST,
+                TcpFlags::SYN | TcpFlags::ACK, TcpFlags::ACK][usize::from(what)];
+            let (from, to) = if what % 2 == 0 { ((B, port), (A, 80)) } else { ((A, 80), (B, port)) };
+            tcp(at, from, to, flags, seq, 0)
+        }).collect();
+        let outcome = |size: usize| {
+            let mut flows = Flows::new(Limits::default(), false);
+            let (mut seen, mut ends) = (Vec::new(), Vec::new());
+            for chunk in events.chunks(size) {
+                let mut batch = chunk.to_vec();
+                flows.assign(&mut batch, &mut Ledger::new());
+                for event in &batch {
+                    let record = flows.record(event.flow).unwrap();
+                    match event.detail {
+                        Detail::End(reason) => ends.push((record.serial, reason, event.time, event.key)),
+                        _ => seen.push((record.serial, event.direction, event.marks)),
+                    }
+                }
+            }
+            while flows.close(7, &mut Vec::new()) {}
+            (seen, ends)
+        };
+        proptest::prop_assert_eq!(outcome(1), outcome(cut));
+    }
+}

@@ -1,0 +1,154 @@
+//! The fast path: Ethernet, at most one VLAN tag, IPv4 or IPv6 without extras, TCP or UDP.
+//!
+//! Why by hand: on plain frames pnet_packet's views cost 1.6 times what these reads do (4.9 against 3.1 ns net of
+//! the walk over the file; etherparse's lax slicing 26 ns), and they refuse a TCP header whose options were cut. What
+//! is in any way particular is left to the general walk, untouched; a test holds that both agree on every frame that
+//! this path takes.
+
+use super::transport::{TcpHeader, options};
+use super::{DecodeOptions, Layers, LinkType, tunnel};
+use crate::addr::Addr;
+use crate::event::{Detail, FlowEvent, Notes, TcpOptions, UdpHeader};
+use crate::key::{FlowKey, Protocol};
+
+const TCP: u8 = Protocol::TCP.0;
+const UDP: u8 = Protocol::UDP.0;
+
+#[inline(always)]
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline(always)]
+fn be32(bytes: &[u8; 20], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Decodes a plain frame and says whether `layers` was written; `None`, with nothing written, for any other.
+#[inline]
+pub(super) fn decode(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    decode_options: DecodeOptions,
+    event: &mut FlowEvent,
+    layers: &mut Layers,
+) -> Option<bool> {
+    if link != LinkType::ETHERNET || (wire_len as usize) < frame.len() {
+        return None;
+    }
+    let (head, mut rest) = frame.split_first_chunk::<14>()?;
+    let mut ethertype = be16(head, 12);
+    let mut vlan = None;
+    if ethertype == 0x8100 {
+        let (tag, behind) = rest.split_first_chunk::<4>()?;
+        vlan = Some(be16(tag, 0) & 0xfff);
+        ethertype = be16(tag, 2);
+        rest = behind;
+    }
+    let wire_rest = wire_len - (frame.len() - rest.len()) as u32;
+
+    let src;
+    let dst;
+    let protocol;
+    let network_bytes;
+    let header_bytes;
+    let mut datagram_id = 0;
+    if ethertype == 0x0800 {
+        let ip = rest.first_chunk::<20>()?;
+        // Version 4 without options; not a fragment (MF and offset zero).
+        if ip[0] != 0x45 || be16(ip, 6) & 0x3fff != 0 {
+            return None;
+        }
+        network_bytes = u32::from(be16(ip, 2));
+        header_bytes = 20;
+        datagram_id = u32::from(be16(ip, 4));
+        protocol = ip[9];
+        src = Addr::v4([ip[12], ip[13], ip[14], ip[15]]);
+        dst = Addr::v4([ip[16], ip[17], ip[18], ip[19]]);
+    } else if ethertype == 0x86dd {
+        let ip = rest.first_chunk::<40>()?;
+        if ip[0] >> 4 != 6 || be16(ip, 4) == 0 {
+            return None;
+        }
+        network_bytes = u32::from(be16(ip, 4)) + 40;
+        header_bytes = 40;
+        protocol = ip[6];
+        src = Addr::v6(*ip[8..].first_chunk()?);
+        dst = Addr::v6(*ip[24..].first_chunk()?);
+    } else {
+        return None;
+    }
+    if network_bytes > wire_rest {
+        return None;
+    }
+    let captured = rest.len().min(network_bytes as usize);
+    let segment = rest.get(header_bytes..captured)?;
+    let segment_bytes = network_bytes - header_bytes as u32;
+
+    let src_port;
+    let dst_port;
+    if protocol == TCP {
+        let tcp = segment.first_chunk::<20>()?;
+        let data_offset = usize::from(tcp[12] >> 4) * 4;
+        let option_bytes = segment.get(20..data_offset)?;
+        src_port = be16(tcp, 0);
+        dst_port = be16(tcp, 2);
+        let mut header = TcpHeader {
+            seq: be32(tcp, 4),
+            ack: be32(tcp, 8),
+            flags: be16(tcp, 12),
+            window: be16(tcp, 14),
+            ..TcpHeader::default()
+        };
+        match option_bytes {
+            [] => {}
+            // What nearly every segment of a live connection carries: two no-operations and the timestamps.
+            [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
+                header.options = TcpOptions::TIMESTAMP;
+                header.timestamp = (u32::from_be_bytes([*v0, *v1, *v2, *v3]), u32::from_be_bytes([*e0, *e1, *e2, *e3]));
+            }
+            many => {
+                options(many, &mut header);
+                if header.options.contains(TcpOptions::INCOMPLETE) {
+                    return None;
+                }
+            }
+        }
+        event.payload_bytes = segment_bytes - data_offset as u32;
+        event.detail = Detail::Tcp(header.segment());
+    } else if protocol == UDP {
+        let udp = segment.first_chunk::<8>()?;
+        src_port = be16(udp, 0);
+        dst_port = be16(udp, 2);
+        let length = be16(udp, 4);
+        if length < 8 || u32::from(length) > segment_bytes {
+            return None;
+        }
+        if decode_options.decapsulate && tunnel::is_udp_tunnel(src_port, dst_port) {
+            return None;
+        }
+        event.payload_bytes = u32::from(length) - 8;
+        event.detail = Detail::Udp(UdpHeader { length, checksum: be16(udp, 6) });
+    } else {
+        return None;
+    }
+
+    event.key = FlowKey { src, dst, src_port, dst_port, zone: 0, protocol: Protocol(protocol), reserved: 0 };
+    event.network_bytes = network_bytes;
+    event.datagram_id = datagram_id;
+    event.ethertype = ethertype;
+    if wire_rest > network_bytes {
+        event.notes |= Notes::TRAILER;
+    }
+    if frame.len() < wire_len as usize {
+        event.notes |= Notes::CUT;
+    }
+    Some(match vlan {
+        Some(id) => {
+            layers.vlans.push(id);
+            true
+        }
+        None => false,
+    })
+}

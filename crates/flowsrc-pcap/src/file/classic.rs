@@ -1,0 +1,159 @@
+//! Classic pcap: a file header, then records, walked in place.
+
+use flowcore::Timestamp;
+use flowcore::wire::LinkType;
+
+use super::kind::Variant;
+use super::reader::{Step, Tally};
+use super::record::RawPacket;
+use super::window::{LARGEST_RECORD, Window};
+
+/// Bytes of the file header.
+pub(super) const FILE_HEADER: usize = 24;
+
+/// Bytes of a record header; Kuznetzov's patch adds interface index, protocol, packet type and padding.
+const RECORD_HEADER: usize = 16;
+const EXTENDED_RECORD_HEADER: usize = 24;
+
+/// What the file header says.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Classic {
+    big_endian: bool,
+    nanos_per_tick: i64,
+    header_bytes: usize,
+    lengths: Lengths,
+    pub(super) link: LinkType,
+    pub(super) snap_length: u32,
+}
+
+/// In which order a record gives its two lengths.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Lengths {
+    /// Captured, then on the wire.
+    Plain,
+    /// The other way round: before version 2.3, and in DG/UX's version 543.0.
+    Swapped,
+    /// Version 2.3 was written both ways; captured is the smaller.
+    Either,
+}
+
+impl Classic {
+    /// Reads the file header.
+    ///
+    /// # Errors
+    /// What is wrong, completing "this is …".
+    pub(super) fn new(variant: Variant, header: &[u8; FILE_HEADER]) -> Result<Self, String> {
+        let Variant { big_endian, nanoseconds, extended } = variant;
+        let word = |at: usize| -> u32 {
+            let bytes = header.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+            if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        };
+        let versions = word(4);
+        let (major, minor) =
+            if big_endian { (versions >> 16, versions & 0xffff) } else { (versions & 0xffff, versions >> 16) };
+        let lengths = match (major, minor) {
+            (2, 0..=2) | (543, 0) => Lengths::Swapped,
+            (2, 3) => Lengths::Either,
+            (2, _) => Lengths::Plain,
+            (0 | 1, _) => return Err(format!("an archaic pcap file of version {major}.{minor}; only 2.x can be read")),
+            _ => return Err(format!("a pcap file of unknown version {major}.{minor}; only 2.x can be read")),
+        };
+        let link_word = word(20);
+        // Bits 26 and 28 to 31 tell the length of the frame check sequence; the ten between are reserved.
+        if link_word & 0x03ff_0000 != 0 {
+            return Err(format!("a pcap file whose link-type word {link_word:#010x} has reserved bits set"));
+        }
+        Ok(Self {
+            big_endian,
+            nanos_per_tick: if nanoseconds { 1 } else { 1_000 },
+            header_bytes: if extended { EXTENDED_RECORD_HEADER } else { RECORD_HEADER },
+            lengths,
+            link: LinkType(link_word as u16),
+            snap_length: word(16),
+        })
+    }
+
+    /// Appends the next packets that lie wholly in the window, at most `max`.
+    pub(super) fn walk(&self, window: &mut Window, tally: &mut Tally, max: usize, out: &mut Vec<RawPacket>) -> Step {
+        if self.big_endian {
+            self.walk_as::<true>(window, tally, max, out)
+        } else {
+            self.walk_as::<false>(window, tally, max, out)
+        }
+    }
+
+    fn walk_as<const BIG: bool>(
+        &self,
+        window: &mut Window,
+        tally: &mut Tally,
+        max: usize,
+        out: &mut Vec<RawPacket>,
+    ) -> Step {
+        let Self { nanos_per_tick, header_bytes, lengths, link, .. } = *self;
+        let word = |bytes: &[u8; RECORD_HEADER], at: usize| -> u32 {
+            let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+            if BIG { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
+        };
+        let bytes = window.bytes();
+        let start = window.start();
+        let stream = window.offset() - start as u64;
+        let before = out.len();
+        let full = before.saturating_add(max);
+        let mut latest = tally.order.latest;
+        let mut at = start;
+        let step = loop {
+            if out.len() >= full {
+                break Step::Full;
+            }
+            let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<RECORD_HEADER>()) else {
+                break Step::Need { bytes: header_bytes, of: "record header" };
+            };
+            // 32 bits of seconds and of a fraction, even one of several seconds, cannot overflow 64 bits.
+            let nanos = i64::from(word(header, 0)) * 1_000_000_000 + i64::from(word(header, 4)) * nanos_per_tick;
+            let (mut captured, mut wire) = (word(header, 8), word(header, 12));
+            if lengths != Lengths::Plain && (lengths == Lengths::Swapped || captured > wire) {
+                (captured, wire) = (wire, captured);
+            }
+            let body = at + header_bytes;
+            let end = body + captured as usize;
+            if end > bytes.len() {
+                if captured as usize > LARGEST_RECORD {
+                    break Step::Damage(absurd(header, captured));
+                }
+                break Step::Need { bytes: end - at, of: "record" };
+            }
+            if nanos < latest {
+                let packet = tally.ordinal() + (out.len() - before) as u64;
+                tally.order.step_back(nanos, latest, packet, stream + at as u64);
+            } else {
+                latest = nanos;
+            }
+            out.push(RawPacket {
+                time: Timestamp::from_nanos(nanos),
+                offset: body as u32,
+                captured,
+                wire: wire.max(captured),
+                interface: 0,
+                link,
+            });
+            at = end;
+        };
+        tally.order.latest = latest;
+        tally.packets += (out.len() - before) as u64;
+        window.consume_to(at);
+        step
+    }
+}
+
+/// What to say of a record that claims more than any record may hold.
+#[cold]
+fn absurd(header: &[u8; RECORD_HEADER], captured: u32) -> String {
+    use super::kind::{Kind, PREFIX};
+    let beginning: &[u8; PREFIX] = header;
+    match Kind::of(beginning) {
+        Kind::Classic(_) | Kind::Ng => "another capture begins here: files written one after the other cannot be read \
+                                        as one; name them separately"
+            .to_owned(),
+        _ => format!("its record claims {captured} bytes, more than the {LARGEST_RECORD} that any may have"),
+    }
+}

@@ -1,0 +1,111 @@
+//! The one sentence about what is wrong with an input.
+
+use std::fmt::Write;
+
+use super::kind::Compression;
+use super::order::Order;
+
+/// Damage at one place of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// One-based number of the packet that could not be read, or would have come next.
+    pub(super) packet: u64,
+    /// Where the record or block begins, in bytes of the (uncompressed) stream.
+    pub(super) offset: u64,
+    /// What is wrong there; completes "packet 3 at byte 120: …".
+    pub(super) what: String,
+}
+
+/// Everything that may be wrong with one input.
+#[derive(Debug)]
+pub(super) struct Complaint<'a> {
+    pub(super) name: &'a str,
+    pub(super) compression: Option<Compression>,
+    /// Packets that could be read.
+    pub(super) packets: u64,
+    /// Where reading ended before the input did.
+    pub(super) end: Option<&'a Damage>,
+    /// The first block that was left out.
+    pub(super) skipped: Option<&'a Damage>,
+    /// How many were.
+    pub(super) skipped_blocks: u64,
+    pub(super) order: &'a Order,
+}
+
+impl Complaint<'_> {
+    /// The sentence; `None` if nothing is wrong.
+    pub(super) fn words(&self) -> Option<String> {
+        let mut clauses = Vec::new();
+        let stream = match self.compression {
+            Some(compression) => format!(" of the decompressed stream ({})", compression.name()),
+            None => String::new(),
+        };
+        if let Some(Damage { packet, offset, what }) = self.end {
+            let before = match self.packets {
+                0 => "no packet could be read".to_owned(),
+                1 => "the one packet before it was read".to_owned(),
+                count => format!("{count} packets before it were read"),
+            };
+            clauses.push(format!("packet {packet} at byte {offset}{stream}: {what}; {before}"));
+        }
+        if let Some(Damage { packet, offset, what }) = self.skipped {
+            let others = match self.skipped_blocks {
+                0 | 1 => String::new(),
+                blocks => format!(", the first of {blocks}"),
+            };
+            clauses.push(format!("left out packet {packet} at byte {offset}{stream}{others}: {what}"));
+        }
+        if let Some(step) = self.order.first {
+            let mut clause = format!("time runs backwards at packet {} at byte {}{stream}", step.packet, step.offset);
+            let seconds = self.order.largest as f64 / 1e9;
+            let _infallible = match self.order.within_interface {
+                1 => write!(clause, ", by {seconds} s"),
+                count => write!(clause, ", the first of {count}, by up to {seconds} s"),
+            };
+            clauses.push(clause);
+        }
+        (!clauses.is_empty()).then(|| format!("{}: {}", self.name, clauses.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_names_packet_and_byte() {
+        let mut order = Order::default();
+        order.step_back(5, 2_000_000_005, 3, 200);
+        order.step_back(5, 6, 4, 300);
+        let damage = Damage { packet: 12, offset: 1056, what: "the file ends within it".into() };
+        let complaint = Complaint {
+            name: "x.pcap.gz",
+            compression: Some(Compression::Gzip),
+            packets: 11,
+            end: Some(&damage),
+            skipped: None,
+            skipped_blocks: 0,
+            order: &order,
+        };
+        assert_eq!(
+            complaint.words().unwrap(),
+            "x.pcap.gz: packet 12 at byte 1056 of the decompressed stream (gzip): the file ends within it; 11 packets \
+             before it were read; time runs backwards at packet 3 at byte 200 of the decompressed stream (gzip), the \
+             first of 2, by up to 2 s"
+        );
+    }
+
+    #[test]
+    fn a_sound_file_has_none() {
+        let complaint = Complaint {
+            name: "x",
+            compression: None,
+            packets: 1,
+            end: None,
+            skipped: None,
+            skipped_blocks: 0,
+            order: &Order::default(),
+        };
+        assert_eq!(complaint.words(), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Several inputs in time order, as one.
+//!
+//! Each input is a lane whose place in a heap is the time of its next packet, then its place among the arguments: equal
+//! times keep the arguments' order, and packets of one input keep theirs even where they run backwards. A file that can
+//! be opened again is only looked at in the beginning and then opened when its first packet's turn comes, so a rotated
+//! set of a thousand files holds one descriptor and one buffer, not a thousand.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+
+use flowcore::{Error, Ledger, Result, Status, Timestamp};
+
+use super::input::{Position, STANDARD_INPUT};
+use super::reader::Reader;
+use super::record::{Interface, RawPacket};
+
+/// Packets read ahead on one lane.
+const LANE_BATCH: usize = 128;
+
+/// A batch ends when its packets' bytes reach this; a single larger packet is a batch of its own.
+const WINDOW: usize = 256 * 1024;
+
+/// Several readers, merged.
+#[derive(Debug)]
+pub(super) struct Merge {
+    lanes: Vec<Lane>,
+    /// The next packet's time of each lane that has one.
+    heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// The bytes of the current batch.
+    window: Vec<u8>,
+    interfaces: Interfaces,
+    /// Reading failed after packets that had to be given first.
+    failed: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    /// Where to open it again; `None` for what can be read only once.
+    path: Option<PathBuf>,
+    reader: Reader,
+    /// Looked at and closed; opened again when its turn comes.
+    dormant: bool,
+    batch: Vec<RawPacket>,
+    /// The next packet in `batch`.
+    at: usize,
+    /// Numbers of its interfaces in the merged stream, by their own.
+    numbers: Vec<u16>,
+}
+
+/// The interfaces of all lanes under one numbering, in the order in which they were first met.
+///
+/// The files of a rotated set show the same interfaces one after the other: an interface of a file that has ended gives
+/// its number to one of the same name and link type in a file that begins later. Files that overlap in time were
+/// captured beside each other, so their interfaces are told apart even if their names are equal.
+#[derive(Debug, Default)]
+struct Interfaces {
+    known: Vec<Interface>,
+    /// Whether a lane that has not ended holds the number; as long as `known`.
+    held: Vec<bool>,
+}
+
+impl Interfaces {
+    fn number(&mut self, wanted: &Interface) -> u16 {
+        let free = self
+            .known
+            .iter()
+            .zip(&self.held)
+            .position(|(known, held)| !held && known.name == wanted.name && known.link == wanted.link);
+        let index = free.unwrap_or_else(|| {
+            if self.known.len() < usize::from(u16::MAX) {
+                self.known.push(wanted.clone());
+                self.held.push(false);
+            }
+            self.known.len() - 1
+        });
+        if let Some(held) = self.held.get_mut(index) {
+            *held = true;
+        }
+        index as u16
+    }
+
+    fn release(&mut self, numbers: &[u16]) {
+        for &number in numbers {
+            if let Some(held) = self.held.get_mut(usize::from(number)) {
+                *held = false;
+            }
+        }
+    }
+}
+
+impl Merge {
+    /// Looks at every input; those that hold a packet take their place.
+    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>) -> Result<Self> {
+        let mut merge = Self {
+            lanes: Vec::with_capacity(inputs.len()),
+            heads: BinaryHeap::with_capacity(inputs.len()),
+            window: Vec::new(),
+            interfaces: Interfaces::default(),
+            failed: None,
+        };
+        for (path, mut reader) in inputs {
+            let index = merge.lanes.len();
+            let mut batch = Vec::new();
+            let is_file = reader.position().total.is_some();
+            let path = path.filter(|path| is_file && path.as_os_str() != STANDARD_INPUT);
+            let status = reader.read_batch(1, &mut batch)?;
+            let mut dormant = false;
+            if let (Status::More, Some(first)) = (status, batch.first()) {
+                merge.heads.push(Reverse((first.time, index)));
+                if path.is_some() {
+                    reader.close();
+                    batch = Vec::new();
+                    dormant = true;
+                }
+            } else {
+                reader.close();
+            }
+            merge.lanes.push(Lane { path, reader, dormant, batch, at: 0, numbers: Vec::new() });
+        }
+        Ok(merge)
+    }
+
+    /// Appends the next packets in time, at most `max`; their bytes are in [`window`](Self::window).
+    pub(super) fn read_batch(&mut self, max: usize, out: &mut Vec<RawPacket>) -> Result<Status> {
+        self.window.clear();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let before = out.len();
+        let full = before + max.max(1);
+        while out.len() < full
+            && self.window.len() < WINDOW
+            && let Some(Reverse((_, index))) = self.heads.pop()
+        {
+            let next = self.heads.peek().map(|Reverse(head)| *head);
+            match self.run(index, next, full, out) {
+                Ok(Some(time)) => self.heads.push(Reverse((time, index))),
+                Ok(None) => {}
+                Err(error) if out.len() == before => return Err(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(if out.len() > before { Status::More } else { Status::End })
+    }
+
+    /// Takes packets of one lane until another lane's is due or the batch is full; the time of its next one.
+    fn run(
+        &mut self,
+        index: usize,
+        next: Option<(Timestamp, usize)>,
+        full: usize,
+        out: &mut Vec<RawPacket>,
+    ) -> Result<Option<Timestamp>> {
+        let Self { lanes, window, interfaces, .. } = self;
+        let Some(lane) = lanes.get_mut(index) else { return Ok(None) };
+        if lane.dormant {
+            lane.wake()?;
+        }
+        loop {
+            let Some(packet) = lane.batch.get(lane.at) else {
+                if !lane.refill()? {
+                    interfaces.release(&lane.numbers);
+                    return Ok(None);
+                }
+                continue;
+            };
+            let due = next.is_some_and(|next| next < (packet.time, index));
+            let too_large = !window.is_empty() && window.len() + packet.captured as usize > WINDOW;
+            if due || too_large || out.len() >= full {
+                // A window that is as good as full must not be tried for ever.
+                if too_large {
+                    window.resize(window.len().max(WINDOW), 0);
+                }
+                return Ok(Some(packet.time));
+            }
+            let local = usize::from(packet.interface);
+            while lane.numbers.len() <= local {
+                let described = lane.reader.interfaces().get(lane.numbers.len()).cloned().unwrap_or_default();
+                lane.numbers.push(interfaces.number(&described));
+            }
+            let offset = window.len() as u32;
+            window.extend_from_slice(packet.bytes(lane.reader.window()));
+            let interface = lane.numbers.get(local).copied().unwrap_or(packet.interface);
+            out.push(RawPacket { offset, interface, ..*packet });
+            lane.at += 1;
+        }
+    }
+
+    pub(super) fn window(&self) -> &[u8] {
+        &self.window
+    }
+
+    pub(super) fn interfaces(&self) -> &[Interface] {
+        &self.interfaces.known
+    }
+
+    pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {
+        self.lanes.iter().map(|lane| &lane.reader)
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.lanes.iter().fold(Position { read: 0, total: Some(0) }, |sum, lane| {
+            let Position { read, total } = lane.reader.position();
+            let read = if lane.dormant { 0 } else { read };
+            Position { read: sum.read + read, total: sum.total.zip(total).map(|(sum, total)| sum + total) }
+        })
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        self.lanes
+            .iter()
+            .filter(|lane| !lane.dormant)
+            .fold(Ledger::new(), |sum, lane| sum.merged(&lane.reader.ledger()))
+    }
+
+    pub(super) fn troubles(&self) -> u64 {
+        self.lanes.iter().filter(|lane| !lane.dormant).map(|lane| lane.reader.troubles()).sum()
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        let faults: Vec<String> =
+            self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault()).collect();
+        (!faults.is_empty()).then(|| faults.join("; "))
+    }
+}
+
+impl Lane {
+    fn wake(&mut self) -> Result<()> {
+        self.dormant = false;
+        if let Some(path) = &self.path {
+            self.reader = Reader::open(path)?;
+        }
+        Ok(())
+    }
+
+    /// Reads on; `false` at the end, which gives buffer and file back.
+    fn refill(&mut self) -> Result<bool> {
+        self.batch.clear();
+        self.at = 0;
+        if self.reader.read_batch(LANE_BATCH, &mut self.batch)? == Status::End {
+            self.reader.close();
+            self.batch = Vec::new();
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,55 @@
+//! Packets that run backwards in time.
+//!
+//! A file is written in the order in which packets were captured, so within one interface time should not go back. Over
+//! several interfaces it may: their packets reach the file through different queues. Both are counted; only the first
+//! is a fault.
+
+use flowcore::Timestamp;
+
+/// What is known of a file's order in time.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// The latest time so far, over all interfaces.
+    pub(super) latest: i64,
+    /// Packets earlier than one before them, on whatever interface.
+    pub(super) backwards: u64,
+    /// Packets earlier than one before them on the same interface.
+    pub(super) within_interface: u64,
+    /// The first of those.
+    pub(super) first: Option<Step>,
+    /// By how much the worst of them is late, in nanoseconds.
+    pub(super) largest: i64,
+}
+
+/// One step back in time.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// One-based number of the packet.
+    pub(super) packet: u64,
+    /// Where its record begins in the stream.
+    pub(super) offset: u64,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { latest: i64::MIN, backwards: 0, within_interface: 0, first: None, largest: 0 }
+    }
+}
+
+impl Order {
+    /// The latest time so far; the epoch before the first packet.
+    pub(super) fn latest(&self) -> Timestamp {
+        if self.latest == i64::MIN { Timestamp::EPOCH } else { Timestamp::from_nanos(self.latest) }
+    }
+
+    /// Notes a packet earlier than the file's latest; `interface_latest` is that of its own interface.
+    #[cold]
+    pub(super) fn step_back(&mut self, nanos: i64, interface_latest: i64, packet: u64, offset: u64) {
+        self.backwards += 1;
+        if nanos < interface_latest {
+            self.within_interface += 1;
+            self.largest = self.largest.max(interface_latest.saturating_sub(nanos));
+            self.first.get_or_insert(Step { packet, offset });
+        }
+    }
+}

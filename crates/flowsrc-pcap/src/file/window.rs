@@ -1,0 +1,206 @@
+//! The reused buffer between an input and the formats that walk it.
+
+use std::io::{self, Read};
+
+/// Bytes asked of the input at once.
+///
+/// Measured: large enough that the system call vanishes, small enough that what was just copied is still in the second
+/// level cache when it is walked; faster than a mapping, whose next record address hangs on a missed line.
+pub const BUFFER: usize = 256 * 1024;
+
+/// The largest record or block that is held in memory; one that claims more is taken for damage.
+pub const LARGEST_RECORD: usize = 16 * 1024 * 1024;
+
+/// Room for a record that straddles two reads, so that reads stay whole.
+const HEADROOM: usize = 64 * 1024;
+
+/// A buffer over an input: what was read and not yet consumed is one slice.
+pub(super) struct Window {
+    input: Box<dyn Read + Send>,
+    bytes: Vec<u8>,
+    /// First byte not consumed. `start <= end <= bytes.len()`.
+    start: usize,
+    /// End of what was read.
+    end: usize,
+    /// Where in the stream `bytes[0]` is.
+    base: u64,
+    /// Bytes of the stream still to be thrown away before anything is kept; only with `start == end`.
+    skip: u64,
+    /// Where in the stream the last skip began.
+    skip_from: u64,
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").field("offset", &self.offset()).field("buffered", &(self.end - self.start)).finish()
+    }
+}
+
+impl Window {
+    pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
+        Self { input, bytes: Vec::new(), start: 0, end: 0, base: 0, skip: 0, skip_from: 0 }
+    }
+
+    /// Everything in the buffer up to the end of what was read, consumed or not; offsets of packets refer to it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or(&[])
+    }
+
+    /// Index into [`bytes`](Self::bytes) of the first byte not consumed.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// What was read and not consumed.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or(&[])
+    }
+
+    /// Where in the stream the first byte not consumed is. Within a skip: where the skipped bytes go on.
+    pub(super) fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// Where in the stream a skip began that waits for bytes not read yet.
+    pub(super) fn skipping_from(&self) -> Option<u64> {
+        (self.skip > 0).then_some(self.skip_from)
+    }
+
+    /// Consumes up to `start`, an index into [`bytes`](Self::bytes).
+    pub(super) fn consume_to(&mut self, start: usize) {
+        debug_assert!(self.start <= start && start <= self.end);
+        self.start = start.min(self.end);
+    }
+
+    /// Consumes `count` bytes, whether they were read yet or not; moves nothing.
+    pub(super) fn skip(&mut self, count: u64) {
+        self.skip_from = self.offset();
+        let buffered = (self.end - self.start) as u64;
+        let now = count.min(buffered);
+        self.start += now as usize;
+        self.skip = count - now;
+    }
+
+    /// Reads once, behind what is there; room for `need` bytes not consumed is made first, so what was lent from
+    /// [`bytes`](Self::bytes) is void. Waits as the input waits, and is content with less than was asked.
+    ///
+    /// `false` = the input has ended.
+    pub(super) fn refill(&mut self, need: usize) -> io::Result<bool> {
+        debug_assert!(need <= LARGEST_RECORD + HEADROOM);
+        if self.bytes.is_empty() {
+            self.bytes.resize(BUFFER + HEADROOM, 0);
+        }
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.base += self.start as u64;
+        self.end -= self.start;
+        self.start = 0;
+        if need > self.bytes.len() {
+            // Twice the size each time, and only once the bytes before it are there: a claim costs no memory.
+            let wanted = need.min(self.bytes.len() * 2).max(self.end + BUFFER);
+            if self.end + HEADROOM > self.bytes.len() {
+                self.bytes.resize(wanted, 0);
+            }
+        }
+        loop {
+            let room = self.bytes.len().min(self.end + BUFFER);
+            let Some(space) = self.bytes.get_mut(self.end..room) else { return Ok(false) };
+            let count = match self.input.read(space) {
+                Ok(0) => return Ok(false),
+                Ok(count) => count.min(space.len()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if self.skip == 0 {
+                self.end += count;
+                return Ok(true);
+            }
+            let thrown = self.skip.min(count as u64);
+            self.skip -= thrown;
+            if (thrown as usize) < count {
+                self.start = thrown as usize;
+                self.end = count;
+                return Ok(true);
+            }
+            self.base += thrown;
+        }
+    }
+
+    /// Reads to the end of the input and throws it away; how many bytes that were, those in the buffer included.
+    pub(super) fn drain(&mut self) -> u64 {
+        let mut count = (self.end - self.start) as u64;
+        self.start = self.end;
+        while let Ok(true) = self.refill(0) {
+            count += (self.end - self.start) as u64;
+            self.start = self.end;
+        }
+        count
+    }
+
+    /// Gives the memory back; the window is empty afterwards and its input ended.
+    pub(super) fn close(&mut self) {
+        let offset = self.offset();
+        *self = Self::new(Box::new(io::empty()));
+        self.base = offset;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte at a time, with an interruption before each.
+    struct Drip(Vec<u8>, bool);
+
+    impl Read for Drip {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            buf[0] = self.0.remove(0);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn an_interrupted_read_is_tried_again() {
+        let mut window = Window::new(Box::new(Drip(b"abc".to_vec(), false)));
+        while window.refill(3).unwrap() {}
+        assert_eq!(window.rest(), b"abc");
+    }
+
+    #[test]
+    fn a_skip_goes_over_bytes_not_read_yet() {
+        let mut window = Window::new(Box::new(Drip(b"abcdefgh".to_vec(), false)));
+        assert!(window.refill(1).unwrap());
+        window.skip(6);
+        assert_eq!(window.skipping_from(), Some(0));
+        assert!(window.refill(1).unwrap());
+        assert_eq!((window.rest(), window.offset()), (&b"g"[..], 6));
+        assert!(window.refill(2).unwrap());
+        assert_eq!((window.rest(), window.offset()), (&b"gh"[..], 6));
+    }
+
+    #[test]
+    fn a_skip_beyond_the_end_stays_unfinished() {
+        let mut window = Window::new(Box::new(&b"abc"[..]));
+        assert!(window.refill(1).unwrap());
+        window.skip(1 << 40);
+        assert!(!window.refill(1).unwrap());
+        assert_eq!(window.skipping_from(), Some(0));
+        assert_eq!(window.offset(), 3);
+    }
+
+    #[test]
+    fn the_buffer_grows_for_a_large_record_and_reads_stay_whole() {
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+        let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())));
+        while window.rest().len() < bytes.len() {
+            assert!(window.refill(bytes.len()).unwrap());
+        }
+        assert_eq!(window.rest(), bytes);
+    }
+}

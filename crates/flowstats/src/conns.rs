@@ -1,0 +1,328 @@
+//! One row per connection: the job of `flow conns`.
+
+mod columns;
+
+use std::sync::Arc;
+
+use bitflags::bitflags;
+use flowcore::flows::Slots;
+use flowcore::report::{Quality, Row, Table};
+use flowcore::wire::Layers;
+use flowcore::{
+    Analyzer, Batch, Detail, Direction, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Marks, Nanos, Notes,
+    Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
+};
+
+use crate::tcp::{ConnState, Handshake, Tcp, udp_state};
+pub use columns::{COLUMNS, ColumnDef, column};
+
+/// What one direction of a connection has carried.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes on the wire, link layer included.
+    pub wire_bytes: u64,
+    /// Bytes of the (innermost) IP packets by their length fields.
+    pub network_bytes: u64,
+    /// Bytes of transport payload by the headers' length fields, retransmissions included.
+    pub payload_bytes: u64,
+}
+
+bitflags! {
+    /// Why a connection's counts are only lower bounds.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Doubts: u8 {
+        /// TCP seen without its SYN: it began before the capture, or the capture missed the beginning.
+        const MIDSTREAM = 1;
+        /// Bytes were acknowledged that the capture never saw.
+        const GAP = 2;
+        /// The source has lost packets; which flows they belonged to is unknown.
+        const LOSS = 4;
+        /// The input broke off while the connection was open.
+        const INPUT_CUT = 8;
+        /// A packet of it was cut before its lengths could be read.
+        const HEADERS_CUT = 16;
+    }
+}
+
+impl Doubts {
+    /// The reasons by name, in a stable order.
+    pub fn quality(self) -> Quality {
+        let names = [
+            (Self::MIDSTREAM, "midstream"),
+            (Self::GAP, "gap"),
+            (Self::LOSS, "loss"),
+            (Self::INPUT_CUT, "input_cut"),
+            (Self::HEADERS_CUT, "headers_cut"),
+        ];
+        Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
+    }
+}
+
+/// One connection's state while it is open. Two cache lines are touched by an ordinary segment: the counts, and the
+/// beginning of [`Tcp`].
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Open {
+    counts: [Counts; 2],
+    tcp: Tcp,
+    side: Option<Box<Side>>,
+    doubts: Doubts,
+}
+
+const _: () = assert!(size_of::<Open>() <= 192);
+
+/// What only some connections have.
+#[derive(Clone, Debug, Default)]
+struct Side {
+    layers: Layers,
+    duplicates: u64,
+}
+
+/// One finished connection, or the state of an open one.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Identity, times and orientation.
+    pub flow: FlowRecord,
+    /// Indexed by [`Direction`].
+    pub counts: [Counts; 2],
+    /// Zeek's connection state.
+    pub state: ConnState,
+    /// Zeek's history letters; empty for protocols that have none.
+    pub history: Arc<str>,
+    /// What TCP adds.
+    pub tcp: Option<TcpFacts>,
+    /// VLANs, labels and tunnels of the first packet that had any, and what an ICMP error quotes.
+    pub layers: Option<Box<Layers>>,
+    /// Packets also seen on another interface; they are not in `counts`.
+    pub duplicate_packets: u64,
+    /// Why the counts are only lower bounds; empty = they are exact.
+    pub doubts: Doubts,
+}
+
+/// What a TCP connection has beside its counts.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpFacts {
+    /// Bits of [`crate::tcp::completeness`].
+    pub completeness: u8,
+    /// Control bits that each direction has sent.
+    pub flags: [TcpFlags; 2],
+    /// When the handshake's steps were seen.
+    pub handshake: Handshake,
+    /// Payload by sequence numbers, each byte once.
+    pub stream_bytes: [u64; 2],
+    /// Acknowledged but never seen, by the direction that sent them.
+    pub missed_bytes: [u64; 2],
+    /// Time of the latest segment before both ends had closed.
+    pub active_until: Option<Timestamp>,
+}
+
+impl Connection {
+    /// From the first to the last packet.
+    pub fn duration(&self) -> Nanos {
+        self.flow.last - self.flow.start
+    }
+}
+
+/// The analyzer: takes in events, gives one [`Connection`] for every flow that ends.
+#[derive(Default)]
+pub struct Conns {
+    open: Slots<Open>,
+    live: usize,
+    finished: Vec<Connection>,
+    /// What holds of every connection that ends from now on.
+    shared: Doubts,
+}
+
+/// From this many open connections on their state is prefetched.
+const PREFETCH_FROM: usize = 8 * 1024;
+
+/// How many events ahead.
+const AHEAD: usize = 12;
+
+impl Conns {
+    /// With nothing seen yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the connections that have ended into `out`, in the order of their ends.
+    pub fn take_finished(&mut self, out: &mut Vec<Connection>) {
+        out.append(&mut self.finished);
+    }
+
+    /// Says something of all connections that end from now on: that the source has lost packets, or that the input
+    /// broke off.
+    pub fn doubt(&mut self, doubts: Doubts) {
+        self.shared |= doubts;
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes of state for one open connection, beside the flow table's.
+    pub const fn bytes_per_connection() -> usize {
+        size_of::<Open>()
+    }
+
+    #[inline]
+    fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
+        let open = self.open.entry(event.flow);
+        if event.marks.contains(Marks::BEGIN) {
+            *open = Open::default();
+            self.live += 1;
+            begin(open, event, batch);
+        }
+        if event.layers != 0 && open.side.is_none() {
+            if let Some(layers) = batch.frames.layers(event) {
+                open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
+            }
+        }
+        if event.marks.contains(Marks::DUPLICATE) {
+            open.side.get_or_insert_default().duplicates += u64::from(event.packets);
+            return;
+        }
+        let counts = &mut open.counts[event.direction.index()];
+        counts.packets += u64::from(event.packets);
+        counts.wire_bytes += event.bytes;
+        counts.network_bytes += u64::from(event.network_bytes);
+        counts.payload_bytes += u64::from(event.payload_bytes);
+        match event.detail {
+            Detail::Tcp(segment) => {
+                open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time);
+            }
+            _ => {
+                // A transport header that was cut before its lengths leaves the payload unknown.
+                if event.key.protocol == Protocol::TCP && !event.notes.contains(Notes::LATER_FRAGMENT) {
+                    open.doubts |= Doubts::HEADERS_CUT;
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, id: FlowId, flows: &Flows) {
+        let (Some(open), Some(record)) = (self.open.get_mut(id), flows.record(id)) else { return };
+        let mut connection = describe(open, record);
+        connection.doubts |= self.shared;
+        // What was boxed dies with the connection.
+        open.side = None;
+        open.tcp = Tcp::default();
+        self.live -= 1;
+        self.finished.push(connection);
+    }
+}
+
+/// Sets up what the first event tells.
+fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
+    let Detail::Tcp(_) = event.detail else { return };
+    let Some(record) = batch.flows.record(event.flow) else { return };
+    if record.evidence != Evidence::Syn {
+        open.doubts |= Doubts::MIDSTREAM;
+    }
+    if matches!(record.evidence, Evidence::SynAck | Evidence::Ports) {
+        open.tcp.flip();
+    }
+}
+
+fn describe(open: &Open, flow: FlowRecord) -> Connection {
+    let [forward, reverse] = open.counts;
+    let mut doubts = open.doubts;
+    let (state, history, tcp) = match flow.key.protocol {
+        // A flow of later fragments alone has no ports and no segments.
+        Protocol::TCP => {
+            let missed_bytes = open.tcp.missed_bytes();
+            if missed_bytes != [0; 2] {
+                doubts |= Doubts::GAP;
+            }
+            let facts = TcpFacts {
+                completeness: open.tcp.completeness(),
+                flags: open.tcp.flags(),
+                handshake: open.tcp.handshake_times(),
+                stream_bytes: open.tcp.ends().map(|end| end.stream_bytes()),
+                missed_bytes,
+                active_until: open.tcp.active_until(),
+            };
+            (open.tcp.state(), Arc::from(open.tcp.history().as_str()), Some(facts))
+        }
+        Protocol::UDP | Protocol::UDP_LITE => {
+            let flip = if matches!(flow.evidence, Evidence::Ports) { "^" } else { "" };
+            let sent = |counts: Counts, letter| if counts.payload_bytes > 0 { letter } else { "" };
+            let letters = if flip.is_empty() {
+                [sent(forward, "D"), sent(reverse, "d")]
+            } else {
+                [sent(reverse, "d"), sent(forward, "D")]
+            };
+            let history = format!("{flip}{}{}", letters[0], letters[1]);
+            (udp_state(forward.packets > 0, reverse.packets > 0), Arc::from(history), None)
+        }
+        _ => (ConnState::OTH, Arc::from(""), None),
+    };
+    let side = open.side.as_deref();
+    Connection {
+        flow,
+        counts: open.counts,
+        state,
+        history,
+        tcp,
+        layers: side.filter(|side| side.layers != Layers::default()).map(|side| Box::new(side.layers.clone())),
+        duplicate_packets: side.map_or(0, |side| side.duplicates),
+        doubts,
+    }
+}
+
+impl Analyzer for Conns {
+    fn name(&self) -> &str {
+        "conns"
+    }
+
+    fn needs(&self) -> Features {
+        Features::PACKETS
+    }
+
+    fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
+        let far = self.live >= PREFETCH_FROM;
+        for (place, event) in batch.events.iter().enumerate() {
+            if far {
+                if let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
+                    prefetch(&open.counts);
+                    prefetch(&open.tcp);
+                }
+            }
+            if !event.flow.is_some() {
+                continue;
+            }
+            if let Detail::End(_) = event.detail {
+                self.finish(event.flow, batch.flows);
+            } else {
+                self.take(event, batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// The connections that have ended and not been taken. Open ones have no row before they end.
+    fn snapshot(&self, out: &mut Tables) {
+        let mut table = Table::new("conns", COLUMNS.iter().map(|def| def.column.clone()).collect());
+        table.rows = self.finished.iter().map(row).collect();
+        out.push(table);
+    }
+}
+
+/// A connection as a row of all [`COLUMNS`].
+pub fn row(connection: &Connection) -> Row {
+    Row { cells: COLUMNS.iter().map(|def| (def.value)(connection)).collect(), quality: connection.doubts.quality() }
+}
+
+/// The counts of one direction.
+impl std::ops::Index<Direction> for Connection {
+    type Output = Counts;
+    fn index(&self, direction: Direction) -> &Counts {
+        &self.counts[direction.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! The columns of a connection table: names, units, meanings, and where each value comes from.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use flowcore::community_id::community_id;
+use flowcore::report::{Column, Meaning, Unit, Value};
+use flowcore::{Direction, Nanos, Timestamp};
+
+use super::{Connection, TcpFacts};
+
+/// One column: how it is described and where its value comes from.
+pub struct ColumnDef {
+    /// Name, title, unit, meaning.
+    pub column: Column,
+    /// The cell of one connection.
+    pub value: fn(&Connection) -> Value,
+    /// Shown in a plain text table.
+    pub default: bool,
+    /// Which columns go first when a terminal is narrow: the highest number.
+    pub priority: u8,
+}
+
+/// The column called `name`.
+pub fn column(name: &str) -> Option<&'static ColumnDef> {
+    COLUMNS.iter().find(|def| def.column.name == name)
+}
+
+const fn define(
+    [name, title, about]: [&'static str; 3],
+    (unit, meaning): (Unit, Meaning),
+    value: fn(&Connection) -> Value,
+) -> ColumnDef {
+    let bounded = matches!(meaning, Meaning::Counter);
+    ColumnDef {
+        column: Column {
+            name: Cow::Borrowed(name),
+            title: Cow::Borrowed(title),
+            unit,
+            meaning,
+            about: Cow::Borrowed(about),
+            bounded,
+        },
+        value,
+        default: false,
+        priority: 9,
+    }
+}
+
+impl ColumnDef {
+    /// In a plain text table, given up at `priority` (0 = never).
+    const fn shown(mut self, priority: u8) -> Self {
+        self.default = true;
+        self.priority = priority;
+        self
+    }
+}
+
+const KEY: (Unit, Meaning) = (Unit::None, Meaning::Key);
+const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
+const PACKETS: (Unit, Meaning) = (Unit::Packets, Meaning::Counter);
+const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
+const EPOCH: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
+const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
+
+/// Every column, in the order of machine formats. Adding one at the end is compatible; renaming one is not.
+pub static COLUMNS: [ColumnDef; 39] = [
+    define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| Value::Time(c.flow.start)).shown(2),
+    define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| Value::Time(c.flow.last)),
+    define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| Value::Span(c.duration()))
+        .shown(3),
+    define(["src_ip", "SRC", "Address of the originator."], KEY, |c| Value::Addr(c.flow.key.src)).shown(0),
+    define(["src_port", "SPORT", "Port of the originator (ICMP: type)."], KEY, |c| port(c, c.flow.key.src_port))
+        .shown(0),
+    define(["dst_ip", "DST", "Address of the responder."], KEY, |c| Value::Addr(c.flow.key.dst)).shown(0),
+    define(["dst_port", "DPORT", "Port of the responder (ICMP: answering type, or code)."], KEY, |c| {
+        port(c, c.flow.key.dst_port)
+    })
+    .shown(0),
+    define(["ip_proto", "IPPROTO", "IP protocol number."], KEY, |c| Value::U64(u64::from(c.flow.key.protocol.0))),
+    define(["transport", "PROTO", "IP protocol name, or its number."], FACT, |c| {
+        c.flow.key.protocol.name().map_or_else(|| text(&c.flow.key.protocol.to_string()), Value::Word)
+    })
+    .shown(0),
+    define(["ip_version", "IPV", "4 or 6."], FACT, |c| Value::U64(if c.flow.key.src.is_v4() { 4 } else { 6 })),
+    define(["state", "STATE", "Zeek's connection state."], FACT, |c| Value::Word(c.state.name())).shown(1),
+    define(["history", "HISTORY", "Zeek's history letters; upper case = originator."], FACT, |c| {
+        if c.history.is_empty() { Value::Missing } else { Value::Text(Arc::clone(&c.history)) }
+    })
+    .shown(5),
+    define(
+        ["completeness", "COMPL", "Wireshark's tcp.completeness: SYN 1, SYN-ACK 2, ACK 4, data 8, FIN 16, RST 32."],
+        FACT,
+        |c| tcp(c, |facts| Value::U64(u64::from(facts.completeness))),
+    ),
+    define(["fwd_packets", "PKTS>", "Packets from the originator."], PACKETS, |c| {
+        Value::U64(c[Direction::Forward].packets)
+    })
+    .shown(1),
+    define(["rev_packets", "PKTS<", "Packets from the responder."], PACKETS, |c| {
+        Value::U64(c[Direction::Reverse].packets)
+    })
+    .shown(1),
+    define(["fwd_wire_bytes", "WIRE>", "Bytes on the wire from the originator, link layer included."], BYTES, |c| {
+        Value::U64(c[Direction::Forward].wire_bytes)
+    }),
+    define(["rev_wire_bytes", "WIRE<", "Bytes on the wire from the responder, link layer included."], BYTES, |c| {
+        Value::U64(c[Direction::Reverse].wire_bytes)
+    }),
+    define(["fwd_l3_bytes", "L3>", "IP bytes from the originator."], BYTES, |c| {
+        Value::U64(c[Direction::Forward].network_bytes)
+    }),
+    define(["rev_l3_bytes", "L3<", "IP bytes from the responder."], BYTES, |c| {
+        Value::U64(c[Direction::Reverse].network_bytes)
+    }),
+    define(
+        ["fwd_payload_bytes", "PAYLOAD>", "Transport payload from the originator, retransmissions included."],
+        BYTES,
+        |c| Value::U64(c[Direction::Forward].payload_bytes),
+    )
+    .shown(1),
+    define(
+        ["rev_payload_bytes", "PAYLOAD<", "Transport payload from the responder, retransmissions included."],
+        BYTES,
+        |c| Value::U64(c[Direction::Reverse].payload_bytes),
+    )
+    .shown(1),
+    define(
+        ["fwd_stream_bytes", "STREAM>", "TCP payload from the originator by sequence numbers, each byte once."],
+        BYTES,
+        |c| tcp(c, |facts| Value::U64(facts.stream_bytes[0])),
+    ),
+    define(
+        ["rev_stream_bytes", "STREAM<", "TCP payload from the responder by sequence numbers, each byte once."],
+        BYTES,
+        |c| tcp(c, |facts| Value::U64(facts.stream_bytes[1])),
+    ),
+    define(
+        ["handshake_ns", "HANDSHAKE", "From the answered SYN to the ACK of the SYN-ACK, at the capture point."],
+        SPAN,
+        |c| tcp(c, |facts| span(facts.handshake.syn, facts.handshake.ack)),
+    )
+    .shown(3),
+    define(["syn_ack_ns", "SYN-ACK", "From the answered SYN to the SYN-ACK: the responder's side."], SPAN, |c| {
+        tcp(c, |facts| span(facts.handshake.syn, facts.handshake.syn_ack))
+    }),
+    define(["ack_ns", "ACK", "From the SYN-ACK to its ACK: the originator's side."], SPAN, |c| {
+        tcp(c, |facts| span(facts.handshake.syn_ack, facts.handshake.ack))
+    }),
+    define(["tcp_flags_fwd", "FLAGS>", "Control bits sent by the originator, or-ed."], FACT, |c| {
+        tcp(c, |facts| Value::U64(u64::from(facts.flags[0].bits())))
+    }),
+    define(["tcp_flags_rev", "FLAGS<", "Control bits sent by the responder, or-ed."], FACT, |c| {
+        tcp(c, |facts| Value::U64(u64::from(facts.flags[1].bits())))
+    }),
+    define(["missed_bytes", "MISSED", "Bytes acknowledged but never captured, both directions."], BYTES, |c| {
+        tcp(c, |facts| Value::U64(facts.missed_bytes[0] + facts.missed_bytes[1]))
+    }),
+    define(["duplicate_packets", "DUP", "Packets also seen on another interface, not counted again."], PACKETS, |c| {
+        Value::U64(c.duplicate_packets)
+    }),
+    define(["vlan", "VLAN", "VLAN identifiers, outermost first."], FACT, |c| match &c.layers {
+        Some(layers) if !layers.vlans.is_empty() => list(layers.vlans.as_slice().iter().map(|&id| u64::from(id))),
+        _ => Value::Missing,
+    }),
+    define(["mpls", "MPLS", "MPLS labels, outermost first."], FACT, |c| match &c.layers {
+        Some(layers) if !layers.mpls.is_empty() => list(layers.mpls.as_slice().iter().map(|&id| u64::from(id))),
+        _ => Value::Missing,
+    }),
+    define(["tunnel", "TUNNEL", "Tunnels, outermost first: kind:id(outer source>outer destination)."], FACT, tunnels),
+    define(["quoted", "QUOTED", "The flow whose packet an ICMP error quotes."], FACT, |c| {
+        let quoted = c.layers.as_ref().and_then(|layers| layers.quoted);
+        quoted.map_or(Value::Missing, |key| text(&format!("{key:?}")))
+    }),
+    define(["in_if", "IF", "Interface that showed the first packet, by the capture's numbering."], FACT, |c| {
+        Value::U64(u64::from(c.flow.interface))
+    }),
+    define(["evidence", "EVIDENCE", "How the originator was found."], FACT, |c| Value::Word(c.flow.evidence.name())),
+    define(["end_reason", "END", "Why the flow ended: idle, end, forced (the input ended)."], FACT, |c| {
+        c.flow.end.map_or(Value::Missing, |end| Value::Word(end.name()))
+    }),
+    define(["community_id", "COMMUNITY-ID", "Community ID v1, seed 0, of the innermost headers."], FACT, |c| {
+        text(&community_id(&c.flow.key, 0))
+    }),
+    define(["flow_id", "FLOW-ID", "Number of the flow within this run, in the order of first packets."], KEY, |c| {
+        Value::U64(c.flow.serial)
+    }),
+];
+
+fn text(text: &str) -> Value {
+    Value::Text(Arc::from(text))
+}
+
+fn list(items: impl Iterator<Item = u64>) -> Value {
+    Value::List(items.collect())
+}
+
+/// A port, where the protocol has one; ICMP's type and code count as such (see `FlowKey`).
+fn port(connection: &Connection, port: u16) -> Value {
+    use flowcore::Protocol;
+    let key = &connection.flow.key;
+    let icmp = matches!(key.protocol, Protocol::ICMP | Protocol::ICMPV6);
+    // A flow of later fragments alone, or of headers cut before the ports, has 0 on both sides.
+    let known = key.src_port != 0 || key.dst_port != 0;
+    if (key.protocol.has_ports() && known) || icmp { Value::U64(u64::from(port)) } else { Value::Missing }
+}
+
+fn tcp(connection: &Connection, value: impl Fn(&TcpFacts) -> Value) -> Value {
+    connection.tcp.as_ref().map_or(Value::Missing, value)
+}
+
+fn span(from: Option<Timestamp>, to: Option<Timestamp>) -> Value {
+    match (from, to) {
+        // A capture whose clock stepped back between the two has no duration to tell.
+        (Some(from), Some(to)) if to - from >= Nanos::ZERO => Value::Span(to - from),
+        _ => Value::Missing,
+    }
+}
+
+fn tunnels(connection: &Connection) -> Value {
+    let Some(layers) = &connection.layers else { return Value::Missing };
+    if layers.tunnels.is_empty() {
+        return Value::Missing;
+    }
+    let mut out = String::new();
+    for tunnel in layers.tunnels.as_slice() {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(tunnel.kind.name());
+        if let Some(id) = tunnel.id {
+            out.push_str(&format!(":{id}"));
+        }
+        out.push_str(&format!("({}>{})", tunnel.src, tunnel.dst));
+    }
+    text(&out)
+}

@@ -1,0 +1,69 @@
+use super::*;
+use flowcore::event::TcpSegment;
+use flowcore::pipeline::Pipeline;
+use flowcore::report::Value;
+use flowcore::{FlowKey, Frames, SourceInfo};
+
+fn udp(at_ms: i64, reverse: bool, bytes: u64) -> FlowEvent {
+    let key = FlowKey {
+        src: "10.0.0.2".parse().unwrap(),
+        dst: "10.0.0.1".parse().unwrap(),
+        src_port: 5000,
+        dst_port: 53,
+        protocol: Protocol::UDP,
+        ..FlowKey::NONE
+    };
+    FlowEvent {
+        time: Timestamp::from_nanos(at_ms * 1_000_000),
+        key: if reverse { key.reversed() } else { key },
+        packets: 1,
+        bytes,
+        network_bytes: bytes as u32 - 14,
+        payload_bytes: bytes as u32 - 42,
+        ..FlowEvent::default()
+    }
+}
+
+fn connections(mut events: Vec<FlowEvent>) -> Vec<Connection> {
+    let mut builder = Pipeline::builder();
+    let conns = builder.add(Conns::new());
+    let source = SourceInfo { offers: Features::all(), ..SourceInfo::default() };
+    let mut pipeline = builder.build(&source).unwrap();
+    pipeline.push(&mut events, Frames::EMPTY, Timestamp::MAX).unwrap();
+    while pipeline.close().unwrap() {}
+    let mut out = Vec::new();
+    pipeline.get_mut(&conns).take_finished(&mut out);
+    out
+}
+
+#[test]
+fn packets_and_bytes_are_counted_by_direction_and_layer() {
+    let found = connections(vec![udp(0, false, 100), udp(3, true, 200), udp(5, false, 80)]);
+    assert_eq!(found.len(), 1);
+    let connection = &found[0];
+    let forward = Counts { packets: 2, wire_bytes: 180, network_bytes: 152, payload_bytes: 96 };
+    let reverse = Counts { packets: 1, wire_bytes: 200, network_bytes: 186, payload_bytes: 158 };
+    assert_eq!(connection.counts, [forward, reverse]);
+    assert_eq!(connection.duration(), Nanos::new(5_000_000));
+    assert_eq!((connection.state, &*connection.history), (ConnState::SF, "Dd"));
+    assert!(connection.doubts.is_empty());
+}
+
+#[test]
+fn a_connection_without_its_syn_is_a_lower_bound() {
+    let mut event = udp(0, false, 100);
+    event.key.protocol = Protocol::TCP;
+    event.detail = Detail::Tcp(TcpSegment { flags: TcpFlags::ACK, window: 1, seq: 5, ack: 9, ..TcpSegment::default() });
+    assert_eq!(connections(vec![event])[0].doubts.quality().at_least, ["midstream"]);
+}
+
+#[test]
+fn column_names_are_unique_and_every_column_gives_a_value() {
+    let found = connections(vec![udp(0, false, 100)]);
+    for (place, def) in COLUMNS.iter().enumerate() {
+        assert_eq!(COLUMNS.iter().position(|other| other.column.name == def.column.name), Some(place));
+        let _: Value = (def.value)(&found[0]);
+    }
+    assert_eq!((column("src_port").unwrap().value)(&found[0]), Value::U64(5000));
+    assert_eq!((column("handshake_ns").unwrap().value)(&found[0]), Value::Missing);
+}

@@ -1,0 +1,199 @@
+//! One end of a TCP connection: its state and its place in the sequence space.
+
+use flowcore::TcpFlags;
+
+/// What one end has done, as Zeek distinguishes it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Nothing seen.
+    #[default]
+    Inactive = 0,
+    /// Sent a SYN.
+    SynSent = 1,
+    /// Sent a SYN-ACK as its first packet, being the originator.
+    SynAckSent = 2,
+    /// First seen in the middle of things.
+    Partial = 3,
+    /// Open.
+    Established = 4,
+    /// Sent a FIN.
+    Closed = 5,
+    /// Sent a RST.
+    Reset = 6,
+}
+
+/// Beyond this an advance is taken for a broken number on SYN and RST segments.
+const IMPLAUSIBLE: i64 = 1 << 20;
+
+/// One end. Positions are bytes of its stream counted from its initial sequence number (the SYN is byte 0), in 64 bits:
+/// sequence numbers may wrap as often as they like.
+#[derive(Copy, Clone, Debug, Default)]
+#[repr(C)]
+pub struct Endpoint {
+    /// One beyond the last byte seen.
+    last: i64,
+    /// One beyond the last byte that the peer has acknowledged.
+    acked: i64,
+    /// Initial sequence number; one before the first one seen if there was no SYN.
+    start: u32,
+    /// History letters already given, by bit.
+    pub(super) letters: u16,
+    state: State,
+    previous: State,
+}
+
+const _: () = assert!(size_of::<Endpoint>() == 24);
+
+impl Endpoint {
+    /// What it has done.
+    #[inline]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What it had done before that.
+    pub(super) fn previous(&self) -> State {
+        self.previous
+    }
+
+    /// Initial sequence number, known or reconstructed.
+    #[inline]
+    pub fn start(&self) -> u32 {
+        self.start
+    }
+
+    /// One beyond the last byte seen, the SYN being byte 0.
+    #[inline]
+    pub(super) fn last(&self) -> i64 {
+        self.last
+    }
+
+    #[inline]
+    pub(super) fn acked(&self) -> i64 {
+        self.acked
+    }
+
+    /// Whether it has sent anything that fixed its numbers.
+    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.state != State::Inactive
+    }
+
+    #[inline]
+    pub(super) fn become_state(&mut self, state: State) {
+        self.previous = self.state;
+        self.state = state;
+    }
+
+    /// Payload bytes by sequence numbers, sent or acknowledged; without SYN and FIN.
+    pub fn stream_bytes(&self) -> u64 {
+        let beyond_syn = (self.last.max(self.acked) - 1).max(0);
+        let fin = i64::from(self.letters & super::Letter::Fin.bit() != 0);
+        (beyond_syn - fin).max(0) as u64
+    }
+
+    /// Sets the numbers by the first segment, or again by a SYN with another number.
+    #[inline]
+    pub(super) fn begin(&mut self, seq: u32, flags: TcpFlags, sequence_space: u64) {
+        let syn = flags.contains(TcpFlags::SYN);
+        match self.state {
+            State::Inactive => {
+                if syn {
+                    self.restart(seq, sequence_space);
+                } else {
+                    // As if there had been a SYN, so that positions count alike.
+                    self.start = seq.wrapping_sub(1);
+                    self.last = 1;
+                    self.acked = 0;
+                }
+            }
+            State::SynSent | State::SynAckSent if syn && seq != self.start => self.restart(seq, sequence_space),
+            State::Established | State::Partial if syn && seq != self.start => self.restart(seq, sequence_space),
+            State::Reset if syn && self.previous == State::Inactive => self.restart(seq, sequence_space),
+            _ => {}
+        }
+    }
+
+    fn restart(&mut self, seq: u32, sequence_space: u64) {
+        self.start = seq;
+        self.last = sequence_space as i64;
+        self.acked = 0;
+    }
+
+    /// Whether this end is open, `seq` comes next in its stream, and it has earned `letter` before.
+    #[inline]
+    pub(super) fn goes_on(&self, seq: u32, letter: super::Letter) -> bool {
+        let next = self.start.wrapping_add(self.last as u32);
+        self.state == State::Established && seq == next && self.letters & letter.bit() != 0
+    }
+
+    /// Whether this end is open and has been seen to send what `ack` acknowledges.
+    #[inline]
+    pub(super) fn has_sent(&self, ack: u32) -> bool {
+        let acked = self.start.wrapping_add(self.acked as u32);
+        let delta = i64::from(ack.wrapping_sub(acked) as i32);
+        self.state == State::Established && self.acked + delta <= self.last && self.acked <= self.last && ack != 0
+    }
+
+    /// Takes in the next `payload` bytes in order.
+    #[inline]
+    pub(super) fn append(&mut self, payload: u32) {
+        self.last += i64::from(payload);
+    }
+
+    /// Sets the numbers of an end that has sent nothing yet by what its peer acknowledges.
+    #[inline]
+    pub(super) fn expect(&mut self, ack: u32) {
+        self.start = ack.wrapping_sub(1);
+        self.last = 0;
+        self.acked = 0;
+    }
+
+    /// The position of a sequence number, taken as near to the last one seen as can be.
+    #[inline]
+    pub(super) fn position(&self, seq: u32) -> i64 {
+        let last_seq = self.start.wrapping_add(self.last as u32);
+        self.last + i64::from(seq.wrapping_sub(last_seq) as i32)
+    }
+
+    /// Takes in an acknowledgment of this end's bytes.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, ack: u32) {
+        let acked_seq = self.start.wrapping_add(self.acked as u32);
+        let delta = i64::from(ack.wrapping_sub(acked_seq) as i32);
+        // An acknowledgment of 0 far away is a broken sender rather than a stream that ends there.
+        if delta > 0 && !(ack == 0 && delta > IMPLAUSIBLE) {
+            self.acked += delta;
+        }
+    }
+
+    /// Takes in a segment's extent. `false` if it brought payload that lies wholly before the last byte seen.
+    #[inline]
+    pub(super) fn advance(&mut self, position: i64, sequence_space: u64, flags: TcpFlags, payload: u32) -> bool {
+        let finish = position + sequence_space as i64;
+        let delta = finish - self.last;
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) && delta.abs() > IMPLAUSIBLE {
+            return true;
+        }
+        if flags.contains(TcpFlags::FIN) && self.last == 1 {
+            // Of a stream of which only SYN and FIN were seen the FIN tells the length, even beyond 2 GiB.
+            self.last = finish.max(self.last);
+            return true;
+        }
+        if self.state == State::Reset {
+            return true;
+        }
+        if delta > 0 {
+            self.last = finish;
+            return true;
+        }
+        payload == 0
+    }
+
+    /// Bytes up to `position` are dealt with: seen, or known to be missing.
+    #[inline]
+    pub(super) fn cover(&mut self, position: i64) {
+        self.last = self.last.max(position);
+    }
+}

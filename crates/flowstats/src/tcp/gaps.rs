@@ -1,0 +1,80 @@
+//! Stretches of a stream that were jumped over, and which of them the receiver had nevertheless got.
+
+/// At most this many open gaps are told apart; more are joined, and what was seen between them counts as missing
+/// no longer: the result stays a lower bound.
+const MOST: usize = 32;
+
+/// Stretches of one direction's stream that no captured segment covered.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps {
+    /// Sorted, disjoint, not empty: `from..to` by position.
+    open: Vec<(i64, i64)>,
+    missed: u64,
+}
+
+impl Gaps {
+    /// Bytes that were acknowledged though never seen.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The stream jumped from `from` to `to`.
+    pub(super) fn skip(&mut self, from: i64, to: i64) {
+        if from < to {
+            if self.open.len() == MOST {
+                self.open.remove(0);
+            }
+            self.open.push((from, to));
+        }
+    }
+
+    /// A segment brought `from..to` after all.
+    pub(super) fn fill(&mut self, from: i64, to: i64) {
+        if !self.open.iter().any(|&(start, end)| from < end && start < to) {
+            return;
+        }
+        let mut left = Vec::with_capacity(self.open.len() + 1);
+        for &(start, end) in &self.open {
+            for piece in [(start, end.min(from)), (start.max(to), end)] {
+                if piece.0 < piece.1 {
+                    left.push(piece);
+                }
+            }
+        }
+        self.open = left;
+    }
+
+    /// The receiver has everything up to `acked`: what is still open before it was never captured. Whether there was
+    /// such a stretch.
+    pub(super) fn acknowledge(&mut self, acked: i64) -> bool {
+        let before = self.missed;
+        let missed = &mut self.missed;
+        self.open.retain_mut(|(start, end)| {
+            let known = acked.min(*end);
+            if known > *start {
+                *missed += (known - *start) as u64;
+                *start = known;
+            }
+            start < end
+        });
+        self.missed > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_before_the_acknowledgment_is_not_missing() {
+        let mut gaps = Gaps::default();
+        gaps.skip(100, 400);
+        gaps.fill(200, 300);
+        assert!(!gaps.acknowledge(100));
+        assert!(gaps.acknowledge(350));
+        assert_eq!(gaps.missed(), 150);
+        assert!(gaps.acknowledge(1000));
+        assert_eq!(gaps.missed(), 200);
+        assert!(!gaps.acknowledge(1000));
+    }
+}

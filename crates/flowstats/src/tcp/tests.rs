@@ -1,0 +1,170 @@
+use super::*;
+
+/// Plays a scenario of `direction flags seq ack payload` and gives state and history.
+fn play(steps: &[(char, &str, u32, u32, u32)]) -> (ConnState, String, Tcp) {
+    let mut tcp = Tcp::default();
+    for (at, &(direction, letters, seq, ack, payload)) in steps.iter().enumerate() {
+        let mut flags = TcpFlags::empty();
+        for letter in letters.chars() {
+            flags |= match letter {
+                'S' => TcpFlags::SYN,
+                'A' => TcpFlags::ACK,
+                'F' => TcpFlags::FIN,
+                'R' => TcpFlags::RST,
+                _ => TcpFlags::PSH,
+            };
+        }
+        let segment = TcpSegment { seq, ack, flags, window: 1000, ..TcpSegment::default() };
+        let direction = if direction == '>' { Direction::Forward } else { Direction::Reverse };
+        tcp.observe(&segment, payload, direction, Timestamp::from_nanos(at as i64 * 1_000_000));
+    }
+    (tcp.state(), tcp.history().as_str().to_owned(), tcp)
+}
+
+const OPEN: [(char, &str, u32, u32, u32); 3] =
+    [('>', "S", 100, 0, 0), ('<', "SA", 900, 101, 0), ('>', "A", 101, 901, 0)];
+
+fn opened(more: &[(char, &str, u32, u32, u32)]) -> (ConnState, String, Tcp) {
+    play(&[&OPEN[..], more].concat())
+}
+
+#[test]
+fn a_request_and_its_answer_end_normally() {
+    let (state, history, tcp) = opened(&[
+        ('>', "PA", 101, 901, 50),
+        ('<', "A", 901, 151, 0),
+        ('<', "PA", 901, 151, 500),
+        ('>', "A", 151, 1401, 0),
+        ('>', "FA", 151, 1401, 0),
+        ('<', "FA", 1401, 152, 0),
+        ('>', "A", 152, 1402, 0),
+    ]);
+    assert_eq!((state, history.as_str()), (ConnState::SF, "ShADadFf"));
+    assert_eq!(tcp.ends().map(|end| end.stream_bytes()), [50, 500]);
+    assert_eq!(tcp.completeness(), 31);
+    assert_eq!(tcp.missed_bytes(), [0, 0]);
+    let times = tcp.handshake_times();
+    assert_eq!(times.ack.unwrap() - times.syn.unwrap(), flowcore::Nanos::new(2_000_000));
+}
+
+#[test]
+fn states_follow_who_did_what() {
+    assert_eq!(play(&[('>', "S", 1, 0, 0)]).0, ConnState::S0);
+    assert_eq!(play(&[('>', "S", 1, 0, 0), ('<', "RA", 0, 2, 0)]).0, ConnState::REJ);
+    assert_eq!(opened(&[]).0, ConnState::S1);
+    assert_eq!(opened(&[('>', "FA", 101, 901, 0)]).0, ConnState::S2);
+    assert_eq!(opened(&[('<', "FA", 901, 101, 0)]).0, ConnState::S3);
+    assert_eq!(opened(&[('>', "R", 101, 0, 0)]).0, ConnState::RSTO);
+    assert_eq!(opened(&[('<', "R", 901, 0, 0)]).0, ConnState::RSTR);
+    assert_eq!(play(&[('>', "S", 1, 0, 0), ('>', "R", 2, 0, 0)]).0, ConnState::RSTOS0);
+    assert_eq!(play(&[('<', "SA", 1, 2, 0), ('<', "R", 2, 0, 0)]).0, ConnState::RSTRH);
+    assert_eq!(play(&[('>', "S", 1, 0, 0), ('>', "F", 2, 0, 0)]).0, ConnState::SH);
+    assert_eq!(play(&[('<', "SA", 1, 2, 0), ('<', "FA", 2, 2, 0)]).0, ConnState::SHR);
+    assert_eq!(play(&[('>', "PA", 1, 2, 5), ('<', "PA", 2, 6, 5)]).0, ConnState::OTH);
+}
+
+#[test]
+fn a_repeated_reset_has_one_letter_and_another_number_two() {
+    assert_eq!(opened(&[('<', "R", 901, 0, 0), ('<', "R", 901, 0, 0)]).1, "ShAr");
+    assert_eq!(opened(&[('<', "R", 901, 0, 0), ('<', "R", 950, 0, 0)]).1, "ShArr");
+}
+
+#[test]
+fn an_ecn_handshake_is_a_handshake() {
+    let mut tcp = Tcp::default();
+    let both = TcpFlags::ECE | TcpFlags::CWR;
+    for (flags, direction, seq, ack) in [
+        (TcpFlags::SYN | both, Direction::Forward, 1, 0),
+        (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::ECE, Direction::Reverse, 7, 2),
+        (TcpFlags::ACK, Direction::Forward, 2, 8),
+    ] {
+        let segment = TcpSegment { seq, ack, flags, window: 1, ..TcpSegment::default() };
+        tcp.observe(&segment, 0, direction, Timestamp::EPOCH);
+    }
+    assert_eq!((tcp.state(), tcp.history().as_str()), (ConnState::S1, "ShA"));
+    assert!(tcp.handshake_times().ack.is_some());
+}
+
+#[test]
+fn acknowledged_bytes_that_were_never_seen_are_missed() {
+    let (_, history, tcp) = opened(&[
+        ('<', "PA", 901, 101, 100),
+        ('<', "PA", 1201, 101, 100),
+        ('>', "A", 101, 1301, 0),
+        ('>', "A", 101, 1501, 0),
+    ]);
+    assert_eq!(tcp.missed_bytes(), [0, 400]);
+    assert_eq!(history, "ShAdg");
+}
+
+#[test]
+fn a_retransmission_has_a_letter() {
+    assert_eq!(opened(&[('>', "PA", 101, 901, 50), ('>', "PA", 101, 901, 50)]).1, "ShADT");
+}
+
+#[test]
+fn sequence_numbers_may_wrap() {
+    let start = u32::MAX - 10;
+    let (state, _, tcp) = play(&[
+        ('>', "S", start, 0, 0),
+        ('<', "SA", 900, start.wrapping_add(1), 0),
+        ('>', "PA", start.wrapping_add(1), 901, 1000),
+        ('<', "A", 901, start.wrapping_add(1001), 0),
+    ]);
+    assert_eq!(state, ConnState::S1);
+    assert_eq!(tcp.ends()[0].stream_bytes(), 1000);
+    assert_eq!(tcp.missed_bytes(), [0, 0]);
+}
+
+#[test]
+fn more_letters_than_fit_in_place_are_kept() {
+    let resets: Vec<_> = (0..20).map(|n| ('<', "R", 901 + n, 0, 0)).collect();
+    assert_eq!(opened(&resets).1, format!("ShA{}", "r".repeat(20)));
+}
+
+proptest::proptest! {
+    /// The short way for ordinary segments and the general way come to the same.
+    #[test]
+    fn ordinary_segments_may_take_the_short_way(
+        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..9, 0i64..3, 0i64..3, 0u32..2), 0..60),
+    ) {
+        let flags = [
+            TcpFlags::ACK,
+            TcpFlags::ACK,
+            TcpFlags::ACK | TcpFlags::PSH,
+            TcpFlags::ACK,
+            TcpFlags::ACK | TcpFlags::FIN,
+            TcpFlags::SYN,
+            TcpFlags::SYN | TcpFlags::ACK,
+            TcpFlags::RST,
+            TcpFlags::ACK,
+        ];
+        let (mut short, mut general) = (Tcp::default(), Tcp::default());
+        // Mostly in order, with jumps back and forth, from a number that soon wraps.
+        let mut next = [u32::MAX - 400, 77];
+        let mut opened = vec![(true, 5, 1, 1, 0), (false, 6, 1, 1, 0), (true, 0, 1, 1, 0)];
+        opened.extend(steps);
+        for (at, (forward, what, seq, ack, data)) in opened.into_iter().enumerate() {
+            let direction = if forward { Direction::Forward } else { Direction::Reverse };
+            let (me, other) = (direction.index(), direction.opposite().index());
+            let payload = data * 100;
+            let segment = TcpSegment {
+                seq: next[me].wrapping_add((seq as u32).wrapping_sub(1).wrapping_mul(100)),
+                ack: next[other].wrapping_add((ack as u32).wrapping_sub(1).wrapping_mul(100)),
+                flags: flags[what],
+                window: if what == 3 && data == 0 { 0 } else { 500 },
+                ..TcpSegment::default()
+            };
+            if seq == 1 {
+                next[me] = next[me].wrapping_add(payload);
+            }
+            if flags[what].intersects(TcpFlags::SYN | TcpFlags::FIN) {
+                next[me] = next[me].wrapping_add(1);
+            }
+            let time = Timestamp::from_nanos(at as i64);
+            short.observe(&segment, payload, direction, time);
+            general.general(&segment, payload, direction, time);
+            proptest::prop_assert_eq!(format!("{:?}", &short), format!("{:?}", &general));
+        }
+    }
+}
