@@ -38,15 +38,16 @@ impl From<Exit> for ExitCode {
 }
 
 /// The codes for help texts.
-pub const TABLE: &str = "\
-  0  done: the input is complete
-  1  failed: reading, writing, not a capture file
-  2  wrong usage
-  3  the input was damaged, cut or interrupted: what was read is printed and marked
-  4  a permission is missing
-  5  more was lost than --max-loss allows
-  6  no rows, with --fail-empty
-  130, 143  ended by SIGINT or SIGTERM before there was any result";
+pub const TABLE: &str = concat!(
+    "  0  done: the input is complete\n",
+    "  1  failed: reading, writing, not a capture file\n",
+    "  2  wrong usage\n",
+    "  3  the input was damaged, cut or interrupted: what was read is printed and marked\n",
+    "  4  a permission is missing\n",
+    "  5  more was lost than --max-loss allows\n",
+    "  6  no rows, with --fail-empty\n",
+    "  130, 143  ended by SIGINT or SIGTERM before there was any result",
+);
 
 /// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the
 /// output had enough.
@@ -80,14 +81,16 @@ pub fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "flow: {message}");
 }
 
-/// The error and its causes in one line. Our own errors already say their cause.
+/// The error and its causes in one line. Our own errors already say their cause; the system's number behind its words
+/// helps nobody.
 fn describe(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain() {
         if !message.is_empty() {
             message.push_str(": ");
         }
-        message.push_str(&cause.to_string());
+        let words = cause.to_string();
+        message.push_str(words.split(" (os error ").next().unwrap_or(&words));
         if cause.is::<flowcore::Error>() {
             break;
         }

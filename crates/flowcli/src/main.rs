@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Completions { shell }), .. } => documents::completions(shell),
         Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
-        Cli { command: None, .. } => documents::print(&Cli::command().render_help().ansi().to_string()),
+        Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()
 }

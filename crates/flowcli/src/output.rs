@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use flowcore::report::{
     Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Row, RowFormat, RowWriter, Rows,
-    TextOptions, TextTable, TextWriter, Unit,
+    TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
 use flowcore::{Ledger, Result};
@@ -55,14 +55,36 @@ impl From<&ConnsArgs> for Wishes {
 /// Where the rows of one kind of record go.
 pub struct Output<'s, R: 'static> {
     subject: &'s Subject<R>,
-    /// `fields[i]` gives cell `i`; `None` is a column of a foreign format that we cannot fill.
-    fields: Vec<Option<&'s Field<R>>>,
+    /// `sources[i]` gives cell `i`.
+    sources: Vec<Source<'s, R>>,
     columns: Vec<Column>,
     wishes: Wishes,
     rows: Held<R>,
     /// Set if rows are written as they come.
     stream: Option<RowWriter<Box<dyn RowFormat>, File>>,
     scratch: Row,
+}
+
+/// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
+/// of our fields can fill, or none.
+struct Source<'s, R: 'static> {
+    first: Option<&'s Field<R>>,
+    second: Option<&'s Field<R>>,
+}
+
+impl<'s, R> Source<'s, R> {
+    fn of(field: &'s Field<R>) -> Self {
+        Self { first: Some(field), second: None }
+    }
+
+    #[inline]
+    fn cell(&self, record: &R) -> Value {
+        let value = |field: Option<&Field<R>>| field.map_or(Value::Missing, |field| (field.value)(record));
+        match value(self.first) {
+            Value::Missing => value(self.second),
+            known => known,
+        }
+    }
 }
 
 /// Rows that are not written yet.
@@ -81,19 +103,23 @@ impl<'s, R> Output<'s, R> {
     /// If a column is unknown.
     pub fn new(subject: &'s Subject<R>, wishes: Wishes) -> Result<Self> {
         let chosen = subject.choose(wishes.columns.as_deref(), wishes.format != Format::Table)?;
-        let fields: Vec<Option<&Field<R>>> = match wishes.format {
+        let sources: Vec<Source<'_, R>> = match wishes.format {
             Format::Zeek => {
-                let known = zeek::COLUMNS.iter().map(|column| subject.field(column.ours).ok());
-                let more = wishes.columns.as_ref().map(|_| chosen.into_iter().map(Some)).into_iter().flatten();
+                let known = zeek::COLUMNS.iter().map(|column| {
+                    let mut fields = column.ours.iter().filter_map(|name| subject.field(name).ok());
+                    Source { first: fields.next(), second: fields.next() }
+                });
+                let more = wishes.columns.as_ref().map(|_| chosen.into_iter().map(Source::of)).into_iter().flatten();
                 known.chain(more).collect()
             }
             Format::Table | Format::Wide if wishes.time == TimeStyle::None => {
-                chosen.into_iter().filter(|field| field.column.unit != Unit::EpochNanos).map(Some).collect()
+                chosen.into_iter().filter(|field| field.column.unit != Unit::EpochNanos).map(Source::of).collect()
             }
-            _ => chosen.into_iter().map(Some).collect(),
+            _ => chosen.into_iter().map(Source::of).collect(),
         };
-        let columns = fields.iter().map(|field| field.map_or_else(zeek::unknown_column, |field| field.column.clone()));
-        let columns: Vec<Column> = columns.collect();
+        let column =
+            |source: &Source<'_, R>| source.first.map_or_else(zeek::unknown_column, |field| field.column.clone());
+        let columns: Vec<Column> = sources.iter().map(column).collect();
         let order = match (wishes.sort.as_slice(), wishes.top) {
             ([], Some(_)) => subject.by_weight(),
             ([], None) => subject.order(&[SortKey { column: subject.order.to_owned(), descending: None }])?,
@@ -101,7 +127,7 @@ impl<'s, R> Output<'s, R> {
         };
         let rows = Held { records: Vec::new(), order, top: wishes.top, unreported: 0 };
         let scratch = Row::default();
-        Ok(Self { subject, fields, columns, wishes, rows, stream: None, scratch })
+        Ok(Self { subject, sources, columns, wishes, rows, stream: None, scratch })
     }
 
     /// Whether rows are written as they come.
@@ -123,7 +149,7 @@ impl<'s, R> Output<'s, R> {
             none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
         };
         for record in records.drain(..) {
-            fill(&mut self.scratch, &record, &self.fields, self.subject.quality);
+            fill(&mut self.scratch, &record, &self.sources, self.subject.quality);
             writer.row(&self.scratch)?;
         }
         Ok(())
@@ -157,7 +183,7 @@ impl<'s, R> Output<'s, R> {
             None => begin(self.subject.table, &self.columns, &self.wishes)?,
         };
         for record in &self.rows.records {
-            fill(&mut self.scratch, record, &self.fields, self.subject.quality);
+            fill(&mut self.scratch, record, &self.sources, self.subject.quality);
             writer.row(&self.scratch)?;
         }
         let rows = writer.rows();
@@ -176,8 +202,9 @@ impl<'s, R> Output<'s, R> {
         };
         let mut writer =
             TextWriter::new(standard_output()?, options).with_times(times::format(self.wishes.time, ending.from));
-        let ranks: Vec<u8> = self.fields.iter().map(|field| field.map_or(u8::MAX, |field| field.rank)).collect();
-        let rows = TextRows { records: &self.rows.records, fields: &self.fields, quality: self.subject.quality };
+        let ranks: Vec<u8> =
+            self.sources.iter().map(|source| source.first.map_or(u8::MAX, |field| field.rank)).collect();
+        let rows = TextRows { records: &self.rows.records, sources: &self.sources, quality: self.subject.quality };
         writer.table(&TextTable { columns: &self.columns, ranks: &ranks, rows: &rows }, &Numeric)?;
         writer.trailer(ending)?;
         Ok(ending.rows)
@@ -253,16 +280,16 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal()
 }
 
-fn fill<R>(row: &mut Row, record: &R, fields: &[Option<&Field<R>>], quality: fn(&R) -> flowcore::report::Quality) {
+fn fill<R>(row: &mut Row, record: &R, sources: &[Source<'_, R>], quality: fn(&R) -> flowcore::report::Quality) {
     row.cells.clear();
-    row.cells.extend(fields.iter().map(|field| field.map_or_else(Default::default, |field| (field.value)(record))));
+    row.cells.extend(sources.iter().map(|source| source.cell(record)));
     row.quality = quality(record);
 }
 
 /// Records as rows of a text table; made when they are written, because cells take more memory than records.
 struct TextRows<'a, R: 'static> {
     records: &'a [R],
-    fields: &'a [Option<&'a Field<R>>],
+    sources: &'a [Source<'a, R>],
     quality: fn(&R) -> flowcore::report::Quality,
 }
 
@@ -271,7 +298,7 @@ impl<R> Rows for TextRows<'_, R> {
         self.records.len()
     }
     fn row<'a>(&'a self, index: usize, scratch: &'a mut Row) -> &'a Row {
-        fill(scratch, &self.records[index], self.fields, self.quality);
+        fill(scratch, &self.records[index], self.sources, self.quality);
         scratch
     }
 }

@@ -9,45 +9,50 @@ pub struct ZeekColumn {
     pub name: &'static str,
     /// Zeek's type.
     kind: &'static str,
-    /// Our column with the same fact; where there is none of that name the cell is unset.
-    pub ours: &'static str,
+    /// Our columns with the same fact, the first that has a value counts; none: the cell is unset.
+    pub ours: &'static [&'static str],
 }
 
-const fn column(name: &'static str, kind: &'static str, ours: &'static str) -> ZeekColumn {
+const fn column(name: &'static str, kind: &'static str, ours: &'static [&'static str]) -> ZeekColumn {
     ZeekColumn { name, kind, ours }
 }
 
 /// Every column of `conn.log`, in Zeek's order.
 ///
 /// Unset in every row: `service` (we do not look into payloads), `local_orig` and `local_resp` (nobody told us which
-/// networks are local), and what our connections do not have.
+/// networks are local), `tunnel_parents` (outer headers make no connection of their own). `orig_bytes` and
+/// `resp_bytes` count by sequence numbers where there are any, as Zeek does.
 pub const COLUMNS: [ZeekColumn; 22] = [
-    column("ts", "time", "start_ns"),
-    column("uid", "string", "flow_id"),
-    column("id.orig_h", "addr", "src_ip"),
-    column("id.orig_p", "port", "src_port"),
-    column("id.resp_h", "addr", "dst_ip"),
-    column("id.resp_p", "port", "dst_port"),
-    column("proto", "enum", "transport"),
-    column("service", "string", "service"),
-    column("duration", "interval", "duration_ns"),
-    column("orig_bytes", "count", "fwd_payload_bytes"),
-    column("resp_bytes", "count", "rev_payload_bytes"),
-    column("conn_state", "string", "state"),
-    column("local_orig", "bool", "local_orig"),
-    column("local_resp", "bool", "local_resp"),
-    column("missed_bytes", "count", "missed_bytes"),
-    column("history", "string", "history"),
-    column("orig_pkts", "count", "fwd_packets"),
-    column("orig_ip_bytes", "count", "fwd_l3_bytes"),
-    column("resp_pkts", "count", "rev_packets"),
-    column("resp_ip_bytes", "count", "rev_l3_bytes"),
-    column("tunnel_parents", "set[string]", "tunnel_parents"),
-    column("ip_proto", "count", "ip_proto"),
+    column("ts", "time", &["start_ns"]),
+    column("uid", "string", &["flow_id"]),
+    column("id.orig_h", "addr", &["src_ip"]),
+    column("id.orig_p", "port", &["src_port"]),
+    column("id.resp_h", "addr", &["dst_ip"]),
+    column("id.resp_p", "port", &["dst_port"]),
+    column("proto", "enum", &["transport"]),
+    column("service", "string", &[]),
+    column("duration", "interval", &["active_ns", "duration_ns"]),
+    column("orig_bytes", "count", &["fwd_stream_bytes", "fwd_payload_bytes"]),
+    column("resp_bytes", "count", &["rev_stream_bytes", "rev_payload_bytes"]),
+    column("conn_state", "string", &["state"]),
+    column("local_orig", "bool", &[]),
+    column("local_resp", "bool", &[]),
+    column("missed_bytes", "count", &["missed_bytes"]),
+    column("history", "string", &["history"]),
+    column("orig_pkts", "count", &["fwd_packets"]),
+    column("orig_ip_bytes", "count", &["fwd_l3_bytes"]),
+    column("resp_pkts", "count", &["rev_packets"]),
+    column("resp_ip_bytes", "count", &["rev_l3_bytes"]),
+    column("tunnel_parents", "set[string]", &[]),
+    column("ip_proto", "count", &["ip_proto"]),
 ];
 
-/// The place of `proto`, whose words differ from ours.
+/// The places of columns that need more than another name.
 const PROTO: usize = 6;
+const PORTS: [usize; 2] = [3, 5];
+const DURATION: usize = 8;
+const BYTES: [usize; 2] = [9, 10];
+const MISSED: usize = 14;
 
 /// What stands for a column of Zeek's that we cannot fill.
 pub fn unknown_column() -> Column {
@@ -105,11 +110,16 @@ impl RowFormat for Zeek {
     }
 
     fn row(&mut self, out: &mut Vec<u8>, row: &Row) {
+        // Zeek says neither duration nor bytes of a connection that lasted no time: mostly a single packet.
+        let is_instant =
+            !row.cells.get(DURATION).is_some_and(|cell| matches!(cell, Value::Span(span) if span.get() > 0));
         for (place, cell) in row.cells.iter().enumerate() {
             if place > 0 {
                 out.push(b'\t');
             }
             match cell {
+                _ if is_instant && (place == DURATION || BYTES.contains(&place)) => out.push(b'-'),
+                Value::Missing if PORTS.contains(&place) || place == MISSED => out.push(b'0'),
                 Value::Word(word) if place == PROTO => out.extend_from_slice(proto(word).as_bytes()),
                 Value::Text(text) if place == PROTO => out.extend_from_slice(proto(text).as_bytes()),
                 cell => push_cell(out, cell),
@@ -266,7 +276,7 @@ mod tests {
                 "#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\tcount\tcount\tstring\tbool\tbool\t\
                  count\tstring\tcount\tcount\tcount\tcount\tset[string]\tcount",
                 "1795226383.121324\t00000000000000a7\t10.0.0.2\t40000\t2001:db8::1\t443\tunknown_transport\t-\t\
-                 0.001500\t0\t-\t-\t-\t-\t-\tShADfF\t-\t-\t-\t-\t-\t-",
+                 0.001500\t0\t-\t-\t-\t-\t0\tShADfF\t-\t-\t-\t-\t-\t-",
                 "#flow_trust\tseen=7 delivered=7 filtered=0 lost.interface=? lost.kernel=? lost.capture=? \
                  lost.damaged=? lost.ring=? truncated=0 malformed.link=0 malformed.shim=0 malformed.network=0 \
                  malformed.transport=0 malformed.tunnel=0 cut.link=0 cut.shim=0 cut.network=0 cut.transport=0 \
@@ -287,6 +297,15 @@ mod tests {
         assert!(lines[5].ends_with("\tip_proto\tflow_rtt_ns\tflow_quality"));
         assert!(lines[6].ends_with("\tcount\tinterval\tset[string]"));
         assert!(lines[7].ends_with("\t0.000030\tcut,lost"));
+    }
+
+    #[test]
+    fn a_single_packet_has_neither_duration_nor_bytes() {
+        let columns: Vec<Column> = COLUMNS.iter().map(|_| unknown_column()).collect();
+        let mut row = row();
+        row.cells[3] = Value::Missing;
+        row.cells[DURATION] = Value::Span(Nanos::ZERO);
+        assert!(lines(&columns, &row, false)[7].contains("\t0\t2001:db8::1\t443\tunknown_transport\t-\t-\t-\t-\t"));
     }
 
     #[test]

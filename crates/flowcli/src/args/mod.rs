@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
-pub use values::{Color, Format, SortKey, TimeStyle};
+pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;
 

@@ -199,12 +199,13 @@ impl<W: Write> TextWriter<W> {
 
     /// The title with the unit of what stands below it, where the title does not say it.
     fn heading(&self, column: &Column) -> String {
+        let says = |word: &str| column.title.to_ascii_lowercase().contains(word);
         let unit = match column.unit {
             Unit::None => "",
-            Unit::Packets if column.title.contains("pkt") || column.title.contains("packet") => "",
+            Unit::Packets if says("pkt") || says("packet") => "",
             Unit::Packets => "pkts",
-            Unit::Bytes if column.title.contains("byte") => "",
-            Unit::Bytes => "bytes",
+            Unit::Bytes if says("byte") => "",
+            Unit::Bytes => "B",
             Unit::EpochNanos => self.times.unit(),
             Unit::Nanos => "s",
             Unit::PerSecond => "1/s",
