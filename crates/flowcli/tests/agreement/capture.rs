@@ -61,7 +61,9 @@ impl Pair {
 impl std::fmt::Display for Pair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { protocol, low, high } = *self;
-        if low.1 == 0 && high.1 == 0 {
+        if protocol == 0 {
+            write!(f, "{} - {}", low.0, high.0)
+        } else if low.1 == 0 && high.1 == 0 {
             write!(f, "{} {} - {}", Protocol(protocol), low.0, high.0)
         } else {
             write!(f, "{} {} {} - {} {}", Protocol(protocol), low.0, low.1, high.0, high.1)

@@ -53,6 +53,7 @@ enum Grain {
 impl Grain {
     fn pair(self, protocol: u8, src: End, dst: End) -> Option<(Pair, usize)> {
         match self {
+            // Between an address and itself there is one direction only.
             Self::Addresses => Some(Pair::of(0, (src.0, 0), (dst.0, 0))),
             Self::Ports(wanted) => (wanted.0 == protocol).then(|| Pair::of(protocol, src, dst)),
         }
@@ -141,8 +142,9 @@ fn table(capture: &Capture, statistic: Statistic, grain: Grain, rows: &[&Convers
         let Some((pair, lower)) = grain.pair(conn.protocol, conn.src, conn.dst) else { continue };
         let traffic = ours.entry(pair).or_default();
         let (packets, bytes) = (conn.counts("packets"), conn.counts("wire_bytes"));
+        let back = if pair.low == pair.high { lower } else { 1 - lower };
         traffic.add(lower, packets[0], bytes[0]);
-        traffic.add(1 - lower, packets[1], bytes[1]);
+        traffic.add(back, packets[1], bytes[1]);
     }
     // tshark prints a line a stream: a 5-tuple used again has several. Rounded bytes cannot be added, so that for such
     // tuples only the packets are compared here; `tcp streams` has their exact bytes.

@@ -1,42 +1,28 @@
 //! Flows as argus and nfdump see them, and packets by Community ID.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowcore::{Addr, Protocol};
 
 use crate::capture::{Capture, End, Pair};
 use crate::community_id;
+use crate::evidence::{self, Bytes, Evidence, Sum};
 use crate::sheet::{At, Sheet, Statistic};
+use crate::tcp::splits;
 use crate::truth::Row;
 
-/// The end of a row; the port only for protocols that have ports, since every tool has its own idea of the others'.
-fn end(row: &Row, addr: &str, port: &str, protocol: u8) -> Option<End> {
-    let addr: Addr = row.get(addr).parse().ok()?;
-    let port = if Protocol(protocol).has_ports() { row.get(port).parse().unwrap_or(0) } else { 0 };
-    Some((addr, port))
-}
-
-fn without_ports((addr, port): End, protocol: u8) -> End {
-    (addr, if Protocol(protocol).has_ports() { port } else { 0 })
-}
-
-/// Packets and bytes by sender (0 the lower end), and how many records.
-#[derive(Copy, Clone, Debug, Default)]
-struct Sum {
-    packets: [u64; 2],
-    bytes: [u64; 2],
-    records: u64,
+/// The end of a row; the port only for protocols of which these tools know ports.
+fn row_end(row: &Row, addr: &str, port: &str, protocol: u8) -> Option<End> {
+    Some(evidence::end((row.get(addr).parse().ok()?, row.get(port).parse().unwrap_or(0)), protocol))
 }
 
 fn ours(capture: &Capture, bytes: &str) -> BTreeMap<Pair, Sum> {
     let mut sums: BTreeMap<Pair, Sum> = BTreeMap::new();
     for conn in &capture.conns {
-        let (src, dst) = (without_ports(conn.src, conn.protocol), without_ports(conn.dst, conn.protocol));
-        let (pair, lower) = Pair::of(conn.protocol, src, dst);
+        let (pair, lower) = evidence::pair(conn.protocol, conn.src, conn.dst);
         let sum = sums.entry(pair).or_default();
         for (index, (packets, bytes)) in conn.counts("packets").into_iter().zip(conn.counts(bytes)).enumerate() {
-            sum.packets[index ^ lower] += packets;
-            sum.bytes[index ^ lower] += bytes;
+            sum.add(index ^ lower, packets, bytes);
         }
         sum.records += 1;
     }
@@ -44,11 +30,11 @@ fn ours(capture: &Capture, bytes: &str) -> BTreeMap<Pair, Sum> {
 }
 
 /// Compares with argus' bidirectional flows, rows of `argus.csv`.
-pub fn argus(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
+pub fn argus(capture: &Capture, rows: &[Row], libpcap: usize, sheet: &mut Sheet) {
     let mut theirs: BTreeMap<Pair, Sum> = BTreeMap::new();
     for row in rows {
         let Some(protocol) = row.number("Proto").and_then(|protocol| u8::try_from(protocol).ok()) else { continue };
-        let ends = end(row, "SrcAddr", "Sport", protocol).zip(end(row, "DstAddr", "Dport", protocol));
+        let ends = row_end(row, "SrcAddr", "Sport", protocol).zip(row_end(row, "DstAddr", "Dport", protocol));
         let Some((src, dst)) = ends else { continue };
         let (pair, lower) = Pair::of(protocol, src, dst);
         let sum = theirs.entry(pair).or_default();
@@ -59,21 +45,33 @@ pub fn argus(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         sum.records += 1;
     }
     let ours = ours(capture, "wire_bytes");
+    let evidence = Evidence::of(capture, Bytes::Wire, libpcap);
+    let conns = capture.conns_by_pair();
     let pairs: BTreeSet<Pair> = ours.keys().chain(theirs.keys()).copied().collect();
     for pair in pairs {
         let subject = pair.to_string();
         let (our, their) = (ours.get(&pair), theirs.get(&pair));
         let at = At { statistic: Statistic::ArgusFlows, file: &capture.name, subject: &subject };
-        four(at, our, their, sheet);
+        let cause = || evidence.cause("argus", pair, our, their);
+        four(at, our, their, cause, sheet);
         // ICMP's exchanges are told apart by other things than types, so that only ports make comparable records.
-        if Protocol(pair.protocol).has_ports() {
+        if let (true, Some(our), Some(their)) = (Protocol(pair.protocol).has_ports(), our, their) {
             let at = At { statistic: Statistic::ArgusSplits, ..at };
-            sheet.compare(at, "records", our.map(|sum| sum.records), their.map(|sum| sum.records), || None);
+            sheet.compare(at, "records", Some(our.records), Some(their.records), || {
+                // The same packets in both, only cut at other places.
+                if our.packets != their.packets {
+                    return None;
+                }
+                if our.records > their.records {
+                    return splits(conns.get(&pair)?).map(|why| format!("{why}; argus keeps one record"));
+                }
+                Some("argus cuts the same packets into more records, by time-outs of its own".into())
+            });
         }
     }
 }
 
-fn four(at: At<'_>, our: Option<&Sum>, their: Option<&Sum>, sheet: &mut Sheet) {
+fn four(at: At<'_>, our: Option<&Sum>, their: Option<&Sum>, cause: impl Fn() -> Option<String>, sheet: &mut Sheet) {
     for (index, (packets, bytes)) in [
         ("packets of the lower end", "bytes of the lower end"),
         ("packets of the higher end", "bytes of the higher end"),
@@ -81,18 +79,42 @@ fn four(at: At<'_>, our: Option<&Sum>, their: Option<&Sum>, sheet: &mut Sheet) {
     .into_iter()
     .enumerate()
     {
-        sheet.compare(at, packets, our.map(|sum| sum.packets[index]), their.map(|sum| sum.packets[index]), || None);
-        sheet.compare(at, bytes, our.map(|sum| sum.bytes[index]), their.map(|sum| sum.bytes[index]), || None);
+        sheet.compare(at, packets, our.map(|sum| sum.packets[index]), their.map(|sum| sum.packets[index]), &cause);
+        sheet.compare(at, bytes, our.map(|sum| sum.bytes[index]), their.map(|sum| sum.bytes[index]), &cause);
     }
 }
 
+/// Every address of the capture by the short form in which nfdump prints long ones; `None` if two share it.
+fn short_forms(capture: &Capture) -> HashMap<String, Option<Addr>> {
+    let mut forms: HashMap<String, Option<Addr>> = HashMap::new();
+    let inner = capture.packets.iter().flat_map(|packet| [packet.event.key.src, packet.event.key.dst]);
+    let layers = capture.packets.iter().filter_map(|packet| packet.layers.as_deref());
+    let outer = layers.flat_map(|layers| layers.tunnels.as_slice().iter().flat_map(|tunnel| [tunnel.src, tunnel.dst]));
+    for addr in inner.chain(outer) {
+        let text = addr.to_string();
+        if text.len() > 16 {
+            let short = format!("{}..{}", &text[..7], &text[text.len() - 7..]);
+            forms.entry(short).and_modify(|known| *known = known.filter(|known| *known == addr)).or_insert(Some(addr));
+        }
+    }
+    forms
+}
+
 /// Compares with nfdump's one-way flows, rows of `nfdump.csv`, the two ways of a 5-tuple together.
-pub fn nfdump(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
+pub fn nfdump(capture: &Capture, rows: &[Row], libpcap: usize, sheet: &mut Sheet) {
+    let short = short_forms(capture);
     let mut theirs: BTreeMap<Pair, Sum> = BTreeMap::new();
     for row in rows {
         let Some(protocol) = row.number("proto").and_then(|protocol| u8::try_from(protocol).ok()) else { continue };
-        let ends = end(row, "src", "sport", protocol).zip(end(row, "dst", "dport", protocol));
-        let Some((src, dst)) = ends else { continue };
+        let end = |addr: &str, port: &str| {
+            let addr = row.get(addr);
+            let addr = addr.parse().ok().or_else(|| short.get(addr).copied().flatten())?;
+            Some(evidence::end((addr, row.get(port).parse().unwrap_or(0)), protocol))
+        };
+        let Some((src, dst)) = end("src", "sport").zip(end("dst", "dport")) else {
+            sheet.skipped.push(format!("{}: nfdump: {} {}", capture.name, row.get("src"), row.get("dst")));
+            continue;
+        };
         let (pair, sender) = Pair::of(protocol, src, dst);
         let sum = theirs.entry(pair).or_default();
         sum.packets[sender] += row.number("packets").unwrap_or(0);
@@ -100,11 +122,13 @@ pub fn nfdump(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         sum.records += 1;
     }
     let ours = ours(capture, "l3_bytes");
+    let evidence = Evidence::of(capture, Bytes::Network, libpcap);
     let pairs: BTreeSet<Pair> = ours.keys().chain(theirs.keys()).copied().collect();
     for pair in pairs {
         let subject = pair.to_string();
         let at = At { statistic: Statistic::NfdumpFlows, file: &capture.name, subject: &subject };
-        four(at, ours.get(&pair), theirs.get(&pair), sheet);
+        let (our, their) = (ours.get(&pair), theirs.get(&pair));
+        four(at, our, their, || evidence.cause("nfdump", pair, our, their), sheet);
     }
 }
 
@@ -145,7 +169,7 @@ pub fn ndpi(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         let end = |text: &str| {
             let (addr, port) = text.rsplit_once(':')?;
             let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
-            Some(without_ports((addr, port.parse().ok()?), protocol.0))
+            Some(evidence::end((addr, port.parse().ok()?), protocol.0))
         };
         let Some((a, b)) = end(row.get("a")).zip(end(row.get("b"))) else { continue };
         let (pair, lower) = Pair::of(protocol.0, a, b);
@@ -160,7 +184,7 @@ pub fn ndpi(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
     for (pair, their) in &theirs {
         let subject = pair.to_string();
         let at = At { statistic: Statistic::NdpiFlows, file: &capture.name, subject: &subject };
-        four(at, ours.get(pair), Some(their), sheet);
+        four(at, ours.get(pair), Some(their), || None, sheet);
     }
 }
 
@@ -170,7 +194,7 @@ pub fn arkime(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
     let mut theirs: BTreeMap<Pair, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         let Some(protocol) = row.number("ip_proto").and_then(|protocol| u8::try_from(protocol).ok()) else { continue };
-        let ends = end(row, "src_ip", "src_port", protocol).zip(end(row, "dst_ip", "dst_port", protocol));
+        let ends = row_end(row, "src_ip", "src_port", protocol).zip(row_end(row, "dst_ip", "dst_port", protocol));
         let Some((src, dst)) = ends else { continue };
         theirs.entry(Pair::of(protocol, src, dst).0).or_default().push(row);
     }
@@ -179,10 +203,7 @@ pub fn arkime(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         let at = At { statistic: Statistic::ArkimeSessions, file: &capture.name, subject: &subject };
         let conns: Vec<_> = by_pair
             .iter()
-            .filter(|(key, _)| {
-                let (low, high) = (without_ports(key.low, key.protocol), without_ports(key.high, key.protocol));
-                Pair::of(key.protocol, low, high).0 == pair
-            })
+            .filter(|(key, _)| evidence::pair(key.protocol, key.low, key.high).0 == pair)
             .flat_map(|(_, conns)| conns)
             .collect();
         let ours = |what: &str, lower: bool| {
@@ -198,7 +219,7 @@ pub fn arkime(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         ] {
             let mut theirs = [0; 2];
             for row in &rows {
-                let source = end(row, "src_ip", "src_port", pair.protocol);
+                let source = row_end(row, "src_ip", "src_port", pair.protocol);
                 let turned = usize::from(source != Some(pair.low));
                 theirs[turned] += row.number(columns[0]).unwrap_or(0);
                 theirs[1 - turned] += row.number(columns[1]).unwrap_or(0);

@@ -9,6 +9,7 @@ mod causes;
 mod checksum;
 mod community_id;
 mod conversations;
+mod evidence;
 mod fields;
 mod flows;
 mod pcapng;
@@ -85,6 +86,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     let capture = Capture::read(folder, name);
     readability::compare(&capture, &truth.readability, &mut sheet);
     let truth_folder = folder.join("truth");
+    let libpcap = truth.readability.libpcap_packets(name).unwrap_or(usize::MAX);
     fields::compare(&capture, folder, &mut sheet);
     conversations::compare(&capture, &truth_folder, &mut sheet);
     if let Some(rows) = truth.rows("tcp_streams.tsv", name) {
@@ -94,10 +96,10 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
         flows::community_ids(&capture, rows, &mut sheet);
     }
     if let Some(rows) = truth.rows("argus.csv", name) {
-        flows::argus(&capture, rows, &mut sheet);
+        flows::argus(&capture, rows, libpcap, &mut sheet);
     }
     if let Some(rows) = truth.rows("nfdump.csv", name) {
-        flows::nfdump(&capture, rows, &mut sheet);
+        flows::nfdump(&capture, rows, libpcap, &mut sheet);
     }
     if let Some(rows) = truth.rows("upstream/ndpi_flows.tsv", name) {
         flows::ndpi(&capture, rows, &mut sheet);

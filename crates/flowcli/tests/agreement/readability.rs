@@ -29,6 +29,13 @@ impl Truth {
     }
 }
 
+impl Truth {
+    /// How many packets libpcap gives of a file.
+    pub fn libpcap_packets(&self, file: &str) -> Option<usize> {
+        self.readability.get(file)?.first()?.get("libpcap_packets").parse().ok()
+    }
+}
+
 /// What became of reading a file.
 fn outcome(exit: Option<i32>) -> &'static str {
     match exit {

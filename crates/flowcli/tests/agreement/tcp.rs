@@ -6,6 +6,7 @@ use flowcore::event::Detail;
 use flowcore::{Addr, Protocol, TcpFlags, Timestamp};
 
 use crate::capture::{Capture, Conn, Packet, Pair};
+use crate::evidence::header;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
 use crate::truth::Row;
 
@@ -27,13 +28,108 @@ pub fn compare(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         let (our, their) = (ours.remove(&pair).unwrap_or_default(), theirs.remove(&pair).unwrap_or_default());
         let subject = pair.to_string();
         let at = At { statistic: Statistic::TcpSplits, file: &capture.name, subject: &subject };
-        sheet.compare(at, "connections", Some(our.len()), Some(their.len()), || None);
+        sheet.compare(at, "connections", Some(our.len()), Some(their.len()), || {
+            if our.len() > their.len() && !their.is_empty() {
+                splits(&our).map(|why| format!("{why}; tshark keeps one stream until a SYN with another number"))
+            } else if our.is_empty() {
+                elsewhere(capture, pair)
+            } else {
+                None
+            }
+        });
         for row in &their {
             let begins = |conn: &&&Conn| conn.number("start_ns").map(seconds).as_deref() == Some(row.get("first_ts"));
             let found = our.iter().find(begins).or(if our.len() == 1 && their.len() == 1 { our.first() } else { None });
             stream(capture, pair, found.copied(), row, sheet);
         }
     }
+}
+
+/// Why our connections of one 5-tuple are several: after silence, or because a SYN began anew.
+pub fn splits(conns: &[&Conn]) -> Option<String> {
+    let mut idle = false;
+    let mut reused = false;
+    for pair in conns.windows(2) {
+        let gap = pair[1].number("start_ns")? - pair[0].number("end_ns")?;
+        if pair[0].text("end_reason") == "idle" && gap > 5_000_000_000 {
+            idle = true;
+        } else if pair[1].text("evidence") == "syn" || pair[1].text("evidence") == "syn_ack" {
+            reused = true;
+        } else {
+            return None;
+        }
+    }
+    match (idle, reused) {
+        (true, false) => {
+            Some("ours ends a flow after silence (5 s for attempts and closed connections, 300 s else)".into())
+        }
+        (false, true) => Some("ours begins a flow with every SYN that uses the ports anew".into()),
+        (true, true) => Some("ours ends a flow after silence and when a SYN uses its ports anew".into()),
+        (false, false) => None,
+    }
+}
+
+/// Where the addresses of a stream come from that is none of ours: quoted, sampled, or of another layer.
+fn elsewhere(capture: &Capture, pair: Pair) -> Option<String> {
+    if quoted(capture, pair) > 0 {
+        return Some("tshark makes a stream of TCP headers quoted by ICMP errors; ours keeps them apart".into());
+    }
+    if sampled(capture, pair) {
+        return Some(
+            "tshark reads the packets sampled within sFlow datagrams; ours is the sFlow datagram itself".into(),
+        );
+    }
+    None
+}
+
+/// ICMP errors that quote a packet of the 5-tuple.
+fn quoted(capture: &Capture, pair: Pair) -> u64 {
+    let layers = capture.packets.iter().filter_map(|packet| packet.layers.as_deref());
+    layers
+        .filter_map(|layers| layers.quoted)
+        .filter(|key| Pair::of(key.protocol.0, (key.src, key.src_port), (key.dst, key.dst_port)).0 == pair)
+        .count() as u64
+}
+
+/// Wire bytes of the ICMP errors that quote a packet of the 5-tuple.
+fn quoting_bytes(capture: &Capture, pair: Pair) -> u64 {
+    let quoting = capture.packets.iter().filter(|packet| {
+        packet
+            .layers
+            .as_deref()
+            .and_then(|layers| layers.quoted)
+            .is_some_and(|key| Pair::of(key.protocol.0, (key.src, key.src_port), (key.dst, key.dst_port)).0 == pair)
+    });
+    quoting.map(|packet| packet.event.bytes).sum()
+}
+
+/// Our connections of the 5-tuple that began while the stream lived.
+fn parts<'a>(capture: &'a Capture, pair: Pair, row: &Row) -> Vec<&'a Conn> {
+    let (first, last) = (nanos(row.get("first_ts")), nanos(row.get("last_ts")));
+    let mut parts: Vec<&Conn> = capture
+        .conns
+        .iter()
+        .filter(|conn| conn.pair().0 == pair && conn.number("start_ns") >= first && conn.number("start_ns") <= last)
+        .collect();
+    parts.sort_by_key(|conn| conn.number("start_ns"));
+    parts
+}
+
+/// sFlow's registered port.
+const SFLOW: u16 = 6343;
+
+/// Whether an sFlow datagram holds an IPv4 header of these addresses with these ports behind it.
+fn sampled(capture: &Capture, pair: Pair) -> bool {
+    let datagrams = capture.packets.iter().filter(|packet| packet.event.key.dst_port == SFLOW);
+    datagrams.map(|packet| &packet.frame).any(|frame| {
+        [(pair.low, pair.high), (pair.high, pair.low)].into_iter().any(|(src, dst)| {
+            header(frame, src.0, dst.0, true).is_some_and(|ip| {
+                let at = usize::from(ip[0] & 15) * 4;
+                ip.get(at..at + 4)
+                    .is_some_and(|ports| ports[..2] == src.1.to_be_bytes() && ports[2..] == dst.1.to_be_bytes())
+            })
+        })
+    })
 }
 
 /// Nanoseconds since the epoch as tshark prints times.
@@ -48,19 +144,59 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: 
         row.get("client_ip").parse().ok().zip(row.number("client_port").map(|port| port as u16));
     let streams = at(Statistic::TcpStreams);
     let end = |(addr, port): (Addr, u16)| format!("{addr} {port}");
-    sheet.compare(streams, "client", conn.map(|conn| end(conn.src)), client.map(end), || None);
+    let absent = || if conn.is_none() { elsewhere(capture, pair) } else { None };
+    sheet.compare(streams, "client", conn.map(|conn| end(conn.src)), client.map(end), || {
+        let no_syn = row.number("syn") == Some(0) && row.number("synack") == Some(0);
+        let by_port = conn.is_some_and(|conn| conn.text("evidence") == "ports");
+        (no_syn && by_port)
+            .then(|| {
+                "no SYN was captured: the truth takes the first sender, ours the end without the service port".into()
+            })
+            .or_else(absent)
+    });
     let time = |column| conn.and_then(|conn| conn.number(column)).map(seconds);
-    sheet.compare(streams, "first time", time("start_ns"), Some(row.get("first_ts")), || None);
-    sheet.compare(streams, "last time", time("end_ns"), Some(row.get("last_ts")), || None);
+    // The stream's packets in several of our connections, and those that tshark adds from ICMP errors.
+    let parts = parts(capture, pair, row);
+    let quotes = quoted(capture, pair);
+    let cause = |ours: Option<u64>, all: u64, theirs: Option<u64>, per_quote: bool| {
+        if parts.len() > 1 && Some(all) == theirs {
+            return splits(&parts).map(|why| format!("{why}; together they are the stream"));
+        }
+        if per_quote && quotes > 0 && ours.zip(theirs).is_some_and(|(ours, theirs)| ours + quotes == theirs) {
+            return Some("tshark adds the ICMP errors that quote the stream; ours keeps them apart".to_owned());
+        }
+        absent()
+    };
+    sheet.compare(streams, "first time", time("start_ns"), Some(row.get("first_ts")), absent);
+    sheet.compare(streams, "last time", time("end_ns"), Some(row.get("last_ts")), || {
+        let last = parts.iter().filter_map(|part| part.number("end_ns")).max().map(seconds);
+        (parts.len() > 1 && last.as_deref() == Some(row.get("last_ts")))
+            .then(|| splits(&parts).map(|why| format!("{why}; together they are the stream")))
+            .flatten()
+            .or_else(absent)
+    });
     let bytes = conn.map(|conn| conn.counts("wire_bytes").iter().sum::<u64>());
-    sheet.compare(streams, "bytes", bytes, row.number("bytes"), || None);
+    let theirs = row.number("bytes");
+    sheet.compare(streams, "bytes", bytes, theirs, || {
+        let all = parts.iter().flat_map(|part| part.counts("wire_bytes")).sum();
+        let quoting: u64 = quoting_bytes(capture, pair);
+        if quotes > 0 && bytes.map(|bytes| bytes + quoting) == theirs {
+            return Some("tshark adds the ICMP errors that quote the stream; ours keeps them apart".to_owned());
+        }
+        cause(bytes, all, theirs, false)
+    });
     // Each way by who sent it, so that a different idea of who is the client is one disagreement and not five.
-    let turned = conn.is_some_and(|conn| Some(conn.src) != client);
-    let way = |what: &str, index: usize| conn.map(|conn| conn.counts(what)[index ^ usize::from(turned)]);
-    sheet.compare(streams, "packets of the client", way("packets", 0), row.number("c2s_packets"), || None);
-    sheet.compare(streams, "packets of the server", way("packets", 1), row.number("s2c_packets"), || None);
-    sheet.compare(streams, "payload of the client", way("payload_bytes", 0), row.number("c2s_payload"), || None);
-    sheet.compare(streams, "payload of the server", way("payload_bytes", 1), row.number("s2c_payload"), || None);
+    for (field, what, column, index) in [
+        ("packets of the client", "packets", "c2s_packets", 0),
+        ("packets of the server", "packets", "s2c_packets", 1),
+        ("payload of the client", "payload_bytes", "c2s_payload", 0),
+        ("payload of the server", "payload_bytes", "s2c_payload", 1),
+    ] {
+        let sent = |conn: &Conn| conn.counts(what)[index ^ usize::from(Some(conn.src) != client)];
+        let (ours, theirs) = (conn.map(sent), row.number(column));
+        let all = parts.iter().map(|part| sent(part)).sum();
+        sheet.compare(streams, field, ours, theirs, || cause(ours, all, theirs, what == "packets"));
+    }
 
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));
