@@ -11,6 +11,7 @@ mod slots;
 mod wheel;
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
@@ -96,8 +97,8 @@ impl Default for Limits {
 #[derive(Copy, Clone, Debug)]
 #[repr(C, align(64))]
 struct Entry {
-    /// Canonical.
-    key: FlowKey,
+    /// See [`FlowKey::words`].
+    words: [u64; 5],
     /// Time of the latest event.
     last: Timestamp,
     /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
@@ -112,7 +113,7 @@ const _: () = assert!(size_of::<Entry>() == 64);
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { key: FlowKey::NONE, last: Timestamp::EPOCH, isn: 0, tag: 0, generation: 0, state: State::empty() }
+        Self { words: [0; 5], last: Timestamp::EPOCH, isn: 0, tag: 0, generation: 0, state: State::empty() }
     }
 }
 
@@ -122,7 +123,7 @@ bitflags::bitflags! {
     struct State: u32 {
         /// In use.
         const LIVE = 1;
-        /// The originator is the canonical key's `dst`.
+        /// The originator is the second end of the words.
         const SWAPPED = 1 << 1;
         /// The originator's initial sequence number is known.
         const ISN = 1 << 2;
@@ -131,12 +132,24 @@ bitflags::bitflags! {
         const ORIGINATOR_FIN = 1 << 4;
         const RESPONDER_FIN = 1 << 5;
         const RESET = 1 << 6;
-        /// The responder has sent something.
-        const ANSWERED = 1 << 7;
+    }
+}
+
+impl Entry {
+    /// Oriented: the originator is `src`.
+    fn key(&self) -> FlowKey {
+        let key = FlowKey::from_words(self.words);
+        if self.state.contains(State::SWAPPED) { key.reversed() } else { key }
+    }
+
+    #[inline]
+    fn protocol(&self) -> Protocol {
+        Protocol((self.words[4] >> 48) as u8)
     }
 }
 
 impl State {
+    #[inline]
     fn is_closed(self) -> bool {
         self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) || self.contains(Self::RESET)
     }
@@ -162,6 +175,8 @@ struct Origin {
 /// The flow table.
 pub struct Flows {
     limits: Limits,
+    /// The shortest of the limits' idle times.
+    shortest: Nanos,
     hasher: RandomState,
     index: Index,
     entries: Slots<Entry>,
@@ -173,7 +188,12 @@ pub struct Flows {
     live: usize,
     serial: u64,
     wheel: Wheel,
+    /// Time of the event that began the current second.
     now: Timestamp,
+    /// The end of the current second.
+    next_second: Timestamp,
+    /// Earlier events mean that time was set back.
+    horizon: Timestamp,
     fragments: Fragments,
     /// Only for sources that may show a packet on several interfaces.
     duplicates: Option<Duplicates>,
@@ -186,9 +206,10 @@ pub struct Flows {
 /// An event's place in the table, computed a stride ahead.
 #[derive(Copy, Clone, Default)]
 struct Place {
+    words: [u64; 5],
     hash: u64,
-    key: FlowKey,
-    direction: Direction,
+    /// The event goes against the order of the words.
+    swapped: bool,
 }
 
 impl Flows {
@@ -196,6 +217,7 @@ impl Flows {
     pub fn new(limits: Limits, several_interfaces: bool) -> Self {
         Self {
             limits,
+            shortest: limits.shortest(),
             hasher: RandomState::default(),
             index: Index::default(),
             entries: Slots::new(),
@@ -206,6 +228,8 @@ impl Flows {
             serial: 0,
             wheel: Wheel::default(),
             now: Timestamp::MIN,
+            next_second: Timestamp::MIN,
+            horizon: Timestamp::MIN,
             fragments: Fragments::default(),
             duplicates: several_interfaces.then(Duplicates::default),
             visits: Vec::new(),
@@ -240,11 +264,10 @@ impl Flows {
             return None;
         }
         let (entry, origin) = (self.entries.get(id)?, self.origins.get(id)?);
-        let key = if entry.state.contains(State::SWAPPED) { entry.key.reversed() } else { entry.key };
         Some(FlowRecord {
             id,
             serial: origin.serial,
-            key,
+            key: entry.key(),
             start: origin.start,
             last: entry.last,
             evidence: origin.evidence,
@@ -265,8 +288,8 @@ impl Flows {
                 if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
                     self.fragments.join(event);
                 }
-                let (key, direction) = event.key.canonical();
-                *place = Place { hash: key.hash_with(&self.hasher), key, direction };
+                let (words, swapped) = event.key.words();
+                *place = Place { words, hash: hash(&self.hasher, &words), swapped };
             }
             if self.live >= PREFETCH_FROM {
                 for place in &places[..stride.len()] {
@@ -287,32 +310,29 @@ impl Flows {
 
     #[inline]
     fn assign_one(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
-        if event.time > self.now || self.wheel_is_behind(event.time) {
+        if event.time >= self.next_second || event.time < self.horizon {
             self.tick(event.time);
         }
-        if !event.key.is_some() {
+        // Protocol and addresses; frames without a flow have none of them.
+        if same(&place.words, &NOBODY) {
             return;
         }
-        let tag = place.hash as u32;
-        let mut found = self.index.find(tag, |id| self.entries.get(id).is_some_and(|entry| entry.key == place.key));
-        if let Some(duplicates) = &mut self.duplicates {
-            if duplicates.is_duplicate(event, place.hash) {
-                event.marks |= Marks::DUPLICATE;
-                ledger.duplicates += u64::from(event.packets);
-                if let Some(entry) = found.and_then(|id| self.entries.get(id)) {
-                    event.flow = found.unwrap_or(FlowId::NONE);
-                    event.direction = direction_in(entry.state, place.direction);
-                }
-                return;
-            }
+        let entries = &self.entries;
+        let found = self
+            .index
+            .find(place.hash as u32, |id| entries.get(id).is_some_and(|entry| same(&entry.words, &place.words)));
+        if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
+            return;
         }
+        let mut current = None;
         if let Some(id) = found {
-            if let Some((reason, time)) = self.should_end(id, event, place.direction) {
-                self.end(id, reason, time);
-                found = None;
+            let entry = self.entries.entry(id);
+            match should_end(&self.limits, self.shortest, entry, event, place) {
+                Some((reason, time)) => self.end(id, reason, time),
+                None => current = found,
             }
         }
-        let id = match found {
+        let id = match current {
             Some(id) => id,
             None => match self.open(event, place) {
                 Some(id) => {
@@ -328,36 +348,50 @@ impl Flows {
         let entry = self.entries.entry(id);
         entry.last = entry.last.max(event.time);
         event.flow = id;
-        event.direction = direction_in(entry.state, place.direction);
-        if let Detail::Tcp(tcp) = event.detail {
-            let before = entry.state;
-            note_tcp(entry, &tcp, event.direction);
-            if entry.state.is_closed() && !before.is_closed() {
+        event.direction = direction_in(entry.state, place.swapped);
+        if let Detail::Tcp(tcp) = &event.detail {
+            let was_closed = entry.state.is_closed();
+            if note_tcp(entry, tcp.flags, event.direction) && !was_closed && entry.state.is_closed() {
                 let visit = (id, entry.generation);
-                let deadline = entry.last + self.idle_time(id);
+                let deadline = entry.last + idle_time(&self.limits, entry);
                 self.wheel.remind(deadline, visit);
             }
         }
     }
 
-    /// Whether time stepped back so far that the wheel has to be set back (see [`Wheel::advance`]).
-    #[inline]
-    fn wheel_is_behind(&self, time: Timestamp) -> bool {
-        self.now - time > Nanos::from_secs(600)
+    /// Recognises a packet already seen on another interface; gives it its flow all the same.
+    #[inline(never)]
+    fn is_duplicate(
+        &mut self,
+        event: &mut FlowEvent,
+        place: &Place,
+        found: Option<FlowId>,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let Some(duplicates) = &mut self.duplicates else { return false };
+        if !duplicates.is_duplicate(event, place.hash) {
+            return false;
+        }
+        event.marks |= Marks::DUPLICATE;
+        ledger.duplicates += u64::from(event.packets);
+        if let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(id)?))) {
+            event.flow = id;
+            event.direction = direction_in(entry.state, place.swapped);
+        }
+        true
     }
 
-    /// Moves event time, and ends what has been idle too long.
-    #[inline]
+    /// Moves event time to another second, forward or far back, and ends what has been idle too long.
+    #[cold]
     fn tick(&mut self, time: Timestamp) {
         self.now = time;
         let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
-        if self.wheel.is_due(second) {
-            self.expire(second);
-        }
+        self.next_second = Timestamp::from_parts(second.saturating_add(1), 0);
+        // Smaller steps back are late packets; see [`Wheel::advance`].
+        self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
+        self.expire(second);
     }
 
-    #[cold]
-    #[inline(never)]
     fn expire(&mut self, second: i64) {
         let mut visits = std::mem::take(&mut self.visits);
         self.wheel.advance(second, &mut visits);
@@ -369,7 +403,7 @@ impl Flows {
             if entry.generation != generation || !entry.state.contains(State::LIVE) {
                 continue;
             }
-            let deadline = entry.last + self.idle_time(id);
+            let deadline = entry.last + idle_time(&self.limits, entry);
             if deadline <= self.now {
                 let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
                 self.end(id, reason, deadline);
@@ -384,54 +418,6 @@ impl Flows {
         self.visits = visits;
     }
 
-    /// How long the flow may be silent in its present state.
-    fn idle_time(&self, id: FlowId) -> Nanos {
-        let Some(entry) = self.entries.get(id) else { return self.limits.other };
-        match entry.key.protocol {
-            Protocol::TCP => {
-                if entry.state.contains(State::RESET) {
-                    self.limits.tcp_reset
-                } else if entry.state.is_closed() {
-                    self.limits.tcp_close
-                } else if entry.state.contains(State::UNDERWAY) {
-                    self.limits.tcp
-                } else {
-                    self.limits.tcp_attempt
-                }
-            }
-            Protocol::UDP | Protocol::UDP_LITE => self.limits.udp,
-            Protocol::ICMP | Protocol::ICMPV6 => self.limits.icmp,
-            _ => self.limits.other,
-        }
-    }
-
-    /// Whether this event belongs to a new flow with the key of `id`, which then has ended: why and when.
-    #[inline]
-    fn should_end(&self, id: FlowId, event: &FlowEvent, canonical: Direction) -> Option<(EndReason, Timestamp)> {
-        let entry = self.entries.get(id)?;
-        // Cheap first: no idle time is shorter than the gaps of ordinary traffic.
-        if event.time - entry.last > self.shortest_idle() {
-            let deadline = entry.last + self.idle_time(id);
-            if event.time > deadline {
-                let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
-                return Some((reason, deadline));
-            }
-        }
-        match event.detail {
-            Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
-                is_reuse(entry, &tcp, direction_in(entry.state, canonical))
-                    .then_some((EndReason::EndOfFlow, entry.last))
-            }
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn shortest_idle(&self) -> Nanos {
-        let Limits { flows: _, tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = self.limits;
-        tcp.min(tcp_attempt).min(tcp_close).min(tcp_reset).min(udp).min(icmp).min(other)
-    }
-
     fn open(&mut self, event: &FlowEvent, place: &Place) -> Option<FlowId> {
         let id = if self.free.len() > STEP {
             self.free.pop_front()?
@@ -444,13 +430,12 @@ impl Flows {
             id
         };
         let (by_sender, evidence) = originator(event);
-        let forward = if by_sender { place.direction } else { place.direction.opposite() };
         let mut state = State::LIVE;
-        state.set(State::SWAPPED, forward == Direction::Reverse);
+        state.set(State::SWAPPED, place.swapped == by_sender);
         let tag = place.hash as u32;
         let entry = self.entries.entry(id);
         let generation = entry.generation.wrapping_add(1);
-        *entry = Entry { key: place.key, last: event.time, isn: 0, tag, generation, state };
+        *entry = Entry { words: place.words, last: event.time, isn: 0, tag, generation, state };
         if let Detail::Tcp(tcp) = event.detail {
             // A SYN-ACK tells the originator's number as well as its own SYN would.
             let first = if by_sender { tcp.seq } else { tcp.ack.wrapping_sub(1) };
@@ -464,7 +449,7 @@ impl Flows {
         self.serial += 1;
         self.live += 1;
         self.index.insert(tag, id);
-        let deadline = event.time + self.idle_time(id);
+        let deadline = event.time + idle_time(&self.limits, self.entries.entry(id));
         self.wheel.remind(deadline, (id, generation));
         Some(id)
     }
@@ -472,12 +457,11 @@ impl Flows {
     fn end(&mut self, id: FlowId, reason: EndReason, time: Timestamp) {
         let entry = self.entries.entry(id);
         entry.state.remove(State::LIVE);
-        let (tag, key, state) = (entry.tag, entry.key, entry.state);
+        let (tag, key) = (entry.tag, entry.key());
         self.index.remove(tag, id);
         self.origins.entry(id).end = Some(reason);
         self.live -= 1;
         self.free.push_back(id);
-        let key = if state.contains(State::SWAPPED) { key.reversed() } else { key };
         self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
     }
 
@@ -503,10 +487,76 @@ impl Flows {
     }
 }
 
-/// The flow's direction of an event that goes `canonical` in the canonical key.
+/// The words of [`FlowKey::NONE`].
+const NOBODY: [u64; 5] = [0; 5];
+
+/// Whether two keys are equal. Why not `==`: on five words that is a call to `memcmp`, 28 instructions against 10.
 #[inline]
-fn direction_in(state: State, canonical: Direction) -> Direction {
-    if state.contains(State::SWAPPED) { canonical.opposite() } else { canonical }
+fn same(a: &[u64; 5], b: &[u64; 5]) -> bool {
+    (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) == 0
+}
+
+#[inline]
+fn hash(state: &RandomState, words: &[u64; 5]) -> u64 {
+    let mut hasher = state.build_hasher();
+    for &word in words {
+        hasher.write_u64(word);
+    }
+    hasher.finish()
+}
+
+/// The flow's direction of an event that goes against the words' order if `swapped`.
+#[inline]
+fn direction_in(state: State, swapped: bool) -> Direction {
+    if state.contains(State::SWAPPED) == swapped { Direction::Forward } else { Direction::Reverse }
+}
+
+/// How long the flow may be silent in its present state.
+fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
+    match entry.protocol() {
+        Protocol::TCP if entry.state.contains(State::RESET) => limits.tcp_reset,
+        Protocol::TCP if entry.state.is_closed() => limits.tcp_close,
+        Protocol::TCP if entry.state.contains(State::UNDERWAY) => limits.tcp,
+        Protocol::TCP => limits.tcp_attempt,
+        Protocol::UDP | Protocol::UDP_LITE => limits.udp,
+        Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
+        _ => limits.other,
+    }
+}
+
+/// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
+#[inline]
+fn should_end(
+    limits: &Limits,
+    shortest: Nanos,
+    entry: &Entry,
+    event: &FlowEvent,
+    place: &Place,
+) -> Option<(EndReason, Timestamp)> {
+    // Cheap first: no idle time is shorter than the gaps of ordinary traffic. A step back comes out huge, and is then
+    // looked at properly.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    if gap > shortest.get() as u64 {
+        let deadline = entry.last + idle_time(limits, entry);
+        if event.time > deadline {
+            let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
+            return Some((reason, deadline));
+        }
+    }
+    match &event.detail {
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
+            is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
+        }
+        _ => None,
+    }
+}
+
+impl Limits {
+    /// The shortest of the idle times.
+    fn shortest(&self) -> Nanos {
+        let Self { flows: _, tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = *self;
+        tcp.min(tcp_attempt).min(tcp_close).min(tcp_reset).min(udp).min(icmp).min(other)
+    }
 }
 
 /// Whether the sender of a flow's first event is the originator, and how that is known.
@@ -532,21 +582,22 @@ fn originator(event: &FlowEvent) -> (bool, Evidence) {
     }
 }
 
-/// Notes what a segment does to the connection, as far as its expiry and reuse depend on it.
+/// Notes what a segment does to the connection, as far as its expiry depends on it. Whether it ends something.
 #[inline]
-fn note_tcp(entry: &mut Entry, tcp: &TcpSegment, direction: Direction) {
-    let syn = tcp.flags.contains(TcpFlags::SYN);
-    if direction == Direction::Reverse {
-        entry.state |= State::ANSWERED | State::UNDERWAY;
-    } else if !syn {
+fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
+    if direction == Direction::Reverse || !flags.contains(TcpFlags::SYN) {
         entry.state |= State::UNDERWAY;
     }
-    if tcp.flags.contains(TcpFlags::FIN) {
-        entry.state |= State::fin(direction);
+    let ends = flags.intersects(TcpFlags::FIN | TcpFlags::RST);
+    if ends {
+        if flags.contains(TcpFlags::FIN) {
+            entry.state |= State::fin(direction);
+        }
+        if flags.contains(TcpFlags::RST) {
+            entry.state |= State::RESET;
+        }
     }
-    if tcp.flags.contains(TcpFlags::RST) {
-        entry.state |= State::RESET;
-    }
+    ends
 }
 
 /// How far before a flow's first segment its SYN may arrive late and still belong to it.

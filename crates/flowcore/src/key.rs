@@ -1,7 +1,6 @@
 //! What identifies a flow: two ends and a protocol, in one 40-byte value.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 
 use crate::addr::Addr;
 
@@ -171,6 +170,38 @@ impl FlowKey {
         }
     }
 
+    /// The key as five words with its ends in an order of their own (not the numeric one of [`canonical`](Self::canonical))
+    ///, and whether they were swapped for it: what the flow table hashes and compares. Without
+    /// branches on the addresses, which no predictor would guess.
+    #[inline]
+    pub(crate) fn words(&self) -> ([u64; 5], bool) {
+        let (s0, s1) = self.src.halves();
+        let (d0, d1) = self.dst.halves();
+        let ports = u32::from(self.src_port) | u32::from(self.dst_port) << 16;
+        let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48;
+        let src = u128::from(s0) << 64 | u128::from(s1);
+        let dst = u128::from(d0) << 64 | u128::from(d1);
+        let later = (src > dst) | ((src == dst) & (self.src_port > self.dst_port));
+        let swap = later && !self.is_one_way();
+        let mask = u64::from(swap).wrapping_neg();
+        let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
+        let ports = if swap { ports.rotate_left(16) } else { ports };
+        ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
+    }
+
+    /// The key that [`words`](Self::words) were made of, ends in their order.
+    pub(crate) fn from_words([s0, s1, d0, d1, tail]: [u64; 5]) -> Self {
+        Self {
+            src: Addr::from_halves(s0, s1),
+            dst: Addr::from_halves(d0, d1),
+            src_port: tail as u16,
+            dst_port: (tail >> 16) as u16,
+            zone: (tail >> 32) as u16,
+            protocol: Protocol((tail >> 48) as u8),
+            reserved: 0,
+        }
+    }
+
     /// Whether this is an ICMP message that nothing answers (an error, a redirect, …).
     #[inline]
     pub fn is_one_way(self) -> bool {
@@ -185,25 +216,6 @@ impl FlowKey {
     #[inline]
     pub fn is_some(&self) -> bool {
         *self != Self::NONE
-    }
-
-    /// The hash of the key as it stands; callers that want one hash for both directions ask the canonical key.
-    #[inline]
-    pub fn hash_with(&self, state: &impl BuildHasher) -> u64 {
-        let mut hasher = state.build_hasher();
-        let (a, b) = self.src.words();
-        let (c, d) = self.dst.words();
-        hasher.write_u64(a);
-        hasher.write_u64(b);
-        hasher.write_u64(c);
-        hasher.write_u64(d);
-        hasher.write_u64(
-            u64::from(self.src_port)
-                | u64::from(self.dst_port) << 16
-                | u64::from(self.zone) << 32
-                | u64::from(self.protocol.0) << 48,
-        );
-        hasher.finish()
     }
 }
 

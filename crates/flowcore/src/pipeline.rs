@@ -345,7 +345,8 @@ impl Pipeline {
         go_on(self, collector);
         let mut ledger = collector.ledger()?;
         ledger.incomplete |= stopped;
-        let snapshot = self.snapshot(Some(ledger), true);
+        let mut snapshot = self.snapshot(Some(ledger), true);
+        snapshot.fault = collector.fault().map(str::to_owned);
         self.report_final(&snapshot)?;
         Ok(snapshot)
     }
@@ -382,7 +383,8 @@ impl Pipeline {
         for analyzer in &self.analyzers {
             analyzer.snapshot(&mut tables);
         }
-        Snapshot { from: self.from, through: self.through, complete, ledger: self.ledger(source), tables }
+        let ledger = self.ledger(source);
+        Snapshot { from: self.from, through: self.through, complete, ledger, fault: None, tables }
     }
 
     /// What became of every packet; see [`snapshot`](Self::snapshot).

@@ -102,15 +102,53 @@ impl Tcp {
     /// Takes in one segment with `payload` bytes, sent in `direction` at `time`.
     #[inline]
     pub fn observe(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
-        let flags = segment.flags;
-        self.flags[direction.index()] |= flags;
-        self.handshake(segment, direction, time);
-        self.note_completeness(flags, payload);
+        if !self.continues(segment, payload, direction, time) {
+            self.general(segment, payload, direction, time);
+        }
+    }
 
+    /// The ordinary segment of an open connection: next in order, acknowledging what was seen, saying nothing new.
+    /// `false`, with nothing changed, for any other.
+    ///
+    /// Why: nine in ten segments are like this, and the general way takes four times as many instructions; a property
+    /// test holds that both come to the same.
+    #[inline]
+    fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> bool {
+        const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
+        let settled = self.ack != NEVER || self.syn_ack == NEVER;
+        if segment.flags & CONTROL != TcpFlags::ACK || !settled || segment.window == 0 || self.rare.is_some() {
+            return false;
+        }
         let [originator, responder] = &mut self.ends;
         let (end, peer) = match direction {
             Direction::Forward => (originator, responder),
             Direction::Reverse => (responder, originator),
+        };
+        let letter = if payload > 0 { Letter::Data } else { Letter::Ack };
+        if !end.goes_on(segment.seq, letter) || !peer.has_sent(segment.ack) {
+            return false;
+        }
+        end.append(payload);
+        peer.acknowledge(segment.ack);
+        self.flags[direction.index()] |= segment.flags;
+        self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
+        self.active = time.as_nanos();
+        true
+    }
+
+    fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
+        let flags = segment.flags;
+        self.flags[direction.index()] |= flags;
+        self.handshake(segment, direction, time);
+        self.note_completeness(flags, payload);
+        if !self.is_closed_by_both() {
+            self.active = time.as_nanos();
+        }
+
+        let Self { ends: [originator, responder], history, rare, .. } = self;
+        let (end, peer) = match direction {
+            Direction::Forward => (&mut *originator, &mut *responder),
+            Direction::Reverse => (&mut *responder, &mut *originator),
         };
         let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         // RST carries no stream data, whatever its length (RFC 9293 section 3.5.3 allows a text there).
@@ -120,25 +158,17 @@ impl Tcp {
         end.begin(segment.seq, flags, sequence_space);
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
-            let last = &mut self.rare.get_or_insert_default().rst_seq[direction.index()];
+            let last = &mut rare.get_or_insert_default().rst_seq[direction.index()];
             last.replace(segment.seq).is_some_and(|last| last != segment.seq)
         };
-        write_history(&mut self.history, end, direction, flags, payload, position, other_reset);
+        write_history(history, end, direction, flags, payload, position, other_reset);
         if segment.window == 0
             && !flags.contains(TcpFlags::RST)
             && peer.state() != State::Closed
             && end.state() != State::Reset
         {
-            self.rare.get_or_insert_default().counts[direction.index()].zero_window(&mut self.history, direction);
+            rare.get_or_insert_default().counts[direction.index()].zero_window(history, direction);
         }
-        if !self.is_closed_by_both() {
-            self.active = time.as_nanos();
-        }
-        let [originator, responder] = &mut self.ends;
-        let (end, peer) = match direction {
-            Direction::Forward => (originator, responder),
-            Direction::Reverse => (responder, originator),
-        };
         if flags.contains(TcpFlags::ACK) {
             if peer.state() == State::Inactive {
                 peer.expect(segment.ack);
@@ -151,16 +181,14 @@ impl Tcp {
         if payload > 0 && !flags.contains(TcpFlags::RST) {
             let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
             if data > last && end.has_begun() && last > 0 {
-                self.rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
-            } else if let Some(rare) = &mut self.rare {
+                rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
+            } else if let Some(rare) = rare {
                 rare.gaps[direction.index()].fill(data, data + i64::from(payload));
             }
             if !advanced {
-                self.rare.get_or_insert_default().counts[direction.index()]
-                    .retransmission(&mut self.history, direction);
+                rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);
             }
         }
-        let [originator, responder] = &mut self.ends;
         state::step(originator, responder, direction, flags, payload);
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             self.note_gap(direction.opposite(), control.is_empty());

@@ -11,7 +11,7 @@ const CHUNK: usize = 1024;
 /// Ids are reused after a flow's `End` event: whoever keeps state here resets it on [`Marks::BEGIN`](crate::Marks).
 #[derive(Debug)]
 pub struct Slots<T> {
-    chunks: Vec<Box<[T]>>,
+    chunks: Vec<Box<[T; CHUNK]>>,
 }
 
 impl<T> Default for Slots<T> {
@@ -35,13 +35,16 @@ impl<T: Default> Slots<T> {
         if chunk >= self.chunks.len() {
             self.grow(chunk);
         }
+        // Grown just now if it was too short.
         &mut self.chunks[chunk][place]
     }
 
     #[cold]
     fn grow(&mut self, chunk: usize) {
         while self.chunks.len() <= chunk {
-            self.chunks.push((0..CHUNK).map(|_| T::default()).collect());
+            let chunk: Vec<T> = (0..CHUNK).map(|_| T::default()).collect();
+            let Ok(chunk) = chunk.into_boxed_slice().try_into() else { unreachable!("as many as were asked for") };
+            self.chunks.push(chunk);
         }
     }
 

@@ -25,12 +25,6 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// Whether `now` is in another second than the last call to [`advance`](Self::advance) saw.
-    #[inline]
-    pub(super) fn is_due(&self, now_second: i64) -> bool {
-        self.second != Some(now_second)
-    }
-
     /// Asks for a visit when `deadline` has passed.
     pub(super) fn remind(&mut self, deadline: Timestamp, visit: Visit) {
         let due = deadline.as_nanos().div_euclid(NANOS_PER_SECOND);

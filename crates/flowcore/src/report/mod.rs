@@ -9,6 +9,21 @@ use crate::ledger::Ledger;
 use crate::resolve::Resolver;
 use crate::time::{Nanos, Timestamp};
 
+pub mod cell;
+mod csv;
+mod jsonl;
+mod ledger;
+mod rows;
+mod text;
+mod times;
+
+pub use csv::{Csv, CsvOptions, CsvReporter};
+pub use jsonl::{JsonDocument, JsonLines, JsonLinesReporter, JsonOptions, JsonReporter, SCHEMA};
+pub use ledger::{Clause, push_trust_json, push_trust_pairs, trust_clauses, trust_lines};
+pub use rows::{Ending, FLUSH_BYTES, RowFormat, RowReporter, RowWriter};
+pub use text::{Rows, TextOptions, TextReporter, TextTable, TextWriter};
+pub use times::{Delta, Epoch, Relative, TimeFormat, Utc};
+
 /// One cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
@@ -145,6 +160,8 @@ pub struct Snapshot {
     pub complete: bool,
     /// What became of every packet.
     pub ledger: Ledger,
+    /// Why the input ended before its own end, as the source says it.
+    pub fault: Option<String>,
     /// Results.
     pub tables: Tables,
 }
@@ -167,6 +184,7 @@ impl Snapshot {
             through: self.through,
             complete: self.complete,
             ledger: self.ledger.clone(),
+            fault: self.fault.clone(),
             tables,
         }
     }
@@ -207,6 +225,65 @@ pub trait Reporter: Send {
     /// # Errors
     /// If it cannot write.
     fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()>;
+}
+
+/// One report for the golden tests of all formats.
+#[cfg(test)]
+mod samples {
+    use super::*;
+    use crate::ledger::Loss;
+
+    pub(super) fn snapshot() -> Snapshot {
+        let column = |name: &'static str, title: &'static str, unit, meaning, bounded| Column {
+            name: name.into(),
+            title: title.into(),
+            unit,
+            meaning,
+            about: "".into(),
+            bounded,
+        };
+        let columns = vec![
+            column("start_ns", "start", Unit::EpochNanos, Meaning::Key, false),
+            column("src_ip", "source", Unit::None, Meaning::Key, false),
+            column("state", "state", Unit::None, Meaning::Gauge, false),
+            column("duration_ns", "duration", Unit::Nanos, Meaning::Gauge, false),
+            column("fwd_l3_bytes", "→bytes", Unit::Bytes, Meaning::Counter, true),
+            column("vlan", "vlan", Unit::None, Meaning::Key, false),
+            column("note", "note", Unit::None, Meaning::Gauge, false),
+        ];
+        let start = Timestamp::from_parts(1_795_226_383, 121_324_999);
+        let end = Timestamp::from_parts(1_795_226_384, 0);
+        let addr = |text: &str| Value::Addr(text.parse().unwrap());
+        let mut table = Table::new("conns", columns);
+        table.rows.push(Row {
+            cells: vec![
+                Value::Time(start),
+                addr("10.0.0.1"),
+                Value::Word("SF"),
+                Value::Span(Nanos::new(1_500_000_000)),
+                Value::U64((1 << 53) + 1),
+                Value::List([100, 7].into()),
+                Value::Text("a \"b\", c".into()),
+            ],
+            quality: Quality::default(),
+        });
+        table.rows.push(Row {
+            cells: vec![
+                Value::Time(end),
+                addr("2001:db8::1"),
+                Value::Word("S0"),
+                Value::Missing,
+                Value::U64(60),
+                Value::Missing,
+                Value::Missing,
+            ],
+            quality: Quality { at_least: vec!["cut", "lost"] },
+        });
+        let mut ledger = Ledger::new();
+        ledger.deliver(12);
+        ledger.lose(Loss::Kernel, 0);
+        Snapshot { from: Some(start), through: Some(end), complete: true, ledger, fault: None, tables: vec![table] }
+    }
 }
 
 #[cfg(test)]

@@ -127,8 +127,7 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
         Some(6) if last == 2 || ip::plausible(span) => ip::v6(walk, span),
         // A pseudowire's control word (RFC 4385), then Ethernet (RFC 4448).
         Some(0) if looks_like_ethernet(span.skip(4)) => link::ethernet(walk, span.skip(4)),
-        // An associated channel (RFC 5586): no user's packet.
-        Some(1) if span.u32(0).is_some_and(|word| word & 0x0fff_0000 == 0x1000_0000 & 0x0fff_0000) => {}
+        // An associated channel (RFC 5586) is no user's packet, and what looks like nothing stays unread.
         _ if looks_like_ethernet(span) => link::ethernet(walk, span),
         _ => {}
     }

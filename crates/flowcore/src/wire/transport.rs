@@ -79,11 +79,7 @@ pub(super) fn transport(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>)
     match protocol {
         Protocol::TCP => tcp(walk, span),
         Protocol::UDP | Protocol::UDP_LITE => udp(walk, protocol, span),
-        Protocol::SCTP => {
-            if ports(walk, span) && walk.need(span, 12, Layer::Transport) {
-                walk.event.payload_bytes = span.wire.saturating_sub(12);
-            }
-        }
+        Protocol::SCTP => sctp(walk, span),
         Protocol::DCCP => dccp(walk, span),
         Protocol::ICMP | Protocol::ICMPV6 => icmp(walk, protocol, span),
         Protocol::ESP => walk.note(Notes::ENCRYPTED),
@@ -150,6 +146,12 @@ fn udp(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
     walk.event.payload_bytes = claimed.min(span.wire).saturating_sub(8);
     if !contradicts && protocol == Protocol::UDP {
         tunnel::udp(walk, span.clip(claimed).skip(8));
+    }
+}
+
+fn sctp(walk: &mut Walk<'_>, span: Span<'_>) {
+    if ports(walk, span) && walk.need(span, 12, Layer::Transport) {
+        walk.event.payload_bytes = span.wire.saturating_sub(12);
     }
 }
 

@@ -29,7 +29,7 @@ fn is_tunnel_port(port: u16) -> bool {
     matches!(port, TEREDO | GTP_U | VXLAN | VXLAN_LINUX | VXLAN_GPE | AYIYA | GENEVE)
 }
 
-/// Notes a tunnel whose outer headers are in the event; `false` if tunnels stay closed.
+/// Notes a tunnel whose outer headers are in the event.
 fn open(walk: &mut Walk<'_>, kind: TunnelKind, id: Option<u32>) {
     let key = walk.event.key;
     walk.layers.tunnels.push(Tunnel { kind, id, src: key.src, dst: key.dst, ports: (key.src_port, key.dst_port) });

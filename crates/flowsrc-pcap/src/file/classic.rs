@@ -3,7 +3,7 @@
 use flowcore::Timestamp;
 use flowcore::wire::LinkType;
 
-use super::kind::Variant;
+use super::kind::{Kind, PREFIX, Variant};
 use super::reader::{Step, Tally};
 use super::record::RawPacket;
 use super::window::{LARGEST_RECORD, Window};
@@ -122,6 +122,9 @@ impl Classic {
                 }
                 break Step::Need { bytes: end - at, of: "record" };
             }
+            if captured == 0 && is_another_file(header) {
+                break Step::Damage(ANOTHER_FILE.to_owned());
+            }
             if nanos < latest {
                 let packet = tally.ordinal() + (out.len() - before) as u64;
                 tally.order.step_back(nanos, latest, packet, stream + at as u64);
@@ -145,15 +148,22 @@ impl Classic {
     }
 }
 
+const ANOTHER_FILE: &str = "another capture begins here: files written one after the other cannot be read as one; name \
+                            them separately";
+
+/// Whether a record header is in truth the file header of a capture appended to this one. A classic one reads as a
+/// record without bytes, because its time zone and accuracy, both 0, stand where the lengths should.
+#[cold]
+fn is_another_file(header: &[u8; RECORD_HEADER]) -> bool {
+    let beginning: &[u8; PREFIX] = header;
+    matches!(Kind::of(beginning), Kind::Classic(_) | Kind::Ng)
+}
+
 /// What to say of a record that claims more than any record may hold.
 #[cold]
 fn absurd(header: &[u8; RECORD_HEADER], captured: u32) -> String {
-    use super::kind::{Kind, PREFIX};
-    let beginning: &[u8; PREFIX] = header;
-    match Kind::of(beginning) {
-        Kind::Classic(_) | Kind::Ng => "another capture begins here: files written one after the other cannot be read \
-                                        as one; name them separately"
-            .to_owned(),
-        _ => format!("its record claims {captured} bytes, more than the {LARGEST_RECORD} that any may have"),
+    if is_another_file(header) {
+        return ANOTHER_FILE.to_owned();
     }
+    format!("its record claims {captured} bytes, more than the {LARGEST_RECORD} that any may have")
 }

@@ -268,7 +268,7 @@ impl Ng {
         };
         let number = |at| if big_endian { word::<true>(rest, at) } else { word::<false>(rest, at) };
         let total = number(4) as usize;
-        if total < SECTION_HEADER_BYTES || total > LARGEST_RECORD || !total.is_multiple_of(4) {
+        if !(SECTION_HEADER_BYTES..=LARGEST_RECORD).contains(&total) || !total.is_multiple_of(4) {
             return damage(format!("a section header that claims {total} bytes"));
         }
         if rest.len() < total {

@@ -121,6 +121,27 @@ impl Endpoint {
         self.acked = 0;
     }
 
+    /// Whether this end is open, `seq` comes next in its stream, and it has earned `letter` before.
+    #[inline]
+    pub(super) fn goes_on(&self, seq: u32, letter: super::Letter) -> bool {
+        let next = self.start.wrapping_add(self.last as u32);
+        self.state == State::Established && seq == next && self.letters & letter.bit() != 0
+    }
+
+    /// Whether this end is open and has been seen to send what `ack` acknowledges.
+    #[inline]
+    pub(super) fn has_sent(&self, ack: u32) -> bool {
+        let acked = self.start.wrapping_add(self.acked as u32);
+        let delta = i64::from(ack.wrapping_sub(acked) as i32);
+        self.state == State::Established && self.acked + delta <= self.last && self.acked <= self.last && ack != 0
+    }
+
+    /// Takes in the next `payload` bytes in order.
+    #[inline]
+    pub(super) fn append(&mut self, payload: u32) {
+        self.last += i64::from(payload);
+    }
+
     /// Sets the numbers of an end that has sent nothing yet by what its peer acknowledges.
     #[inline]
     pub(super) fn expect(&mut self, ack: u32) {

@@ -121,3 +121,50 @@ fn more_letters_than_fit_in_place_are_kept() {
     let resets: Vec<_> = (0..20).map(|n| ('<', "R", 901 + n, 0, 0)).collect();
     assert_eq!(opened(&resets).1, format!("ShA{}", "r".repeat(20)));
 }
+
+proptest::proptest! {
+    /// The short way for ordinary segments and the general way come to the same.
+    #[test]
+    fn ordinary_segments_may_take_the_short_way(
+        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..9, 0i64..3, 0i64..3, 0u32..2), 0..60),
+    ) {
+        let flags = [
+            TcpFlags::ACK,
+            TcpFlags::ACK,
+            TcpFlags::ACK | TcpFlags::PSH,
+            TcpFlags::ACK,
+            TcpFlags::ACK | TcpFlags::FIN,
+            TcpFlags::SYN,
+            TcpFlags::SYN | TcpFlags::ACK,
+            TcpFlags::RST,
+            TcpFlags::ACK,
+        ];
+        let (mut short, mut general) = (Tcp::default(), Tcp::default());
+        // Mostly in order, with jumps back and forth, from a number that soon wraps.
+        let mut next = [u32::MAX - 400, 77];
+        let mut opened = vec![(true, 5, 1, 1, 0), (false, 6, 1, 1, 0), (true, 0, 1, 1, 0)];
+        opened.extend(steps);
+        for (at, (forward, what, seq, ack, data)) in opened.into_iter().enumerate() {
+            let direction = if forward { Direction::Forward } else { Direction::Reverse };
+            let (me, other) = (direction.index(), direction.opposite().index());
+            let payload = data * 100;
+            let segment = TcpSegment {
+                seq: next[me].wrapping_add((seq as u32).wrapping_sub(1).wrapping_mul(100)),
+                ack: next[other].wrapping_add((ack as u32).wrapping_sub(1).wrapping_mul(100)),
+                flags: flags[what],
+                window: if what == 3 && data == 0 { 0 } else { 500 },
+                ..TcpSegment::default()
+            };
+            if seq == 1 {
+                next[me] = next[me].wrapping_add(payload);
+            }
+            if flags[what].intersects(TcpFlags::SYN | TcpFlags::FIN) {
+                next[me] = next[me].wrapping_add(1);
+            }
+            let time = Timestamp::from_nanos(at as i64);
+            short.observe(&segment, payload, direction, time);
+            general.general(&segment, payload, direction, time);
+            proptest::prop_assert_eq!(format!("{:?}", &short), format!("{:?}", &general));
+        }
+    }
+}

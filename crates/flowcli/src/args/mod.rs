@@ -1,0 +1,79 @@
+//! The command line: options as the user writes them.
+
+mod conns;
+mod values;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use conns::ConnsArgs;
+pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
+
+use crate::exit;
+
+/// What the network flows of a Linux host are doing.
+///
+/// Reads packets, finds the flows they belong to, and prints what became of every one of them. Every report ends with
+/// the trust line, which says how far its numbers can be relied upon.
+#[derive(Debug, Parser)]
+#[command(name = "flow", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Examples:
+  flow conns -r capture.pcapng.zst                  one row per connection
+  flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  tcpdump -i any -w - tcp | flow conns -r - -o jsonl
+
+`flow COMMAND --help` says more.")]
+#[command(after_long_help = concat!("Examples:
+  flow conns -r capture.pcapng.zst                  one row per connection
+  flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  tcpdump -i any -w - tcp | flow conns -r - -o jsonl
+
+`flow COMMAND --help` says more."))]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Print a script that completes commands and options in a shell
+    #[arg(long, value_name = "SHELL", exclusive = true)]
+    pub completions: Option<Shell>,
+
+    /// Print the manual page (roff), as in `flow --man | man -l -`
+    #[arg(long, exclusive = true)]
+    pub man: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One row per connection of a capture: both ends, state, packets, bytes, times
+    #[command(visible_alias = "connections")]
+    Conns(Box<ConnsArgs>),
+
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+
+    /// Print a manual page (roff), as in `flow man conns | man -l -`
+    Man {
+        /// Of this command; of all of `flow` if left out
+        command: Option<String>,
+    },
+}
+
+/// What stands below every command's long help.
+pub fn exit_codes() -> String {
+    format!("Exit codes:\n{}", exit::TABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,119 @@
+//! Exit codes and where they come from.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use flowcore::ErrorKind;
+
+/// What the process tells its caller. The numbers are part of the interface and listed in `flow --help`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    /// Done; the input is complete, and nothing was lost beyond the allowed bound.
+    pub const DONE: Self = Self(0);
+    /// Failed at run time: reading, writing, an unsupported format.
+    pub const FAILED: Self = Self(1);
+    /// Wrong usage.
+    pub const USAGE: Self = Self(2);
+    /// The input was damaged, cut or interrupted: results are printed and marked partial.
+    pub const PARTIAL: Self = Self(3);
+    /// A permission or capability is missing.
+    pub const PERMISSION: Self = Self(4);
+    /// More was lost than `--max-loss` allows.
+    pub const LOSS: Self = Self(5);
+    /// Nothing matched, and `--fail-empty` was given.
+    pub const EMPTY: Self = Self(6);
+
+    /// Ended by a signal before there was any result, as a shell would say it.
+    pub fn signalled(signal: i32) -> Self {
+        Self(128u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.0)
+    }
+}
+
+/// The codes for help texts.
+pub const TABLE: &str = concat!(
+    "  0  done: the input is complete\n",
+    "  1  failed: reading, writing, not a capture file\n",
+    "  2  wrong usage\n",
+    "  3  the input was damaged, cut or interrupted: what was read is printed and marked\n",
+    "  4  a permission is missing\n",
+    "  5  more was lost than --max-loss allows\n",
+    "  6  no rows, with --fail-empty\n",
+    "  130, 143  ended by SIGINT or SIGTERM before there was any result",
+);
+
+/// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the
+/// output had enough.
+pub fn conclude(done: anyhow::Result<Exit>) -> Exit {
+    let error = match done {
+        Ok(exit) => return exit,
+        Err(error) => error,
+    };
+    if is_closed_pipe(&error) {
+        return Exit::DONE;
+    }
+    complain(&describe(&error));
+    match error.chain().find_map(|cause| cause.downcast_ref::<flowcore::Error>()).map(flowcore::Error::kind) {
+        Some(ErrorKind::Usage) => Exit::USAGE,
+        Some(ErrorKind::Permission) => Exit::PERMISSION,
+        Some(ErrorKind::Damaged) => Exit::PARTIAL,
+        Some(ErrorKind::Interrupted) => Exit::signalled(2),
+        _ => Exit::FAILED,
+    }
+}
+
+/// Whether the reason is that nobody reads the output any more.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// Writes one message to standard error; that it may be closed must not end the program.
+pub fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "flow: {message}");
+}
+
+/// The error and its causes in one line. Our own errors already say their cause; the system's number behind its words
+/// helps nobody.
+fn describe(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain() {
+        if !message.is_empty() {
+            message.push_str(": ");
+        }
+        let words = cause.to_string();
+        message.push_str(words.split(" (os error ").next().unwrap_or(&words));
+        if cause.is::<flowcore::Error>() {
+            break;
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_success_however_deep_it_lies() {
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        let error = anyhow::Error::from(flowcore::Error::io("report", pipe)).context("writing");
+        assert!(is_closed_pipe(&error));
+        assert_eq!(conclude(Err(error)), Exit::DONE);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(flowcore::Error::io("a.pcap", missing));
+        assert_eq!(describe(&error), "a.pcap: entity not found");
+    }
+}

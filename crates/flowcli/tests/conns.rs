@@ -1,0 +1,384 @@
+//! `flow conns` as a program: small captures made here go in, text comes out.
+
+use std::path::PathBuf;
+use std::process::{Command as Process, Stdio};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+use tempfile::TempDir;
+
+/// TCP control bits.
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const PSH: u8 = 8;
+const ACK: u8 = 16;
+
+/// 2026-11-21T01:59:43Z.
+const START: u32 = 1_795_226_383;
+
+/// Builds a classic pcap file (microseconds, little-endian, Ethernet) packet by packet.
+struct Capture {
+    bytes: Vec<u8>,
+}
+
+impl Capture {
+    fn new() -> Self {
+        let mut bytes = Vec::new();
+        for word in [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 65_535, 1] {
+            bytes.extend_from_slice(&u32::to_le_bytes(word));
+        }
+        Self { bytes }
+    }
+
+    /// One frame, `micros` after [`START`].
+    fn frame(&mut self, micros: u32, frame: &[u8]) {
+        for word in [START + micros / 1_000_000, micros % 1_000_000, frame.len() as u32, frame.len() as u32] {
+            self.bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        self.bytes.extend_from_slice(frame);
+    }
+
+    fn ip(&mut self, micros: u32, protocol: u8, ends: [[u8; 4]; 2], transport: &[u8]) {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        frame.extend_from_slice(&[0x45, 0]);
+        frame.extend_from_slice(&(20 + transport.len() as u16).to_be_bytes());
+        frame.extend_from_slice(&[0, 1, 0, 0, 64, protocol, 0, 0]);
+        frame.extend_from_slice(&ends[0]);
+        frame.extend_from_slice(&ends[1]);
+        frame.extend_from_slice(transport);
+        self.frame(micros, &frame);
+    }
+
+    fn tcp(&mut self, micros: u32, from_client: bool, flags: u8, [seq, ack]: [u32; 2], payload: &[u8]) {
+        let (client, server) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (ends, ports) =
+            if from_client { ([client, server], [40_000u16, 80]) } else { ([server, client], [80, 40_000]) };
+        let mut segment = Vec::new();
+        segment.extend_from_slice(&ports[0].to_be_bytes());
+        segment.extend_from_slice(&ports[1].to_be_bytes());
+        segment.extend_from_slice(&seq.to_be_bytes());
+        segment.extend_from_slice(&ack.to_be_bytes());
+        segment.extend_from_slice(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend_from_slice(payload);
+        self.ip(micros, 6, ends, &segment);
+    }
+
+    fn udp(&mut self, micros: u32, source: [u8; 4], port: u16, payload: &[u8]) {
+        let mut datagram = Vec::new();
+        for word in [port, 53, 8 + payload.len() as u16, 0] {
+            datagram.extend_from_slice(&word.to_be_bytes());
+        }
+        datagram.extend_from_slice(payload);
+        self.ip(micros, 17, [source, [10, 0, 0, 2]], &datagram);
+    }
+
+    /// A whole web request: handshake, 10 bytes there, 100 bytes back, closed by both; then two questions without
+    /// answers.
+    fn web() -> Self {
+        let mut capture = Self::new();
+        capture.tcp(0, true, SYN, [100, 0], b"");
+        capture.tcp(1_000, false, SYN | ACK, [500, 101], b"");
+        capture.tcp(1_500, true, ACK, [101, 501], b"");
+        capture.tcp(2_000, true, PSH | ACK, [101, 501], b"GET / HTTP");
+        capture.tcp(3_000, false, PSH | ACK, [501, 111], &[b'x'; 100]);
+        capture.tcp(4_000, false, FIN | ACK, [601, 111], b"");
+        capture.tcp(4_500, true, FIN | ACK, [111, 602], b"");
+        capture.tcp(5_000, false, ACK, [602, 112], b"");
+        capture.udp(10_000, [10, 0, 0, 3], 5_000, &[0; 30]);
+        capture.udp(20_000, [10, 0, 0, 4], 5_001, &[0; 400]);
+        capture
+    }
+
+    fn save(&self, folder: &TempDir, name: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &self.bytes).unwrap();
+        path
+    }
+}
+
+fn flow() -> Command {
+    let mut command = Command::cargo_bin("flow").unwrap();
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command.arg("conns");
+    command
+}
+
+fn printed(command: &mut Command) -> String {
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+const SHORT: &str = "src_ip,src_port,dst_ip,dst_port,transport,state,history,fwd_packets,rev_packets,duration_ns";
+
+#[test]
+fn a_table_has_rows_in_the_order_of_their_starts_and_ends_with_the_trust_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    flow().arg("-r").arg(path).args(["--columns", SHORT]).assert().success().stderr(is_empty()).stdout(
+        "\
+SRC       SPORT  DST       DPORT  PROTO  STATE  HISTORY   PKTS>  PKTS<  DURATION[s]
+10.0.0.1  40000  10.0.0.2     80  tcp    SF     ShADdfFa      4      4     0.005000
+10.0.0.3   5000  10.0.0.2     53  udp    S0     D             1      0     0.000000
+10.0.0.4   5001  10.0.0.2     53  udp    S0     D             1      0     0.000000
+trust: 10 packets seen = 10 delivered + 0 filtered + 0 lost; losses before the capture unknown; input complete
+",
+    );
+}
+
+#[test]
+fn json_lines_are_objects_of_the_type_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(path).args(["-o", "jsonl"]));
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["header", "conn", "conn", "conn", "trailer"]);
+    let tcp = lines.iter().find(|line| line["transport"] == "tcp").unwrap();
+    assert_eq!(tcp["start_ns"], 1_795_226_383_000_000_000u64);
+    assert_eq!(tcp["duration_ns"], 5_000_000);
+    assert_eq!(tcp["handshake_ns"], 1_500_000);
+    assert_eq!(tcp["completeness"], 31);
+    assert_eq!(tcp["rev_payload_bytes"], 100);
+    assert_eq!(tcp["vlan"], serde_json::Value::Null);
+    assert_eq!(tcp["quality"], "exact");
+    let trust = &lines[4]["trust"];
+    assert_eq!((trust["seen"].as_u64(), trust["complete"].as_bool()), (Some(10), Some(true)));
+    assert_eq!(trust["lost"]["kernel"], serde_json::Value::Null);
+    assert_eq!(lines[4]["rows"], 3);
+}
+
+#[test]
+fn a_json_document_is_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(path).args(["-o", "json"]));
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["tables"][0]["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(document["tables"][0]["rows"][0]["state"], "SF");
+    assert_eq!(document["trust"]["delivered"], 10);
+}
+
+#[test]
+fn csv_is_read_back_by_a_csv_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    for (format, separator) in [("csv", b','), ("tsv", b'\t')] {
+        let text = printed(flow().arg("-r").arg(&path).args(["-o", format]));
+        assert!(text.lines().last().unwrap().starts_with("# trust: seen=10 "));
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(separator).comment(Some(b'#')).from_reader(text.as_bytes());
+        let names = reader.headers().unwrap().clone();
+        assert_eq!(names.iter().last(), Some("quality"));
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let states: Vec<&str> =
+            rows.iter().map(|row| &row[names.iter().position(|name| name == "state").unwrap()]).collect();
+        assert_eq!(rows.len(), 3);
+        assert!(states.contains(&"SF"));
+    }
+}
+
+#[test]
+fn plain_csv_has_neither_names_nor_comments_when_they_are_not_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(path).args([
+        "-o",
+        "csv",
+        "--columns",
+        "src_ip,fwd_packets",
+        "--sort",
+        "src_ip",
+        "--no-header",
+        "--no-trailer",
+    ]));
+    assert_eq!(text, "10.0.0.1,4,exact\n10.0.0.3,1,exact\n10.0.0.4,1,exact\n");
+}
+
+#[test]
+fn zeek_rows_have_zeeks_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(path).args(["-o", "zeek"]));
+    let row = text.lines().find(|line| line.contains("\ttcp\t")).unwrap();
+    assert_eq!(
+        row,
+        "1795226383.000000\t0\t10.0.0.1\t40000\t10.0.0.2\t80\ttcp\t-\t0.005000\t10\t100\tSF\t-\t-\t0\tShADdfFa\t\
+         4\t170\t4\t260\t-\t6"
+    );
+    assert!(text.lines().last().unwrap().starts_with("#flow_trust\tseen=10 "));
+}
+
+#[test]
+fn the_largest_come_first_with_top() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let order = |more: &[&str]| -> Vec<String> {
+        let text = printed(
+            flow()
+                .arg("-r")
+                .arg(&path)
+                .args(["-o", "csv", "--columns", "src_ip", "--no-header", "--no-trailer"])
+                .args(more),
+        );
+        text.lines().map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(order(&["--top", "2"]), ["10.0.0.1", "10.0.0.4"]);
+    assert_eq!(order(&["--top", "2", "--sort", "fwd_payload_bytes"]), ["10.0.0.4", "10.0.0.3"]);
+    assert_eq!(order(&["--sort", "src_ip:desc"]), ["10.0.0.4", "10.0.0.3", "10.0.0.1"]);
+    assert_eq!(order(&["--sort", "-src_ip"]), ["10.0.0.4", "10.0.0.3", "10.0.0.1"]);
+    assert_eq!(order(&["--sort", "transport,-src_ip"]), ["10.0.0.1", "10.0.0.4", "10.0.0.3"]);
+}
+
+#[test]
+fn times_have_the_form_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let times = |more: &[&str]| -> Vec<String> {
+        let columns = ["--columns", "start_ns,src_ip", "--no-header", "--no-trailer"];
+        let text = printed(flow().arg("-r").arg(&path).args(columns).args(more).env("TZ", "Asia/Kathmandu"));
+        text.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(times(&[])[1], "2026-11-21T01:59:43.010000Z");
+    assert_eq!(times(&["--time", "local"])[1], "2026-11-21T07:44:43.010000+05:45");
+    assert_eq!(times(&["-tttt"])[1], "2026-11-21T07:44:43.010000+05:45");
+    assert_eq!(times(&["--time", "epoch"]), times(&["-tt"]));
+    assert_eq!(times(&["-tt"])[2], "1795226383.020000");
+    assert_eq!(times(&["--time", "relative"]), ["0.000000", "0.010000", "0.020000"]);
+    assert_eq!(times(&["-ttttt"]), ["0.000000", "0.010000", "0.020000"]);
+    assert_eq!(times(&["-ttt"]), ["0.000000", "0.010000", "0.010000"]);
+    assert_eq!(times(&["-t"]), ["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
+}
+
+#[test]
+fn a_cut_file_gives_what_can_be_read_and_says_where_it_broke() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::web();
+    capture.bytes.truncate(capture.bytes.len() - 5);
+    let path = capture.save(&folder, "cut.pcap");
+    flow()
+        .arg("-r")
+        .arg(path)
+        .args(["--columns", SHORT])
+        .assert()
+        .code(3)
+        .stdout(contains("ShADdfFa").and(contains("input incomplete: ")).and(contains("10.0.0.4").not()))
+        .stderr(contains("cut.pcap").and(contains("packet 10")));
+}
+
+#[test]
+fn an_empty_capture_is_complete_unless_rows_are_demanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::new().save(&folder, "empty.pcap");
+    flow().arg("-r").arg(&path).assert().success().stdout(contains("0 packets seen").and(contains("input complete")));
+    flow().arg("-r").arg(&path).arg("--fail-empty").assert().code(6);
+}
+
+#[test]
+fn a_count_ends_early_and_the_trust_line_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    flow()
+        .arg("-r")
+        .arg(&path)
+        .args(["-c", "3"])
+        .assert()
+        .success()
+        .stdout(contains("3 packets seen").and(contains("stopped by --count")));
+    flow().arg("-r").arg(&path).args(["-c", "10"]).assert().success().stdout(contains("10 packets seen"));
+}
+
+#[test]
+fn too_few_flows_leave_packets_untracked_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    flow().arg("-r").arg(path).args(["--max-flows", "1"]).assert().success().stdout(contains("2 untracked"));
+}
+
+#[test]
+fn idle_times_cut_flows_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::new();
+    capture.udp(0, [10, 0, 0, 3], 5_000, &[0; 30]);
+    capture.udp(30_000_000, [10, 0, 0, 3], 5_000, &[0; 30]);
+    let path = capture.save(&folder, "pause.pcap");
+    let rows = |more: &[&str]| {
+        printed(flow().arg("-r").arg(&path).args(["--no-header", "--no-trailer"]).args(more)).lines().count()
+    };
+    assert_eq!(rows(&[]), 1);
+    assert_eq!(rows(&["--timeouts", "udp=10s"]), 2);
+}
+
+#[test]
+fn standard_input_and_several_files_are_read_like_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Capture::web();
+    let path = whole.save(&folder, "web.pcap");
+    let expected = printed(flow().arg("-r").arg(&path));
+    assert_eq!(printed(flow().args(["-r", "-"]).write_stdin(whole.bytes.clone())), expected);
+
+    // The first half of the packets in one file, the second half in another, named in the wrong order.
+    let (mut first, mut second) = (Capture::new(), Capture::new());
+    let half = 24 + 3 * (16 + 54);
+    first.bytes.extend_from_slice(&whole.bytes[24..half]);
+    second.bytes.extend_from_slice(&whole.bytes[half..]);
+    let paths = [second.save(&folder, "b.pcap1"), first.save(&folder, "b.pcap0")];
+    assert_eq!(printed(flow().arg("-r").arg(&paths[0]).arg("-r").arg(&paths[1])), expected);
+    assert_eq!(printed(flow().arg("-r").arg(folder.path().join("b.*"))), expected);
+}
+
+#[test]
+fn colours_are_used_when_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let escape = "\x1b[";
+    flow().arg("-r").arg(&path).assert().stdout(contains(escape).not());
+    flow().arg("-r").arg(&path).args(["--color", "always"]).assert().stdout(contains(escape));
+    flow().arg("-r").arg(&path).env("CLICOLOR_FORCE", "1").assert().stdout(contains(escape));
+    flow().arg("-r").arg(&path).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").assert().stdout(contains(escape).not());
+}
+
+#[test]
+fn nobody_reading_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::new();
+    for port in 0..5_000 {
+        capture.udp(u32::from(port), [10, 0, 0, 3], 1_000 + port, &[0; 30]);
+    }
+    let path = capture.save(&folder, "many.pcap");
+    for format in ["table", "jsonl", "csv", "zeek"] {
+        let mut child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+            .args(["conns", "-o", format, "-r"])
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{format}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let Ok(full) = full else {
+        println!("skipped: there is no /dev/full");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let output = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+        .args(["conns", "-r"])
+        .arg(&path)
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
+}

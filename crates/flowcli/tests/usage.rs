@@ -1,0 +1,207 @@
+//! The program as somebody meets it who does not know it: help, mistakes, missing files, closed pipes.
+
+use std::io::{Read, Write};
+use std::process::{Command as Process, Stdio};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+
+/// `flow` without anything in the environment that changes its output.
+fn flow() -> Command {
+    let mut command = Command::cargo_bin("flow").unwrap();
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+#[test]
+fn without_arguments_it_says_what_it_can_do() {
+    flow().assert().success().stdout(contains("Usage:").and(contains("flow conns -r capture"))).stderr(is_empty());
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    flow()
+        .args(["conns", "--help"])
+        .assert()
+        .success()
+        .stdout(contains("Examples:").and(contains("tcpdump -i any -w - tcp | flow conns -r - -o jsonl")))
+        .stdout(contains("Exit codes:\n  0  done").and(contains("130, 143")));
+}
+
+#[test]
+fn help_without_a_terminal_has_no_colours() {
+    for arguments in [&[][..], &["--help"], &["conns", "-h"]] {
+        flow().args(arguments).assert().success().stdout(contains('\x1b').not());
+    }
+}
+
+#[test]
+fn a_wrong_option_is_answered_with_the_nearest() {
+    flow()
+        .args(["conns", "--colums", "all"])
+        .assert()
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("--colums").and(contains("'--columns'")));
+}
+
+#[test]
+fn a_wrong_command_is_answered_with_the_nearest() {
+    flow().arg("cons").assert().code(2).stderr(contains("'conns'"));
+}
+
+#[test]
+fn a_wrong_format_is_answered_with_the_formats() {
+    flow().args(["conns", "-o", "jsonlines"]).assert().code(2).stderr(contains("jsonl").and(contains("zeek")));
+}
+
+#[test]
+fn no_input_is_answered_with_an_example() {
+    flow().arg("conns").assert().code(2).stderr(contains("flow conns -r capture.pcap"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    flow()
+        .args(["conns", "-r", "/nonexistent/a.pcap"])
+        .assert()
+        .code(1)
+        .stdout(is_empty())
+        .stderr("flow: /nonexistent/a.pcap: there is no such file\n");
+}
+
+#[test]
+fn a_pattern_without_files_is_said() {
+    flow().args(["conns", "-r", "/nonexistent/*.pcap"]).assert().code(1).stderr(contains("no file matches"));
+}
+
+#[test]
+fn a_directory_is_no_capture() {
+    let folder = tempfile::tempdir().unwrap();
+    flow().args(["conns", "-r"]).arg(folder.path()).assert().code(1).stderr(contains("directory"));
+}
+
+#[test]
+fn a_forbidden_file_has_its_own_exit_code() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pcap");
+    std::fs::write(&path, "secret").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::read(&path).is_ok() {
+        println!("skipped: permissions do not bind this user");
+        return;
+    }
+    flow().args(["conns", "-r"]).arg(&path).assert().code(4).stderr(contains("ermission denied"));
+}
+
+#[test]
+fn a_file_of_another_kind_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "this is no capture, just a text that is long enough to be looked at").unwrap();
+    flow().args(["conns", "-r"]).arg(&path).assert().code(1).stdout(is_empty()).stderr(contains("notes.txt"));
+}
+
+#[test]
+fn a_wrong_column_is_said_before_anything_is_read() {
+    for option in ["--columns", "--sort"] {
+        flow()
+            .args(["conns", "-r", "/nonexistent", option, "start_n"])
+            .assert()
+            .code(2)
+            .stderr(contains("no column `start_n`; did you mean `start_ns`?"));
+    }
+}
+
+#[test]
+fn columns_are_listed_with_their_meanings() {
+    flow().args(["conns", "--list-columns"]).assert().success().stdout(contains("* start_ns").and(contains("(bytes)")));
+}
+
+#[test]
+fn two_ways_to_ask_for_times_exclude_each_other() {
+    flow().args(["conns", "-r", "x", "-tt", "--time", "utc"]).assert().code(2).stderr(contains("cannot be used with"));
+}
+
+#[test]
+fn completions_exist_for_every_shell() {
+    for (shell, sign) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef flow"),
+        ("fish", "complete -c flow"),
+        ("elvish", "edit:completion"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        flow().args(["completions", shell]).assert().success().stdout(contains(sign));
+        flow().args(["--completions", shell]).assert().success().stdout(contains(sign));
+    }
+}
+
+#[test]
+fn manual_pages_are_roff() {
+    flow().arg("--man").assert().success().stdout(contains(".TH flow 1"));
+    flow().args(["man", "conns"]).assert().success().stdout(contains(".TH flow-conns 1").and(contains("max\\-loss")));
+    flow().args(["man", "nothing"]).assert().code(2).stderr(contains("commands are"));
+}
+
+#[test]
+fn the_version_is_printed() {
+    flow().arg("--version").assert().success().stdout(starts_with("flow "));
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    // `bash -c 'flow completions zsh | true'` says nothing and leaves nothing behind.
+    let program = assert_cmd::cargo::cargo_bin("flow");
+    let mut child = Process::new(program)
+        .args(["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_quiet_pipe_ends_with_the_first_interrupt() {
+    use std::time::{Duration, Instant};
+    let program = assert_cmd::cargo::cargo_bin("flow");
+    let mut child = Process::new(program)
+        .args(["conns", "-r", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut open = child.stdin.take().unwrap();
+    open.flush().unwrap();
+    // The handlers are there once the process sleeps in its read; its state tells without guessing a time.
+    let state = format!("/proc/{}/status", child.id());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let catches_interrupts = |text: &str| {
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 2 != 0)
+    };
+    loop {
+        let text = std::fs::read_to_string(&state).unwrap();
+        if catches_interrupts(&text) && text.contains("State:\tS") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it never came to wait for input");
+        std::thread::yield_now();
+    }
+    let sent = Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    drop(open);
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.is_empty());
+}

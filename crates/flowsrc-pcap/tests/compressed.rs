@@ -1,0 +1,179 @@
+//! Compressed captures give what the plain ones give, and say so when they are cut.
+
+mod support;
+
+use std::io::Write;
+
+use flowcore::ErrorKind;
+use support::{Bytes, drain, over, read};
+
+fn plain() -> Vec<u8> {
+    let mut file = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 65_535, 1);
+    for number in 0..4_000_u32 {
+        // Not too regular, so that every format has several blocks.
+        let bytes: Vec<u8> =
+            (0..60 + number % 40).map(|at| (number.wrapping_mul(2_654_435_761) >> (at % 24)) as u8).collect();
+        file = file.record(number, 0, &bytes);
+    }
+    file.out
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn zstd_frame(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).expect("memory")
+}
+
+fn lz4(bytes: &[u8], checksum: bool) -> Vec<u8> {
+    let info =
+        lz4_flex::frame::FrameInfo::new().content_checksum(checksum).block_size(lz4_flex::frame::BlockSize::Max64KB);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+type Packer = (&'static str, fn(&[u8]) -> Vec<u8>);
+
+const PACKERS: [Packer; 5] = [
+    ("gzip", gzip),
+    ("zstd", zstd_frame),
+    ("lz4", |bytes| lz4(bytes, false)),
+    ("lz4", |bytes| lz4(bytes, true)),
+    ("xz", xz),
+];
+
+#[test]
+fn every_compression_gives_the_packets_of_the_plain_file() {
+    let plain = plain();
+    let (packets, _) = read(&plain);
+    for (name, pack) in PACKERS {
+        let (unpacked, fault) = read(&pack(&plain));
+        assert_eq!((unpacked == packets, fault), (true, None), "{name}");
+    }
+}
+
+#[test]
+fn several_members_or_frames_are_one_stream() {
+    let plain = plain();
+    let (packets, _) = read(&plain);
+    for (name, pack) in PACKERS {
+        let parts: Vec<u8> = plain.chunks(100_001).flat_map(pack).collect();
+        let (unpacked, fault) = read(&parts);
+        assert_eq!((unpacked == packets, fault), (true, None), "{name}");
+    }
+}
+
+#[test]
+fn a_cut_anywhere_gives_the_packets_before_it_and_names_place_and_compression() {
+    let plain = plain();
+    let (packets, _) = read(&plain);
+    for (name, pack) in PACKERS {
+        let packed = pack(&plain);
+        let cuts = (20..packed.len()).step_by(packed.len() / 150).chain(packed.len() - 12..packed.len());
+        for cut in cuts {
+            let mut reader = over(&packed[..cut]).expect("still of its kind");
+            let unpacked = drain(&mut reader, 100).expect("no error");
+            assert!(unpacked == packets[..unpacked.len()], "{name} cut at {cut}");
+            let fault = reader.fault().unwrap_or_else(|| panic!("{name} cut at {cut} of {} unnoticed", packed.len()));
+            assert!(fault.contains(&format!("of the decompressed stream ({name})")), "{fault}");
+            assert!(reader.ledger().incomplete);
+        }
+        let half = packed.len() / 2;
+        let unpacked = drain(&mut over(&packed[..half]).expect("a capture"), 100).expect("no error");
+        assert!(unpacked.len() > 500, "{name}: only {} packets before a cut in the middle", unpacked.len());
+    }
+}
+
+#[test]
+fn a_lz4_frame_cut_between_two_blocks_is_noticed() {
+    let packed = lz4(&plain(), false);
+    // Header, then blocks of a 32-bit length (top bit: stored) and their bytes.
+    let (mut at, mut blocks) = (7, 0);
+    loop {
+        let length: [u8; 4] = packed[at..at + 4].try_into().expect("a length");
+        let length = u32::from_le_bytes(length) & 0x7fff_ffff;
+        if length == 0 {
+            break;
+        }
+        at += 4 + length as usize;
+        blocks += 1;
+        let fault = drain(&mut over(&packed[..at]).expect("a capture"), 100).map(|_| ());
+        fault.expect("no error");
+        let (_, fault) = read(&packed[..at]);
+        assert!(fault.is_some(), "cut behind block {blocks}");
+    }
+    assert!(blocks > 3);
+}
+
+#[test]
+fn damage_in_the_packed_data_ends_the_packets_and_is_told() {
+    let plain = plain();
+    for (name, pack) in PACKERS {
+        let mut packed = pack(&plain);
+        let middle = packed.len() / 2;
+        for byte in &mut packed[middle..middle + 64] {
+            *byte ^= 0xa5;
+        }
+        let mut reader = over(&packed).expect("a capture");
+        drain(&mut reader, 100).expect("no error");
+        // LZ4 without a checksum cannot know.
+        if name != "lz4" {
+            assert!(reader.fault().is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn random_damage_never_panics() {
+    let plain = &plain()[..20_000];
+    let mut seed = 1_u64;
+    let mut random = move |limit: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % limit
+    };
+    for (_, pack) in PACKERS {
+        let packed = pack(plain);
+        for _ in 0..400 {
+            let mut damaged = packed.clone();
+            for _ in 0..3 {
+                let at = random(damaged.len());
+                damaged[at] = random(256) as u8;
+            }
+            if let Ok(mut reader) = over(&damaged) {
+                drain(&mut reader, 100).expect("no error");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_inside_is_named_when_it_is_no_capture() {
+    for (inside, words) in [
+        (&b"hello, this is a text file\n"[..], "test: this is gzip of text"),
+        (&gzip(b"again")[..], "test: this is gzip of gzip once more: decompress it first"),
+    ] {
+        let error = over(&gzip(inside)).expect_err("no capture");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().starts_with(words), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_compressed_file_is_an_empty_file() {
+    for (name, pack) in PACKERS {
+        let (packets, fault) = read(&pack(b""));
+        assert_eq!(packets.len(), 0);
+        let fault = fault.unwrap_or_else(|| panic!("{name}"));
+        assert!(fault.contains("the file is empty"), "{fault}");
+    }
+}
