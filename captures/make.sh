@@ -58,6 +58,9 @@ fi
 
 # ---- namespaces, and how everything is taken down again -------------------------------------------------------------
 
+# One processor for everything: packets stamped by two can stand in the file in the wrong order.
+taskset -pc 0 $$ >/dev/null
+
 client=flow-client-$$ server=flow-server-$$ middle=flow-middle-$$
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -86,7 +89,8 @@ for namespace in $client $server $middle; do
     ip netns add "$namespace"
     ip -n "$namespace" link set lo up
     ip netns exec "$namespace" sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0 \
-        net.ipv6.conf.default.router_solicitations=0
+        net.ipv6.conf.default.router_solicitations=0 net.ipv6.conf.default.accept_dad=0 \
+        net.ipv6.conf.default.mldv2_unsolicited_report_interval=1
 done
 ip link add c0 netns "$client" address 02:00:00:00:00:02 type veth peer name m0 netns "$middle"
 ip link add s0 netns "$server" address 02:00:00:00:00:01 type veth peer name m1 netns "$middle"
@@ -115,7 +119,7 @@ offload() {
 
 # ---- capturing ------------------------------------------------------------------------------------------------------
 
-capturing=
+capturing= # the process
 # capture FILE NAMESPACE COMMAND...: starts a capturing program and waits until it is ready to.
 capture() {
     local file=$1 namespace=$2
@@ -360,7 +364,7 @@ finish
                     if ($4 ~ /icmp/) next
                     count = split($6, datagrams, ",")
                     if ($5 != "") { split($5, segments, ","); tcp[segments[1]] }
-                    else if (count > ($4 ~ /vxlan/ ? 1 : 0)) udp[datagrams[count]]
+                    else if (count > 0) udp[datagrams[count]]
                 }
                 END { print name, packets, bytes, length(tcp), length(udp), length(interfaces), first, last }'
     done

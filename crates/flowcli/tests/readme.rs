@@ -1,0 +1,86 @@
+//! What the README tells a reader to type exists. That its first command works as written, `.ci/readme` checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The lines a reader would copy: indented by four spaces or in a fence, without the shell's `$`.
+fn commands(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            found.push(line.trim().trim_start_matches("$ ").to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_two_commands_are_there_as_promised() {
+    let commands = commands(&read("README.md"));
+    assert!(
+        commands.iter().any(|line| line == "cargo run --release -- conns -r captures/web.pcapng.zst"),
+        "{commands:#?}"
+    );
+    assert!(commands.iter().any(|line| line == "make test" || line.starts_with("make test ")), "{commands:#?}");
+}
+
+#[test]
+fn every_make_target_named_in_the_documents_exists() {
+    let makefile = read("Makefile");
+    for document in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = read(document);
+        let mut words = text.split(|c: char| c.is_whitespace() || c == '`').peekable();
+        let mut before = "";
+        while let Some(word) = words.next() {
+            // Only in code: "make sure" is English.
+            if word == "make" && (before.is_empty() || before.ends_with('(')) {
+                if let Some(target) = words.peek().map(|target| target.trim_end_matches([',', '.', ')', ':'])) {
+                    let known = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
+                    assert!(known || target.is_empty(), "{document}: the Makefile has no target `{target}`");
+                }
+            }
+            before = word;
+        }
+    }
+}
+
+#[test]
+fn every_capture_named_in_the_documents_exists() {
+    for document in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = read(document);
+        for word in text.split(|c: char| c.is_whitespace() || "`()<>|,;'\"".contains(c)) {
+            if word.starts_with("captures/") && word.len() > "captures/".len() {
+                let name = word.trim_end_matches(['.', ':']);
+                assert!(root().join(name).exists(), "{document}: no file {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_option_the_readme_gives_to_flow_is_in_its_help() {
+    let help = Command::new(env!("CARGO_BIN_EXE_flow")).args(["conns", "--help"]).output().expect("flow runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for line in commands(&read("README.md")) {
+        let Some((_, arguments)) = line.split_once("flow conns ").or_else(|| line.split_once("-- conns ")) else {
+            continue;
+        };
+        let arguments = arguments.split(['|', '#', '>']).next().unwrap_or_default();
+        for option in arguments.split_whitespace().filter(|word| word.starts_with('-') && *word != "-") {
+            let option = option.split('=').next().unwrap_or(option);
+            assert!(help.contains(option), "`{line}`: `flow conns --help` does not name {option}");
+        }
+    }
+}
