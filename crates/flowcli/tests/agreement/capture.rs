@@ -161,6 +161,12 @@ fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>, String) {
     (conns, trust, output.status.code(), message)
 }
 
+/// The connections as the command writes them for those who read Zeek's logs.
+pub fn zeek_log(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_flow")).args(["conns", "-o", "zeek", "-r"]).arg(path).output();
+    String::from_utf8_lossy(&output.expect("the command was built for this test").stdout).into_owned()
+}
+
 /// Every packet as the collector gives it, until its end or its first fault.
 fn packets(path: &Path) -> Vec<Packet> {
     let mut packets = Vec::new();

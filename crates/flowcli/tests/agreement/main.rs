@@ -107,7 +107,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     if let Some(rows) = truth.rows("upstream/arkime_sessions.tsv", name) {
         flows::arkime(&capture, rows, &mut sheet);
     }
-    zeek::compare(&capture, &truth_folder, &mut sheet);
+    zeek::compare(&capture, folder, &mut sheet);
     sheet
 }
 

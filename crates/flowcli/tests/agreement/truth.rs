@@ -169,7 +169,8 @@ impl ZeekLog {
         Some(Self::parse(&fs::read_to_string(path).ok()?))
     }
 
-    fn parse(text: &str) -> Self {
+    /// Reads one log's text.
+    pub fn parse(text: &str) -> Self {
         let cut = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
         let command = text.lines().find_map(|line| line.split_once("@TEST-EXEC: ")).map_or("", |(_, command)| command);
         let mut names = None;
