@@ -125,7 +125,9 @@ impl Job<'_> {
         let rows = self.output.finish(&Ending { fault: why.as_deref(), ..Ending::of(&snapshot) })?;
 
         let ledger = &snapshot.ledger;
-        if let (Some(fault), false) = (&fault, stopped) {
+        // On a terminal the trust line has just said it.
+        let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+        if let (Some(fault), false) = (&fault, stopped || said) {
             complain(fault);
         }
         if args.verbose > 0 {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use flowcore::report::{
-    Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Row, RowFormat, RowWriter, Rows,
+    Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, Row, RowFormat, RowWriter, Rows,
     TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
@@ -62,7 +62,6 @@ pub struct Output<'s, R: 'static> {
     rows: Held<R>,
     /// Set if rows are written as they come.
     stream: Option<RowWriter<Box<dyn RowFormat>, File>>,
-    scratch: Row,
 }
 
 /// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
@@ -77,12 +76,15 @@ impl<'s, R> Source<'s, R> {
         Self { first: Some(field), second: None }
     }
 
+    /// Lends the cell of one record to `take`. Lent, because moving a freshly written cell stalls the processor: it
+    /// was written in narrower pieces than it would be read in.
     #[inline]
-    fn cell(&self, record: &R) -> Value {
-        let value = |field: Option<&Field<R>>| field.map_or(Value::Missing, |field| (field.value)(record));
-        match value(self.first) {
-            Value::Missing => value(self.second),
-            known => known,
+    fn with_cell(&self, record: &R, mut take: impl FnMut(&Value)) {
+        let Some(first) = self.first else { return take(&Value::Missing) };
+        let cell = (first.value)(record);
+        match (&cell, self.second) {
+            (Value::Missing, Some(second)) => take(&(second.value)(record)),
+            _ => take(&cell),
         }
     }
 }
@@ -126,8 +128,7 @@ impl<'s, R> Output<'s, R> {
             (keys, _) => subject.order(keys)?,
         };
         let rows = Held { records: Vec::new(), order, top: wishes.top, unreported: 0 };
-        let scratch = Row::default();
-        Ok(Self { subject, sources, columns, wishes, rows, stream: None, scratch })
+        Ok(Self { subject, sources, columns, wishes, rows, stream: None })
     }
 
     /// Whether rows are written as they come.
@@ -149,8 +150,7 @@ impl<'s, R> Output<'s, R> {
             none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
         };
         for record in records.drain(..) {
-            fill(&mut self.scratch, &record, &self.sources, self.subject.quality);
-            writer.row(&self.scratch)?;
+            write(writer, &record, &self.sources, self.subject.quality)?;
         }
         Ok(())
     }
@@ -183,8 +183,7 @@ impl<'s, R> Output<'s, R> {
             None => begin(self.subject.table, &self.columns, &self.wishes)?,
         };
         for record in &self.rows.records {
-            fill(&mut self.scratch, record, &self.sources, self.subject.quality);
-            writer.row(&self.scratch)?;
+            write(&mut writer, record, &self.sources, self.subject.quality)?;
         }
         let rows = writer.rows();
         writer.trailer(&ending)?;
@@ -280,17 +279,27 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal()
 }
 
-fn fill<R>(row: &mut Row, record: &R, sources: &[Source<'_, R>], quality: fn(&R) -> flowcore::report::Quality) {
-    row.cells.clear();
-    row.cells.extend(sources.iter().map(|source| source.cell(record)));
-    row.quality = quality(record);
+/// How far a record's counts can be trusted.
+type QualityOf<R> = fn(&R) -> Quality;
+
+/// Writes one record as a row.
+fn write<R>(
+    writer: &mut RowWriter<Box<dyn RowFormat>, File>,
+    record: &R,
+    sources: &[Source<'_, R>],
+    quality: QualityOf<R>,
+) -> io::Result<()> {
+    for (place, source) in sources.iter().enumerate() {
+        source.with_cell(record, |cell| writer.cell(place, cell));
+    }
+    writer.end_row(&quality(record))
 }
 
 /// Records as rows of a text table; made when they are written, because cells take more memory than records.
 struct TextRows<'a, R: 'static> {
     records: &'a [R],
     sources: &'a [Source<'a, R>],
-    quality: fn(&R) -> flowcore::report::Quality,
+    quality: QualityOf<R>,
 }
 
 impl<R> Rows for TextRows<'_, R> {
@@ -298,7 +307,12 @@ impl<R> Rows for TextRows<'_, R> {
         self.records.len()
     }
     fn row<'a>(&'a self, index: usize, scratch: &'a mut Row) -> &'a Row {
-        fill(scratch, &self.records[index], self.sources, self.quality);
+        let record = &self.records[index];
+        scratch.cells.clear();
+        for source in self.sources {
+            source.with_cell(record, |cell| scratch.cells.push(cell.clone()));
+        }
+        scratch.quality = (self.quality)(record);
         scratch
     }
 }

@@ -1,7 +1,7 @@
 //! The form of Zeek's `conn.log`: tab-separated, with `#` lines around.
 
 use flowcore::report::cell::{push_addr, push_f64, push_i64, push_seconds, push_u64};
-use flowcore::report::{Column, Ending, Meaning, Row, RowFormat, Unit, Value, push_trust_pairs};
+use flowcore::report::{Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
 
 /// One column of `conn.log`.
 pub struct ZeekColumn {
@@ -72,12 +72,14 @@ pub struct Zeek {
     trailer: bool,
     /// Columns of ours follow Zeek's, and so does the quality.
     extended: bool,
+    /// The row being written lasted no time. Zeek then says neither duration nor bytes; mostly it is a single packet.
+    is_instant: bool,
 }
 
 impl Zeek {
     /// The format, with or without the trust line.
     pub fn new(trailer: bool) -> Self {
-        Self { trailer, extended: false }
+        Self { trailer, extended: false, is_instant: false }
     }
 }
 
@@ -109,25 +111,27 @@ impl RowFormat for Zeek {
         out.push(b'\n');
     }
 
-    fn row(&mut self, out: &mut Vec<u8>, row: &Row) {
-        // Zeek says neither duration nor bytes of a connection that lasted no time: mostly a single packet.
-        let is_instant =
-            !row.cells.get(DURATION).is_some_and(|cell| matches!(cell, Value::Span(span) if span.get() > 0));
-        for (place, cell) in row.cells.iter().enumerate() {
-            if place > 0 {
-                out.push(b'\t');
-            }
-            match cell {
-                _ if is_instant && (place == DURATION || BYTES.contains(&place)) => out.push(b'-'),
-                Value::Missing if PORTS.contains(&place) || place == MISSED => out.push(b'0'),
-                Value::Word(word) if place == PROTO => out.extend_from_slice(proto(word).as_bytes()),
-                Value::Text(text) if place == PROTO => out.extend_from_slice(proto(text).as_bytes()),
-                cell => push_cell(out, cell),
-            }
+    #[inline]
+    fn cell(&mut self, out: &mut Vec<u8>, place: usize, cell: &Value) {
+        if place > 0 {
+            out.push(b'\t');
         }
+        if place == DURATION {
+            self.is_instant = !matches!(cell, Value::Span(span) if span.get() > 0);
+        }
+        match cell {
+            _ if self.is_instant && (place == DURATION || BYTES.contains(&place)) => out.push(b'-'),
+            Value::Missing if PORTS.contains(&place) || place == MISSED => out.push(b'0'),
+            Value::Word(word) if place == PROTO => out.extend_from_slice(proto(word).as_bytes()),
+            Value::Text(text) if place == PROTO => out.extend_from_slice(proto(text).as_bytes()),
+            cell => push_cell(out, cell),
+        }
+    }
+
+    fn end_row(&mut self, out: &mut Vec<u8>, quality: &Quality) {
         if self.extended {
             out.push(b'\t');
-            match row.quality.at_least.as_slice() {
+            match quality.at_least.as_slice() {
                 [] => out.extend_from_slice(b"(empty)"),
                 reasons => out.extend_from_slice(reasons.join(",").as_bytes()),
             }
@@ -228,6 +232,7 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flowcore::report::Row;
     use flowcore::{Ledger, Nanos, Timestamp};
 
     /// What is written, without the lines that hold the time of day.

@@ -196,3 +196,36 @@ fn a_read_that_fails_is_an_error_after_everything_before_it() {
     assert!(error.to_string().starts_with("disk: reading failed at byte 81, after 3 packets: "), "{error}");
     assert!(reader.ledger().incomplete);
 }
+
+#[test]
+fn records_of_any_size_survive_the_edges_of_the_buffer() {
+    let mut random = Random(7);
+    for round in 0..12 {
+        let mut file = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 0, 1);
+        let mut expected = Vec::new();
+        for number in 0..60_u32 {
+            let length = match random.below(6) {
+                0 => random.below(700_000),
+                1 => random.below(140_000),
+                _ => random.below(2_000),
+            };
+            let bytes: Vec<u8> = (0..length).map(|at| (at as u32 * 31 + number) as u8).collect();
+            file = file.record(number, 0, &bytes);
+            expected.push(bytes);
+        }
+        // Whole in memory, then with reads of odd sizes.
+        let sizes = if round % 2 == 0 { usize::MAX } else { 40_000 };
+        struct Chunks(io::Cursor<Vec<u8>>, usize);
+        impl Read for Chunks {
+            fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+                let most = space.len().min(self.1);
+                self.0.read(&mut space[..most])
+            }
+        }
+        let chunks = Box::new(Chunks(io::Cursor::new(file.out), sizes));
+        let mut reader = Reader::from_read(chunks, "sizes").expect("a capture");
+        let packets = drain(&mut reader, 5).expect("no error");
+        assert!(packets.iter().map(|packet| &packet.bytes).eq(&expected), "round {round}");
+        assert_eq!(reader.fault(), None);
+    }
+}

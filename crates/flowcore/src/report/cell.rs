@@ -13,14 +13,27 @@ const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819202122232425
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// Appends the first `length` (at most `N`) of `N` bytes.
+///
+/// Copying a fixed number of bytes is a few instructions in place, where a variable number is a call of `memcpy`: with
+/// some eighty short pieces in a row of JSON the calls were a quarter of the time.
+#[inline(always)]
+pub(super) fn push_block<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], length: usize) {
+    let end = out.len() + length;
+    out.extend_from_slice(block);
+    out.truncate(end);
+}
+
 /// Writes `number` in decimal.
 #[inline]
 pub fn push_u64(out: &mut Vec<u8>, mut number: u64) {
+    const LONGEST: usize = 20;
     if number < 10 {
         return out.push(b'0' + number as u8);
     }
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
+    // The digits end in the middle, so that a block of fixed length can be taken from any of them on.
+    let mut digits = [0u8; 2 * LONGEST];
+    let mut at = LONGEST;
     while number >= 100 {
         let pair = (number % 100) as usize * 2;
         number /= 100;
@@ -35,7 +48,9 @@ pub fn push_u64(out: &mut Vec<u8>, mut number: u64) {
         at -= 1;
         digits[at] = b'0' + number as u8;
     }
-    out.extend_from_slice(&digits[at..]);
+    if let Some(block) = digits[at..].first_chunk::<LONGEST>() {
+        push_block(out, block, LONGEST - at);
+    }
 }
 
 /// Writes `number` in decimal with its sign.
@@ -61,15 +76,28 @@ pub fn push_padded(out: &mut Vec<u8>, mut number: u64, width: usize) {
 #[inline]
 pub fn push_addr(out: &mut Vec<u8>, addr: Addr) {
     match addr.to_v4() {
-        Some([a, b, c, d]) => {
-            push_u64(out, a.into());
-            for byte in [b, c, d] {
-                out.push(b'.');
-                push_u64(out, byte.into());
-            }
-        }
+        Some(bytes) => push_v4(out, bytes),
         None => push_v6(out, addr.octets()),
     }
+}
+
+#[inline]
+fn push_v4(out: &mut Vec<u8>, bytes: [u8; 4]) {
+    let mut text = [b'.'; 16];
+    let mut at = 0;
+    for byte in bytes {
+        if byte >= 100 {
+            text[at & 15] = b'0' + byte / 100;
+            at += 1;
+        }
+        if byte >= 10 {
+            text[at & 15] = b'0' + byte / 10 % 10;
+            at += 1;
+        }
+        text[at & 15] = b'0' + byte % 10;
+        at += 2; // the point is there already
+    }
+    push_block(out, &text, at - 1);
 }
 
 fn push_v6(out: &mut Vec<u8>, octets: &[u8; 16]) {
@@ -260,6 +288,8 @@ mod tests {
                 octets[index * 2..index * 2 + 2].copy_from_slice(&group.to_be_bytes());
             }
             let addr = Addr::v6(octets);
+            prop_assert_eq!(text(|out| push_addr(out, addr)), addr.to_string());
+            let addr = Addr::v4([octets[0], octets[5], octets[10], octets[15]]);
             prop_assert_eq!(text(|out| push_addr(out, addr)), addr.to_string());
         }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::report::cell::{push_addr, push_escaped, push_f64, push_i64, push_u64};
 use crate::report::ledger::push_trust_pairs;
 use crate::report::rows::{Ending, RowFormat, RowReporter};
-use crate::report::{Column, Row, Value};
+use crate::report::{Column, Quality, Value};
 
 /// What the CSV format may be asked for.
 #[derive(Copy, Clone, Debug)]
@@ -96,33 +96,35 @@ impl RowFormat for Csv {
         }
     }
 
-    fn row(&mut self, out: &mut Vec<u8>, row: &Row) {
-        for cell in &row.cells {
-            match cell {
-                Value::Missing => {}
-                Value::U64(number) => push_u64(out, *number),
-                Value::I64(number) => push_i64(out, *number),
-                Value::Time(time) => push_i64(out, time.as_nanos()),
-                Value::Span(span) => push_i64(out, span.get()),
-                Value::F64(number) => {
-                    push_f64(out, *number);
-                }
-                Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
-                Value::Addr(addr) => push_addr(out, *addr),
-                Value::Word(word) => self.push_text(out, word),
-                Value::Text(text) => self.push_text(out, text),
-                Value::List(numbers) => {
-                    for (index, number) in numbers.iter().enumerate() {
-                        if index > 0 {
-                            out.push(b' ');
-                        }
-                        push_u64(out, *number);
+    #[inline]
+    fn cell(&mut self, out: &mut Vec<u8>, _place: usize, value: &Value) {
+        match value {
+            Value::Missing => {}
+            Value::U64(number) => push_u64(out, *number),
+            Value::I64(number) => push_i64(out, *number),
+            Value::Time(time) => push_i64(out, time.as_nanos()),
+            Value::Span(span) => push_i64(out, span.get()),
+            Value::F64(number) => {
+                push_f64(out, *number);
+            }
+            Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
+            Value::Addr(addr) => push_addr(out, *addr),
+            Value::Word(word) => self.push_text(out, word),
+            Value::Text(text) => self.push_text(out, text),
+            Value::List(numbers) => {
+                for (index, number) in numbers.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b' ');
                     }
+                    push_u64(out, *number);
                 }
             }
-            out.push(self.options.separator);
         }
-        match row.quality.at_least.as_slice() {
+        out.push(self.options.separator);
+    }
+
+    fn end_row(&mut self, out: &mut Vec<u8>, quality: &Quality) {
+        match quality.at_least.as_slice() {
             [] => out.extend_from_slice(b"exact"),
             reasons => self.push_text(out, &reasons.join(",")),
         }

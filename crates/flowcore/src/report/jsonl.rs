@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use crate::report::cell::{push_addr, push_f64, push_json_text, push_u64};
+use crate::report::cell::{push_addr, push_block, push_f64, push_json_text, push_u64};
 use crate::report::ledger::{push_json_u64, push_trust_json};
 use crate::report::rows::{Ending, RowFormat, RowReporter, singular};
-use crate::report::{Column, Meaning, Row, Unit, Value};
+use crate::report::{Column, Meaning, Quality, Unit, Value};
 
 /// The version of the form of headers, rows and trailers; grows when a field changes its meaning or goes away.
 pub const SCHEMA: u64 = 1;
@@ -55,8 +55,14 @@ impl RowFormat for JsonLines {
         out.extend_from_slice(b"}\n");
     }
 
-    fn row(&mut self, out: &mut Vec<u8>, row: &Row) {
-        self.keys.push_row(out, row, self.options.safe_integers);
+    #[inline]
+    fn cell(&mut self, out: &mut Vec<u8>, place: usize, value: &Value) {
+        self.keys.push(out, place);
+        push_value(out, value, self.options.safe_integers);
+    }
+
+    fn end_row(&mut self, out: &mut Vec<u8>, quality: &Quality) {
+        self.keys.push_end(out, quality);
         out.push(b'\n');
     }
 
@@ -116,10 +122,18 @@ impl RowFormat for JsonDocument {
         out.extend_from_slice(b",\"rows\":[");
     }
 
-    fn row(&mut self, out: &mut Vec<u8>, row: &Row) {
-        out.extend_from_slice(if self.place == Place::FirstRow { b"\n" } else { b",\n" });
-        self.place = Place::LaterRow;
-        self.keys.push_row(out, row, self.options.safe_integers);
+    #[inline]
+    fn cell(&mut self, out: &mut Vec<u8>, place: usize, value: &Value) {
+        if place == 0 {
+            out.extend_from_slice(if self.place == Place::FirstRow { b"\n" } else { b",\n" });
+            self.place = Place::LaterRow;
+        }
+        self.keys.push(out, place);
+        push_value(out, value, self.options.safe_integers);
+    }
+
+    fn end_row(&mut self, out: &mut Vec<u8>, quality: &Quality) {
+        self.keys.push_end(out, quality);
     }
 
     fn trailer(&mut self, out: &mut Vec<u8>, ending: &Ending<'_>) {
@@ -137,9 +151,32 @@ impl RowFormat for JsonDocument {
 /// The parts of a row that are the same in every row, made once.
 #[derive(Clone, Debug, Default)]
 struct Keys {
-    /// `keys[i]` stands before `cells[i]`; the first holds the row's beginning.
-    keys: Vec<Vec<u8>>,
+    /// `keys[i]` stands before cell `i`; the first holds the row's beginning.
+    keys: Vec<Key>,
     quality: Vec<u8>,
+}
+
+/// Bytes that are copied as one block of fixed length where they fit into it.
+#[derive(Clone, Debug)]
+struct Key {
+    block: [u8; 32],
+    /// Of the bytes within `block`.
+    length: usize,
+    /// The whole of it if it is longer than a block; empty otherwise.
+    long: Vec<u8>,
+}
+
+impl Key {
+    fn new(bytes: Vec<u8>) -> Self {
+        let mut block = [0; 32];
+        match block.get_mut(..bytes.len()) {
+            Some(start) => {
+                start.copy_from_slice(&bytes);
+                Self { block, length: bytes.len(), long: Vec::new() }
+            }
+            None => Self { block, length: 0, long: bytes },
+        }
+    }
 }
 
 impl Keys {
@@ -154,17 +191,24 @@ impl Keys {
             key.push(b':');
             key
         };
-        Self { keys: columns.iter().map(|column| key(&column.name)).collect(), quality: key("quality") }
+        Self { keys: columns.iter().map(|column| Key::new(key(&column.name))).collect(), quality: key("quality") }
     }
 
+    /// Writes what stands before the cell in column number `place`.
     #[inline]
-    fn push_row(&self, out: &mut Vec<u8>, row: &Row, safe_integers: bool) {
-        for (key, cell) in self.keys.iter().zip(&row.cells) {
-            out.extend_from_slice(key);
-            push_value(out, cell, safe_integers);
+    fn push(&self, out: &mut Vec<u8>, place: usize) {
+        let Some(key) = self.keys.get(place) else { return };
+        if key.long.is_empty() {
+            push_block(out, &key.block, key.length);
+        } else {
+            out.extend_from_slice(&key.long);
         }
+    }
+
+    /// Writes what stands behind the cells of a row.
+    fn push_end(&self, out: &mut Vec<u8>, quality: &Quality) {
         out.extend_from_slice(&self.quality);
-        match row.quality.at_least.as_slice() {
+        match quality.at_least.as_slice() {
             [] => out.extend_from_slice(b"\"exact\""),
             [reason] => push_json_text(out, reason),
             reasons => push_json_text(out, &reasons.join(",")),

@@ -116,7 +116,7 @@ impl<W: Write> TextWriter<W> {
             }
         }
 
-        let (shown, gap) = self.fit(&measures, table.ranks);
+        let (shown, gap) = self.fit(table.columns, &measures, table.ranks);
         self.left_out.extend((0..headings.len()).filter(|column| !shown.contains(column)).map(|c| headings[c].clone()));
 
         let mut out = Vec::with_capacity(FLUSH_BYTES + 1024);
@@ -260,7 +260,7 @@ impl<W: Write> TextWriter<W> {
     }
 
     /// Which columns are shown, in order, and how many spaces stand between them.
-    fn fit(&self, measures: &[Measure], ranks: &[u8]) -> (Vec<usize>, usize) {
+    fn fit(&self, columns: &[Column], measures: &[Measure], ranks: &[u8]) -> (Vec<usize>, usize) {
         let mut shown: Vec<usize> = (0..measures.len()).collect();
         let Some(limit) = self.options.width else { return (shown, 2) };
         let needed = |shown: &[usize], gap: usize| -> usize {
@@ -275,7 +275,9 @@ impl<W: Write> TextWriter<W> {
             if rank(shown[least]) == 0 {
                 break;
             }
-            shown.remove(least);
+            let twin = twin(&columns[shown.remove(least)].name);
+            // One direction alone would be read as the whole.
+            shown.retain(|&column| columns[column].name != twin || rank(column) == 0);
         }
         (shown, 1)
     }
@@ -327,6 +329,15 @@ impl Line {
 /// How many columns of a terminal `text` takes.
 fn width(text: &[u8]) -> usize {
     if text.is_ascii() { text.len() } else { String::from_utf8_lossy(text).width() }
+}
+
+/// The name of the column with the same fact of the other direction; that of no column if there is none.
+fn twin(name: &str) -> String {
+    match (name.strip_prefix("fwd_"), name.strip_prefix("rev_")) {
+        (Some(fact), _) => format!("rev_{fact}"),
+        (None, Some(fact)) => format!("fwd_{fact}"),
+        (None, None) => String::new(),
+    }
 }
 
 fn is_number(unit: Unit) -> bool {
@@ -456,6 +467,18 @@ too narrow for: start, vlan, note (-o wide shows
 all)
 "
         );
+    }
+
+    #[test]
+    fn both_directions_are_left_out_together() {
+        let mut snapshot = snapshot();
+        let table = &mut snapshot.tables[0];
+        table.columns[3].name = "rev_l3_bytes".into();
+        let mut out = Vec::new();
+        let mut writer = TextWriter::new(&mut out, TextOptions { width: Some(40), ..TextOptions::default() });
+        let ranks = [4, 0, 1, 2, 2, 5, 6];
+        writer.table(&TextTable { columns: &table.columns, ranks: &ranks, rows: &table.rows }, &Numeric).unwrap();
+        assert!(String::from_utf8(out).unwrap().starts_with("source      state\n10.0.0.1    SF\n"));
     }
 
     #[test]

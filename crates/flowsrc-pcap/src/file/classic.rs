@@ -96,7 +96,8 @@ impl Classic {
         };
         let bytes = window.bytes();
         let start = window.start();
-        let stream = window.offset() - start as u64;
+        let offset = window.offset();
+        let place = |at: usize| offset + (at - start) as u64;
         let before = out.len();
         let full = before.saturating_add(max);
         let mut latest = tally.order.latest;
@@ -127,7 +128,7 @@ impl Classic {
             }
             if nanos < latest {
                 let packet = tally.ordinal() + (out.len() - before) as u64;
-                tally.order.step_back(nanos, latest, packet, stream + at as u64);
+                tally.order.step_back(nanos, latest, packet, place(at));
             } else {
                 latest = nanos;
             }

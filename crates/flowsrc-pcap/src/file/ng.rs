@@ -128,7 +128,8 @@ impl Ng {
         out: &mut Vec<RawPacket>,
     ) -> Option<Step> {
         let start = window.start();
-        let stream = window.offset() - start as u64;
+        let offset = window.offset();
+        let place = |at: usize| offset + (at - start) as u64;
         let bytes = window.bytes();
         let full = out.len().saturating_add(max);
         let mut at = start;
@@ -152,7 +153,7 @@ impl Ng {
                 let ticks = u64::from(word::<BIG>(header, 12)) << 32 | u64::from(word::<BIG>(header, 16));
                 let nanos = slot.clock.nanos(ticks);
                 if nanos < tally.order.latest {
-                    tally.order.step_back(nanos, slot.latest, tally.ordinal(), stream + at as u64);
+                    tally.order.step_back(nanos, slot.latest, tally.ordinal(), place(at));
                     slot.latest = slot.latest.max(nanos);
                 } else {
                     tally.order.latest = nanos;
@@ -196,7 +197,7 @@ impl Ng {
                         slot.latest = slot.latest.max(nanos);
                     }
                     if nanos < tally.order.latest {
-                        tally.order.step_back(nanos, own_latest, tally.ordinal(), stream + at as u64);
+                        tally.order.step_back(nanos, own_latest, tally.ordinal(), place(at));
                     } else {
                         tally.order.latest = nanos;
                     }
@@ -204,7 +205,7 @@ impl Ng {
                     at += total;
                 }
                 Outcome::LeftOut(total, what) => {
-                    tally.leave_out(Damage { packet: tally.ordinal(), offset: stream + at as u64, what });
+                    tally.leave_out(Damage { packet: tally.ordinal(), offset: place(at), what });
                     at += total;
                 }
                 Outcome::Stop(step) => break Some(step),

@@ -204,7 +204,7 @@ impl Reader {
                 let packing = self.compression.map_or("", Compression::name);
                 let what = match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => format!("the {packing} data ends before its own end"),
-                    _ => format!("the {packing} data is damaged ({error})"),
+                    _ => format!("the {packing} data cannot be decompressed further ({error})"),
                 };
                 self.note(what, self.window.rest().len() as u64);
                 Ok(false)

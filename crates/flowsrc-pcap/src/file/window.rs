@@ -11,19 +11,31 @@ pub const BUFFER: usize = 256 * 1024;
 /// The largest record or block that is held in memory; one that claims more is taken for damage.
 pub const LARGEST_RECORD: usize = 16 * 1024 * 1024;
 
-/// Room for a record that straddles two reads, so that reads stay whole.
+/// Room before the place where reads land, for what is left of the bytes before them.
 const HEADROOM: usize = 64 * 1024;
+
+const PAGE: usize = 4096;
+
+/// Where within a page reads land.
+///
+/// A copy whose destination lies a few bytes further into its page than the source does into its own makes the processor
+/// take loads for dependent on the stores before them. A buffer as the allocator gives it begins 16 bytes into a page,
+/// and the file is read from byte 16 on, once its kind is known: measured 45 ns for 100 bytes at such a distance, and 12
+/// ns anywhere else. Half a page apart is as far as it gets.
+const LANDING_IN_PAGE: usize = PAGE / 2;
 
 /// A buffer over an input: what was read and not yet consumed is one slice.
 pub(super) struct Window {
     input: Box<dyn Read + Send>,
     bytes: Vec<u8>,
+    /// Where reads go as long as what is left before them fits in front; at least [`HEADROOM`].
+    landing: usize,
     /// First byte not consumed. `start <= end <= bytes.len()`.
     start: usize,
     /// End of what was read.
     end: usize,
-    /// Where in the stream `bytes[0]` is.
-    base: u64,
+    /// Where in the stream the first byte not consumed is.
+    offset: u64,
     /// Bytes of the stream still to be thrown away before anything is kept; only with `start == end`.
     skip: u64,
     /// Where in the stream the last skip began.
@@ -32,13 +44,13 @@ pub(super) struct Window {
 
 impl std::fmt::Debug for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Window").field("offset", &self.offset()).field("buffered", &(self.end - self.start)).finish()
+        f.debug_struct("Window").field("offset", &self.offset).field("buffered", &(self.end - self.start)).finish()
     }
 }
 
 impl Window {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { input, bytes: Vec::new(), start: 0, end: 0, base: 0, skip: 0, skip_from: 0 }
+        Self { input, bytes: Vec::new(), landing: 0, start: 0, end: 0, offset: 0, skip: 0, skip_from: 0 }
     }
 
     /// Everything in the buffer up to the end of what was read, consumed or not; offsets of packets refer to it.
@@ -58,7 +70,7 @@ impl Window {
 
     /// Where in the stream the first byte not consumed is. Within a skip: where the skipped bytes go on.
     pub(super) fn offset(&self) -> u64 {
-        self.base + self.start as u64
+        self.offset
     }
 
     /// Where in the stream a skip began that waits for bytes not read yet.
@@ -69,15 +81,17 @@ impl Window {
     /// Consumes up to `start`, an index into [`bytes`](Self::bytes).
     pub(super) fn consume_to(&mut self, start: usize) {
         debug_assert!(self.start <= start && start <= self.end);
-        self.start = start.min(self.end);
+        let start = start.clamp(self.start, self.end);
+        self.offset += (start - self.start) as u64;
+        self.start = start;
     }
 
     /// Consumes `count` bytes, whether they were read yet or not; moves nothing.
     pub(super) fn skip(&mut self, count: u64) {
-        self.skip_from = self.offset();
-        let buffered = (self.end - self.start) as u64;
-        let now = count.min(buffered);
+        self.skip_from = self.offset;
+        let now = count.min((self.end - self.start) as u64);
         self.start += now as usize;
+        self.offset += now;
         self.skip = count - now;
     }
 
@@ -88,19 +102,10 @@ impl Window {
     pub(super) fn refill(&mut self, need: usize) -> io::Result<bool> {
         debug_assert!(need <= LARGEST_RECORD + HEADROOM);
         if self.bytes.is_empty() {
-            self.bytes.resize(BUFFER + HEADROOM, 0);
+            self.bytes.resize(HEADROOM + PAGE + BUFFER, 0);
+            self.land();
         }
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.base += self.start as u64;
-        self.end -= self.start;
-        self.start = 0;
-        if need > self.bytes.len() {
-            // Twice the size each time, and only once the bytes before it are there: a claim costs no memory.
-            let wanted = need.min(self.bytes.len() * 2).max(self.end + BUFFER);
-            if self.end + HEADROOM > self.bytes.len() {
-                self.bytes.resize(wanted, 0);
-            }
-        }
+        self.make_room(need);
         loop {
             let room = self.bytes.len().min(self.end + BUFFER);
             let Some(space) = self.bytes.get_mut(self.end..room) else { return Ok(false) };
@@ -116,31 +121,52 @@ impl Window {
             }
             let thrown = self.skip.min(count as u64);
             self.skip -= thrown;
+            self.offset += thrown;
             if (thrown as usize) < count {
-                self.start = thrown as usize;
-                self.end = count;
+                self.start = self.end + thrown as usize;
+                self.end += count;
                 return Ok(true);
             }
-            self.base += thrown;
+        }
+    }
+
+    /// Finds the place where reads land; again after each move of the memory.
+    fn land(&mut self) {
+        let page = self.bytes.as_ptr().addr() % PAGE;
+        self.landing = HEADROOM + (PAGE + LANDING_IN_PAGE - page) % PAGE;
+    }
+
+    /// Moves what is left to where the next read goes behind it, and grows the buffer for a record larger than it.
+    fn make_room(&mut self, need: usize) {
+        let left = self.end - self.start;
+        if left <= HEADROOM {
+            self.bytes.copy_within(self.start..self.end, self.landing - left);
+            (self.start, self.end) = (self.landing - left, self.landing);
+            return;
+        }
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, left);
+        // Twice the size each time, and only when what is there is full: a claim alone costs no memory.
+        if need > self.bytes.len() && left + HEADROOM > self.bytes.len() {
+            let grown = need.min(self.bytes.len() * 2).max(left + BUFFER);
+            self.bytes.resize(grown, 0);
+            self.land();
         }
     }
 
     /// Reads to the end of the input and throws it away; how many bytes that were, those in the buffer included.
     pub(super) fn drain(&mut self) -> u64 {
-        let mut count = (self.end - self.start) as u64;
-        self.start = self.end;
+        let begin = self.offset;
+        self.consume_to(self.end);
         while let Ok(true) = self.refill(0) {
-            count += (self.end - self.start) as u64;
-            self.start = self.end;
+            self.consume_to(self.end);
         }
-        count
+        self.offset - begin
     }
 
     /// Gives the memory back; the window is empty afterwards and its input ended.
     pub(super) fn close(&mut self) {
-        let offset = self.offset();
-        *self = Self::new(Box::new(io::empty()));
-        self.base = offset;
+        *self = Self { offset: self.offset, ..Self::new(Box::new(io::empty())) };
     }
 }
 
