@@ -42,7 +42,7 @@ bench: packages ## Measure ns per packet, beside other tools on the same files
 	$(CARGO) bench $(LOCKED) -p benches
 
 fuzz: packages ## Fuzz each reader and decoder for FUZZ_SECONDS (60)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) CARGO="$(CARGO)" fuzz/run.sh
+	FUZZ_SECONDS=$(FUZZ_SECONDS) CARGO="$(CARGO)" SUDO="$(SUDO)" fuzz/run.sh
 
 captures: ## Make the captures of captures/ anew, from real servers and clients (root, Debian)
 	$(SUDO) captures/make.sh --install

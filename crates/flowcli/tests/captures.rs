@@ -1,5 +1,7 @@
 //! Our own captures, against what tshark sees in them (`captures/TRUTH.tsv`).
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

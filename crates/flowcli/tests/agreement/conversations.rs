@@ -161,7 +161,13 @@ fn table(capture: &Capture, statistic: Statistic, grain: Grain, rows: &[&Convers
         bytes.rotate_left(lower);
         theirs.entry(pair).or_default().push((by_end(row.frames), bytes));
     }
-    let views = Views::of(capture, grain);
+    let mut duplicates: HashMap<Pair, u64> = HashMap::new();
+    for conn in &capture.conns {
+        if let Some((pair, _)) = grain.pair(conn.protocol, conn.src, conn.dst) {
+            *duplicates.entry(pair).or_default() += conn.count("duplicate_packets");
+        }
+    }
+    let views = Views::of(capture, grain, duplicates);
     let pairs: BTreeSet<Pair> = ours.keys().chain(theirs.keys()).copied().collect();
     for pair in pairs {
         let our = ours.get(&pair).copied();
@@ -192,10 +198,14 @@ struct Views {
     fragments: HashMap<Pair, Traffic>,
     /// Packets whose transport header is cut or malformed: tshark has no transport layer to count.
     unread: HashMap<Pair, Traffic>,
+    /// Every packet, on whatever interface.
+    all: HashMap<Pair, Traffic>,
+    /// Packets that we count on one interface only.
+    duplicates: HashMap<Pair, u64>,
 }
 
 impl Views {
-    fn of(capture: &Capture, grain: Grain) -> Self {
+    fn of(capture: &Capture, grain: Grain, duplicates: HashMap<Pair, u64>) -> Self {
         let mut outer: HashMap<Pair, Traffic> = HashMap::new();
         for packet in &capture.packets {
             let Some(layers) = &packet.layers else { continue };
@@ -211,7 +221,11 @@ impl Views {
                 }
             }
         }
-        let fragments = if let Grain::Ports(protocol) = grain { uncounted(capture, protocol) } else { HashMap::new() };
+        let fragments = match grain {
+            Grain::Ports(protocol) => uncounted(capture, protocol),
+            // Of IPv6, tshark counts a fragmented datagram only when it is whole.
+            Grain::Addresses => HashMap::new(),
+        };
         let mut unread: HashMap<Pair, Traffic> = HashMap::new();
         if let Grain::Ports(protocol) = grain {
             for packet in &capture.packets {
@@ -224,7 +238,15 @@ impl Views {
                 }
             }
         }
-        Self { outer, fragments, unread }
+        let mut all: HashMap<Pair, Traffic> = HashMap::new();
+        for packet in &capture.packets {
+            let key = packet.event.key;
+            let pair = grain.pair(key.protocol.0, (key.src, key.src_port), (key.dst, key.dst_port));
+            if let (true, Some((pair, sender))) = (key.is_some(), pair) {
+                all.entry(pair).or_default().add(sender, 1, packet.event.bytes);
+            }
+        }
+        Self { outer, fragments, unread, all, duplicates }
     }
 
     fn cause(&self, pair: Pair, ours: Traffic, packets: [u64; 2], bytes: Option<&[String; 2]>) -> Option<String> {
@@ -243,6 +265,12 @@ impl Views {
                  fragment for its flow"
                     .into(),
             );
+        }
+        let all = self.all.get(&pair).copied().unwrap_or_default();
+        let duplicates = self.duplicates.get(&pair).copied().unwrap_or(0);
+        let packets_of = |traffic: Traffic| traffic.packets[0] + traffic.packets[1];
+        if duplicates > 0 && fits(all) && packets_of(ours) + duplicates == packets_of(all) {
+            return Some("tshark counts a packet on every interface that shows it; ours counts it once".into());
         }
         if self.unread.get(&pair).is_some_and(|unread| fits(ours.minus(*unread))) {
             return Some(

@@ -16,6 +16,8 @@ pub struct Sum {
     pub bytes: [u64; 2],
     /// Records or connections that they come from.
     pub records: u64,
+    /// Packets of ours that another interface showed before, and that no count includes.
+    pub duplicates: u64,
 }
 
 impl Sum {
@@ -155,6 +157,12 @@ impl Evidence {
     /// Why `tool` has `theirs` where we have `ours`, if one way of counting gives exactly that.
     pub fn cause(&self, tool: &str, pair: Pair, ours: Option<&Sum>, theirs: Option<&Sum>) -> Option<String> {
         let ours = ours.copied().unwrap_or_default();
+        // Only what the connections say of the packets is explained; where they lose one, nothing is.
+        let all = self.once_duplicated.get(&pair).copied().unwrap_or_default();
+        let packets = |sum: &Sum| sum.packets[0] + sum.packets[1];
+        if packets(&ours) + ours.duplicates != packets(&all) || (ours.duplicates == 0 && !ours.same(&all)) {
+            return None;
+        }
         let Some(theirs) = theirs else {
             if self.tunnelled.contains(&pair) {
                 return Some(format!("{tool} does not open this tunnel; ours counts for the innermost flow"));
@@ -180,6 +188,7 @@ impl Evidence {
             packets: [outer.packets[0] + ours.packets[0], outer.packets[1] + ours.packets[1]],
             bytes: [outer.bytes[0] + ours.bytes[0], outer.bytes[1] + ours.bytes[1]],
             records: 0,
+            duplicates: 0,
         });
         if both.is_some_and(|both| both.same(theirs)) {
             return Some(format!("{tool} counts tunnelled packets for the tunnel, beside those without one"));

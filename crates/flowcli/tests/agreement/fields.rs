@@ -161,24 +161,22 @@ fn other_hash(packet: &Packet, row: &Row, theirs: &str) -> Option<String> {
         return Some(NO_PORTS.into());
     }
     if row.get("frame.protocols").contains(":sflow:") {
-        let sample = headers(row, true);
-        let ip = sample.ip?;
-        let key = |ports: (u16, u16), protocol| FlowKey {
-            src: ip.src,
-            dst: ip.dst,
-            src_port: ports.0,
-            dst_port: ports.1,
-            protocol,
-            ..FlowKey::NONE
-        };
-        let protocol = Protocol(ip.protocol?);
-        let key = match (sample.ports, sample.icmp) {
-            (Some(ports), _) => key(ports, protocol),
-            (_, Some(kind)) => key((u16::from(kind), icmp_counterpart(u16::from(kind)).unwrap_or(0)), protocol),
-            _ => key((0, 0), protocol),
-        };
-        if community_id::of(&key) == theirs {
-            return Some("tshark hashes the last packet sampled within the sFlow datagram".into());
+        // The addresses are the datagram's again after the samples; protocol and ports are still a sample's.
+        let flow = packet.event.key;
+        let numbers = |name: &str| row.list(name).iter().filter_map(|text| number(text)).collect::<Vec<_>>();
+        let tcp = numbers("tcp.srcport").into_iter().zip(numbers("tcp.dstport")).map(|ends| (Protocol::TCP, ends));
+        let icmp = numbers("icmp.type").into_iter().map(|kind| {
+            let answer = icmp_counterpart(kind as u16).map_or(0, u64::from);
+            (Protocol::ICMP, (kind, answer))
+        });
+        let mixed = tcp.chain(icmp).any(|(protocol, (src, dst))| {
+            let key = FlowKey { protocol, src_port: src as u16, dst_port: dst as u16, ..flow };
+            community_id::of(&key) == theirs
+        });
+        if mixed {
+            return Some(
+                "tshark hashes the sFlow datagram's addresses with protocol and ports of a packet sampled in it".into(),
+            );
         }
     }
     None

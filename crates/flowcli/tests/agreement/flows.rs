@@ -7,7 +7,7 @@ use flowcore::{Addr, Protocol};
 use crate::capture::{Capture, End, Pair};
 use crate::community_id;
 use crate::evidence::{self, Bytes, Evidence, Sum};
-use crate::sheet::{At, Sheet, Statistic};
+use crate::sheet::{At, Disagreement, Sheet, Statistic};
 use crate::tcp::splits;
 use crate::truth::Row;
 
@@ -25,6 +25,7 @@ fn ours(capture: &Capture, bytes: &str) -> BTreeMap<Pair, Sum> {
             sum.add(index ^ lower, packets, bytes);
         }
         sum.records += 1;
+        sum.duplicates += conn.count("duplicate_packets");
     }
     sums
 }
@@ -144,14 +145,28 @@ pub fn community_ids(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
     let mut by_tshark = None;
     for id in ids {
         let at = At { statistic: Statistic::CommunityIds, file: &capture.name, subject: id };
-        sheet.compare(at, "packets", ours.get(id), theirs.get(id), || {
+        let (our, their) = (ours.get(id).copied(), theirs.get(id).copied());
+        let by_packet = || {
+            let cells = || {
+                let of_file = |one: &&Disagreement| {
+                    one.statistic == Statistic::PacketFields && one.file == capture.name && one.field == "community id"
+                };
+                sheet.disagreements.iter().filter(of_file)
+            };
+            let gained = cells().filter(|one| one.theirs == id).count() as u64;
+            let given = cells().filter(|one| one.ours == id).count() as u64;
+            (gained + given > 0 && our.unwrap_or(0) + gained == their.unwrap_or(0) + given)
+                .then(|| "the packets that hash otherwise are in packet fields, each with its cause".to_owned())
+        };
+        let cause = by_packet().or_else(|| {
             let by_tshark = by_tshark.get_or_insert_with(|| community_id::table_of_tshark(capture));
-            (by_tshark.get(id) == theirs.get(id)).then(|| {
+            (by_tshark.get(id).copied() == their).then(|| {
                 "tshark hashes packet by packet: ICMP errors by the packet they quote, later fragments without ports; \
                  ours counts them for their flow"
                     .to_owned()
             })
         });
+        sheet.compare(at, "packets", our, their, || cause);
     }
 }
 
