@@ -204,7 +204,7 @@ fn zeek_rows_have_zeeks_columns() {
     let row = text.lines().find(|line| line.contains("\ttcp\t")).unwrap();
     assert_eq!(
         row,
-        "1795226383.000000\t0\t10.0.0.1\t40000\t10.0.0.2\t80\ttcp\t-\t0.005000\t10\t100\tSF\t-\t-\t0\tShADdfFa\t\
+        "1795226383.000000\t0\t10.0.0.1\t40000\t10.0.0.2\t80\ttcp\t-\t0.004500\t10\t100\tSF\t-\t-\t0\tShADdfFa\t\
          4\t170\t4\t260\t-\t6"
     );
     assert!(text.lines().last().unwrap().starts_with("#flow_trust\tseen=10 "));
