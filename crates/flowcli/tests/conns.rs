@@ -171,7 +171,7 @@ fn csv_is_read_back_by_a_csv_reader() {
         let mut reader =
             csv::ReaderBuilder::new().delimiter(separator).comment(Some(b'#')).from_reader(text.as_bytes());
         let names = reader.headers().unwrap().clone();
-        assert_eq!(names.get(names.len() - 1), Some("quality"));
+        assert_eq!(names.iter().next_back(), Some("quality"));
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         let states: Vec<&str> =
             rows.iter().map(|row| &row[names.iter().position(|name| name == "state").unwrap()]).collect();

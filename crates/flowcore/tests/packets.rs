@@ -228,8 +228,8 @@ fn quoted(cell: &mut impl FnMut(&'static str, String, String), row: &Row<'_>, ou
 /// All files below `dir` that end in `.tsv`, in order.
 fn tables(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(dir).expect("a folder of truths") {
+        let path = entry.expect("a name").path();
         if path.is_dir() {
             found.extend(tables(&path));
         } else if path.extension().is_some_and(|extension| extension == "tsv") {
