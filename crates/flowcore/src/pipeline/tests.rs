@@ -114,10 +114,8 @@ fn a_whitelist_is_asked_once_per_flow_and_marks_every_event() {
     assert_eq!(pipeline.get(&sum).allowed, 500);
 }
 
-type Told = (Option<Timestamp>, Value);
-
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Told>>>);
+struct Kept(Arc<Mutex<Vec<Value>>>);
 impl Reporter for Kept {
     fn report(&mut self, snapshot: &Snapshot, _: &dyn Resolver) -> Result<()> {
         let value = snapshot.tables[0].rows[0].cells[0].clone();
