@@ -31,10 +31,10 @@ fn truths() -> Vec<Truth> {
         .map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
             [file, packets, bytes, tcp, udp, _interfaces, first, last] => Truth {
                 file: file.to_owned(),
-                packets: packets.parse().unwrap(),
-                wire_bytes: bytes.parse().unwrap(),
-                tcp_streams: tcp.parse().unwrap(),
-                udp_streams: udp.parse().unwrap(),
+                packets: packets.parse().expect("a number"),
+                wire_bytes: bytes.parse().expect("a number"),
+                tcp_streams: tcp.parse().expect("a number"),
+                udp_streams: udp.parse().expect("a number"),
                 first_ns: nanos(first),
                 last_ns: nanos(last),
             },

@@ -186,7 +186,11 @@ pub static COLUMNS: [ColumnDef; 40] = [
         Value::U64(c.flow.serial)
     }),
     define(
-        ["active_ns", "ACTIVE", "From the first packet to the last before both TCP ends had closed (Zeek's duration)."],
+        [
+            "active_ns",
+            "ACTIVE",
+            "TCP: from the first packet to the last one before both ends had closed (Zeek's duration).",
+        ],
         SPAN,
         |c| tcp(c, |facts| span(Some(c.flow.start), facts.active_until)),
     ),
