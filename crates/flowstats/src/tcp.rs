@@ -231,12 +231,13 @@ impl Tcp {
         match (direction, syn, ack) {
             (Direction::Forward, true, false) if self.syn_ack == NEVER => self.syn = time.as_nanos(),
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
-            (Direction::Forward, false, true)
-                if self.syn_ack != NEVER
-                    && !segment.flags.intersects(TcpFlags::RST | TcpFlags::FIN)
-                    && self.ends[1].sent_behind_syn(segment.ack) =>
-            {
-                self.ack = time.as_nanos();
+            (Direction::Forward, false, true) if self.syn_ack != NEVER && !segment.flags.contains(TcpFlags::RST) => {
+                // It may acknowledge the responder's first payload too; a FIN that does comes much later.
+                let exact = segment.ack == self.ends[1].start().wrapping_add(1);
+                let more = !segment.flags.contains(TcpFlags::FIN) && self.ends[1].sent_behind_syn(segment.ack);
+                if exact || more {
+                    self.ack = time.as_nanos();
+                }
             }
             _ => {}
         }

@@ -45,6 +45,9 @@ impl Traffic {
     }
 }
 
+/// Packets and printed bytes of one line of a table, by the sender.
+type Line = ([u64; 2], [String; 2]);
+
 /// What a table tells conversations apart by.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Grain {
@@ -169,7 +172,7 @@ fn table(capture: &Capture, statistic: Statistic, grain: Grain, rows: &[&Convers
     }
     // tshark prints a line a stream: a 5-tuple used again has several. Rounded bytes cannot be added, so that for such
     // tuples only the packets are compared here; `tcp streams` has their exact bytes.
-    let mut theirs: BTreeMap<Pair, Vec<([u64; 2], [String; 2])>> = BTreeMap::new();
+    let mut theirs: BTreeMap<Pair, Vec<Line>> = BTreeMap::new();
     for row in rows {
         let (Some(a), Some(b)) = (end(&row.a, grain), end(&row.b, grain)) else { continue };
         let protocol = if let Grain::Ports(protocol) = grain { protocol.0 } else { 0 };

@@ -164,7 +164,8 @@ pub fn community_ids(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         };
         let cause = by_packet().or_else(|| {
             let by_tshark = by_tshark.get_or_insert_with(|| community_id::table_of_tshark(capture));
-            (by_tshark.get(id).copied() == their).then(|| {
+            let known = || capture.packets.iter().any(|packet| community_id::of(&packet.event.key) == id);
+            (by_tshark.get(id).copied() == their && (their.is_some() || known())).then(|| {
                 "tshark hashes packet by packet: ICMP errors by the packet they quote, what has no readable transport header without \
                  ports;                  ours counts them for their flow"
                     .to_owned()

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::capture::Capture;
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::{Row, Table};
@@ -93,6 +95,8 @@ fn bounds(capture: &Capture, row: &Row, sheet: &mut Sheet) {
     let Some(packets) = row.number("Number of packets") else { return };
     let at = At { statistic: Statistic::Bounds, file: &capture.name, subject: "" };
     sheet.compare(at, "packets", Some(capture.packets.len()), Some(packets), || None);
+    let delivered = capture.trust.get("delivered").and_then(Value::as_u64);
+    sheet.compare(at, "packets of the ledger", delivered, Some(packets), || None);
     let bytes: u64 = capture.packets.iter().map(|packet| packet.event.bytes).sum();
     sheet.compare(at, "bytes", Some(bytes), row.number("Data size (bytes)"), || None);
     let times = || capture.packets.iter().map(|packet| packet.event.time);

@@ -295,7 +295,7 @@ fn segments<'a>(capture: &'a Capture, pair: Pair, row: &Row) -> Vec<&'a Packet> 
 fn is_acknowledged(packets: &[&Packet]) -> bool {
     let tcp =
         |packet: &&Packet| if let Detail::Tcp(tcp) = packet.event.detail { Some((packet.event, tcp)) } else { None };
-    let all: Vec<_> = packets.iter().filter_map(|packet| tcp(packet)).collect();
+    let all: Vec<_> = packets.iter().filter_map(tcp).collect();
     let bits = |flags: TcpFlags| (flags.contains(TcpFlags::SYN), flags.contains(TcpFlags::ACK));
     all.iter().enumerate().filter(|(_, (_, syn))| bits(syn.flags) == (true, false)).any(|(first, (opening, syn))| {
         let answers = all.iter().enumerate().skip(first).filter(|(_, (event, answer))| {
@@ -310,7 +310,7 @@ fn is_acknowledged(packets: &[&Packet]) -> bool {
             all.iter().skip(second).any(|(event, ack)| {
                 event.key == opening.key
                     && bits(ack.flags) == (false, true)
-                    && !ack.flags.contains(TcpFlags::FIN)
+                    && (!ack.flags.contains(TcpFlags::FIN) || ack.ack == answer.seq.wrapping_add(1))
                     && (1..=end.unwrap_or(1)).contains(&ack.ack.wrapping_sub(answer.seq))
             })
         })
