@@ -24,7 +24,9 @@ packages: ## Install what building and testing need, if it is missing (Debian, a
 
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	$(CARGO) clippy --workspace $(LOCKED) -- -D warnings
+	@# Clippy does not see that a test's helper function is part of a test.
+	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
 
 unit: ## Unit, property, tape and program tests
 	$(CARGO) test --workspace $(LOCKED)

@@ -42,10 +42,11 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = match total {
                 Some(total) => ProgressBar::new(total).with_style(style("{wide_bar} {bytes}/{total_bytes} {eta}")),
-                None => ProgressBar::no_length().with_style(style("{spinner} {bytes} {bytes_per_sec}")),
+                None => ProgressBar::no_length().with_style(style("{spinner} {bytes} in {elapsed}")),
             };
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-            bar
+            // What came before the bar must not look like one enormous step.
+            bar.with_position(read).with_elapsed(self.started.elapsed())
         });
         bar.set_position(read);
     }

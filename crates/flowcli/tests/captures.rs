@@ -1,5 +1,7 @@
 //! Our own captures, against what tshark sees in them (`captures/TRUTH.tsv`).
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,10 +31,10 @@ fn truths() -> Vec<Truth> {
         .map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
             [file, packets, bytes, tcp, udp, _interfaces, first, last] => Truth {
                 file: file.to_owned(),
-                packets: packets.parse().unwrap(),
-                wire_bytes: bytes.parse().unwrap(),
-                tcp_streams: tcp.parse().unwrap(),
-                udp_streams: udp.parse().unwrap(),
+                packets: packets.parse().expect("a number"),
+                wire_bytes: bytes.parse().expect("a number"),
+                tcp_streams: tcp.parse().expect("a number"),
+                udp_streams: udp.parse().expect("a number"),
                 first_ns: nanos(first),
                 last_ns: nanos(last),
             },

@@ -1,4 +1,5 @@
 //! `flow conns` as a program: small captures made here go in, text comes out.
+#![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
 use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
@@ -170,7 +171,7 @@ fn csv_is_read_back_by_a_csv_reader() {
         let mut reader =
             csv::ReaderBuilder::new().delimiter(separator).comment(Some(b'#')).from_reader(text.as_bytes());
         let names = reader.headers().unwrap().clone();
-        assert_eq!(names.iter().last(), Some("quality"));
+        assert_eq!(names.iter().next_back(), Some("quality"));
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         let states: Vec<&str> =
             rows.iter().map(|row| &row[names.iter().position(|name| name == "state").unwrap()]).collect();
@@ -204,7 +205,7 @@ fn zeek_rows_have_zeeks_columns() {
     let row = text.lines().find(|line| line.contains("\ttcp\t")).unwrap();
     assert_eq!(
         row,
-        "1795226383.000000\t0\t10.0.0.1\t40000\t10.0.0.2\t80\ttcp\t-\t0.005000\t10\t100\tSF\t-\t-\t0\tShADdfFa\t\
+        "1795226383.000000\t0\t10.0.0.1\t40000\t10.0.0.2\t80\ttcp\t-\t0.004500\t10\t100\tSF\t-\t-\t0\tShADdfFa\t\
          4\t170\t4\t260\t-\t6"
     );
     assert!(text.lines().last().unwrap().starts_with("#flow_trust\tseen=10 "));
@@ -359,6 +360,39 @@ fn nobody_reading_is_no_failure() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{format}");
     }
+}
+
+#[test]
+fn an_interrupt_prints_what_was_read_so_far() {
+    use std::io::Write;
+    use std::time::{Duration, Instant};
+    let mut child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+        .args(["conns", "-r", "-", "--columns", SHORT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut open = child.stdin.take().unwrap();
+    open.write_all(&Capture::web().bytes).unwrap();
+    // It listens to SIGINT (bit 1 of the mask of caught signals) before it reads.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        if u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it never came to listen to signals");
+        std::thread::yield_now();
+    }
+    assert!(Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(open);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("10.0.0.4"), "{text}");
+    assert!(text.contains("10 packets seen") && text.contains("input incomplete: interrupted by the user"), "{text}");
 }
 
 #[test]

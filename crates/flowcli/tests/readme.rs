@@ -45,11 +45,12 @@ fn every_make_target_named_in_the_documents_exists() {
         let mut before = "";
         while let Some(word) = words.next() {
             // Only in code: "make sure" is English.
-            if word == "make" && (before.is_empty() || before.ends_with('(')) {
-                if let Some(target) = words.peek().map(|target| target.trim_end_matches([',', '.', ')', ':'])) {
-                    let known = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
-                    assert!(known || target.is_empty(), "{document}: the Makefile has no target `{target}`");
-                }
+            if word == "make"
+                && (before.is_empty() || before.ends_with('('))
+                && let Some(target) = words.peek().map(|target| target.trim_end_matches([',', '.', ')', ':']))
+            {
+                let known = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
+                assert!(known || target.is_empty(), "{document}: the Makefile has no target `{target}`");
             }
             before = word;
         }

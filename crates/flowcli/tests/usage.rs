@@ -1,4 +1,5 @@
 //! The program as somebody meets it who does not know it: help, mistakes, missing files, closed pipes.
+#![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
 use std::io::{Read, Write};
 use std::process::{Command as Process, Stdio};

@@ -17,6 +17,7 @@ pub const LENGTH: usize = 30;
 /// The id of the flow that `key` belongs to, the same for both directions. The usual `seed` is 0.
 ///
 /// Of the protocols with ports the specification knows TCP, UDP and SCTP only; the others hash without.
+/// A later fragment's key has ports 0, which are hashed as such: its id is that of the flow it is joined to.
 ///
 /// ```
 /// use flowcore::{FlowKey, Protocol, community_id::community_id};

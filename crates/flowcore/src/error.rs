@@ -1,7 +1,6 @@
 //! The crate family's one error: what kind, about what, because of what.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 /// A result with the family's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -9,7 +8,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why something cannot go on.
 ///
 /// A damaged packet, a full table or a lost event is not an error but a count in the [`Ledger`](crate::Ledger).
-#[derive(Debug)]
+///
+/// Displayed as the subject, then the cause after a colon.
+#[derive(Debug, thiserror::Error)]
+#[error("{subject}{}", source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
 pub struct Error {
     kind: ErrorKind,
     subject: String,
@@ -71,19 +73,16 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    /// The subject, then the cause after a colon.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.subject)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    #[test]
+    fn an_error_says_its_subject_and_then_its_cause() {
+        let missing = Error::io("a.pcap", std::io::Error::from(std::io::ErrorKind::NotFound));
+        assert_eq!(missing.to_string(), "a.pcap: entity not found");
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert!(StdError::source(&missing).is_some());
+        assert_eq!(Error::new(ErrorKind::Usage, "no file").to_string(), "no file");
     }
 }

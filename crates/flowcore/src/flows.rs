@@ -369,7 +369,7 @@ impl Flows {
         ledger: &mut Ledger,
     ) -> bool {
         let Some(duplicates) = &mut self.duplicates else { return false };
-        if !duplicates.is_duplicate(event, place.hash) {
+        if !duplicates.is_duplicate(event, &place.words) {
             return false;
         }
         event.marks |= Marks::DUPLICATE;

@@ -4,6 +4,8 @@
 //! into the headers that an sFlow sample carries. The layers it names tell which value belongs to the innermost
 //! headers before those. A cell that differs must have its cause in [`CAUSES`].
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test says what it expects and what it skips")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use flowcore::community_id::community_id;
 use flowcore::wire::{self, DecodeOptions, Layers};
-use flowcore::{Detail, FlowEvent, FlowKey, Notes, Protocol};
+use flowcore::{Detail, FlowEvent, FlowKey, Layer, Notes, Protocol};
 
 /// A known difference: files that begin with `file`, the fields, the packets (empty: all), and why.
 struct Cause {
@@ -21,7 +23,105 @@ struct Cause {
     why: &'static str,
 }
 
-const CAUSES: &[Cause] = &[];
+/// tshark's dissector gave up on the cut or broken transport header, so its id has no ports; here those read count.
+const UNREAD_PORTS: &str = "tshark hashes no ports where its dissector gave up behind them";
+/// Here the flow table gives a later fragment the id of the flow that it joins it to; alone it has ports 0.
+const LATER_FRAGMENT: &str = "tshark hashes a later fragment without ports; here it has its flow's id";
+/// An sFlow datagram carries headers as payload, not as a tunnel: here they are no headers of the frame.
+const SAMPLED: &str = "tshark takes a sampled header inside sFlow for the frame's own";
+
+const CAUSES: &[Cause] = &[
+    Cause {
+        file: "encap/QinQ_802.1_AD.pcapng",
+        fields: &["vlan.id"],
+        packets: &[1],
+        why: "tshark has the 802.1ad tag in ieee8021ad.id, not in vlan.id",
+    },
+    Cause {
+        file: "encap/Teredo.pcap",
+        fields: &["communityid"],
+        packets: &[31],
+        why: "inner IPv6 without a next header: tshark mixes the inner addresses with the outer UDP ports",
+    },
+    Cause {
+        file: "ip/AH-IPcomp-IPv6.pcap",
+        fields: &[
+            "ipv6.src",
+            "ipv6.dst",
+            "ipv6.nxt",
+            "tcp.srcport",
+            "tcp.dstport",
+            "tcp.flags",
+            "tcp.seq_raw",
+            "tcp.ack_raw",
+            "tcp.len",
+            "tcp.window_size_value",
+            "communityid",
+        ],
+        packets: &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        why: "tshark inflates the IPComp payload; here the flow is that of the IPComp packet",
+    },
+    Cause {
+        file: "ip/bigtcp-ipv6.pcap",
+        fields: &[
+            "tcp.srcport",
+            "tcp.dstport",
+            "tcp.flags",
+            "tcp.seq_raw",
+            "tcp.ack_raw",
+            "tcp.len",
+            "tcp.window_size_value",
+        ],
+        packets: &[1],
+        why: "tshark 4.0 does not know BIG TCP and takes IPv6 payload length 0 for an empty packet",
+    },
+    Cause {
+        file: "ip/ipv4-options.pcap",
+        fields: &["ip.dst", "communityid"],
+        packets: &[6, 7],
+        why: "tshark shows the last address of a source route as destination, here the header's counts",
+    },
+    Cause { file: "malformed/icmp-header-trunc.pcap", fields: &["communityid"], packets: &[1, 2], why: UNREAD_PORTS },
+    Cause {
+        file: "malformed/udp-length-heapoverflow.pcap",
+        fields: &["communityid"],
+        packets: &[1],
+        why: UNREAD_PORTS,
+    },
+    Cause { file: "", fields: &["communityid of a later fragment"], packets: &[], why: LATER_FRAGMENT },
+    Cause { file: "malformed/decode-too-small.pcap", fields: &["communityid"], packets: &[1, 2, 3], why: UNREAD_PORTS },
+    Cause {
+        file: "malformed/ipv4-truncated-broken-header.pcap",
+        fields: &["ip.src", "ip.dst", "ip.proto"],
+        packets: &[1],
+        why: "tshark shows nothing of an IPv4 header whose options are missing; here its first 20 bytes count",
+    },
+    Cause {
+        file: "malformed/ipv6_39_byte_header.pcap",
+        fields: &["ipv6.src", "ipv6.nxt"],
+        packets: &[1],
+        why: "39 of 40 bytes: tshark shows the fields before the missing byte, here there is no key without both ends",
+    },
+    Cause {
+        file: "malformed/ipv6_invalid_length.pcap",
+        fields: &["ipv6.src", "ipv6.nxt"],
+        packets: &[1],
+        why: "39 of 40 bytes: tshark shows the fields before the missing byte, here there is no key without both ends",
+    },
+    Cause {
+        file: "malformed/ipv6-next-header-oobr-1.pcap",
+        fields: &["communityid"],
+        packets: &[1],
+        why: "tshark hashes another protocol number than that of the first extension header it could not read",
+    },
+    Cause {
+        file: "malformed/radiotap-heapoverflow.pcap",
+        fields: &["wlan.fc.tods", "wlan.fc.fromds"],
+        packets: &[1],
+        why: "the frame ends before the 802.11 header: no bits to show",
+    },
+    Cause { file: "sflow/", fields: &["communityid", "vlan.id"], packets: &[], why: SAMPLED },
+];
 
 /// One packet as tshark sees it.
 struct Row<'a> {
@@ -108,9 +208,13 @@ fn compare(tally: &mut Tally, file: &str, packet: u32, row: &Row<'_>, event: &Fl
         cell("wlan.fc.fromds", row.nth("wlan.fc.fromds", 1).to_owned(), bit(event.notes.contains(Notes::FROM_DS)));
     }
     let key = event.key;
+    let addr = |addr: flowcore::Addr| if key.is_some() { addr.to_string() } else { String::new() };
+    let protocol = if key.is_some() { key.protocol.0.to_string() } else { String::new() };
     let Some(at) = row.innermost() else {
         cell("flow", "none".to_owned(), if key.is_some() { format!("{key:?}") } else { "none".to_owned() });
-        if !row.cell("eth.type").is_empty() {
+        // tshark has the ethertype behind a tag in fields of its own.
+        let tagged = row.outer.iter().any(|layer| matches!(*layer, "vlan" | "ieee8021ah" | "ieee8021ad"));
+        if !row.cell("eth.type").is_empty() && !tagged {
             let last = row.cell("eth.type").rsplit(',').next().unwrap_or("");
             cell("eth.type", number(last), event.ethertype.to_string());
         }
@@ -118,20 +222,22 @@ fn compare(tally: &mut Tally, file: &str, packet: u32, row: &Row<'_>, event: &Fl
     };
     let above = &row.outer[at + 1..];
     if row.outer[at] == "ip" {
-        cell("ip.src", row.last("ip.src", "ip").to_owned(), key.src.to_string());
-        cell("ip.dst", row.last("ip.dst", "ip").to_owned(), key.dst.to_string());
+        cell("ip.src", row.last("ip.src", "ip").to_owned(), addr(key.src));
+        cell("ip.dst", row.last("ip.dst", "ip").to_owned(), addr(key.dst));
         if !above.contains(&"ah") {
-            cell("ip.proto", row.last("ip.proto", "ip").to_owned(), key.protocol.0.to_string());
+            cell("ip.proto", row.last("ip.proto", "ip").to_owned(), protocol.clone());
         }
         let offset = row.last("ip.frag_offset", "ip");
-        if !row.cell("ip.frag_offset").contains(',') || row.quoted.contains(&"ip") {
+        // The notes speak of the whole frame, so an outer fragment counts too.
+        let single = Row::count(&row.outer, "ip") == 1;
+        if single && !offset.is_empty() {
             cell("ip.frag_offset", bit(offset != "0"), bit(event.notes.contains(Notes::LATER_FRAGMENT)));
             let fragment = row.last("ip.flags.mf", "ip") == "1" || offset != "0";
             cell("ip.flags.mf", bit(fragment), bit(event.notes.contains(Notes::FRAGMENT)));
         }
     } else {
-        cell("ipv6.src", row.last("ipv6.src", "ipv6").to_owned(), key.src.to_string());
-        cell("ipv6.dst", row.last("ipv6.dst", "ipv6").to_owned(), key.dst.to_string());
+        cell("ipv6.src", row.last("ipv6.src", "ipv6").to_owned(), addr(key.src));
+        cell("ipv6.dst", row.last("ipv6.dst", "ipv6").to_owned(), addr(key.dst));
         if above.iter().any(|layer| layer.starts_with("ipv6.") || *layer == "ah") {
             let named = above.iter().find_map(|layer| match *layer {
                 "tcp" => Some(Protocol::TCP),
@@ -140,14 +246,18 @@ fn compare(tally: &mut Tally, file: &str, packet: u32, row: &Row<'_>, event: &Fl
                 _ => None,
             });
             if let Some(named) = named {
-                cell("ipv6.nxt", named.0.to_string(), key.protocol.0.to_string());
+                cell("ipv6.nxt", named.0.to_string(), protocol.clone());
             }
         } else {
-            cell("ipv6.nxt", row.last("ipv6.nxt", "ipv6").to_owned(), key.protocol.0.to_string());
+            cell("ipv6.nxt", row.last("ipv6.nxt", "ipv6").to_owned(), protocol.clone());
         }
     }
     let transport = above.iter().find(|layer| matches!(**layer, "tcp" | "udp" | "sctp" | "icmp" | "icmpv6"));
-    let shown = |wanted: Protocol, value: u16| if key.protocol == wanted { value.to_string() } else { String::new() };
+    let no_ports = event.stopped != Layer::None && key.src_port == 0 && key.dst_port == 0;
+    let shown = |wanted: Protocol, value: u16| match key.protocol {
+        protocol if protocol == wanted && !no_ports => value.to_string(),
+        _ => String::new(),
+    };
     for (layer, protocol, src, dst) in [
         ("tcp", Protocol::TCP, "tcp.srcport", "tcp.dstport"),
         ("udp", Protocol::UDP, "udp.srcport", "udp.dstport"),
@@ -192,7 +302,9 @@ fn compare(tally: &mut Tally, file: &str, packet: u32, row: &Row<'_>, event: &Fl
     }
     let ids = row.cell("communityid");
     if !ids.is_empty() {
-        cell("communityid", ids.rsplit(',').next().unwrap_or("").to_owned(), community_id(&key, 0));
+        let later = event.notes.contains(Notes::LATER_FRAGMENT);
+        let field = if later { "communityid of a later fragment" } else { "communityid" };
+        cell(field, ids.rsplit(',').next().unwrap_or("").to_owned(), community_id(&key, 0));
     }
 }
 
@@ -226,8 +338,8 @@ fn quoted(cell: &mut impl FnMut(&'static str, String, String), row: &Row<'_>, ou
 /// All files below `dir` that end in `.tsv`, in order.
 fn tables(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(dir).expect("a folder of truths") {
+        let path = entry.expect("a name").path();
         if path.is_dir() {
             found.extend(tables(&path));
         } else if path.extension().is_some_and(|extension| extension == "tsv") {
@@ -276,7 +388,7 @@ fn every_field_of_every_packet_agrees_with_tshark_or_has_a_cause() {
 
     println!("{packets} packets of {files} files");
     for (field, (cells, equal)) in &tally.fields {
-        println!("{field:24} {equal:6} of {cells:6} {:8.3} %", 100.0 * *equal as f64 / *cells as f64);
+        println!("{field:31} {equal:6} of {cells:6} {:8.3} %", 100.0 * *equal as f64 / *cells as f64);
     }
     let mut used = vec![0; CAUSES.len()];
     let mut unexplained = 0;

@@ -176,10 +176,11 @@ impl Conns {
             self.live += 1;
             begin(open, event, batch);
         }
-        if event.layers != 0 && open.side.is_none() {
-            if let Some(layers) = batch.frames.layers(event) {
-                open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
-            }
+        if event.layers != 0
+            && open.side.is_none()
+            && let Some(layers) = batch.frames.layers(event)
+        {
+            open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
         }
         if event.marks.contains(Marks::DUPLICATE) {
             open.side.get_or_insert_default().duplicates += u64::from(event.packets);
@@ -285,11 +286,9 @@ impl Analyzer for Conns {
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
         for (place, event) in batch.events.iter().enumerate() {
-            if far {
-                if let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
-                    prefetch(&open.counts);
-                    prefetch(&open.tcp);
-                }
+            if far && let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
+                prefetch(&open.counts);
+                prefetch(&open.tcp);
             }
             if !event.flow.is_some() {
                 continue;

@@ -40,7 +40,8 @@ pub struct Handshake {
     pub syn: Option<Timestamp>,
     /// The first SYN-ACK that acknowledges it.
     pub syn_ack: Option<Timestamp>,
-    /// The first ACK of that SYN-ACK from the originator, with or without data.
+    /// The first ACK of that SYN-ACK from the originator, with or without data; it may acknowledge the responder's
+    /// first payload too.
     pub ack: Option<Timestamp>,
 }
 
@@ -233,7 +234,7 @@ impl Tcp {
             (Direction::Forward, false, true)
                 if self.syn_ack != NEVER
                     && !segment.flags.contains(TcpFlags::RST)
-                    && segment.ack == self.ends[1].start().wrapping_add(1) =>
+                    && self.ends[1].sent_behind_syn(segment.ack) =>
             {
                 self.ack = time.as_nanos();
             }

@@ -47,7 +47,7 @@ fn strikes(random: &mut u64, often: u32) -> bool {
     *random ^= *random >> 12;
     *random ^= *random << 25;
     *random ^= *random >> 27;
-    often != 0 && (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % u64::from(often) == 0
+    often != 0 && (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).is_multiple_of(u64::from(often))
 }
 
 impl<C: Collector> Collector for Faulty<C> {

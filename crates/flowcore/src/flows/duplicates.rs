@@ -1,13 +1,16 @@
 //! The same packet seen on two interfaces of one source, told apart from a retransmission.
 
-use foldhash::fast::RandomState;
+use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hasher};
 
 use crate::event::{Detail, FlowEvent};
 use crate::time::{Nanos, Timestamp};
 
-/// Remembered packets; a direct-mapped cache, so an old one is simply overwritten.
-const REMEMBERED: usize = 1 << 15;
+/// Sets of remembered packets.
+const SETS: usize = 1 << 13;
+
+/// Packets in a set; the oldest makes room. One slot would lose twins that another packet came between.
+const WAYS: usize = 4;
 
 /// The same packet crosses a host (a bridge, a veth pair, a router) within this time.
 const WITHIN: Nanos = Nanos::from_secs(1);
@@ -30,8 +33,9 @@ struct Seen {
 /// begins again with the first packet from another: then the few packets that were just crossing are counted twice.
 #[derive(Debug)]
 pub(super) struct Duplicates {
-    seen: Vec<Seen>,
-    state: RandomState,
+    seen: Vec<[Seen; WAYS]>,
+    /// Fixed: which packets share a set must not change from run to run.
+    state: FixedState,
     /// The interface of the first packet.
     first: Option<u16>,
     /// Packets still remembered while only one interface has been seen; `None` once there was another.
@@ -41,8 +45,8 @@ pub(super) struct Duplicates {
 impl Default for Duplicates {
     fn default() -> Self {
         Self {
-            seen: vec![Seen::default(); REMEMBERED],
-            state: RandomState::default(),
+            seen: vec![[Seen::default(); WAYS]; SETS],
+            state: FixedState::with_seed(0),
             first: None,
             patience: Some(PATIENCE),
         }
@@ -55,20 +59,22 @@ const PATIENCE: u32 = 4096;
 impl Duplicates {
     /// Whether this packet was seen on another interface just before.
     #[inline]
-    pub(super) fn is_duplicate(&mut self, event: &FlowEvent, key_hash: u64) -> bool {
+    pub(super) fn is_duplicate(&mut self, event: &FlowEvent, words: &[u64; 5]) -> bool {
         match &mut self.patience {
             Some(_) if *self.first.get_or_insert(event.interface) != event.interface => self.patience = None,
             Some(0) => return false,
             Some(left) => *left -= 1,
             None => {}
         }
-        self.was_seen(event, key_hash)
+        self.was_seen(event, words)
     }
 
-    fn was_seen(&mut self, event: &FlowEvent, key_hash: u64) -> bool {
+    fn was_seen(&mut self, event: &FlowEvent, words: &[u64; 5]) -> bool {
         let mut hasher = self.state.build_hasher();
-        hasher.write_u64(key_hash);
-        // Both directions share a hash; the sender's port and address tell them apart.
+        for &word in words {
+            hasher.write_u64(word);
+        }
+        // Both directions share the words; the sender's port and address tell them apart.
         hasher.write(event.key.src.octets());
         hasher.write_u64(u64::from(event.key.src_port) | u64::from(event.datagram_id) << 16);
         hasher.write_u64(u64::from(event.network_bytes) << 32 | u64::from(event.payload_bytes));
@@ -82,16 +88,23 @@ impl Duplicates {
             _ => {}
         }
         let print = hasher.finish() | 1;
-        let slot = &mut self.seen[print as usize / 2 % REMEMBERED];
-        let apart = event.time - slot.time;
-        if slot.print == print
-            && slot.interface != event.interface
-            && apart <= WITHIN
-            && apart >= Nanos::new(-WITHIN.get())
-        {
-            return true;
+        let set = &mut self.seen[(print >> 1) as usize % SETS];
+        let mut oldest = 0;
+        for place in 0..WAYS {
+            let seen = set[place];
+            let apart = event.time - seen.time;
+            if seen.print == print && apart <= WITHIN && apart >= Nanos::new(-WITHIN.get()) {
+                if seen.interface != event.interface {
+                    return true;
+                }
+                oldest = place;
+                break;
+            }
+            if seen.time < set[oldest].time {
+                oldest = place;
+            }
         }
-        *slot = Seen { print, time: event.time, interface: event.interface };
+        set[oldest] = Seen { print, time: event.time, interface: event.interface };
         false
     }
 }

@@ -31,20 +31,20 @@ impl Fragments {
         let key = event.key;
         let datagram = (key.src, key.dst, key.protocol, event.datagram_id);
         if event.notes.contains(Notes::LATER_FRAGMENT) {
-            if let Some(&(src_port, dst_port, time)) = self.ports.get(&datagram) {
-                if event.time - time <= LIFETIME {
-                    event.key.src_port = src_port;
-                    event.key.dst_port = dst_port;
-                }
+            if let Some(&(src_port, dst_port, time)) = self.ports.get(&datagram)
+                && event.time - time <= LIFETIME
+            {
+                event.key.src_port = src_port;
+                event.key.dst_port = dst_port;
             }
             return;
         }
         if self.ports.insert(datagram, (key.src_port, key.dst_port, event.time)).is_none() {
             self.order.push_back(datagram);
-            if self.order.len() > REMEMBERED {
-                if let Some(oldest) = self.order.pop_front() {
-                    self.ports.remove(&oldest);
-                }
+            if self.order.len() > REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.ports.remove(&oldest);
             }
         }
     }

@@ -134,11 +134,10 @@ mod tests {
                 if add && !map.contains_key(&n) {
                     index.insert(tag, FlowId(n));
                     map.insert(n, tag);
-                } else if !add {
-                    if let Some(tag) = map.remove(&n) {
+                } else if !add
+                    && let Some(tag) = map.remove(&n) {
                         index.remove(tag, FlowId(n));
                     }
-                }
                 for (&n, &tag) in &map {
                     prop_assert_eq!(index.find(tag, |id| id.0 == n), Some(FlowId(n)));
                 }

@@ -30,12 +30,11 @@ fn udp(at_ms: i64, from: (&str, u16), to: (&str, u16)) -> FlowEvent {
     event(at_ms, from, to, Protocol::UDP, Detail::Udp(UdpHeader::default()))
 }
 
+/// Which flow, as its serial (`None` without one), and the direction.
+type Assigned = (Option<u64>, Direction);
+
 /// Runs events one by one and gives each one's serial (None without a flow), and the ends in order.
-fn run(
-    limits: Limits,
-    several: bool,
-    events: &[FlowEvent],
-) -> (Vec<(Option<u64>, Direction)>, Vec<(u64, EndReason)>, Ledger) {
+fn run(limits: Limits, several: bool, events: &[FlowEvent]) -> (Vec<Assigned>, Vec<(u64, EndReason)>, Ledger) {
     let mut flows = Flows::new(limits, several);
     let mut ledger = Ledger::new();
     let (mut seen, mut ends) = (Vec::new(), Vec::new());

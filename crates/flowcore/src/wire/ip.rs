@@ -9,8 +9,9 @@ use crate::addr::Addr;
 use crate::event::{Detail, Layer, Notes};
 use crate::key::{FlowKey, Protocol};
 
-/// Extension headers walked of one packet. RFC 8200 section 4.1 knows seven in order; RFC 9288 filters beyond.
-const MAX_EXTENSIONS: usize = 16;
+/// Extension headers walked of one packet. RFC 8200 section 4.1 knows seven in order; attackers and test suites send
+/// about a hundred.
+const MAX_EXTENSIONS: usize = 128;
 
 /// IPv4 or IPv6, by the version nibble.
 pub(super) fn by_version(walk: &mut Walk<'_>, span: Span<'_>) {

@@ -123,7 +123,13 @@ fn null(walk: &mut Walk<'_>, span: Span<'_>) {
     match big.min(little) {
         2 => ip::v4(walk, rest),
         10 | 24 | 28 | 30 => ip::v6(walk, rest),
-        _ => {}
+        // No family is above 16 bits: some writers put a Cisco HDLC header here, which ends in an ethertype.
+        _ => match span.u16(2) {
+            Some(ethertype @ (shim::IPV4 | shim::IPV6)) if big.min(little) > 0xffff => {
+                shim::ethertype(walk, ethertype, rest);
+            }
+            _ => {}
+        },
     }
 }
 

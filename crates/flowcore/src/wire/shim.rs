@@ -127,8 +127,10 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
         Some(6) if last == 2 || ip::plausible(span) => ip::v6(walk, span),
         // A pseudowire's control word (RFC 4385), then Ethernet (RFC 4448).
         Some(0) if looks_like_ethernet(span.skip(4)) => link::ethernet(walk, span.skip(4)),
-        // An associated channel (RFC 5586) is no user's packet, and what looks like nothing stays unread.
         _ if looks_like_ethernet(span) => link::ethernet(walk, span),
+        Some(4) => ip::v4(walk, span),
+        Some(6) => ip::v6(walk, span),
+        // An associated channel (RFC 5586) is no user's packet, and what looks like nothing stays unread.
         _ => {}
     }
 }

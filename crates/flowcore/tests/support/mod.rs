@@ -46,10 +46,12 @@ fn u16_at(bytes: &[u8], at: usize, big: bool) -> Option<u16> {
 
 fn classic(bytes: &[u8], big: bool, out: &mut Vec<Record>) -> Option<()> {
     let link = LinkType((u32_at(bytes, 20, big)? & 0xffff) as u16);
+    // Until version 2.3 the two lengths stood the other way round.
+    let swapped = u16_at(bytes, 6, big)? < 3;
     let mut at = 24;
     loop {
-        let captured = u32_at(bytes, at + 8, big)? as usize;
-        let wire_len = u32_at(bytes, at + 12, big)?;
+        let (first, second) = (u32_at(bytes, at + 8, big)?, u32_at(bytes, at + 12, big)?);
+        let (captured, wire_len) = if swapped { (second as usize, first) } else { (first as usize, second) };
         let frame = bytes.get(at + 16..at + 16 + captured)?.to_vec();
         out.push(Record { link: Some(link), frame, wire_len });
         at += 16 + captured;

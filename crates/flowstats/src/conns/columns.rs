@@ -64,7 +64,7 @@ const EPOCH: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
 const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 
 /// Every column, in the order of machine formats. Adding one at the end is compatible; renaming one is not.
-pub static COLUMNS: [ColumnDef; 39] = [
+pub static COLUMNS: [ColumnDef; 40] = [
     define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| Value::Time(c.flow.start)).shown(2),
     define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| Value::Time(c.flow.last)),
     define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| Value::Span(c.duration()))
@@ -185,6 +185,15 @@ pub static COLUMNS: [ColumnDef; 39] = [
     define(["flow_id", "FLOW-ID", "Number of the flow within this run, in the order of first packets."], KEY, |c| {
         Value::U64(c.flow.serial)
     }),
+    define(
+        [
+            "active_ns",
+            "ACTIVE",
+            "TCP: from the first packet to the last one before both ends had closed (Zeek's duration).",
+        ],
+        SPAN,
+        |c| tcp(c, |facts| span(Some(c.flow.start), facts.active_until)),
+    ),
 ];
 
 fn text(text: &str) -> Value {

@@ -67,3 +67,25 @@ fn column_names_are_unique_and_every_column_gives_a_value() {
     assert_eq!((column("src_port").unwrap().value)(&found[0]), Value::U64(5000));
     assert_eq!((column("handshake_ns").unwrap().value)(&found[0]), Value::Missing);
 }
+
+#[test]
+fn the_active_time_ends_when_both_ends_have_closed() {
+    let segment = |ms, back, flags, seq, ack| {
+        let mut event = udp(ms, back, 60);
+        event.key.protocol = Protocol::TCP;
+        event.payload_bytes = 0;
+        event.detail = Detail::Tcp(TcpSegment { flags, seq, ack, window: 1, ..TcpSegment::default() });
+        event
+    };
+    let (fin, ack) = (TcpFlags::FIN | TcpFlags::ACK, TcpFlags::ACK);
+    let found = connections(vec![
+        segment(0, false, TcpFlags::SYN, 10, 0),
+        segment(1, true, TcpFlags::SYN | TcpFlags::ACK, 50, 11),
+        segment(2, false, fin, 11, 51),
+        segment(3, true, fin, 51, 12),
+        segment(4, false, ack, 12, 52),
+    ]);
+    let cell = |name| (column(name).unwrap().value)(&found[0]);
+    assert_eq!(cell("duration_ns"), Value::Span(Nanos::new(4_000_000)));
+    assert_eq!(cell("active_ns"), Value::Span(Nanos::new(3_000_000)));
+}

@@ -136,6 +136,12 @@ impl Endpoint {
         self.state == State::Established && self.acked + delta <= self.last && self.acked <= self.last && ack != 0
     }
 
+    /// Whether `ack` acknowledges this end's SYN, and nothing that it has not been seen to send.
+    pub(super) fn sent_behind_syn(&self, ack: u32) -> bool {
+        let acknowledged = i64::from(ack.wrapping_sub(self.start) as i32);
+        (1..=self.last).contains(&acknowledged)
+    }
+
     /// Takes in the next `payload` bytes in order.
     #[inline]
     pub(super) fn append(&mut self, payload: u32) {

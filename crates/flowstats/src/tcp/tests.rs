@@ -168,3 +168,11 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn an_ack_of_the_syn_acks_payload_ends_the_handshake() {
+    let (_, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "SA", 50, 11, 110), ('>', "A", 11, 161, 0)]);
+    assert!(tcp.handshake_times().ack.is_some());
+    let (_, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "SA", 50, 11, 0), ('>', "A", 11, 999_999, 0)]);
+    assert!(tcp.handshake_times().ack.is_none(), "nothing of that was ever sent");
+}

@@ -1,0 +1,153 @@
+//! `docs/agreement.md`: the figures, and every disagreement with its cause.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::sheet::{Disagreement, Score, Sheet, Statistic};
+
+/// How the report begins.
+const HEAD: &str = "\
+# Agreement with independent tools
+
+Written by `make agreement`; checked by `cargo test -p flowcli --test agreement`, which fails when a disagreement has no
+cause or when fewer cells agree than this file says. Our side is `flow conns -o jsonl` and the events of
+`flowsrc_pcap::Files`. Their side was made by these tools, none of which shares code with this project:
+
+| tool | version | says |
+| --- | --- | --- |
+| tshark, capinfos | 4.0.17 | every field of every packet, conversations, TCP streams, bounds |
+| tcpdump / libpcap | 4.99.3 / 1.10.3 | which files open |
+| argus, ra | 3.0.8.2 | bidirectional flows |
+| nfpcapd, nfdump | 1.7.1 | one-way flows |
+| Zeek | baselines of its own test suite | connection states and histories |
+| nDPI, Arkime | baselines of their own test suites | flows, sessions |
+
+A *cell* is one value compared with one value. A value that neither side has is no cell.
+";
+
+/// Writes the report.
+pub fn render(sheet: &Sheet, files: usize) -> String {
+    let mut out = String::from(HEAD);
+    let _ = writeln!(out, "\n## Figures\n\n{files} files.\n");
+    out.push_str("| statistic | compared | equal | agreement | explained | one cell is |\n");
+    out.push_str("| --- | ---: | ---: | ---: | ---: | --- |\n");
+    for statistic in Statistic::ALL {
+        let Score { compared, equal } = sheet.scores.get(&statistic).copied().unwrap_or_default();
+        let explained =
+            sheet.disagreements.iter().filter(|one| one.statistic == statistic && one.cause.is_some()).count();
+        let _ = writeln!(
+            out,
+            "| {} | {compared} | {equal} | {} | {explained} | {} |",
+            statistic.name(),
+            percent(equal, compared),
+            statistic.meaning()
+        );
+    }
+    out.push_str("\n## Disagreements\n");
+    for statistic in Statistic::ALL {
+        disagreements(&mut out, sheet, statistic);
+    }
+    if !sheet.skipped.is_empty() {
+        out.push_str("\n## Not compared\n\n");
+        for line in &sheet.skipped {
+            let _ = writeln!(out, "- {line}");
+        }
+    }
+    out
+}
+
+/// A share in per cent, rounded down so that 100 means all.
+fn percent(equal: u64, compared: u64) -> String {
+    match (equal * 10_000).checked_div(compared) {
+        Some(share) => format!("{}.{:02} %", share / 100, share % 100),
+        None => "–".to_owned(),
+    }
+}
+
+/// Disagreements of one statistic: a row for each file, field and cause.
+fn disagreements(out: &mut String, sheet: &Sheet, statistic: Statistic) {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<&Disagreement>> = BTreeMap::new();
+    for one in sheet.disagreements.iter().filter(|one| one.statistic == statistic) {
+        let cause = one.cause.as_deref().unwrap_or("**unexplained**");
+        groups.entry((&one.file, cause, one.field)).or_default().push(one);
+    }
+    if groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n### {}\n", statistic.name());
+    out.push_str("| file | field | cells | which | ours / theirs | cause |\n| --- | --- | ---: | --- | --- | --- |\n");
+    for ((file, cause, field), group) in groups {
+        let values = match &group[..] {
+            [] => String::new(),
+            [only] => format!("{} / {}", only.ours, only.theirs),
+            [first, ..] => {
+                let same = group.iter().all(|one| one.ours == first.ours && one.theirs == first.theirs);
+                format!("{}{} / {}", if same { "" } else { "first: " }, first.ours, first.theirs)
+            }
+        };
+        let which = subjects(&group);
+        let cells = group.len();
+        let _ = writeln!(out, "| {file} | {field} | {cells} | {which} | {} | {cause} |", values.replace('|', "\\|"));
+    }
+}
+
+/// Every subject of a group; runs of packets as ranges.
+fn subjects(group: &[&Disagreement]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut run: Option<(u64, u64)> = None;
+    let flush = |run: &mut Option<(u64, u64)>, words: &mut Vec<String>| {
+        if let Some((first, last)) = run.take() {
+            words.push(if first == last { first.to_string() } else { format!("{first}–{last}") });
+        }
+    };
+    for one in group {
+        match one.subject.strip_prefix("packet ").and_then(|number| number.parse::<u64>().ok()) {
+            Some(number) => match &mut run {
+                Some((_, last)) if *last + 1 == number => *last = number,
+                _ => {
+                    flush(&mut run, &mut words);
+                    run = Some((number, number));
+                }
+            },
+            None => words.push(if one.subject.is_empty() { "the file".to_owned() } else { one.subject.clone() }),
+        }
+    }
+    flush(&mut run, &mut words);
+    let packets = group.first().is_some_and(|one| one.subject.starts_with("packet "));
+    format!("{}{}", if packets { "packets " } else { "" }, words.join(", "))
+}
+
+/// The cells equal of each statistic, as a report says.
+pub fn figures(report: &str) -> BTreeMap<String, Score> {
+    let mut figures = BTreeMap::new();
+    for line in report.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if let [name, compared, equal, ..] = cells[..] {
+            if let (Ok(compared), Ok(equal)) = (compared.parse(), equal.parse()) {
+                if Statistic::ALL.iter().any(|statistic| statistic.name() == name) {
+                    figures.insert(name.to_owned(), Score { compared, equal });
+                }
+            }
+        }
+    }
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_gives_back_its_figures() {
+        let mut sheet = Sheet::default();
+        sheet.scores.insert(Statistic::Handshakes, Score { compared: 7, equal: 6 });
+        assert_eq!(figures(&render(&sheet, 1))["handshake times"], Score { compared: 7, equal: 6 });
+    }
+
+    #[test]
+    fn a_share_is_whole_only_if_all_agree() {
+        assert_eq!(percent(99_999, 100_000), "99.99 %");
+        assert_eq!(percent(3, 3), "100.00 %");
+        assert_eq!(percent(0, 0), "–");
+    }
+}
