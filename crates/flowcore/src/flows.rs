@@ -314,7 +314,7 @@ impl Flows {
             self.tick(event.time);
         }
         // Protocol and addresses; frames without a flow have none of them.
-        if same(&place.words, &NOBODY) {
+        if place.words[4] == 0 && same(&place.words, &NOBODY) {
             return;
         }
         let entries = &self.entries;
@@ -324,6 +324,24 @@ impl Flows {
         if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
             return;
         }
+        if let Some(id) = found
+            && let Some(entry) = self.entries.get_mut(id)
+            && goes_on(entry, event, self.shortest)
+        {
+            entry.last = event.time;
+            if let Detail::Tcp(_) = event.detail {
+                entry.state |= State::UNDERWAY;
+            }
+            event.flow = id;
+            event.direction = direction_in(entry.state, place.swapped);
+            return;
+        }
+        self.assign_other(event, place, found, ledger);
+    }
+
+    /// The same for events that may begin or end something.
+    #[inline(never)]
+    fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, found: Option<FlowId>, ledger: &mut Ledger) {
         let mut current = None;
         if let Some(id) = found {
             let entry = self.entries.entry(id);
@@ -522,6 +540,19 @@ fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
         Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
         _ => limits.other,
     }
+}
+
+/// Whether this event, the usual one, only moves its flow's time on: it comes after a gap within every limit and no
+/// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
+#[inline]
+fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
+    // A step back comes out huge.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    let control = match &event.detail {
+        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        _ => false,
+    };
+    gap <= shortest.get() as u64 && !control
 }
 
 /// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
