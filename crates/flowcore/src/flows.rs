@@ -283,18 +283,20 @@ impl Flows {
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
         let mut places = [Place::default(); STRIDE];
+        let far = self.live >= PREFETCH_FROM;
         for stride in events.chunks_mut(STRIDE) {
             for (event, place) in stride.iter_mut().zip(&mut places) {
                 if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
                     self.fragments.join(event);
                 }
                 let (words, swapped) = event.key.words();
-                *place = Place { words, hash: hash(&self.hasher, &words), swapped };
-            }
-            if self.live >= PREFETCH_FROM {
-                for place in &places[..stride.len()] {
-                    self.index.prefetch(place.hash as u32);
+                let hash = hash(&self.hasher, &words);
+                if far {
+                    self.index.prefetch(hash as u32);
                 }
+                *place = Place { words, hash, swapped };
+            }
+            if far {
                 for place in &places[..stride.len()] {
                     if let Some(id) = self.index.likely(place.hash as u32) {
                         self.entries.prefetch(id);
