@@ -24,6 +24,15 @@ fn be32(bytes: &[u8; 20], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// A header with nothing but its options, on its own so that the usual header is never in memory; `None` if there is
+/// something wrong with them.
+#[inline(never)]
+fn other_options(bytes: &[u8]) -> Option<TcpHeader> {
+    let mut header = TcpHeader::default();
+    options(bytes, &mut header);
+    (!header.options.contains(TcpOptions::INCOMPLETE)).then_some(header)
+}
+
 /// Decodes a plain frame and says whether `layers` was written; `None`, with nothing written, for any other.
 #[inline]
 pub(super) fn decode(
@@ -94,28 +103,19 @@ pub(super) fn decode(
         let option_bytes = segment.get(20..data_offset)?;
         src_port = be16(tcp, 0);
         dst_port = be16(tcp, 2);
-        let mut header = TcpHeader {
-            seq: be32(tcp, 4),
-            ack: be32(tcp, 8),
-            flags: be16(tcp, 12),
-            window: be16(tcp, 14),
-            ..TcpHeader::default()
-        };
-        match option_bytes {
-            [] => {}
+        let header = match option_bytes {
+            [] => TcpHeader::default(),
             // What nearly every segment of a live connection carries: two no-operations and the timestamps.
-            [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => {
-                header.options = TcpOptions::TIMESTAMP;
-                header.timestamp = (u32::from_be_bytes([*v0, *v1, *v2, *v3]), u32::from_be_bytes([*e0, *e1, *e2, *e3]));
-            }
-            many => {
-                options(many, &mut header);
-                if header.options.contains(TcpOptions::INCOMPLETE) {
-                    return None;
-                }
-            }
-        }
+            [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => TcpHeader {
+                options: TcpOptions::TIMESTAMP,
+                timestamp: (u32::from_be_bytes([*v0, *v1, *v2, *v3]), u32::from_be_bytes([*e0, *e1, *e2, *e3])),
+                ..TcpHeader::default()
+            },
+            many => other_options(many)?,
+        };
         event.payload_bytes = segment_bytes - data_offset as u32;
+        let header =
+            TcpHeader { seq: be32(tcp, 4), ack: be32(tcp, 8), flags: be16(tcp, 12), window: be16(tcp, 14), ..header };
         event.detail = Detail::Tcp(header.segment());
     } else if protocol == UDP {
         let udp = segment.first_chunk::<8>()?;
