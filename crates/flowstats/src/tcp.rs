@@ -237,7 +237,7 @@ impl Tcp {
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
             (Direction::Forward, false, true)
                 if self.syn_ack != NEVER
-                    && !segment.flags.contains(TcpFlags::RST)
+                    && !segment.flags.intersects(TcpFlags::RST | TcpFlags::FIN)
                     && self.ends[1].sent_behind_syn(segment.ack) =>
             {
                 self.ack = time.as_nanos();

@@ -70,8 +70,16 @@ pub fn compare(capture: &Capture, truth: &Truth, sheet: &mut Sheet) {
                 } else {
                     ("packets, libpcap", "outcome, libpcap")
                 };
-                sheet.compare(at, count, Some(ours), Some(theirs.unwrap_or(0)), || None);
-                sheet.compare(at, end, Some(outcome(capture.exit)), Some(verdict), || None);
+                let message = row.get(if tool == "tshark" { "tshark_message" } else { "tcpdump_message" });
+                let unlike = message.contains("different from the") && message.contains("of the first interface");
+                let cause = || {
+                    (tool == "libpcap" && unlike).then(|| {
+                        "libpcap stops at an interface whose link type or snapshot length is not the first one's"
+                            .to_owned()
+                    })
+                };
+                sheet.compare(at, count, Some(ours), Some(theirs.unwrap_or(0)), cause);
+                sheet.compare(at, end, Some(outcome(capture.exit)), Some(verdict), cause);
             }
         }
         None => sheet.compare(at, "outcome, not a capture", Some(outcome(capture.exit)), Some("refused"), || None),
