@@ -2,8 +2,8 @@
 //! that put both beside other tools.
 //!
 //! - [`traffic`] makes the packets of a synthetic capture, [`capture`] writes them; `generate` is their command.
-//! - [`walk`] reads records and does nothing else: the limit below which no reader comes. `floor` is its command, and
-//!   that of every stage above it.
+//! - [`walk`] reads records and does nothing else: the limit below which no reader comes. [`stage`] adds one layer of the
+//!   job after the other; `floor` is their command.
 //! - `compare.py` runs whole commands in turn and prints ratios; `peers.sh` names the commands.
 //! - `instructions.sh` counts instructions per packet, which are the same on every machine, and guards them.
 //!
@@ -12,5 +12,6 @@
 pub mod capture;
 pub mod frame;
 pub mod random;
+pub mod stage;
 pub mod traffic;
 pub mod walk;

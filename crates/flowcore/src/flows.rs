@@ -283,18 +283,20 @@ impl Flows {
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
         let mut places = [Place::default(); STRIDE];
+        let far = self.live >= PREFETCH_FROM;
         for stride in events.chunks_mut(STRIDE) {
             for (event, place) in stride.iter_mut().zip(&mut places) {
                 if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
                     self.fragments.join(event);
                 }
                 let (words, swapped) = event.key.words();
-                *place = Place { words, hash: hash(&self.hasher, &words), swapped };
-            }
-            if self.live >= PREFETCH_FROM {
-                for place in &places[..stride.len()] {
-                    self.index.prefetch(place.hash as u32);
+                let hash = hash(&self.hasher, &words);
+                if far {
+                    self.index.prefetch(hash as u32);
                 }
+                *place = Place { words, hash, swapped };
+            }
+            if far {
                 for place in &places[..stride.len()] {
                     if let Some(id) = self.index.likely(place.hash as u32) {
                         self.entries.prefetch(id);
@@ -314,7 +316,7 @@ impl Flows {
             self.tick(event.time);
         }
         // Protocol and addresses; frames without a flow have none of them.
-        if same(&place.words, &NOBODY) {
+        if place.words[4] == 0 && same(&place.words, &NOBODY) {
             return;
         }
         let entries = &self.entries;
@@ -324,6 +326,24 @@ impl Flows {
         if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
             return;
         }
+        if let Some(id) = found
+            && let Some(entry) = self.entries.get_mut(id)
+            && goes_on(entry, event, self.shortest)
+        {
+            entry.last = event.time;
+            if let Detail::Tcp(_) = event.detail {
+                entry.state |= State::UNDERWAY;
+            }
+            event.flow = id;
+            event.direction = direction_in(entry.state, place.swapped);
+            return;
+        }
+        self.assign_other(event, place, found, ledger);
+    }
+
+    /// The same for events that may begin or end something.
+    #[inline(never)]
+    fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, found: Option<FlowId>, ledger: &mut Ledger) {
         let mut current = None;
         if let Some(id) = found {
             let entry = self.entries.entry(id);
@@ -522,6 +542,19 @@ fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
         Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
         _ => limits.other,
     }
+}
+
+/// Whether this event, the usual one, only moves its flow's time on: it comes after a gap within every limit and no
+/// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
+#[inline]
+fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
+    // A step back comes out huge.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    let control = match &event.detail {
+        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        _ => false,
+    };
+    gap <= shortest.get() as u64 && !control
 }
 
 /// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
