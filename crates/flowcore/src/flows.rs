@@ -204,10 +204,12 @@ pub struct Flows {
 }
 
 /// An event's place in the table, computed a stride ahead.
-#[derive(Copy, Clone, Default)]
+#[derive(Copy, Clone)]
 struct Place {
     words: [u64; 5],
     hash: u64,
+    /// What the index said before the stride; flows may have begun and ended since.
+    likely: FlowId,
     /// The event goes against the order of the words.
     swapped: bool,
 }
@@ -282,7 +284,7 @@ impl Flows {
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
-        let mut places = [Place::default(); STRIDE];
+        let mut places = [Place { words: [0; 5], hash: 0, likely: FlowId::NONE, swapped: false }; STRIDE];
         let far = self.live >= PREFETCH_FROM;
         for stride in events.chunks_mut(STRIDE) {
             for (event, place) in stride.iter_mut().zip(&mut places) {
@@ -294,13 +296,12 @@ impl Flows {
                 if far {
                     self.index.prefetch(hash as u32);
                 }
-                *place = Place { words, hash, swapped };
+                *place = Place { words, hash, likely: FlowId::NONE, swapped };
             }
-            if far {
-                for place in &places[..stride.len()] {
-                    if let Some(id) = self.index.likely(place.hash as u32) {
-                        self.entries.prefetch(id);
-                    }
+            for place in &mut places[..stride.len()] {
+                place.likely = self.index.likely(place.hash as u32);
+                if far {
+                    self.entries.prefetch(place.likely);
                 }
             }
             for (event, place) in stride.iter_mut().zip(&places) {
@@ -319,6 +320,25 @@ impl Flows {
         if place.words[4] == 0 && same(&place.words, &NOBODY) {
             return;
         }
+        if self.duplicates.is_none()
+            && let Some(entry) = self.entries.get_mut(place.likely)
+            && same(&entry.words, &place.words)
+            && goes_on(entry, event, self.shortest)
+        {
+            entry.last = event.time;
+            if let Detail::Tcp(_) = event.detail {
+                entry.state |= State::UNDERWAY;
+            }
+            event.flow = place.likely;
+            event.direction = direction_in(entry.state, place.swapped);
+            return;
+        }
+        self.assign_other(event, place, ledger);
+    }
+
+    /// The same for events that may begin or end something.
+    #[inline(never)]
+    fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
         let entries = &self.entries;
         let found = self
             .index
@@ -326,24 +346,6 @@ impl Flows {
         if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
             return;
         }
-        if let Some(id) = found
-            && let Some(entry) = self.entries.get_mut(id)
-            && goes_on(entry, event, self.shortest)
-        {
-            entry.last = event.time;
-            if let Detail::Tcp(_) = event.detail {
-                entry.state |= State::UNDERWAY;
-            }
-            event.flow = id;
-            event.direction = direction_in(entry.state, place.swapped);
-            return;
-        }
-        self.assign_other(event, place, found, ledger);
-    }
-
-    /// The same for events that may begin or end something.
-    #[inline(never)]
-    fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, found: Option<FlowId>, ledger: &mut Ledger) {
         let mut current = None;
         if let Some(id) = found {
             let entry = self.entries.entry(id);
@@ -544,7 +546,7 @@ fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
     }
 }
 
-/// Whether this event, the usual one, only moves its flow's time on: it comes after a gap within every limit and no
+/// Whether this event, the usual one, only moves its flow's time on: that lives, it comes after a gap within every limit and no
 /// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
 #[inline]
 fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
@@ -554,7 +556,7 @@ fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
         Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
         _ => false,
     };
-    gap <= shortest.get() as u64 && !control
+    entry.state.contains(State::LIVE) & (gap <= shortest.get() as u64) & !control
 }
 
 /// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.

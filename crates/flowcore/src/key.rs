@@ -180,12 +180,12 @@ impl FlowKey {
         let ports = u32::from(self.src_port) | u32::from(self.dst_port) << 16;
         // `reserved` is zero; with it the tail is one load.
         let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48 | u64::from(self.reserved) << 56;
-        // One half tells two IPv4 addresses, and nearly all of IPv6, apart.
-        let later = if s0 != d0 { s0 > d0 } else { (s1, self.src_port) > (d1, self.dst_port) };
-        let swap = later && !self.is_one_way();
+        let by_port = self.src_port > self.dst_port;
+        let later = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & by_port)));
+        let swap = later & !self.is_one_way();
         let mask = u64::from(swap).wrapping_neg();
         let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
-        let ports = if swap { ports.rotate_left(16) } else { ports };
+        let ports = ports.rotate_left(16 * u32::from(swap));
         ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
     }
 

@@ -266,26 +266,24 @@ impl Pipeline {
         let Some(first) = events.first() else { return };
         self.from.get_or_insert(first.time);
         let mut through = self.through.unwrap_or(first.time);
-        let mut delivered = 0;
+        let (mut delivered, mut backwards, mut truncated) = (0, 0, 0);
         for event in events {
             let packets = u64::from(event.packets);
             delivered += packets;
-            if event.time < through {
-                self.counted.backwards += packets;
-            } else {
-                through = event.time;
-            }
+            // Late and cut packets come as they like: counted without asking whether.
+            backwards += packets * u64::from(event.time < through);
+            through = through.max(event.time);
+            truncated += packets * u64::from(event.notes.contains(Notes::CUT));
             if event.stopped != Layer::None {
                 self.counted.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
-            }
-            if event.notes.contains(Notes::CUT) {
-                self.counted.truncated += packets;
             }
             if !event.key.is_some() {
                 self.counted.flowless += packets;
             }
         }
         self.through = Some(through);
+        self.counted.backwards += backwards;
+        self.counted.truncated += truncated;
         self.counted.deliver(delivered);
     }
 

@@ -57,10 +57,9 @@ impl Decoder {
                 event.layers = number;
             }
         }
-        if packet.captured < packet.wire {
-            event.notes |= Notes::CUT;
-            ledger.truncated += 1;
-        }
+        let cut = packet.captured < packet.wire;
+        event.notes |= Notes::when(cut, Notes::CUT);
+        ledger.truncated += u64::from(cut);
         if event.stopped != Layer::None {
             ledger.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
         }

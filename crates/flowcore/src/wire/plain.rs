@@ -24,6 +24,15 @@ fn be32(bytes: &[u8; 20], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// Takes back what [`decode`] may have written before it found that a frame is not plain.
+pub(super) fn restore(event: &mut FlowEvent) {
+    event.key = FlowKey::NONE;
+    event.network_bytes = 0;
+    event.datagram_id = 0;
+    event.ethertype = 0;
+    event.notes = Notes::empty();
+}
+
 /// A header with nothing but its options, on its own so that the usual header is never in memory; `None` if there is
 /// something wrong with them.
 #[inline(never)]
@@ -33,7 +42,9 @@ fn other_options(bytes: &[u8]) -> Option<TcpHeader> {
     (!header.options.contains(TcpOptions::INCOMPLETE)).then_some(header)
 }
 
-/// Decodes a plain frame and says whether `layers` was written; `None`, with nothing written, for any other.
+/// Decodes a plain frame and says whether `layers` was written; `None` for any other, whose event is then to be
+/// [restored](restore). What is read is written at once: kept until all is known to be plain, it would not fit the
+/// registers.
 #[inline]
 pub(super) fn decode(
     link: LinkType,
@@ -57,12 +68,9 @@ pub(super) fn decode(
     }
     let wire_rest = wire_len - (frame.len() - rest.len()) as u32;
 
-    let src;
-    let dst;
     let protocol;
     let network_bytes;
     let header_bytes;
-    let mut datagram_id = 0;
     if ethertype == 0x0800 {
         let ip = rest.first_chunk::<20>()?;
         // Version 4 without options; not a fragment (MF and offset zero).
@@ -71,10 +79,10 @@ pub(super) fn decode(
         }
         network_bytes = u32::from(be16(ip, 2));
         header_bytes = 20;
-        datagram_id = u32::from(be16(ip, 4));
         protocol = ip[9];
-        src = Addr::v4([ip[12], ip[13], ip[14], ip[15]]);
-        dst = Addr::v4([ip[16], ip[17], ip[18], ip[19]]);
+        event.datagram_id = u32::from(be16(ip, 4));
+        event.key.src = Addr::v4([ip[12], ip[13], ip[14], ip[15]]);
+        event.key.dst = Addr::v4([ip[16], ip[17], ip[18], ip[19]]);
     } else if ethertype == 0x86dd {
         let ip = rest.first_chunk::<40>()?;
         if ip[0] >> 4 != 6 || be16(ip, 4) == 0 {
@@ -83,8 +91,8 @@ pub(super) fn decode(
         network_bytes = u32::from(be16(ip, 4)) + 40;
         header_bytes = 40;
         protocol = ip[6];
-        src = Addr::v6(*ip[8..].first_chunk()?);
-        dst = Addr::v6(*ip[24..].first_chunk()?);
+        event.key.src = Addr::v6(*ip[8..].first_chunk()?);
+        event.key.dst = Addr::v6(*ip[24..].first_chunk()?);
     } else {
         return None;
     }
@@ -94,23 +102,30 @@ pub(super) fn decode(
     let captured = rest.len().min(network_bytes as usize);
     let segment = rest.get(header_bytes..captured)?;
     let segment_bytes = network_bytes - header_bytes as u32;
+    event.key.protocol = Protocol(protocol);
+    event.network_bytes = network_bytes;
+    event.ethertype = ethertype;
+    event.notes |= Notes::when(wire_rest > network_bytes, Notes::TRAILER)
+        | Notes::when(frame.len() < wire_len as usize, Notes::CUT);
 
-    let src_port;
-    let dst_port;
     if protocol == TCP {
         let tcp = segment.first_chunk::<20>()?;
         let data_offset = usize::from(tcp[12] >> 4) * 4;
         let option_bytes = segment.get(20..data_offset)?;
-        src_port = be16(tcp, 0);
-        dst_port = be16(tcp, 2);
+        event.key.src_port = be16(tcp, 0);
+        event.key.dst_port = be16(tcp, 2);
         let header = match option_bytes {
             [] => TcpHeader::default(),
             // What nearly every segment of a live connection carries: two no-operations and the timestamps.
-            [1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] => TcpHeader {
-                options: TcpOptions::TIMESTAMP,
-                timestamp: (u32::from_be_bytes([*v0, *v1, *v2, *v3]), u32::from_be_bytes([*e0, *e1, *e2, *e3])),
-                ..TcpHeader::default()
-            },
+            [n0, n1, kind, length, v0, v1, v2, v3, e0, e1, e2, e3]
+                if u32::from_be_bytes([*n0, *n1, *kind, *length]) == 0x0101_080a =>
+            {
+                TcpHeader {
+                    options: TcpOptions::TIMESTAMP,
+                    timestamp: (u32::from_be_bytes([*v0, *v1, *v2, *v3]), u32::from_be_bytes([*e0, *e1, *e2, *e3])),
+                    ..TcpHeader::default()
+                }
+            }
             many => other_options(many)?,
         };
         event.payload_bytes = segment_bytes - data_offset as u32;
@@ -119,8 +134,9 @@ pub(super) fn decode(
         event.detail = Detail::Tcp(header.segment());
     } else if protocol == UDP {
         let udp = segment.first_chunk::<8>()?;
-        src_port = be16(udp, 0);
-        dst_port = be16(udp, 2);
+        let (src_port, dst_port) = (be16(udp, 0), be16(udp, 2));
+        event.key.src_port = src_port;
+        event.key.dst_port = dst_port;
         let length = be16(udp, 4);
         if length < 8 || u32::from(length) > segment_bytes {
             return None;
@@ -134,16 +150,6 @@ pub(super) fn decode(
         return None;
     }
 
-    event.key = FlowKey { src, dst, src_port, dst_port, zone: 0, protocol: Protocol(protocol), reserved: 0 };
-    event.network_bytes = network_bytes;
-    event.datagram_id = datagram_id;
-    event.ethertype = ethertype;
-    if wire_rest > network_bytes {
-        event.notes |= Notes::TRAILER;
-    }
-    if frame.len() < wire_len as usize {
-        event.notes |= Notes::CUT;
-    }
     Some(match vlan {
         Some(id) => {
             layers.vlans.push(id);
