@@ -94,7 +94,7 @@ pub(super) fn link(walk: &mut Walk<'_>, link: LinkType, span: Span<'_>) {
         }
         LinkType::PKTAP => pktap(walk, span),
         // Not known: nobody may guess, and nothing is wrong with the frame.
-        _ => walk.stop(Layer::Link, false),
+        _ => walk.leave(Layer::Link),
     }
 }
 
@@ -202,7 +202,7 @@ fn ppi(walk: &mut Walk<'_>, span: Span<'_>) {
                 wlan::ieee802_11(walk, rest, false);
             }
             Ok(inner) => link(walk, LinkType(inner), span.skip(header)),
-            Err(_) => walk.stop(Layer::Link, false),
+            Err(_) => walk.leave(Layer::Link),
         }
     }
 }
@@ -320,7 +320,7 @@ fn pktap(walk: &mut Walk<'_>, span: Span<'_>) {
     } else if walk.need(span, length as usize, Layer::Link) {
         match u16::try_from(inner) {
             Ok(inner) if kind == 1 => link(walk, LinkType(inner), span.skip(length as usize)),
-            _ => walk.stop(Layer::Link, false),
+            _ => walk.leave(Layer::Link),
         }
     }
 }

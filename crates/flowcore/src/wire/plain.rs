@@ -226,7 +226,8 @@ mod tests {
                 Some(fast)
             }
             None => {
-                assert_eq!((fast, fast_layers), Default::default(), "what is left is left untouched");
+                restore(&mut fast);
+                assert_eq!((fast, fast_layers), Default::default(), "what is left is restored");
                 None
             }
         }

@@ -107,6 +107,9 @@ fn tcp(walk: &mut Walk<'_>, span: Span<'_>) {
     let whole = walk.need(span, 20, Layer::Transport);
     let (Some(seq), Some(ack), Some(flags)) = (span.u32(4), span.u32(8), span.u16(12)) else { return };
     let mut header = TcpHeader { seq, ack, flags, window: span.u16(14).unwrap_or(0), ..TcpHeader::default() };
+    if !whole {
+        header.options |= TcpOptions::INCOMPLETE;
+    }
     let data_offset = u32::from(flags >> 12) * 4;
     if data_offset < 20 || (data_offset > span.wire && !span.fragment) {
         walk.stop(Layer::Transport, true);
