@@ -258,7 +258,14 @@ mod tests {
     use super::*;
 
     fn key(src: &str, src_port: u16, dst: &str, dst_port: u16, protocol: Protocol) -> FlowKey {
-        FlowKey { src: src.parse().unwrap(), dst: dst.parse().unwrap(), src_port, dst_port, protocol, ..FlowKey::NONE }
+        FlowKey {
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
+            src_port,
+            dst_port,
+            protocol,
+            ..FlowKey::NONE
+        }
     }
 
     #[test]

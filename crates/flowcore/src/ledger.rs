@@ -23,7 +23,8 @@ impl Loss {
     /// How many reasons there are.
     pub const COUNT: usize = 5;
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; Self::COUNT] = [Self::Interface, Self::Kernel, Self::Capture, Self::Damaged, Self::Ring];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Interface, Self::Kernel, Self::Capture, Self::Damaged, Self::Ring];
 
     /// A stable lower-case name.
     pub const fn name(self) -> &'static str {

@@ -222,7 +222,8 @@ mod tests {
             about: "".into(),
             bounded: false,
         };
-        let columns = vec![column("who", Meaning::Key), column("n", Meaning::Counter), column("level", Meaning::Gauge)];
+        let columns =
+            vec![column("who", Meaning::Key), column("n", Meaning::Counter), column("level", Meaning::Gauge)];
         let mut table = Table::new("t", columns);
         for &(who, n, level) in rows {
             table.rows.push(Row {
