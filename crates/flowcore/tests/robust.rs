@@ -1,4 +1,5 @@
 //! Decoding of frames that are cut, damaged, or made to hurt: it never panics, and it never claims what is not there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What decoding says of handwritten frames, with literal values.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 

@@ -133,10 +133,18 @@ fn null(walk: &mut Walk<'_>, span: Span<'_>) {
     }
 }
 
+/// ARPHRD_ numbers of Linux's if_arp.h whose protocol field in a cooked header is not an ethertype.
+const NETLINK: u16 = 824;
+const IEEE80211_RADIOTAP: u16 = 803;
+
+/// Whether a cooked header's protocol field is an ethertype for this hardware type (where it is not below 0x600).
+#[inline]
+pub(super) fn has_ethertype(hardware: u16) -> bool {
+    !matches!(hardware, NETLINK | IEEE80211_RADIOTAP)
+}
+
 /// Linux cooked capture: its protocol field is an ethertype only for some hardware types.
 fn cooked(walk: &mut Walk<'_>, hardware: u16, protocol: u16, span: Span<'_>) {
-    const NETLINK: u16 = 824;
-    const IEEE80211_RADIOTAP: u16 = 803;
     match (hardware, protocol) {
         (NETLINK, _) => {}
         (IEEE80211_RADIOTAP, _) => wlan::radiotap(walk, span),
