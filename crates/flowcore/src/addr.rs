@@ -22,8 +22,13 @@ impl Addr {
     /// An IPv4 address from its four bytes.
     #[inline]
     pub const fn v4(bytes: [u8; 4]) -> Self {
-        // In one number rather than byte by byte: two stores.
-        Self((0xffff_u128 << 32 | u32::from_be_bytes(bytes) as u128).to_be_bytes())
+        // In two numbers rather than byte by byte, and without turning any byte round.
+        let word = u32::from_ne_bytes(bytes) as u64;
+        if cfg!(target_endian = "little") {
+            Self::from_halves(word << 32 | 0xffff_0000, 0)
+        } else {
+            Self::from_halves(0, 0xffff << 32 | word)
+        }
     }
 
     /// An IPv6 address from its sixteen bytes.
@@ -53,6 +58,7 @@ impl Addr {
     }
 
     /// The address of which these are the [`halves`](Self::halves).
+    #[inline]
     pub(crate) const fn from_halves(high: u64, low: u64) -> Self {
         Self((((high as u128) << 64) | low as u128).to_ne_bytes())
     }

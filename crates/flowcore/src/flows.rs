@@ -204,10 +204,12 @@ pub struct Flows {
 }
 
 /// An event's place in the table, computed a stride ahead.
-#[derive(Copy, Clone, Default)]
+#[derive(Copy, Clone)]
 struct Place {
     words: [u64; 5],
     hash: u64,
+    /// What the index said before the stride; flows may have begun and ended since.
+    likely: FlowId,
     /// The event goes against the order of the words.
     swapped: bool,
 }
@@ -282,23 +284,24 @@ impl Flows {
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
-        let mut places = [Place::default(); STRIDE];
+        let mut places = [Place { words: [0; 5], hash: 0, likely: FlowId::NONE, swapped: false }; STRIDE];
+        let far = self.live >= PREFETCH_FROM;
         for stride in events.chunks_mut(STRIDE) {
             for (event, place) in stride.iter_mut().zip(&mut places) {
                 if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
                     self.fragments.join(event);
                 }
                 let (words, swapped) = event.key.words();
-                *place = Place { words, hash: hash(&self.hasher, &words), swapped };
-            }
-            if self.live >= PREFETCH_FROM {
-                for place in &places[..stride.len()] {
-                    self.index.prefetch(place.hash as u32);
+                let hash = hash(&self.hasher, &words);
+                if far {
+                    self.index.prefetch(hash as u32);
                 }
-                for place in &places[..stride.len()] {
-                    if let Some(id) = self.index.likely(place.hash as u32) {
-                        self.entries.prefetch(id);
-                    }
+                *place = Place { words, hash, likely: FlowId::NONE, swapped };
+            }
+            for place in &mut places[..stride.len()] {
+                place.likely = self.index.likely(place.hash as u32);
+                if far {
+                    self.entries.prefetch(place.likely);
                 }
             }
             for (event, place) in stride.iter_mut().zip(&places) {
@@ -314,9 +317,28 @@ impl Flows {
             self.tick(event.time);
         }
         // Protocol and addresses; frames without a flow have none of them.
-        if same(&place.words, &NOBODY) {
+        if place.words[4] == 0 && same(&place.words, &NOBODY) {
             return;
         }
+        if self.duplicates.is_none()
+            && let Some(entry) = self.entries.get_mut(place.likely)
+            && same(&entry.words, &place.words)
+            && goes_on(entry, event, self.shortest)
+        {
+            entry.last = event.time;
+            if let Detail::Tcp(_) = event.detail {
+                entry.state |= State::UNDERWAY;
+            }
+            event.flow = place.likely;
+            event.direction = direction_in(entry.state, place.swapped);
+            return;
+        }
+        self.assign_other(event, place, ledger);
+    }
+
+    /// The same for events that may begin or end something.
+    #[inline(never)]
+    fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
         let entries = &self.entries;
         let found = self
             .index
@@ -522,6 +544,19 @@ fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
         Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
         _ => limits.other,
     }
+}
+
+/// Whether this event, the usual one, only moves its flow's time on: that lives, it comes after a gap within every limit and no
+/// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
+#[inline]
+fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
+    // A step back comes out huge.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    let control = match &event.detail {
+        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        _ => false,
+    };
+    entry.state.contains(State::LIVE) & (gap <= shortest.get() as u64) & !control
 }
 
 /// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.

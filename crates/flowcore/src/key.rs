@@ -178,14 +178,14 @@ impl FlowKey {
         let (s0, s1) = self.src.halves();
         let (d0, d1) = self.dst.halves();
         let ports = u32::from(self.src_port) | u32::from(self.dst_port) << 16;
-        let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48;
-        let src = u128::from(s0) << 64 | u128::from(s1);
-        let dst = u128::from(d0) << 64 | u128::from(d1);
-        let later = (src > dst) | ((src == dst) & (self.src_port > self.dst_port));
-        let swap = later && !self.is_one_way();
+        // `reserved` is zero; with it the tail is one load.
+        let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48 | u64::from(self.reserved) << 56;
+        let by_port = self.src_port > self.dst_port;
+        let later = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & by_port)));
+        let swap = later & !self.is_one_way();
         let mask = u64::from(swap).wrapping_neg();
         let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
-        let ports = if swap { ports.rotate_left(16) } else { ports };
+        let ports = ports.rotate_left(16 * u32::from(swap));
         ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
     }
 
@@ -215,7 +215,8 @@ impl FlowKey {
     /// Whether the key names a flow at all.
     #[inline]
     pub fn is_some(&self) -> bool {
-        *self != Self::NONE
+        // Nearly every key has a protocol: the rest need not be looked at.
+        self.protocol.0 != 0 || *self != Self::NONE
     }
 }
 

@@ -243,9 +243,7 @@ impl Pipeline {
     }
 
     fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
-        for event in events.iter() {
-            self.count(event);
-        }
+        self.count(events);
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
             self.filtered += keep(events, early, |_| false);
         }
@@ -263,26 +261,30 @@ impl Pipeline {
         Ok(())
     }
 
-    #[inline]
-    fn count(&mut self, event: &FlowEvent) {
-        let packets = u64::from(event.packets);
-        self.counted.deliver(packets);
-        if self.from.is_none() {
-            self.from = Some(event.time);
+    /// Counts what the events themselves say.
+    fn count(&mut self, events: &[FlowEvent]) {
+        let Some(first) = events.first() else { return };
+        self.from.get_or_insert(first.time);
+        let mut through = self.through.unwrap_or(first.time);
+        let (mut delivered, mut backwards, mut truncated) = (0, 0, 0);
+        for event in events {
+            let packets = u64::from(event.packets);
+            delivered += packets;
+            // Late and cut packets come as they like: counted without asking whether.
+            backwards += packets * u64::from(event.time < through);
+            through = through.max(event.time);
+            truncated += packets * u64::from(event.notes.contains(Notes::CUT));
+            if event.stopped != Layer::None {
+                self.counted.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
+            }
+            if !event.key.is_some() {
+                self.counted.flowless += packets;
+            }
         }
-        if event.stopped != Layer::None {
-            self.counted.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
-        }
-        if event.notes.contains(Notes::CUT) {
-            self.counted.truncated += packets;
-        }
-        if !event.key.is_some() {
-            self.counted.flowless += packets;
-        }
-        match self.through {
-            Some(through) if event.time < through => self.counted.backwards += packets,
-            _ => self.through = Some(event.time),
-        }
+        self.through = Some(through);
+        self.counted.backwards += backwards;
+        self.counted.truncated += truncated;
+        self.counted.deliver(delivered);
     }
 
     /// Asks whitelist and filter once per flow and repeats their answers on its events.

@@ -112,7 +112,7 @@ const CAUSES: &[Cause] = &[
         file: "malformed/ipv6-next-header-oobr-1.pcap",
         fields: &["communityid"],
         packets: &[1],
-        why: "tshark hashes another protocol number than that of the first extension header it could not read",
+        why: "tshark hashes protocol 112, which no header here names; here that of the routing header that is cut",
     },
     Cause {
         file: "malformed/radiotap-heapoverflow.pcap",

@@ -1,7 +1,7 @@
 //! From a raw packet to an event and its line in the ledger; the same for every source that has frames.
 
 use flowcore::wire::{self, DecodeOptions, Layers};
-use flowcore::{FlowEvent, FlowKey, FrameRef, Layer, Ledger, Notes};
+use flowcore::{FlowEvent, FrameRef, Layer, Ledger, Notes};
 
 use crate::file::RawPacket;
 
@@ -32,19 +32,17 @@ impl Decoder {
     /// `packets` holds at most [`BATCH`](Self::BATCH); the layers of those beyond are not kept.
     pub fn decode(&mut self, packets: &[RawPacket], window: &[u8], events: &mut Vec<FlowEvent>) {
         self.layers.clear();
-        events.reserve(packets.len());
-        for packet in packets {
-            events.push(FlowEvent {
-                time: packet.time,
-                bytes: u64::from(packet.wire),
-                packets: 1,
-                frame: FrameRef { offset: packet.offset, len: packet.captured },
-                interface: packet.interface,
-                ..FlowEvent::default()
-            });
-            if let Some(event) = events.last_mut() {
-                self.read(packet, window, event);
-            }
+        // Filled in where they stand: an event built elsewhere and moved here would be read again before its narrow
+        // stores have reached the cache.
+        let before = events.len();
+        events.resize(before + packets.len(), FlowEvent::default());
+        for (packet, event) in packets.iter().zip(events.iter_mut().skip(before)) {
+            event.time = packet.time;
+            event.bytes = u64::from(packet.wire);
+            event.packets = 1;
+            event.frame = FrameRef { offset: packet.offset, len: packet.captured };
+            event.interface = packet.interface;
+            self.read(packet, window, event);
         }
         self.ledger.deliver(packets.len() as u64);
     }
@@ -59,14 +57,13 @@ impl Decoder {
                 event.layers = number;
             }
         }
-        if packet.captured < packet.wire {
-            event.notes |= Notes::CUT;
-            ledger.truncated += 1;
-        }
+        let cut = packet.captured < packet.wire;
+        event.notes |= Notes::when(cut, Notes::CUT);
+        ledger.truncated += u64::from(cut);
         if event.stopped != Layer::None {
             ledger.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
         }
-        if event.key == FlowKey::NONE {
+        if !event.key.is_some() {
             ledger.flowless += 1;
         }
     }

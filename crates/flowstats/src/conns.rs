@@ -171,20 +171,12 @@ impl Conns {
     #[inline]
     fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
         let open = self.open.entry(event.flow);
-        if event.marks.contains(Marks::BEGIN) {
-            *open = Open::default();
-            self.live += 1;
-            begin(open, event, batch);
-        }
-        if event.layers != 0
-            && open.side.is_none()
-            && let Some(layers) = batch.frames.layers(event)
-        {
-            open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
-        }
-        if event.marks.contains(Marks::DUPLICATE) {
-            open.side.get_or_insert_default().duplicates += u64::from(event.packets);
-            return;
+        let special = event.marks.intersects(Marks::BEGIN | Marks::DUPLICATE) || event.layers != 0;
+        if special {
+            self.live += usize::from(event.marks.contains(Marks::BEGIN));
+            if !prepare(open, event, batch) {
+                return;
+            }
         }
         let counts = &mut open.counts[event.direction.index()];
         counts.packets += u64::from(event.packets);
@@ -204,6 +196,7 @@ impl Conns {
         }
     }
 
+    #[inline(never)]
     fn finish(&mut self, id: FlowId, flows: &Flows) {
         let (Some(open), Some(record)) = (self.open.get_mut(id), flows.record(id)) else { return };
         let mut connection = describe(open, record);
@@ -214,6 +207,26 @@ impl Conns {
         self.live -= 1;
         self.finished.push(connection);
     }
+}
+
+/// What some events ask for before they are counted; `false` if they are not to be counted. On its own, so that the
+/// loop over the others stays short.
+#[inline(never)]
+fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
+    if event.marks.contains(Marks::BEGIN) {
+        *open = Open::default();
+        begin(open, event, batch);
+    }
+    if event.layers != 0 && open.side.is_none() {
+        if let Some(layers) = batch.frames.layers(event) {
+            open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
+        }
+    }
+    if event.marks.contains(Marks::DUPLICATE) {
+        open.side.get_or_insert_default().duplicates += u64::from(event.packets);
+        return false;
+    }
+    true
 }
 
 /// Sets up what the first event tells.

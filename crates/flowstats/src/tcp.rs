@@ -48,25 +48,30 @@ pub struct Handshake {
 /// No time yet, in the compact form below.
 const NEVER: i64 = i64::MIN;
 
-/// One TCP connection. The first 64 bytes are what ordinary segments touch.
+/// One TCP connection. The first 64 bytes are all that ordinary segments touch.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Tcp {
     ends: [Endpoint; 2],
+    /// Time of the latest segment before both ends had closed.
+    active: i64,
+    flags: [TcpFlags; 2],
+    completeness: u8,
+    /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is
+    /// nothing rare. Kept by [`general`](Self::general).
+    usual: bool,
+    /// Window scale shifts, 4 bits each; the originator's is the low half.
+    scales: u8,
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
     syn: i64,
     syn_ack: i64,
     ack: i64,
-    /// Time of the latest segment before both ends had closed.
-    active: i64,
     /// What only some connections have.
     rare: Option<Box<Unusual>>,
-    flags: [TcpFlags; 2],
-    completeness: u8,
-    /// Window scale shifts, 4 bits each; the originator's is the low half.
-    scales: u8,
 }
+
+const _: () = assert!(std::mem::offset_of!(Tcp, history) == 64);
 
 /// What only connections with gaps, retransmissions, zero windows or resets have.
 #[derive(Clone, Debug, Default)]
@@ -81,15 +86,16 @@ impl Default for Tcp {
     fn default() -> Self {
         Self {
             ends: [Endpoint::default(); 2],
+            active: NEVER,
+            flags: [TcpFlags::empty(); 2],
+            completeness: 0,
+            usual: true,
+            scales: 0,
             history: History::default(),
             syn: NEVER,
             syn_ack: NEVER,
             ack: NEVER,
-            active: NEVER,
             rare: None,
-            flags: [TcpFlags::empty(); 2],
-            completeness: 0,
-            scales: 0,
         }
     }
 }
@@ -116,27 +122,24 @@ impl Tcp {
     #[inline]
     fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> bool {
         const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
-        let settled = self.ack != NEVER || self.syn_ack == NEVER;
-        if segment.flags & CONTROL != TcpFlags::ACK || !settled || segment.window == 0 || self.rare.is_some() {
+        if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.usual {
             return false;
         }
-        let [originator, responder] = &mut self.ends;
-        let (end, peer) = match direction {
-            Direction::Forward => (originator, responder),
-            Direction::Reverse => (responder, originator),
-        };
+        let (this, other) = (direction.index(), direction.opposite().index());
         let letter = if payload > 0 { Letter::Data } else { Letter::Ack };
-        if !end.goes_on(segment.seq, letter) || !peer.has_sent(segment.ack) {
+        if !self.ends[this].goes_on(segment.seq, letter) {
             return false;
         }
-        end.append(payload);
-        peer.acknowledge(segment.ack);
-        self.flags[direction.index()] |= segment.flags;
+        let Some(newly) = self.ends[other].newly_acknowledged(segment.ack) else { return false };
+        self.ends[this].append(payload);
+        self.ends[other].acknowledge_next(newly);
+        self.flags[this] |= segment.flags;
         self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
         self.active = time.as_nanos();
         true
     }
 
+    #[inline(never)]
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         let flags = segment.flags;
         self.flags[direction.index()] |= flags;
@@ -197,6 +200,7 @@ impl Tcp {
         if flags.contains(TcpFlags::SYN) {
             self.note_scale(segment, direction);
         }
+        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && self.rare.is_none();
     }
 
     /// Counts what `side`'s peer has acknowledged though it was never seen.
@@ -231,12 +235,13 @@ impl Tcp {
         match (direction, syn, ack) {
             (Direction::Forward, true, false) if self.syn_ack == NEVER => self.syn = time.as_nanos(),
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
-            (Direction::Forward, false, true)
-                if self.syn_ack != NEVER
-                    && !segment.flags.contains(TcpFlags::RST)
-                    && self.ends[1].sent_behind_syn(segment.ack) =>
-            {
-                self.ack = time.as_nanos();
+            (Direction::Forward, false, true) if self.syn_ack != NEVER && !segment.flags.contains(TcpFlags::RST) => {
+                // It may acknowledge the responder's first payload too; a FIN that does comes much later.
+                let exact = segment.ack == self.ends[1].start().wrapping_add(1);
+                let more = !segment.flags.contains(TcpFlags::FIN) && self.ends[1].sent_behind_syn(segment.ack);
+                if exact || more {
+                    self.ack = time.as_nanos();
+                }
             }
             _ => {}
         }

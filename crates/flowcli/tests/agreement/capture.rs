@@ -16,8 +16,6 @@ pub struct Capture {
     pub conns: Vec<Conn>,
     /// Exit code of the command; `None` if a signal ended it.
     pub exit: Option<i32>,
-    /// What the command said on standard error.
-    pub message: String,
     /// The trust object at the end of the output.
     pub trust: Value,
 }
@@ -122,8 +120,8 @@ impl Capture {
     /// Reads a capture through the collector and through the command.
     pub fn read(folder: &Path, name: &str) -> Self {
         let path = folder.join(name);
-        let (conns, trust, exit, message) = run(&path);
-        Self { name: name.to_owned(), packets: packets(&path), conns, exit, message, trust }
+        let (conns, trust, exit) = run(&path);
+        Self { name: name.to_owned(), packets: packets(&path), conns, exit, trust }
     }
 
     /// Our connections by 5-tuple, in order of their start.
@@ -139,8 +137,8 @@ impl Capture {
     }
 }
 
-/// Runs the command; its rows, its trust object, its exit code, its messages.
-fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>, String) {
+/// Runs the command; its rows, its trust object, its exit code.
+fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_flow"))
         .args(["conns", "-o", "jsonl", "-r"])
         .arg(path)
@@ -157,8 +155,7 @@ fn run(path: &Path) -> (Vec<Conn>, Value, Option<i32>, String) {
             conns.push(conn);
         }
     }
-    let message = String::from_utf8_lossy(&output.stderr).trim().replace(&*path.to_string_lossy(), "FILE");
-    (conns, trust, output.status.code(), message)
+    (conns, trust, output.status.code())
 }
 
 /// The connections as the command writes them for those who read Zeek's logs.

@@ -1,15 +1,19 @@
 //! tshark's conversation tables against our connections, summed over what the table does not tell apart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use flowcore::wire::TunnelKind;
+use flowcore::wire::{Tunnel, TunnelKind};
 use flowcore::{Addr, Layer, Notes, Protocol};
 
 use crate::capture::{Capture, End, Packet, Pair};
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::{self, Conversation, Endpoint};
+
+const SEVERAL: &str = "tshark counts a packet on every interface that shows it; ours counts it once";
+
+const WHOLE: &str = "tshark counts a fragmented IPv6 datagram once, when it is whole; ours counts its fragments";
 
 const TUNNELLED: &str = "tshark counts a tunnelled packet once for every IP header; ours counts for the innermost flow";
 
@@ -40,6 +44,9 @@ impl Traffic {
         self.packets == packets && self.bytes.map(truth::rounded) == *bytes
     }
 }
+
+/// Packets and printed bytes of one line of a table, by the sender.
+type Line = ([u64; 2], [String; 2]);
 
 /// What a table tells conversations apart by.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -106,11 +113,20 @@ fn endpoints(capture: &Capture, rows: &[Endpoint], sheet: &mut Sheet) {
         [(src, dst, packets[0], bytes[0]), (dst, src, packets[1], bytes[1])]
     });
     let ours = of(rows_of_ours, BTreeMap::new());
-    let outer = capture.packets.iter().filter_map(|packet| Some((packet, packet.layers.as_deref()?)));
-    let outer = outer.flat_map(|(packet, layers)| {
-        layers.tunnels.as_slice().iter().map(|tunnel| (tunnel.src, tunnel.dst, 1, packet.event.bytes))
-    });
+    let outer = capture
+        .packets
+        .iter()
+        .flat_map(|packet| opened(packet).map(|tunnel| (tunnel.src, tunnel.dst, 1, packet.event.bytes)));
     let with_outer = of(outer, ours.clone());
+    let keyed = capture.packets.iter().filter(|packet| packet.event.key.is_some());
+    let of_packet = |packet: &Packet| (packet.event.key.src, packet.event.key.dst, 1, packet.event.bytes);
+    let all = of(keyed.clone().map(of_packet), BTreeMap::new());
+    let incomplete: HashSet<*const Packet> =
+        incomplete_fragments(capture).into_iter().map(std::ptr::from_ref).collect();
+    let whole =
+        keyed.filter(|packet| !packet.event.key.src.is_v4() && !incomplete.contains(&std::ptr::from_ref(*packet)));
+    let whole = of(whole.map(of_packet), BTreeMap::new());
+    let duplicates: u64 = capture.conns.iter().map(|conn| conn.count("duplicate_packets")).sum();
     let theirs: BTreeMap<Addr, [u64; 4]> =
         rows.iter().filter_map(|row| Some((row.address.parse().ok()?, row.values))).collect();
     let addresses: BTreeSet<Addr> = ours.keys().chain(theirs.keys()).copied().collect();
@@ -120,7 +136,15 @@ fn endpoints(capture: &Capture, rows: &[Endpoint], sheet: &mut Sheet) {
         let (our, their) = (ours.get(&address), theirs.get(&address));
         for (index, field) in ["packets sent", "bytes sent", "packets received", "bytes received"].iter().enumerate() {
             sheet.compare(at, field, our.map(|our| our[index]), their.map(|their| their[index]), || {
-                (their.is_some() && with_outer.get(&address) == their).then(|| TUNNELLED.to_owned())
+                if their.is_some() && with_outer.get(&address) == their {
+                    Some(TUNNELLED.to_owned())
+                } else if duplicates > 0 && all.get(&address) == their {
+                    Some(SEVERAL.to_owned())
+                } else if whole.get(&address) == their && our == all.get(&address) {
+                    Some(WHOLE.to_owned())
+                } else {
+                    None
+                }
             });
         }
     }
@@ -148,7 +172,7 @@ fn table(capture: &Capture, statistic: Statistic, grain: Grain, rows: &[&Convers
     }
     // tshark prints a line a stream: a 5-tuple used again has several. Rounded bytes cannot be added, so that for such
     // tuples only the packets are compared here; `tcp streams` has their exact bytes.
-    let mut theirs: BTreeMap<Pair, Vec<([u64; 2], [String; 2])>> = BTreeMap::new();
+    let mut theirs: BTreeMap<Pair, Vec<Line>> = BTreeMap::new();
     for row in rows {
         let (Some(a), Some(b)) = (end(&row.a, grain), end(&row.b, grain)) else { continue };
         let protocol = if let Grain::Ports(protocol) = grain { protocol.0 } else { 0 };
@@ -208,8 +232,7 @@ impl Views {
     fn of(capture: &Capture, grain: Grain, duplicates: HashMap<Pair, u64>) -> Self {
         let mut outer: HashMap<Pair, Traffic> = HashMap::new();
         for packet in &capture.packets {
-            let Some(layers) = &packet.layers else { continue };
-            for tunnel in layers.tunnels.as_slice() {
+            for tunnel in opened(packet) {
                 let over_udp = matches!(
                     tunnel.kind,
                     TunnelKind::Vxlan | TunnelKind::Geneve | TunnelKind::GtpU | TunnelKind::Teredo | TunnelKind::Ayiya
@@ -223,8 +246,17 @@ impl Views {
         }
         let fragments = match grain {
             Grain::Ports(protocol) => uncounted(capture, protocol),
-            // Of IPv6, tshark counts a fragmented datagram only when it is whole.
-            Grain::Addresses => HashMap::new(),
+            Grain::Addresses => {
+                let mut rest: HashMap<Pair, Traffic> = HashMap::new();
+                let six = |packet: &&Packet| !packet.event.key.src.is_v4();
+                for packet in incomplete_fragments(capture).into_iter().filter(six) {
+                    let key = packet.event.key;
+                    if let Some((pair, sender)) = grain.pair(key.protocol.0, (key.src, 0), (key.dst, 0)) {
+                        rest.entry(pair).or_default().add(sender, 1, packet.event.bytes);
+                    }
+                }
+                rest
+            }
         };
         let mut unread: HashMap<Pair, Traffic> = HashMap::new();
         if let Grain::Ports(protocol) = grain {
@@ -259,6 +291,9 @@ impl Views {
         if outer.is_some_and(|outer| fits(ours.plus(outer))) {
             return Some(TUNNELLED.into());
         }
+        if pair.protocol == 0 && fragments.is_some_and(|fragments| fits(ours.minus(fragments))) {
+            return Some(WHOLE.into());
+        }
         if fragments.is_some_and(|fragments| fits(ours.minus(fragments))) {
             return Some(
                 "tshark counts the transport only in the fragment that completes its datagram; ours counts every \
@@ -270,7 +305,7 @@ impl Views {
         let duplicates = self.duplicates.get(&pair).copied().unwrap_or(0);
         let packets_of = |traffic: Traffic| traffic.packets[0] + traffic.packets[1];
         if duplicates > 0 && fits(all) && packets_of(ours) + duplicates == packets_of(all) {
-            return Some("tshark counts a packet on every interface that shows it; ours counts it once".into());
+            return Some(SEVERAL.into());
         }
         if self.unread.get(&pair).is_some_and(|unread| fits(ours.minus(*unread))) {
             return Some(
@@ -281,6 +316,30 @@ impl Views {
         }
         None
     }
+}
+
+/// The fragments behind which more of their datagram comes.
+fn incomplete_fragments(capture: &Capture) -> Vec<&Packet> {
+    let mut datagrams: HashMap<(Addr, Addr, u32), Vec<&Packet>> = HashMap::new();
+    for packet in capture.packets.iter().filter(|packet| packet.has(Notes::FRAGMENT)) {
+        let event = &packet.event;
+        datagrams.entry((event.key.src, event.key.dst, event.datagram_id)).or_default().push(packet);
+    }
+    datagrams
+        .into_values()
+        .flat_map(|mut packets| {
+            packets.pop();
+            packets
+        })
+        .collect()
+}
+
+/// The tunnels of a packet whose inside is its flow: not one that holds nothing of ours (PPP control in GRE).
+fn opened(packet: &Packet) -> impl Iterator<Item = &Tunnel> {
+    let key = packet.event.key;
+    let tunnels = packet.layers.as_deref().map_or(&[][..], |layers| layers.tunnels.as_slice());
+    let whole = move |tunnel: &&Tunnel| (tunnel.src, tunnel.dst) != (key.src, key.dst) || key.protocol != Protocol::GRE;
+    tunnels.iter().filter(whole)
 }
 
 /// The fragments of each 5-tuple that do not complete their datagram.

@@ -21,6 +21,7 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Adds what one end sent; between an end and itself there is one direction only, which is the caller's to know.
     pub fn add(&mut self, sender: usize, packets: u64, bytes: u64) {
         self.packets[sender] += packets;
         self.bytes[sender] += bytes;
@@ -66,6 +67,7 @@ pub fn end((addr, port): End, protocol: u8) -> End {
     (addr, if matches!(Protocol(protocol), Protocol::TCP | Protocol::UDP) { port } else { 0 })
 }
 
+/// The pair of two ends as these tools tell them, and which of them (0 the lower) the first is.
 pub fn pair(protocol: u8, src: End, dst: End) -> (Pair, usize) {
     Pair::of(protocol, end(src, protocol), end(dst, protocol))
 }
@@ -102,6 +104,10 @@ impl Evidence {
         if let Some(layers) = &packet.layers {
             for tunnel in layers.tunnels.as_slice() {
                 let protocol = outer_protocol(tunnel, &packet.frame);
+                if (tunnel.src, tunnel.dst, protocol) == (key.src, key.dst, key.protocol.0) {
+                    // Nothing of ours is inside: the tunnel is the flow.
+                    continue;
+                }
                 let (pair, sender) = pair(protocol, (tunnel.src, tunnel.ports.0), (tunnel.dst, tunnel.ports.1));
                 let network = header(&packet.frame, tunnel.src, tunnel.dst, false).map_or(0, length_field);
                 let bytes = if self.bytes == Bytes::Wire { event.bytes } else { network };

@@ -22,7 +22,7 @@ fn ours(capture: &Capture, bytes: &str) -> BTreeMap<Pair, Sum> {
         let (pair, lower) = evidence::pair(conn.protocol, conn.src, conn.dst);
         let sum = sums.entry(pair).or_default();
         for (index, (packets, bytes)) in conn.counts("packets").into_iter().zip(conn.counts(bytes)).enumerate() {
-            sum.add(index ^ lower, packets, bytes);
+            sum.add(if pair.low == pair.high { 0 } else { index ^ lower }, packets, bytes);
         }
         sum.records += 1;
         sum.duplicates += conn.count("duplicate_packets");
@@ -40,8 +40,8 @@ pub fn argus(capture: &Capture, rows: &[Row], libpcap: usize, sheet: &mut Sheet)
         let (pair, lower) = Pair::of(protocol, src, dst);
         let sum = theirs.entry(pair).or_default();
         for (index, (packets, bytes)) in [("SrcPkts", "SrcBytes"), ("DstPkts", "DstBytes")].into_iter().enumerate() {
-            sum.packets[index ^ lower] += row.number(packets).unwrap_or(0);
-            sum.bytes[index ^ lower] += row.number(bytes).unwrap_or(0);
+            let sender = if pair.low == pair.high { 0 } else { index ^ lower };
+            sum.add(sender, row.number(packets).unwrap_or(0), row.number(bytes).unwrap_or(0));
         }
         sum.records += 1;
     }
@@ -107,6 +107,10 @@ pub fn nfdump(capture: &Capture, rows: &[Row], libpcap: usize, sheet: &mut Sheet
     let mut theirs: BTreeMap<Pair, Sum> = BTreeMap::new();
     for row in rows {
         let Some(protocol) = row.number("proto").and_then(|protocol| u8::try_from(protocol).ok()) else { continue };
+        if row.number("packets") == Some(0) {
+            // What it writes of tunnels that it opens: a record without traffic.
+            continue;
+        }
         let end = |addr: &str, port: &str| {
             let addr = row.get(addr);
             let addr = addr.parse().ok().or_else(|| short.get(addr).copied().flatten())?;
@@ -160,9 +164,10 @@ pub fn community_ids(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         };
         let cause = by_packet().or_else(|| {
             let by_tshark = by_tshark.get_or_insert_with(|| community_id::table_of_tshark(capture));
-            (by_tshark.get(id).copied() == their).then(|| {
-                "tshark hashes packet by packet: ICMP errors by the packet they quote, later fragments without ports; \
-                 ours counts them for their flow"
+            let known = || capture.packets.iter().any(|packet| community_id::of(&packet.event.key) == id);
+            (by_tshark.get(id).copied() == their && (their.is_some() || known())).then(|| {
+                "tshark hashes packet by packet: ICMP errors by the packet they quote, what has no readable transport header without \
+                 ports;                  ours counts them for their flow"
                     .to_owned()
             })
         });

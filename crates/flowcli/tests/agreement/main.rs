@@ -123,12 +123,12 @@ fn compare_all(folder: &Path, truth: &Truth, files: &[String]) -> Sheet {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(name) = files.get(index) else { break };
                     let sheet = compare(folder, truth, name);
-                    sheets.lock().unwrap().push((index, sheet));
+                    sheets.lock().expect("no thread has panicked").push((index, sheet));
                 }
             });
         }
     });
-    let mut sheets = sheets.into_inner().unwrap();
+    let mut sheets = sheets.into_inner().expect("no thread has panicked");
     sheets.sort_by_key(|(index, _)| *index);
     let mut whole = Sheet::default();
     for (_, sheet) in sheets {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::capture::Capture;
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::{Row, Table};
@@ -70,8 +72,16 @@ pub fn compare(capture: &Capture, truth: &Truth, sheet: &mut Sheet) {
                 } else {
                     ("packets, libpcap", "outcome, libpcap")
                 };
-                sheet.compare(at, count, Some(ours), Some(theirs.unwrap_or(0)), || None);
-                sheet.compare(at, end, Some(outcome(capture.exit)), Some(verdict), || None);
+                let message = row.get(if tool == "tshark" { "tshark_message" } else { "tcpdump_message" });
+                let unlike = message.contains("different from the") && message.contains("of the first interface");
+                let cause = || {
+                    (tool == "libpcap" && unlike).then(|| {
+                        "libpcap stops at an interface whose link type or snapshot length is not the first one's"
+                            .to_owned()
+                    })
+                };
+                sheet.compare(at, count, Some(ours), Some(theirs.unwrap_or(0)), cause);
+                sheet.compare(at, end, Some(outcome(capture.exit)), Some(verdict), cause);
             }
         }
         None => sheet.compare(at, "outcome, not a capture", Some(outcome(capture.exit)), Some("refused"), || None),
@@ -85,6 +95,8 @@ fn bounds(capture: &Capture, row: &Row, sheet: &mut Sheet) {
     let Some(packets) = row.number("Number of packets") else { return };
     let at = At { statistic: Statistic::Bounds, file: &capture.name, subject: "" };
     sheet.compare(at, "packets", Some(capture.packets.len()), Some(packets), || None);
+    let delivered = capture.trust.get("delivered").and_then(Value::as_u64);
+    sheet.compare(at, "packets of the ledger", delivered, Some(packets), || None);
     let bytes: u64 = capture.packets.iter().map(|packet| packet.event.bytes).sum();
     sheet.compare(at, "bytes", Some(bytes), row.number("Data size (bytes)"), || None);
     let times = || capture.packets.iter().map(|packet| packet.event.time);

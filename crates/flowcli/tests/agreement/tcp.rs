@@ -31,6 +31,17 @@ pub fn compare(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         sheet.compare(at, "connections", Some(our.len()), Some(their.len()), || {
             if our.len() > their.len() && !their.is_empty() {
                 splits(&our).map(|why| format!("{why}; tshark keeps one stream until a SYN with another number"))
+            } else if their.is_empty() {
+                let tunnelled = capture.packets.iter().filter(|packet| of_pair(packet, pair));
+                let outer =
+                    tunnelled.filter_map(|packet| packet.layers.as_deref()?.tunnels.as_slice().first().copied());
+                let named = outer.map(|tunnel| Pair::of(pair.protocol, (tunnel.src, 0), (tunnel.dst, 0)).0).next()?;
+                rows.iter()
+                    .any(|row| [row.get("client_ip"), row.get("server_ip")].contains(&named.low.0.to_string().as_str()))
+                    .then(|| {
+                        "the truth's table names streams within 6in4 by the outer IPv4 addresses, ours by the inner"
+                            .into()
+                    })
             } else if our.is_empty() {
                 elsewhere(capture, pair)
             } else {
@@ -51,7 +62,7 @@ pub fn splits(conns: &[&Conn]) -> Option<String> {
     let mut reused = false;
     for pair in conns.windows(2) {
         let gap = pair[1].number("start_ns")? - pair[0].number("end_ns")?;
-        if pair[0].text("end_reason") == "idle" && gap > 5_000_000_000 {
+        if ["idle", "end"].contains(&pair[0].text("end_reason")) && gap > 5_000_000_000 {
             idle = true;
         } else if pair[1].text("evidence") == "syn" || pair[1].text("evidence") == "syn_ack" {
             reused = true;
@@ -69,10 +80,30 @@ pub fn splits(conns: &[&Conn]) -> Option<String> {
     }
 }
 
+fn of_pair(packet: &Packet, pair: Pair) -> bool {
+    let key = packet.event.key;
+    Pair::of(key.protocol.0, (key.src, key.src_port), (key.dst, key.dst_port)).0 == pair
+}
+
 /// Where the addresses of a stream come from that is none of ours: quoted, sampled, or of another layer.
 fn elsewhere(capture: &Capture, pair: Pair) -> Option<String> {
     if quoted(capture, pair) > 0 {
         return Some("tshark makes a stream of TCP headers quoted by ICMP errors; ours keeps them apart".into());
+    }
+    let ports =
+        |(src, dst): (u16, u16)| (src, dst) == (pair.low.1, pair.high.1) || (dst, src) == (pair.low.1, pair.high.1);
+    let outer = capture.packets.iter().any(|packet| {
+        let tunnels = packet.layers.as_deref().map_or(&[][..], |layers| layers.tunnels.as_slice());
+        let named = tunnels.iter().any(|tunnel| {
+            (tunnel.src, tunnel.dst) == (pair.low.0, pair.high.0)
+                || (tunnel.dst, tunnel.src) == (pair.low.0, pair.high.0)
+        });
+        named && ports((packet.event.key.src_port, packet.event.key.dst_port))
+    });
+    if outer {
+        return Some(
+            "the truth's table names streams within 6in4 by the outer IPv4 addresses, ours by the inner".into(),
+        );
     }
     if sampled(capture, pair) {
         return Some(
@@ -203,7 +234,24 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: 
     if ours.is_some() || theirs.is_some() {
         let equal = ours.zip(theirs).is_some_and(|(ours, theirs)| (ours - theirs).abs() <= 1000);
         let text = |value: Option<i64>| value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value} ns"));
-        sheet.judge(at(Statistic::Handshakes), "handshake", equal, text(ours), text(theirs), || None);
+        sheet.judge(at(Statistic::Handshakes), "handshake", equal, text(ours), text(theirs), || {
+            if conn.is_none() {
+                return elsewhere(capture, pair);
+            }
+            if ours.is_none() && row.number("synack") == Some(0) {
+                return Some(
+                    "no SYN-ACK was captured: tshark takes the segment that comes next, ours no time at all".into(),
+                );
+            }
+            if ours.is_none() && !is_acknowledged(&segments(capture, pair, row)) {
+                return Some(
+                    "the ACK of the SYN-ACK was not captured, or acknowledges something else: tshark takes the segment \
+                     that comes next, ours no time at all"
+                        .into(),
+                );
+            }
+            None
+        });
     }
     let ours = conn.and_then(|conn| conn.number("completeness"));
     // The truth has the value that tshark printed on the stream's last packet: the state before that packet. Where the
@@ -214,7 +262,17 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: 
     let reused = packets.len() == 1 && printed == Some(1);
     let theirs = if before == printed || reused { Some(completeness_of_tshark(&packets)) } else { printed };
     sheet.compare(at(Statistic::Completeness), "completeness", ours, theirs, || {
-        (before == printed && ours == Some(completeness(&packets) as i64)).then(|| UNCOUNTED.to_owned())
+        let all = parts.iter().filter_map(|part| part.number("completeness")).fold(0, |bits, part| bits | part);
+        let whole = completeness(&packets) as i64;
+        if conn.is_none() {
+            elsewhere(capture, pair)
+        } else if before == printed && ours == Some(whole) {
+            Some(UNCOUNTED.to_owned())
+        } else if parts.len() > 1 && all == whole {
+            splits(&parts).map(|why| format!("{why}; together they are the stream"))
+        } else {
+            None
+        }
     });
 }
 
@@ -231,6 +289,32 @@ fn segments<'a>(capture: &'a Capture, pair: Pair, row: &Row) -> Vec<&'a Packet> 
             && (first..=last).contains(&packet.event.time.as_nanos())
     };
     capture.packets.iter().filter(of_stream).collect()
+}
+
+/// Whether a SYN, the SYN-ACK that answers it and an ACK of that come in this order.
+fn is_acknowledged(packets: &[&Packet]) -> bool {
+    let tcp =
+        |packet: &&Packet| if let Detail::Tcp(tcp) = packet.event.detail { Some((packet.event, tcp)) } else { None };
+    let all: Vec<_> = packets.iter().filter_map(tcp).collect();
+    let bits = |flags: TcpFlags| (flags.contains(TcpFlags::SYN), flags.contains(TcpFlags::ACK));
+    all.iter().enumerate().filter(|(_, (_, syn))| bits(syn.flags) == (true, false)).any(|(first, (opening, syn))| {
+        let answers = all.iter().enumerate().skip(first).filter(|(_, (event, answer))| {
+            event.key == opening.key.reversed()
+                && bits(answer.flags) == (true, true)
+                && answer.ack == syn.seq.wrapping_add(1)
+        });
+        answers.into_iter().any(|(second, (answering, answer))| {
+            let sent = all.iter().filter(|(event, _)| event.key == answering.key);
+            let end =
+                sent.map(|(event, tcp)| tcp.seq.wrapping_sub(answer.seq).wrapping_add(event.payload_bytes + 1)).max();
+            all.iter().skip(second).any(|(event, ack)| {
+                event.key == opening.key
+                    && bits(ack.flags) == (false, true)
+                    && (!ack.flags.contains(TcpFlags::FIN) || ack.ack == answer.seq.wrapping_add(1))
+                    && (1..=end.unwrap_or(1)).contains(&ack.ack.wrapping_sub(answer.seq))
+            })
+        })
+    })
 }
 
 /// The bits of all segments.

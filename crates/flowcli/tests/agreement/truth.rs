@@ -8,7 +8,6 @@ use std::sync::Arc;
 /// A table with named columns.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    names: Arc<HashMap<String, usize>>,
     pub rows: Vec<Row>,
 }
 
@@ -47,7 +46,7 @@ impl Table {
         let names =
             Arc::new(names.into_iter().enumerate().map(|(index, name)| (name, index)).collect::<HashMap<_, _>>());
         let rows = rows.map(|cells| Row { names: Arc::clone(&names), cells }).collect();
-        Self { names, rows }
+        Self { rows }
     }
 
     /// A file whose first line without `#` names the columns, separated by `separator`.

@@ -47,11 +47,18 @@ impl Index {
         prefetch(&self.cells[tag as usize & self.mask]);
     }
 
-    /// The id in the cell where a search for `tag` begins, if its tag fits: worth prefetching, not yet proven.
+    /// The first id whose tag is `tag`: nearly always the one, yet to be proven. [`FlowId::NONE`] if there is none.
     #[inline]
-    pub(super) fn likely(&self, tag: u32) -> Option<FlowId> {
-        let cell = self.cells[tag as usize & self.mask];
-        (cell != 0 && (cell >> 32) as u32 == tag).then(|| FlowId(cell as u32 - 1))
+    pub(super) fn likely(&self, tag: u32) -> FlowId {
+        let mut place = tag as usize & self.mask;
+        loop {
+            let cell = self.cells[place];
+            // An empty cell gives the id before 0, which is none.
+            if (cell >> 32) as u32 == tag || cell == 0 {
+                return FlowId((cell as u32).wrapping_sub(1));
+            }
+            place = (place + 1) & self.mask;
+        }
     }
 
     /// Adds an id that is not there.

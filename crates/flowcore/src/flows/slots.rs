@@ -33,19 +33,20 @@ impl<T: Default> Slots<T> {
         debug_assert_ne!(id, FlowId::NONE, "events without a flow have no slot");
         let (chunk, place) = (id.0 as usize / CHUNK, id.0 as usize % CHUNK);
         if chunk >= self.chunks.len() {
-            self.grow(chunk);
+            return &mut self.grow(chunk)[place];
         }
-        // Grown just now if it was too short.
         &mut self.chunks[chunk][place]
     }
 
     #[cold]
-    fn grow(&mut self, chunk: usize) {
+    #[inline(never)]
+    fn grow(&mut self, chunk: usize) -> &mut [T; CHUNK] {
         while self.chunks.len() <= chunk {
             let chunk: Vec<T> = (0..CHUNK).map(|_| T::default()).collect();
             let Ok(chunk) = chunk.into_boxed_slice().try_into() else { unreachable!("as many as were asked for") };
             self.chunks.push(chunk);
         }
+        &mut self.chunks[chunk]
     }
 
     /// The state of `id`, if its chunk was ever made.

@@ -99,7 +99,7 @@ pub(super) fn v4(walk: &mut Walk<'_>, span: Span<'_>) {
         walk.event.network_bytes = span.wire;
         span
     } else if (total as usize) < header {
-        walk.event.network_bytes = total;
+        walk.event.network_bytes = total.min(span.wire);
         walk.stop(Layer::Network, true);
         return;
     } else {

@@ -169,6 +169,7 @@ fn walk(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> bool {
+    plain::restore(event);
     let span = Span::new(frame, wire_len);
     if frame.len() < span.wire as usize {
         event.notes |= Notes::CUT;

@@ -130,6 +130,8 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
         _ if looks_like_ethernet(span) => link::ethernet(walk, span),
         Some(4) => ip::v4(walk, span),
         Some(6) => ip::v6(walk, span),
+        // Too few bytes were captured to tell: a control word and an Ethernet header are 18.
+        _ if span.bytes.len() < 18 && span.bytes.len() < span.wire as usize => walk.stop(Layer::Shim, false),
         // An associated channel (RFC 5586) is no user's packet, and what looks like nothing stays unread.
         _ => {}
     }
@@ -171,6 +173,9 @@ pub(super) fn pppoe(walk: &mut Walk<'_>, span: Span<'_>) {
 /// PPP (RFC 1661), with or without the HDLC-like address and control bytes (RFC 1662).
 pub(super) fn ppp(walk: &mut Walk<'_>, span: Span<'_>) {
     if !walk.enter(Layer::Shim) {
+        return;
+    }
+    if span.u8(0) == Some(0xff) && !walk.need(span, 2, Layer::Shim) {
         return;
     }
     let span = if span.array(0) == Some([0xff, 3]) { span.skip(2) } else { span };
@@ -223,7 +228,7 @@ fn macsec(walk: &mut Walk<'_>, span: Span<'_>) {
         walk.note(Notes::ENCRYPTED);
         return;
     }
-    let tag = if control & CHANNEL_PRESENT != 0 { 13 } else { 5 };
+    let tag = if control & CHANNEL_PRESENT != 0 { 14 } else { 6 };
     let Some(next) = span.u16(tag) else {
         walk.need(span, tag + 2, Layer::Shim);
         return;

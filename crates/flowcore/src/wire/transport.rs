@@ -150,7 +150,8 @@ fn udp(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
 }
 
 fn sctp(walk: &mut Walk<'_>, span: Span<'_>) {
-    if ports(walk, span) && walk.need(span, 12, Layer::Transport) {
+    if ports(walk, span) {
+        walk.need(span, 12, Layer::Transport);
         walk.event.payload_bytes = span.wire.saturating_sub(12);
     }
 }

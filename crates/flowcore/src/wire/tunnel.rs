@@ -174,37 +174,40 @@ pub(super) fn udp(walk: &mut Walk<'_>, span: Span<'_>) {
     if !walk.options.decapsulate || !is_udp_tunnel(src, dst) {
         return;
     }
-    // Each returns `None` where the bytes are not what the port promises.
-    let _ = match if is_tunnel_port(dst) { dst } else { src } {
+    // Each says whether the bytes are what the port promises; `None` if too few are here to tell.
+    let opened = match if is_tunnel_port(dst) { dst } else { src } {
         VXLAN | VXLAN_LINUX => vxlan(walk, span),
         VXLAN_GPE => vxlan_gpe(walk, span),
         GENEVE => geneve(walk, span),
         GTP_U => gtp_u(walk, span),
         TEREDO => teredo(walk, span),
         AYIYA => ayiya(walk, span),
-        _ => None,
+        _ => Some(false),
     };
+    if opened.is_none() && span.bytes.len() < span.wire as usize {
+        walk.stop(Layer::Tunnel, false);
+    }
 }
 
 /// VXLAN (RFC 7348 section 5), group policy bits allowed.
-fn vxlan(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn vxlan(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let flags = span.u8(0)?;
     let vni = span.u32(4)?;
     // Bit 3 says that the identifier counts, bit 7 that the group policy field does; the last byte is reserved.
     if flags & 0x7f != 0x08 || vni & 0xff != 0 || span.wire < 22 {
-        return None;
+        return Some(false);
     }
     open(walk, TunnelKind::Vxlan, Some(vni >> 8));
     link::ethernet(walk, span.skip(8));
-    Some(())
+    Some(true)
 }
 
 /// VXLAN with the generic protocol extension (draft-ietf-nvo3-vxlan-gpe).
-fn vxlan_gpe(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn vxlan_gpe(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let flags = span.u8(0)?;
     let vni = span.u32(4)?;
     if flags & 0xf8 != 0x08 || vni & 0xff != 0 {
-        return None;
+        return Some(false);
     }
     let next = if flags & 4 == 0 { 3 } else { span.u8(3)? };
     let inner = span.skip(8);
@@ -213,42 +216,42 @@ fn vxlan_gpe(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
         2 if inner.nibble()? == 6 => IPV6,
         3 => TRANSPARENT_ETHERNET,
         5 => 0x8847,
-        _ => return None,
+        _ => return Some(false),
     };
     open(walk, TunnelKind::Vxlan, Some(vni >> 8));
     shim::ethertype(walk, ethertype, inner);
-    Some(())
+    Some(true)
 }
 
 /// Geneve (RFC 8926 section 3.4).
-fn geneve(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn geneve(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let [first, flags] = span.array(0)?;
     let protocol = span.u16(2)?;
     let vni = span.u32(4)?;
     let header = 8 + usize::from(first & 0x3f) * 4;
     if first >> 6 != 0 || flags & 0x3f != 0 || vni & 0xff != 0 || span.wire as usize <= header {
-        return None;
+        return Some(false);
     }
     let inner = span.skip(header);
     match protocol {
-        IPV4 if inner.nibble() != Some(4) => return None,
-        IPV6 if inner.nibble() != Some(6) => return None,
+        IPV4 if inner.nibble() != Some(4) => return Some(false),
+        IPV6 if inner.nibble() != Some(6) => return Some(false),
         IPV4 | IPV6 | TRANSPARENT_ETHERNET | 0x8847 => {}
-        _ => return None,
+        _ => return Some(false),
     }
     open(walk, TunnelKind::Geneve, Some(vni >> 8));
     shim::ethertype(walk, protocol, inner);
-    Some(())
+    Some(true)
 }
 
 /// GTP-U (3GPP TS 29.281 section 5): user data, with extension headers.
-fn gtp_u(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn gtp_u(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let [flags, kind] = span.array(0)?;
     let length = u32::from(span.u16(2)?);
     let teid = span.u32(4)?;
     // Version 1, protocol type GTP, message "G-PDU".
     if flags >> 4 != 3 || kind != 255 || length + 8 > span.wire {
-        return None;
+        return Some(false);
     }
     let mut header = 8;
     if flags & 7 != 0 {
@@ -263,23 +266,24 @@ fn gtp_u(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
             }
             let units = usize::from(span.u8(header)?);
             if units == 0 {
-                return None;
+                return Some(false);
             }
             header += units * 4;
             next = span.u8(header - 1)?;
         }
     }
     let inner = span.clip(length + 8).skip(header);
+    inner.nibble()?;
     if !ip::plausible(inner) {
-        return None;
+        return Some(false);
     }
     open(walk, TunnelKind::GtpU, Some(teid));
     ip::by_version(walk, inner);
-    Some(())
+    Some(true)
 }
 
 /// Teredo (RFC 4380 section 5.1.1): authentication and origin indications may precede the IPv6 packet.
-fn teredo(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn teredo(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let mut inner = span;
     if inner.array(0)? == [0, 1] {
         let [client, authentication] = inner.array::<2>(2)?;
@@ -289,32 +293,32 @@ fn teredo(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
         inner = inner.skip(8);
     }
     if inner.nibble()? != 6 || !ip::plausible(inner) {
-        return None;
+        return Some(false);
     }
     let src = inner.u32(8)?;
     let dst = inner.u32(24)?;
     // One end has Teredo's prefix 2001::/32; router discovery has link-local addresses.
     const PREFIX: u32 = 0x2001_0000;
     if src != PREFIX && dst != PREFIX && src >> 22 != 0xfe80_0000 >> 22 {
-        return None;
+        return Some(false);
     }
     open(walk, TunnelKind::Teredo, None);
     ip::v6(walk, inner);
-    Some(())
+    Some(true)
 }
 
 /// AYIYA (draft-massar-v6ops-ayiya-02), forwarding an IPv6 packet.
-fn ayiya(walk: &mut Walk<'_>, span: Span<'_>) -> Option<()> {
+fn ayiya(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let [identity, signature, operation, next] = span.array(0)?;
     // The low half of the third byte: 1 is "forward".
     if operation & 15 != 1 || next != Protocol::IPV6.0 {
-        return None;
+        return Some(false);
     }
     let inner = span.skip(8 + (1_usize << (identity >> 4)) + usize::from(signature >> 4) * 4);
     if inner.nibble()? != 6 || !ip::plausible(inner) {
-        return None;
+        return Some(false);
     }
     open(walk, TunnelKind::Ayiya, None);
     ip::v6(walk, inner);
-    Some(())
+    Some(true)
 }

@@ -1,4 +1,7 @@
+#![allow(dead_code, reason = "each test uses a part")]
 //! Just enough of a capture walker to test decoding without depending on a source crate, and where captures are.
+
+pub mod frames;
 
 use std::path::{Path, PathBuf};
 

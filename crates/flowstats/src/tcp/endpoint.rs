@@ -128,12 +128,19 @@ impl Endpoint {
         self.state == State::Established && seq == next && self.letters & letter.bit() != 0
     }
 
-    /// Whether this end is open and has been seen to send what `ack` acknowledges.
+    /// How many more bytes `ack` acknowledges, if this end is open and has been seen to send them; `None` otherwise.
     #[inline]
-    pub(super) fn has_sent(&self, ack: u32) -> bool {
+    pub(super) fn newly_acknowledged(&self, ack: u32) -> Option<i64> {
         let acked = self.start.wrapping_add(self.acked as u32);
-        let delta = i64::from(ack.wrapping_sub(acked) as i32);
-        self.state == State::Established && self.acked + delta <= self.last && self.acked <= self.last && ack != 0
+        let newly = i64::from(ack.wrapping_sub(acked) as i32).max(0);
+        let sent = self.state == State::Established && self.acked + newly <= self.last && ack != 0;
+        sent.then_some(newly)
+    }
+
+    /// Takes in an acknowledgment of so many more bytes.
+    #[inline]
+    pub(super) fn acknowledge_next(&mut self, newly: i64) {
+        self.acked += newly;
     }
 
     /// Whether `ack` acknowledges this end's SYN, and nothing that it has not been seen to send.

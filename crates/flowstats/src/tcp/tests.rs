@@ -175,4 +175,7 @@ fn an_ack_of_the_syn_acks_payload_ends_the_handshake() {
     assert!(tcp.handshake_times().ack.is_some());
     let (_, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "SA", 50, 11, 0), ('>', "A", 11, 999_999, 0)]);
     assert!(tcp.handshake_times().ack.is_none(), "nothing of that was ever sent");
+    let only_ends =
+        [('>', "S", 10, 0, 0), ('<', "SA", 50, 11, 0), ('<', "FA", 9000, 300, 0), ('>', "FA", 300, 9001, 0)];
+    assert!(play(&only_ends).2.handshake_times().ack.is_none(), "a FIN is not the handshake's ACK");
 }

@@ -1,0 +1,408 @@
+//! What decoding says of handwritten frames, with literal values.
+
+mod support;
+
+use flowcore::event::{IcmpHeader, TcpOptions, UdpHeader};
+use flowcore::wire::{self, DecodeOptions, Layers, LinkType, TunnelKind};
+use flowcore::{Detail, FlowEvent, FlowKey, Layer, Notes, Protocol, TcpFlags};
+use support::frames::{
+    self, SYN_OPTIONS, TIMESTAMPS, ethernet, icmp, inner, ipv4, ipv4_with, ipv6, join, snap, tcp, udp, vlan, wlan,
+};
+
+fn decode(link: u16, frame: &[u8]) -> (FlowEvent, Layers) {
+    decode_cut(link, frame, frame.len() as u32)
+}
+
+fn decode_cut(link: u16, frame: &[u8], wire_len: u32) -> (FlowEvent, Layers) {
+    let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
+    wire::decode(LinkType(link), frame, wire_len, DecodeOptions::default(), &mut event, &mut layers);
+    (event, layers)
+}
+
+/// The frame of [`frames::every_kind`] with this name, decoded.
+fn kind(name: &str) -> (FlowEvent, Layers) {
+    let found = frames::every_kind().into_iter().find(|(found, _, _)| *found == name);
+    let (_, link, frame) = found.expect("a name of the list");
+    decode(link, &frame)
+}
+
+fn key(src: &str, src_port: u16, dst: &str, dst_port: u16, protocol: u8) -> FlowKey {
+    let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+    FlowKey { src, dst, src_port, dst_port, protocol: Protocol(protocol), ..FlowKey::NONE }
+}
+
+/// The key of [`inner`].
+fn inner_key() -> FlowKey {
+    key("192.0.2.1", 40000, "192.0.2.2", 80, 6)
+}
+
+/// The key of the segment over [`ipv4`].
+fn v4_key() -> FlowKey {
+    key("10.0.0.1", 40000, "10.0.0.2", 80, 6)
+}
+
+fn v6_key() -> FlowKey {
+    key("2001:db8::1", 40000, "2001:db8::2", 80, 6)
+}
+
+fn segment(event: &FlowEvent) -> flowcore::TcpSegment {
+    match event.detail {
+        Detail::Tcp(segment) => segment,
+        other => panic!("no segment: {other:?}"),
+    }
+}
+
+#[test]
+fn a_tcp_segment_gives_every_field_and_option() {
+    let (event, layers) = decode(1, &ethernet(0x0800, &ipv4(6, &tcp(&SYN_OPTIONS, b"hello"))));
+    assert_eq!(event.key, v4_key());
+    assert_eq!((event.network_bytes, event.payload_bytes, event.datagram_id), (65, 5, 0x1234));
+    assert_eq!((event.ethertype, event.stopped, event.notes), (0x0800, Layer::None, Notes::empty()));
+    let segment = segment(&event);
+    assert_eq!((segment.seq, segment.ack, segment.window), (1000, 2000, 512));
+    assert_eq!(segment.flags, TcpFlags::ACK | TcpFlags::PSH);
+    assert_eq!((segment.mss, segment.window_scale, segment.timestamp), (1460, 7, (7, 9)));
+    let seen = TcpOptions::MSS | TcpOptions::WINDOW_SCALE | TcpOptions::SACK_PERMITTED | TcpOptions::TIMESTAMP;
+    assert_eq!(segment.options, seen);
+    assert_eq!(layers, Layers::default());
+}
+
+#[test]
+fn ethernet_padding_is_a_trailer_and_no_payload() {
+    let mut frame = ethernet(0x0800, &ipv4(6, &tcp(&[], b"")));
+    frame.resize(60, 0);
+    let (event, _) = decode(1, &frame);
+    assert_eq!((event.network_bytes, event.payload_bytes, event.notes), (40, 0, Notes::TRAILER));
+}
+
+#[test]
+fn a_tcp_header_cut_by_the_snap_length_still_gives_its_ports_and_what_could_be_read() {
+    let frame = ethernet(0x0800, &ipv4(6, &tcp(&TIMESTAMPS, &[0; 100])));
+    let whole = frame.len() as u32;
+    // Ports only.
+    let (event, _) = decode_cut(1, &frame[..38], whole);
+    assert_eq!((event.key, event.detail, event.stopped), (v4_key(), Detail::None, Layer::Transport));
+    // Up to the flags: the payload's length is known from the header's.
+    let (event, _) = decode_cut(1, &frame[..48], whole);
+    assert_eq!((segment(&event).seq, segment(&event).window, event.payload_bytes), (1000, 0, 100));
+    assert_eq!(segment(&event).options, TcpOptions::INCOMPLETE);
+    // The fixed header and half of the options.
+    let (event, _) = decode_cut(1, &frame[..60], whole);
+    assert_eq!((segment(&event).window, segment(&event).options), (512, TcpOptions::INCOMPLETE));
+    assert_eq!((event.stopped, event.notes), (Layer::Transport, Notes::CUT));
+    // All headers.
+    let (event, _) = decode_cut(1, &frame[..66], whole);
+    assert_eq!((segment(&event).options, event.payload_bytes), (TcpOptions::TIMESTAMP, 100));
+    assert_eq!((event.stopped, event.notes), (Layer::None, Notes::CUT));
+}
+
+#[test]
+fn a_tcp_data_offset_outside_the_segment_is_malformed_at_the_transport() {
+    for offset in [0x40, 0xf0] {
+        let mut bytes = tcp(&[], b"hello");
+        bytes[12] = offset;
+        let (event, _) = decode(1, &ethernet(0x0800, &ipv4(6, &bytes)));
+        assert_eq!((event.key, event.stopped, event.notes), (v4_key(), Layer::Transport, Notes::MALFORMED));
+        assert_eq!((segment(&event).seq, event.payload_bytes), (1000, 0));
+    }
+}
+
+#[test]
+fn a_tcp_option_of_impossible_length_keeps_those_before_it() {
+    let (event, _) = decode(1, &ethernet(0x0800, &ipv4(6, &tcp(&[2, 4, 5, 0xb4, 8, 200, 0, 0], b""))));
+    assert_eq!(segment(&event).options, TcpOptions::MSS | TcpOptions::INCOMPLETE);
+    assert_eq!((event.stopped, event.notes), (Layer::Transport, Notes::MALFORMED));
+}
+
+#[test]
+fn udp_gives_its_header_and_its_payload_by_its_own_length() {
+    let (event, _) = decode(1, &ethernet(0x0800, &ipv4(17, &udp(50000, 53, b"query"))));
+    assert_eq!(event.key, key("10.0.0.1", 50000, "10.0.0.2", 53, 17));
+    assert_eq!(event.detail, Detail::Udp(UdpHeader { length: 13, checksum: 0xabcd }));
+    assert_eq!((event.network_bytes, event.payload_bytes), (33, 5));
+}
+
+#[test]
+fn a_udp_length_beyond_the_packet_is_malformed_and_not_believed() {
+    let mut bytes = udp(50000, 53, b"query");
+    bytes[4] = 0xff;
+    let (event, _) = decode(1, &ethernet(0x0800, &ipv4(17, &bytes)));
+    assert_eq!((event.payload_bytes, event.stopped, event.notes), (5, Layer::Transport, Notes::MALFORMED));
+}
+
+#[test]
+fn sctp_dccp_and_udp_lite_have_ports() {
+    let (event, _) = kind("sctp");
+    assert_eq!((event.key, event.payload_bytes), (key("10.0.0.1", 5000, "10.0.0.2", 5001, 132), 8));
+    let (event, _) = kind("dccp");
+    assert_eq!((event.key, event.payload_bytes), (key("10.0.0.1", 5000, "10.0.0.2", 5001, 33), 7));
+    let (event, _) = kind("udp-lite");
+    assert_eq!((event.key, event.payload_bytes), (key("10.0.0.1", 1, "10.0.0.2", 2, 136), 5));
+}
+
+#[test]
+fn an_echo_has_the_answering_type_as_its_other_port() {
+    let (event, _) = kind("icmp echo");
+    assert_eq!(event.key, key("10.0.0.1", 8, "10.0.0.2", 0, 1));
+    let header = IcmpHeader { kind: 8, code: 0, identifier: Some(5), sequence: Some(6) };
+    assert_eq!((event.detail, event.payload_bytes), (Detail::Icmp(header), 4));
+    let (event, _) = kind("icmpv6 echo");
+    assert_eq!(event.key, key("2001:db8::1", 128, "2001:db8::2", 129, 58));
+}
+
+#[test]
+fn an_icmp_error_keeps_its_own_key_and_names_the_quoted_flow() {
+    let (event, layers) = kind("icmp error");
+    assert_eq!(event.key, key("10.0.0.1", 3, "10.0.0.2", 3, 1));
+    assert_eq!((layers.quoted, event.notes), (Some(inner_key()), Notes::QUOTES));
+    let (event, layers) = kind("icmpv6 error");
+    assert_eq!(event.key, key("2001:db8::1", 1, "2001:db8::2", 4, 58));
+    assert_eq!(layers.quoted, Some(v6_key()));
+    // Eight bytes behind the quoted header, as RFC 792 asks, are enough.
+    let quote = &inner()[..28];
+    let (event, layers) = decode(1, &ethernet(0x0800, &ipv4(1, &icmp(11, 0, [0; 4], quote))));
+    assert_eq!((layers.quoted, event.stopped), (Some(inner_key()), Layer::None));
+}
+
+#[test]
+fn ipv4_options_are_passed_over() {
+    let (event, _) = kind("options");
+    assert_eq!((event.key, event.network_bytes), (key("1.1.1.1", 40000, "2.2.2.2", 80, 6), 69));
+}
+
+#[test]
+fn a_first_fragment_has_ports_and_a_later_one_only_the_datagram_id() {
+    let (event, _) = kind("first fragment");
+    assert_eq!((event.key.src_port, event.datagram_id, event.notes), (40000, 0x1234, Notes::FRAGMENT));
+    let (event, _) = kind("later fragment");
+    assert_eq!(event.key, key("1.1.1.1", 0, "2.2.2.2", 0, 6));
+    assert_eq!((event.datagram_id, event.notes), (0x1234, Notes::FRAGMENT | Notes::LATER_FRAGMENT));
+    assert_eq!((event.payload_bytes, event.stopped), (0, Layer::None));
+}
+
+#[test]
+fn an_ipv6_fragment_header_gives_protocol_and_identification() {
+    let (event, _) = kind("ipv6 fragment");
+    assert_eq!((event.key, event.datagram_id, event.notes), (v6_key(), 7, Notes::FRAGMENT));
+    let later = join(&[&[17, 0, 0, 0x10, 0, 0, 0, 7], b"rest of a datagram"]);
+    let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(44, &later)));
+    assert_eq!(event.key, key("2001:db8::1", 0, "2001:db8::2", 0, 17));
+    assert_eq!((event.datagram_id, event.notes), (7, Notes::FRAGMENT | Notes::LATER_FRAGMENT));
+    let atomic = join(&[&[6, 0, 0, 0, 0, 0, 0, 7], &tcp(&[], b"")]);
+    let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(44, &atomic)));
+    assert_eq!((event.key, event.notes), (v6_key(), Notes::empty()));
+}
+
+#[test]
+fn ipv6_extension_headers_and_ah_are_walked() {
+    assert_eq!(kind("hop by hop").0.key, v6_key());
+    assert_eq!(kind("ah").0.key, v4_key());
+    let chain =
+        join(&[&[43, 0, 1, 4, 0, 0, 0, 0], &[60, 0, 4, 0, 0, 0, 0, 0], &[6, 0, 1, 4, 0, 0, 0, 0], &tcp(&[], b"")]);
+    let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(0, &chain)));
+    assert_eq!((event.key, event.network_bytes, event.payload_bytes), (v6_key(), 84, 0));
+}
+
+#[test]
+fn total_length_zero_is_segmentation_offload_and_the_frame_counts() {
+    let mut bytes = ipv4(6, &tcp(&[], &[0; 3000]));
+    bytes[2..4].fill(0);
+    let (event, _) = decode(1, &ethernet(0x0800, &bytes));
+    assert_eq!((event.network_bytes, event.payload_bytes, event.notes), (3040, 3000, Notes::OFFLOADED));
+    let mut bytes = ipv6(6, &tcp(&[], &[0; 3000]));
+    bytes[4..6].fill(0);
+    let (event, _) = decode(1, &ethernet(0x86dd, &bytes));
+    assert_eq!((event.network_bytes, event.payload_bytes, event.notes), (3060, 3000, Notes::OFFLOADED));
+}
+
+#[test]
+fn a_jumbo_payload_option_gives_the_length() {
+    // 70028 = 8 bytes of options, 20 of TCP, 70000 of payload.
+    let rest = join(&[&[6, 0, 0xc2, 4], &70028_u32.to_be_bytes(), &tcp(&[], &vec![0; 70000])]);
+    let mut bytes = ipv6(0, &rest);
+    bytes[4..6].fill(0);
+    let (event, _) = decode(1, &ethernet(0x86dd, &bytes));
+    assert_eq!((event.key, event.network_bytes, event.payload_bytes), (v6_key(), 70068, 70000));
+    assert_eq!(event.notes, Notes::empty());
+}
+
+#[test]
+fn an_ip_length_beyond_the_wire_is_malformed_and_the_wire_counts() {
+    let mut bytes = ipv4(6, &tcp(&[], b"hello"));
+    bytes[2] = 0x40;
+    let (event, _) = decode(1, &ethernet(0x0800, &bytes));
+    assert_eq!((event.key, event.network_bytes, event.payload_bytes), (v4_key(), 45, 5));
+    assert_eq!((event.stopped, event.notes), (Layer::Network, Notes::MALFORMED));
+}
+
+#[test]
+fn a_bad_ip_header_leaves_a_frame_without_flow_at_the_network_layer() {
+    for first in [0x44, 0x65, 0x05] {
+        let mut bytes = ipv4(6, &tcp(&[], b""));
+        bytes[0] = first;
+        let (event, _) = decode(1, &ethernet(0x0800, &bytes));
+        assert_eq!((event.key, event.ethertype), (FlowKey::NONE, 0x0800));
+        assert_eq!((event.stopped, event.notes), (Layer::Network, Notes::MALFORMED));
+    }
+}
+
+#[test]
+fn tags_and_labels_are_kept_outermost_first() {
+    let (event, layers) = kind("qinq");
+    assert_eq!((event.key, layers.vlans.as_slice()), (v6_key(), &[7, 8][..]));
+    let (event, layers) = kind("vlan");
+    assert_eq!((event.key, layers.vlans.as_slice()), (v4_key(), &[7][..]));
+    let (event, layers) = kind("mpls");
+    assert_eq!((event.key, layers.mpls.as_slice(), event.ethertype), (v4_key(), &[100, 200][..], 0x0800));
+    let (event, layers) = kind("pppoe");
+    assert_eq!((event.key, layers.pppoe_session), (v4_key(), Some(9)));
+    assert_eq!(kind("backbone").0.key, inner_key());
+    assert_eq!(kind("macsec").0.key, v4_key());
+}
+
+#[test]
+fn a_pseudowire_carries_ethernet_with_or_without_a_control_word() {
+    assert_eq!(kind("pseudowire").0.key, inner_key());
+    let bare = ethernet(0x8847, &frames::label(100, true, &frames::inner_ethernet()));
+    assert_eq!(decode(1, &bare).0.key, inner_key());
+}
+
+#[test]
+fn frames_without_a_flow_have_an_ethertype_or_none_at_all() {
+    let (event, _) = kind("arp");
+    assert_eq!((event.key, event.ethertype, event.stopped), (FlowKey::NONE, 0x0806, Layer::None));
+    let (event, _) = kind("spanning tree");
+    assert_eq!((event.key, event.ethertype, event.stopped), (FlowKey::NONE, 0, Layer::None));
+    let (event, _) = decode(1, &ethernet(0x8100, &vlan(5, 0x88cc, &[0; 40])));
+    assert_eq!((event.key, event.ethertype), (FlowKey::NONE, 0x88cc));
+    assert_eq!(kind("llc snap").0.key, v4_key());
+}
+
+#[test]
+fn an_unknown_link_type_stops_at_the_link_and_is_not_malformed() {
+    let (event, _) = decode(147, &inner());
+    assert_eq!((event.key, event.stopped, event.notes), (FlowKey::NONE, Layer::Link, Notes::empty()));
+    assert!(!wire::knows(LinkType(147)));
+}
+
+#[test]
+fn every_link_type_reaches_the_same_segment() {
+    for name in [
+        "null",
+        "raw",
+        "ipv4",
+        "ipv6",
+        "loop",
+        "sll",
+        "sll2",
+        "ppp",
+        "cisco hdlc",
+        "frame relay",
+        "fddi",
+        "token ring",
+        "802.11",
+        "a-msdu",
+        "radiotap",
+        "prism",
+        "avs",
+        "ppi",
+        "nflog",
+        "pktap",
+        "802.11 qos four addresses",
+    ] {
+        let (event, _) = kind(name);
+        assert!(event.key == v4_key() || event.key == v6_key(), "{name}: {:?}", event.key);
+        assert_eq!(event.payload_bytes, 5, "{name}");
+    }
+    assert_eq!(kind("sll2").0.interface, 3);
+}
+
+#[test]
+fn a_wireless_frame_tells_its_way_and_whether_it_is_protected() {
+    assert_eq!(kind("802.11").0.notes, Notes::TO_DS);
+    assert_eq!(kind("a-msdu").0.notes, Notes::FROM_DS);
+    assert_eq!(kind("802.11 qos four addresses").0.notes, Notes::TO_DS | Notes::FROM_DS);
+    let (event, _) = kind("802.11 protected");
+    assert_eq!((event.notes, event.stopped), (Notes::TO_DS | Notes::ENCRYPTED, Layer::None));
+    // A beacon; a frame of no data.
+    assert_eq!(decode(105, &join(&[&wlan(0x80, 0), &[0; 20]])).0.key, FlowKey::NONE);
+    assert_eq!(decode(105, &wlan(0x48, 1)).0.stopped, Layer::None);
+}
+
+#[test]
+fn a_tunnel_gives_the_innermost_key_and_keeps_its_outer_headers() {
+    for (name, tunnel, id, ports) in [
+        ("ip in ip", TunnelKind::IpInIp, None, (0, 0)),
+        ("gre", TunnelKind::Gre, Some(9), (0, 0)),
+        ("pptp", TunnelKind::Gre, Some(3), (0, 0)),
+        ("erspan 1", TunnelKind::Erspan, None, (0, 0)),
+        ("erspan 2", TunnelKind::Erspan, Some(9), (0, 0)),
+        ("erspan 3", TunnelKind::Erspan, Some(9), (0, 0)),
+        ("vxlan", TunnelKind::Vxlan, Some(42), (50000, 4789)),
+        ("vxlan gpe", TunnelKind::Vxlan, Some(42), (50000, 4790)),
+        ("geneve", TunnelKind::Geneve, Some(42), (50000, 6081)),
+        ("gtp-u", TunnelKind::GtpU, Some(77), (50000, 2152)),
+        ("teredo", TunnelKind::Teredo, None, (50000, 3544)),
+        ("ayiya", TunnelKind::Ayiya, None, (50000, 5072)),
+    ] {
+        let (event, layers) = kind(name);
+        let expected = match name {
+            "teredo" | "ayiya" => key("2001::", 40000, "909:909:909:909:909:909:909:909", 80, 6),
+            "pptp" => v4_key(),
+            _ => inner_key(),
+        };
+        assert_eq!((event.key, event.payload_bytes, event.notes), (expected, 5, Notes::TUNNELLED), "{name}");
+        let [found] = layers.tunnels.as_slice() else { panic!("{name}: {:?}", layers.tunnels) };
+        assert_eq!((found.kind, found.id, found.ports), (tunnel, id, ports), "{name}");
+        assert_eq!((found.src, found.dst), (v4_key().src, v4_key().dst), "{name}");
+    }
+}
+
+#[test]
+fn without_decapsulation_the_outermost_ip_header_gives_the_key() {
+    let options = DecodeOptions { decapsulate: false };
+    let outer = ethernet(0x8100, &vlan(7, 0x0800, &ipv4(47, &join(&[&[0, 0, 8, 0], &inner()]))));
+    let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
+    assert!(wire::decode(LinkType(1), &outer, outer.len() as u32, options, &mut event, &mut layers));
+    assert_eq!(event.key, key("10.0.0.1", 0, "10.0.0.2", 0, 47));
+    assert_eq!((layers.vlans.as_slice(), layers.tunnels.is_empty()), (&[7][..], true));
+}
+
+#[test]
+fn a_datagram_to_a_tunnels_port_that_is_no_tunnel_stays_udp() {
+    for port in [4789, 4790, 6081, 2152, 3544, 5072] {
+        let (event, layers) =
+            decode(1, &ethernet(0x0800, &ipv4(17, &udp(50000, port, b"GET / HTTP/1.1 but not quite"))));
+        assert_eq!(event.key, key("10.0.0.1", 50000, "10.0.0.2", port, 17));
+        assert_eq!((event.stopped, event.notes), (Layer::None, Notes::empty()));
+        assert_eq!(layers, Layers::default());
+    }
+}
+
+#[test]
+fn an_unreadable_inner_header_keeps_the_outer_key_and_stops_at_the_tunnel() {
+    let mut broken = inner();
+    broken[0] = 0x42;
+    let (event, layers) = decode(1, &ethernet(0x0800, &ipv4(47, &join(&[&[0, 0, 8, 0], &broken]))));
+    assert_eq!(event.key, key("10.0.0.1", 0, "10.0.0.2", 0, 47));
+    assert_eq!((event.stopped, event.notes), (Layer::Tunnel, Notes::MALFORMED | Notes::TUNNELLED));
+    assert_eq!(layers.tunnels.count(), 1);
+}
+
+#[test]
+fn a_first_fragment_of_a_tunnel_may_claim_more_inside_than_it_holds() {
+    let mut packet = inner();
+    packet[2..4].copy_from_slice(&1400_u16.to_be_bytes());
+    let frame = ethernet(0x0800, &ipv4_with(4, [1; 4], [2; 4], 0x2000, &[], &packet));
+    let (event, _) = decode(1, &frame);
+    assert_eq!((event.key, event.stopped), (inner_key(), Layer::None));
+    assert_eq!(event.notes, Notes::TUNNELLED | Notes::FRAGMENT);
+}
+
+#[test]
+fn snap_of_another_organisation_is_no_ethertype() {
+    let mut bytes = snap(0x0800, &[0; 30]);
+    bytes[5] = 0x0c;
+    let (event, _) = decode(1, &ethernet(bytes.len() as u16, &bytes));
+    assert_eq!((event.key, event.ethertype, event.stopped), (FlowKey::NONE, 0, Layer::None));
+}
