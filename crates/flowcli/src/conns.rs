@@ -99,7 +99,8 @@ impl Job<'_> {
     /// Ends what is still open, writes the rest, and says how it went.
     fn finish(mut self, args: &ConnsArgs, source: &mut Files) -> anyhow::Result<Exit> {
         let stopped = self.signals.stop().is_some();
-        let limited = args.count.is_some_and(|count| source.ledger().is_ok_and(|so_far| so_far.seen() >= count.get()));
+        let limited =
+            args.count.is_some_and(|count| source.ledger().is_ok_and(|so_far| so_far.delivered() >= count.get()));
         let mut ledger = source.ledger()?;
         if stopped && ledger.seen() == 0 {
             return Ok(interrupted(self.signals));

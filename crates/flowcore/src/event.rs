@@ -209,6 +209,8 @@ bitflags! {
         const TO_DS = 512;
         /// The 802.11 header says "from the distribution system".
         const FROM_DS = 1024;
+        /// Reading stopped because what comes next is of a kind that is not read here (an unknown link type).
+        const UNKNOWN = 2048;
     }
 }
 

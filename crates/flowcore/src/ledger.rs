@@ -1,6 +1,6 @@
 //! The law of conservation: seen = delivered + filtered + lost, and what was delivered in a lesser form.
 
-use crate::event::Layer;
+use crate::event::{Layer, Notes};
 
 /// Why packets that existed did not become events.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,8 @@ pub struct Ledger {
     malformed: [u64; Layer::COUNT],
     /// Indexed by [`Layer`]; delivered, but the snap length ended within that layer.
     cut: [u64; Layer::COUNT],
+    /// Indexed by [`Layer`]; delivered, but what stands there is of a kind that is not read here.
+    unknown: [u64; Layer::COUNT],
     /// Delivered; the capture holds less of them than was on the wire.
     pub truncated: u64,
     /// Delivered without a flow id because the flow table was full.
@@ -84,7 +86,7 @@ impl Ledger {
 
     /// Delivered + filtered + every known loss.
     pub fn accounted(&self) -> u64 {
-        self.delivered + self.filtered + self.lost_total()
+        self.delivered.saturating_add(self.filtered).saturating_add(self.lost_total())
     }
 
     /// Became events and reached the analyzers.
@@ -104,7 +106,8 @@ impl Ledger {
 
     /// The sum of all known losses; a lower bound if any reason is `None`.
     pub fn lost_total(&self) -> u64 {
-        self.lost.iter().flatten().sum()
+        // A file may claim any number: the sum stops at the largest rather than start again.
+        self.lost.iter().flatten().fold(0, |sum: u64, &packets| sum.saturating_add(packets))
     }
 
     /// Whether the source says anything about losses before it (interface, kernel or capture).
@@ -141,7 +144,8 @@ impl Ledger {
 
     /// Adds to the packets lost for `reason`; 0 says that the source would know and there were none.
     pub fn lose(&mut self, reason: Loss, packets: u64) {
-        *self.lost[reason as usize].get_or_insert(0) += packets;
+        let lost = self.lost[reason as usize].get_or_insert(0);
+        *lost = lost.saturating_add(packets);
     }
 
     /// Takes delivered packets back as lost for `reason`: a stage behind the source dropped them.
@@ -151,13 +155,21 @@ impl Ledger {
         self.lose(reason, packets);
     }
 
-    /// Counts one delivered packet at which reading stopped.
-    pub fn stop(&mut self, layer: Layer, malformed: bool) {
-        if malformed {
-            self.malformed[layer as usize] += 1;
+    /// Delivered packets of which `layer` is of a kind that is not read here (an unknown link type).
+    pub fn unknown(&self, layer: Layer) -> u64 {
+        self.unknown[layer as usize]
+    }
+
+    /// Counts one delivered packet in which reading stopped at `layer`; `notes` say why.
+    pub fn stop(&mut self, layer: Layer, notes: Notes) {
+        let counts = if notes.contains(Notes::MALFORMED) {
+            &mut self.malformed
+        } else if notes.contains(Notes::UNKNOWN) {
+            &mut self.unknown
         } else {
-            self.cut[layer as usize] += 1;
-        }
+            &mut self.cut
+        };
+        counts[layer as usize] += 1;
     }
 
     /// The sum of two ledgers, as of two sources read together. A loss known to one side only stays a number: it is
@@ -170,6 +182,7 @@ impl Ledger {
             lost,
             malformed,
             cut,
+            unknown,
             truncated,
             untracked,
             flowless,
@@ -185,13 +198,17 @@ impl Ledger {
         sum.filtered += filtered;
         for (mine, theirs) in sum.lost.iter_mut().zip(lost) {
             if let Some(packets) = theirs {
-                *mine.get_or_insert(0) += packets;
+                let mine = mine.get_or_insert(0);
+                *mine = mine.saturating_add(*packets);
             }
         }
         for (mine, theirs) in sum.malformed.iter_mut().zip(malformed) {
             *mine += theirs;
         }
         for (mine, theirs) in sum.cut.iter_mut().zip(cut) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in sum.unknown.iter_mut().zip(unknown) {
             *mine += theirs;
         }
         sum.truncated += truncated;
@@ -209,6 +226,11 @@ impl Ledger {
     /// Malformed packets over all layers.
     pub fn malformed_total(&self) -> u64 {
         self.malformed.iter().sum()
+    }
+
+    /// Packets of which some layer is of a kind that is not read here, over all layers.
+    pub fn unknown_total(&self) -> u64 {
+        self.unknown.iter().sum()
     }
 
     /// Packets whose captured bytes ended within a header, over all layers.
@@ -231,6 +253,16 @@ mod tests {
         assert_eq!(ledger.seen(), 15);
         assert_eq!((ledger.delivered(), ledger.filtered(), ledger.lost_total()), (5, 3, 7));
         assert_eq!(ledger.seen(), ledger.delivered() + ledger.filtered() + ledger.lost_total());
+    }
+
+    #[test]
+    fn claims_beyond_all_numbers_do_not_start_again_at_zero() {
+        let mut ledger = Ledger::new();
+        ledger.lose(Loss::Interface, u64::MAX);
+        ledger.lose(Loss::Kernel, u64::MAX);
+        ledger.lose(Loss::Kernel, 1);
+        ledger.deliver(3);
+        assert_eq!((ledger.lost_total(), ledger.merged(&ledger).seen()), (u64::MAX, u64::MAX));
     }
 
     #[test]

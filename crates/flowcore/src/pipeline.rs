@@ -216,7 +216,10 @@ impl Pipeline {
         for report in &mut self.reports {
             if let (Some(every), Some(first)) = (report.every, first) {
                 let next = *report.next.get_or_insert(first + every);
-                cut = cut.min(events.iter().position(|event| event.time >= next).unwrap_or(cut));
+                // There is no interval after the end of time.
+                if next < Timestamp::MAX {
+                    cut = cut.min(events.iter().position(|event| event.time >= next).unwrap_or(cut));
+                }
             }
         }
         cut
@@ -232,8 +235,8 @@ impl Pipeline {
             for report in reports.iter_mut().filter(|report| due(report)) {
                 if let (Some(every), Some(next)) = (report.every, report.next) {
                     // Silence makes one report, not one for every interval that passed.
-                    let passed = (now - next).get() / every.get() + 1;
-                    report.next = Some(next + Nanos::new(every.get().saturating_mul(passed)));
+                    let passed = (now - next).get() / every.get();
+                    report.next = Some(next + Nanos::new(every.get().saturating_mul(passed)) + every);
                 }
                 outcome = outcome.and_then(|()| report.reporter.report(&snapshot, &*self.names));
             }
@@ -275,7 +278,7 @@ impl Pipeline {
             through = through.max(event.time);
             truncated += packets * u64::from(event.notes.contains(Notes::CUT));
             if event.stopped != Layer::None {
-                self.counted.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
+                self.counted.stop(event.stopped, event.notes);
             }
             if !event.key.is_some() {
                 self.counted.flowless += packets;

@@ -1,4 +1,5 @@
 //! Community IDs against the specification's own baseline, and against tshark's over whole captures.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 

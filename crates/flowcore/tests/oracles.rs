@@ -1,4 +1,5 @@
 //! Two other parsers, etherparse (lax) and pnet_packet, asked about the same plain frames.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What decoding says of handwritten frames, with literal values.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 
@@ -281,7 +282,7 @@ fn frames_without_a_flow_have_an_ethertype_or_none_at_all() {
 #[test]
 fn an_unknown_link_type_stops_at_the_link_and_is_not_malformed() {
     let (event, _) = decode(147, &inner());
-    assert_eq!((event.key, event.stopped, event.notes), (FlowKey::NONE, Layer::Link, Notes::empty()));
+    assert_eq!((event.key, event.stopped, event.notes), (FlowKey::NONE, Layer::Link, Notes::UNKNOWN));
     assert!(!wire::knows(LinkType(147)));
 }
 

@@ -61,7 +61,7 @@ impl Decoder {
         event.notes |= Notes::when(cut, Notes::CUT);
         ledger.truncated += u64::from(cut);
         if event.stopped != Layer::None {
-            ledger.stop(event.stopped, event.notes.contains(Notes::MALFORMED));
+            ledger.stop(event.stopped, event.notes);
         }
         if !event.key.is_some() {
             ledger.flowless += 1;

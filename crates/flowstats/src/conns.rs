@@ -9,8 +9,8 @@ use flowcore::flows::Slots;
 use flowcore::report::{Quality, Row, Table};
 use flowcore::wire::Layers;
 use flowcore::{
-    Analyzer, Batch, Detail, Direction, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Marks, Nanos, Notes,
-    Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
+    Analyzer, Batch, Detail, Direction, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer, Marks, Nanos,
+    Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
 use crate::tcp::{ConnState, Handshake, Tcp, udp_state};
@@ -69,6 +69,8 @@ struct Open {
     tcp: Tcp,
     side: Option<Box<Side>>,
     doubts: Doubts,
+    /// A connection is here: its first event, or the first that a filter let through, was seen.
+    begun: bool,
 }
 
 const _: () = assert!(size_of::<Open>() <= 192);
@@ -171,9 +173,9 @@ impl Conns {
     #[inline]
     fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
         let open = self.open.entry(event.flow);
-        let special = event.marks.intersects(Marks::BEGIN | Marks::DUPLICATE) || event.layers != 0;
+        let special = !open.begun || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
         if special {
-            self.live += usize::from(event.marks.contains(Marks::BEGIN));
+            self.live += usize::from(!open.begun);
             if !prepare(open, event, batch) {
                 return;
             }
@@ -189,7 +191,8 @@ impl Conns {
             }
             _ => {
                 // A transport header that was cut before its lengths leaves the payload unknown.
-                if event.key.protocol == Protocol::TCP && !event.notes.contains(Notes::LATER_FRAGMENT) {
+                let unread = event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
+                if unread && !event.notes.contains(Notes::LATER_FRAGMENT) {
                     open.doubts |= Doubts::HEADERS_CUT;
                 }
             }
@@ -199,11 +202,14 @@ impl Conns {
     #[inline(never)]
     fn finish(&mut self, id: FlowId, flows: &Flows) {
         let (Some(open), Some(record)) = (self.open.get_mut(id), flows.record(id)) else { return };
+        if !open.begun {
+            // A filter let nothing of it through.
+            return;
+        }
         let mut connection = describe(open, record);
         connection.doubts |= self.shared;
-        // What was boxed dies with the connection.
-        open.side = None;
-        open.tcp = Tcp::default();
+        // What was boxed dies with the connection, and the next one begins from nothing.
+        *open = Open::default();
         self.live -= 1;
         self.finished.push(connection);
     }
@@ -213,14 +219,15 @@ impl Conns {
 /// loop over the others stays short.
 #[inline(never)]
 fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
-    if event.marks.contains(Marks::BEGIN) {
-        *open = Open::default();
+    if !open.begun {
+        open.begun = true;
         begin(open, event, batch);
     }
-    if event.layers != 0 && open.side.is_none() {
-        if let Some(layers) = batch.frames.layers(event) {
-            open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
-        }
+    if event.layers != 0
+        && open.side.is_none()
+        && let Some(layers) = batch.frames.layers(event)
+    {
+        open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
     }
     if event.marks.contains(Marks::DUPLICATE) {
         open.side.get_or_insert_default().duplicates += u64::from(event.packets);

@@ -8,6 +8,7 @@ mod gaps;
 mod history;
 mod state;
 
+use flowcore::event::TcpOptions;
 use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
 pub use endpoint::{Endpoint, State};
@@ -159,14 +160,20 @@ impl Tcp {
         let sequence_space = if flags.contains(TcpFlags::RST) { 0 } else { u64::from(payload) }
             + u64::from(flags.contains(TcpFlags::SYN))
             + u64::from(flags.contains(TcpFlags::FIN));
-        end.begin(segment.seq, flags, sequence_space);
+        if end.begin(segment.seq, flags, sequence_space)
+            && let Some(rare) = rare
+        {
+            rare.gaps[direction.index()].restart();
+        }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
             let last = &mut rare.get_or_insert_default().rst_seq[direction.index()];
             last.replace(segment.seq).is_some_and(|last| last != segment.seq)
         };
         write_history(history, end, direction, flags, payload, position, other_reset);
+        // Of a header that was cut the window may be unknown rather than zero.
         if segment.window == 0
+            && !segment.options.contains(TcpOptions::INCOMPLETE)
             && !flags.contains(TcpFlags::RST)
             && peer.state() != State::Closed
             && end.state() != State::Reset
@@ -270,7 +277,6 @@ impl Tcp {
     }
 
     fn note_scale(&mut self, segment: &TcpSegment, direction: Direction) {
-        use flowcore::event::TcpOptions;
         // RFC 7323 section 2.3: a shift above 14 is taken as 14.
         let shift = if segment.options.contains(TcpOptions::WINDOW_SCALE) { segment.window_scale.min(14) } else { 0 };
         let place = 4 * direction.index();

@@ -55,6 +55,10 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         let by_layer = layers(&|layer| ledger.malformed(layer));
         say(format!("{} malformed ({by_layer})", ledger.malformed_total()), true);
     }
+    if ledger.unknown_total() > 0 {
+        let by_layer = layers(&|layer| ledger.unknown(layer));
+        say(format!("{} of a kind not read here ({by_layer})", ledger.unknown_total()), true);
+    }
     for (count, what, warns) in [
         (ledger.untracked, "untracked (flow table full)", true),
         (ledger.flowless, "without a flow", false),
@@ -70,7 +74,9 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
     }
     match (ending.fault, ending.is_whole()) {
         (Some(fault), _) => {
-            let mut words = b"input incomplete: ".to_vec();
+            // Packets out of order or left out are a fault of an input that was nevertheless read to its end.
+            let whole = ending.complete && !ledger.incomplete;
+            let mut words = if whole { b"input faulty: ".to_vec() } else { b"input incomplete: ".to_vec() };
             push_escaped(&mut words, fault);
             say(String::from_utf8_lossy(&words).into_owned(), true);
         }
@@ -149,6 +155,7 @@ pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bo
     for (name, count) in [
         ("malformed", &(|layer| ledger.malformed(layer)) as &dyn Fn(Layer) -> u64),
         ("cut", &|layer| ledger.cut(layer)),
+        ("unknown", &|layer| ledger.unknown(layer)),
     ] {
         field(out, name);
         for (index, layer) in Layer::ALL.into_iter().enumerate() {
@@ -205,6 +212,9 @@ pub fn push_trust_pairs(out: &mut Vec<u8>, ending: &Ending<'_>) {
     for layer in Layer::ALL {
         pair("cut", layer.name(), Some(ledger.cut(layer)));
     }
+    for layer in Layer::ALL {
+        pair("unknown", layer.name(), Some(ledger.unknown(layer)));
+    }
     for (name, count) in lesser(ledger) {
         pair(name, "", Some(count));
     }
@@ -247,6 +257,7 @@ pub(super) fn push_json_u64(out: &mut Vec<u8>, number: u64, safe_integers: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Notes;
 
     fn words(ending: &Ending<'_>) -> String {
         let clauses: Vec<String> = trust_clauses(ending).into_iter().map(|clause| clause.words).collect();
@@ -260,9 +271,9 @@ mod tests {
         ledger.lose(Loss::Interface, 0);
         ledger.lose(Loss::Kernel, 7);
         ledger.truncated = 4;
-        ledger.stop(Layer::Network, true);
-        ledger.stop(Layer::Transport, true);
-        ledger.stop(Layer::Transport, false);
+        ledger.stop(Layer::Network, Notes::MALFORMED);
+        ledger.stop(Layer::Transport, Notes::MALFORMED);
+        ledger.stop(Layer::Transport, Notes::CUT);
         ledger.unread_bytes = 12;
         ledger.incomplete = true;
         ledger
@@ -318,7 +329,7 @@ mod tests {
         push_trust_json(&mut out, &ending, false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"skipped_snapshots":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
+            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"skipped_snapshots":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
         );
     }
 
@@ -331,7 +342,7 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "seen=97 delivered=80 filtered=10 lost.interface=0 lost.kernel=7 lost.capture=? lost.damaged=? lost.ring=? \
              truncated=4 malformed.link=0 malformed.shim=0 malformed.network=1 malformed.transport=1 malformed.tunnel=0 \
-             cut.link=0 cut.shim=0 cut.network=0 cut.transport=1 cut.tunnel=0 untracked=0 flowless=0 duplicates=0 \
+             cut.link=0 cut.shim=0 cut.network=0 cut.transport=1 cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 flowless=0 duplicates=0 \
              backwards=0 unread_bytes=12 unreported_rows=0 skipped_snapshots=0 complete=false"
         );
     }

@@ -103,6 +103,12 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Notes that reading stops at `layer` because what stands there is of a kind that is not read here.
+    pub fn leave(&mut self, layer: Layer) {
+        self.stop(layer, false);
+        self.event.notes |= Notes::UNKNOWN;
+    }
+
     /// Whether `count` bytes of `span` are here; if not, stops: cut if they were on the wire, else malformed.
     pub fn need(&mut self, span: Span<'_>, count: usize, layer: Layer) -> bool {
         let here = span.bytes.len() >= count;

@@ -50,7 +50,7 @@ fn begin(walk: &mut Walk<'_>, ethertype: u16, (src, dst): (Addr, Addr), protocol
 /// Whether one more IP header may be read.
 fn allowed(walk: &mut Walk<'_>) -> bool {
     if walk.ip_headers >= MAX_IP_HEADERS {
-        walk.stop(Layer::Tunnel, false);
+        walk.leave(Layer::Tunnel);
         return false;
     }
     walk.enter(Layer::Network)

@@ -94,7 +94,7 @@ pub(super) fn link(walk: &mut Walk<'_>, link: LinkType, span: Span<'_>) {
         }
         LinkType::PKTAP => pktap(walk, span),
         // Not known: nobody may guess, and nothing is wrong with the frame.
-        _ => walk.stop(Layer::Link, false),
+        _ => walk.leave(Layer::Link),
     }
 }
 
@@ -133,10 +133,18 @@ fn null(walk: &mut Walk<'_>, span: Span<'_>) {
     }
 }
 
+/// ARPHRD_ numbers of Linux's if_arp.h whose protocol field in a cooked header is not an ethertype.
+const NETLINK: u16 = 824;
+const IEEE80211_RADIOTAP: u16 = 803;
+
+/// Whether a cooked header's protocol field is an ethertype for this hardware type (where it is not below 0x600).
+#[inline]
+pub(super) fn has_ethertype(hardware: u16) -> bool {
+    !matches!(hardware, NETLINK | IEEE80211_RADIOTAP)
+}
+
 /// Linux cooked capture: its protocol field is an ethertype only for some hardware types.
 fn cooked(walk: &mut Walk<'_>, hardware: u16, protocol: u16, span: Span<'_>) {
-    const NETLINK: u16 = 824;
-    const IEEE80211_RADIOTAP: u16 = 803;
     match (hardware, protocol) {
         (NETLINK, _) => {}
         (IEEE80211_RADIOTAP, _) => wlan::radiotap(walk, span),
@@ -202,7 +210,7 @@ fn ppi(walk: &mut Walk<'_>, span: Span<'_>) {
                 wlan::ieee802_11(walk, rest, false);
             }
             Ok(inner) => link(walk, LinkType(inner), span.skip(header)),
-            Err(_) => walk.stop(Layer::Link, false),
+            Err(_) => walk.leave(Layer::Link),
         }
     }
 }
@@ -320,7 +328,7 @@ fn pktap(walk: &mut Walk<'_>, span: Span<'_>) {
     } else if walk.need(span, length as usize, Layer::Link) {
         match u16::try_from(inner) {
             Ok(inner) if kind == 1 => link(walk, LinkType(inner), span.skip(length as usize)),
-            _ => walk.stop(Layer::Link, false),
+            _ => walk.leave(Layer::Link),
         }
     }
 }

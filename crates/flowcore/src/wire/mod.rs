@@ -142,8 +142,8 @@ impl TunnelKind {
 /// Returns `true` if something was written into `layers`.
 ///
 /// Lengths are those that headers claim, captured or not. A claim beyond the wire is not believed: the wire's length
-/// is taken and the frame is [malformed](crate::event::Notes::MALFORMED). A frame that is merely cut by the snap
-/// length is not.
+/// is taken and the frame is [malformed](crate::event::Notes::MALFORMED); so are frames of files whose writer cut them
+/// and forgot their length. A frame that is merely cut by the snap length is not.
 pub fn decode(
     link: LinkType,
     frame: &[u8],
@@ -169,7 +169,6 @@ fn walk(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> bool {
-    plain::restore(event);
     let span = Span::new(frame, wire_len);
     if frame.len() < span.wire as usize {
         event.notes |= Notes::CUT;

@@ -5,37 +5,8 @@ use super::{ip, tunnel};
 use crate::event::{Detail, IcmpHeader, Layer, Notes, TcpFlags, TcpOptions, TcpSegment, UdpHeader};
 use crate::key::{FlowKey, Protocol, icmp_counterpart, icmp6_counterpart};
 
-/// A TCP header as it is read; `flags` still holds the data offset in its upper four bits.
-#[derive(Copy, Clone, Default)]
-pub(super) struct TcpHeader {
-    pub seq: u32,
-    pub ack: u32,
-    pub flags: u16,
-    pub window: u16,
-    pub timestamp: (u32, u32),
-    pub mss: u16,
-    pub window_scale: u8,
-    pub options: TcpOptions,
-}
-
-impl TcpHeader {
-    #[inline]
-    pub fn segment(&self) -> TcpSegment {
-        TcpSegment {
-            seq: self.seq,
-            ack: self.ack,
-            timestamp: self.timestamp,
-            window: self.window,
-            mss: self.mss,
-            flags: TcpFlags::from_bits_truncate(self.flags & 0xfff),
-            options: self.options,
-            window_scale: self.window_scale,
-        }
-    }
-}
-
 /// Reads TCP options (RFC 9293 section 3.2); what is cut or contradicts itself sets `INCOMPLETE`.
-pub(super) fn options(mut bytes: &[u8], header: &mut TcpHeader) {
+pub(super) fn options(mut bytes: &[u8], header: &mut TcpSegment) {
     while let Some((&kind, rest)) = bytes.split_first() {
         match kind {
             0 => return,
@@ -106,7 +77,16 @@ fn tcp(walk: &mut Walk<'_>, span: Span<'_>) {
     // Whatever the snap length left is read, field by field; a header view would refuse all of it.
     let whole = walk.need(span, 20, Layer::Transport);
     let (Some(seq), Some(ack), Some(flags)) = (span.u32(4), span.u32(8), span.u16(12)) else { return };
-    let mut header = TcpHeader { seq, ack, flags, window: span.u16(14).unwrap_or(0), ..TcpHeader::default() };
+    let mut header = TcpSegment {
+        seq,
+        ack,
+        flags: TcpFlags::from_bits_truncate(flags & 0xfff),
+        window: span.u16(14).unwrap_or(0),
+        ..TcpSegment::default()
+    };
+    if !whole {
+        header.options |= TcpOptions::INCOMPLETE;
+    }
     let data_offset = u32::from(flags >> 12) * 4;
     if data_offset < 20 || (data_offset > span.wire && !span.fragment) {
         walk.stop(Layer::Transport, true);
@@ -126,7 +106,7 @@ fn tcp(walk: &mut Walk<'_>, span: Span<'_>) {
     if !whole {
         header.options |= TcpOptions::INCOMPLETE;
     }
-    walk.event.detail = Detail::Tcp(header.segment());
+    walk.event.detail = Detail::Tcp(header);
 }
 
 fn udp(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {

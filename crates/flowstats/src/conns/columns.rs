@@ -176,7 +176,7 @@ pub static COLUMNS: [ColumnDef; 40] = [
         Value::U64(u64::from(c.flow.interface))
     }),
     define(["evidence", "EVIDENCE", "How the originator was found."], FACT, |c| Value::Word(c.flow.evidence.name())),
-    define(["end_reason", "END", "Why the flow ended: idle, end, forced (the input ended)."], FACT, |c| {
+    define(["end_reason", "ENDED", "Why the flow ended: idle, end, forced (the input ended)."], FACT, |c| {
         c.flow.end.map_or(Value::Missing, |end| Value::Word(end.name()))
     }),
     define(["community_id", "COMMUNITY-ID", "Community ID v1, seed 0, of the innermost headers."], FACT, |c| {

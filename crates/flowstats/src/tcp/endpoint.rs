@@ -93,9 +93,9 @@ impl Endpoint {
         (beyond_syn - fin).max(0) as u64
     }
 
-    /// Sets the numbers by the first segment, or again by a SYN with another number.
+    /// Sets the numbers by the first segment, or again by a SYN with another number; whether it was again.
     #[inline]
-    pub(super) fn begin(&mut self, seq: u32, flags: TcpFlags, sequence_space: u64) {
+    pub(super) fn begin(&mut self, seq: u32, flags: TcpFlags, sequence_space: u64) -> bool {
         let syn = flags.contains(TcpFlags::SYN);
         match self.state {
             State::Inactive => {
@@ -107,11 +107,17 @@ impl Endpoint {
                     self.last = 1;
                     self.acked = 0;
                 }
+                false
             }
-            State::SynSent | State::SynAckSent if syn && seq != self.start => self.restart(seq, sequence_space),
-            State::Established | State::Partial if syn && seq != self.start => self.restart(seq, sequence_space),
-            State::Reset if syn && self.previous == State::Inactive => self.restart(seq, sequence_space),
-            _ => {}
+            State::SynSent | State::SynAckSent | State::Established | State::Partial if syn && seq != self.start => {
+                self.restart(seq, sequence_space);
+                true
+            }
+            State::Reset if syn && self.previous == State::Inactive => {
+                self.restart(seq, sequence_space);
+                true
+            }
+            _ => false,
         }
     }
 

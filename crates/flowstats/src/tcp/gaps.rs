@@ -1,7 +1,7 @@
 //! Stretches of a stream that were jumped over, and which of them the receiver had nevertheless got.
 
-/// At most this many open gaps are told apart; more are joined, and what was seen between them counts as missing
-/// no longer: the result stays a lower bound.
+/// At most this many open gaps are told apart; the oldest is
+/// forgotten first: the result stays a lower bound.
 const MOST: usize = 32;
 
 /// Stretches of one direction's stream that no captured segment covered.
@@ -16,6 +16,11 @@ impl Gaps {
     /// Bytes that were acknowledged though never seen.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// The stream's positions begin anew: what was open can no longer be told.
+    pub(super) fn restart(&mut self) {
+        self.open.clear();
     }
 
     /// The stream jumped from `from` to `to`.
