@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 .DEFAULT_GOAL := help
 # The steps of `test` share one target folder; one after the other says more when one fails.
 .NOTPARALLEL:
-.PHONY: help build test packages lint unit mutations readme agreement bench fuzz captures doc man clean
+.PHONY: help build test packages lint unit mutations readme instructions agreement bench peers fuzz captures doc man clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ help: ## List the targets
 build: packages ## Build the command: target/release/flow
 	$(CARGO) build --release $(LOCKED) -p flowcli
 
-test: packages lint unit mutations readme ## Run every test, on a machine with rustup and nothing else
+test: packages lint unit mutations readme instructions ## Run every test, on a machine with rustup and nothing else
 
 packages: ## Install what building and testing need, if it is missing (Debian, as root or with sudo)
 	@SUDO="$(SUDO)" .ci/packages
@@ -40,8 +40,15 @@ readme: ## Run the README's first command as it is written there
 agreement: packages ## Compare with independent tools on public captures; writes docs/agreement.md
 	FLOW_AGREEMENT_WRITE=1 $(CARGO) test --release $(LOCKED) -p flowcli --test agreement -- --nocapture
 
-bench: packages ## Measure ns per packet, beside other tools on the same files
+instructions: ## Instructions per packet of each stage against benches/instructions.tsv (needs valgrind)
+	CARGO="$(CARGO)" benches/instructions.sh check
+
+bench: packages ## Measure ns per packet of each stage
 	$(CARGO) bench $(LOCKED) -p benches
+
+peers: build ## The same beside other tools: make peers FILE=... PACKETS=... (INSTALL=1 gets them with apt)
+	$(CARGO) build --release $(LOCKED) -p benches
+	benches/peers.sh $(FILE) $(PACKETS) $(or $(RUNS),3) $(or $(PEERS),fast)
 
 fuzz: packages ## Fuzz each reader and decoder for FUZZ_SECONDS (60)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) CARGO="$(CARGO)" SUDO="$(SUDO)" fuzz/run.sh

@@ -1,6 +1,7 @@
 //! Reading every record of a capture file and nothing else: the floor of all readers.
 //!
-//! 256 KiB `read`s into one buffer that is used again; what is left of a cut record moves to the front. Larger buffers
+//! 256 KiB `read`s into one buffer that is used again; what is left of a cut record moves before
+//! the next. Larger buffers
 //! fall out of the second-level cache, smaller ones cost more system calls. Only the formats that `generate` writes are
 //! understood, and nothing is checked that the walk does not need: this is a measure, not a reader.
 
@@ -31,38 +32,50 @@ pub struct Record<'a> {
 /// How many bytes one `read` asks for.
 pub const READ_BYTES: usize = 256 << 10;
 
+/// How long the beginning of a cut record may be.
+const CARRY: usize = 64 << 10;
+
+const PAGE: usize = 4096;
+
 /// Hands every record of `input` to `each`.
 ///
 /// # Errors
 /// If the input cannot be read or is neither little-endian pcap nor little-endian pcapng.
 pub fn walk<R: Read>(mut input: R, mut each: impl FnMut(Record<'_>)) -> io::Result<Walked> {
-    let mut buffer = vec![0; READ_BYTES + (64 << 10) + 64];
-    let mut filled = 0;
+    let mut buffer = vec![0; PAGE + CARRY + READ_BYTES];
+    // Every read goes to the same page-aligned place, what was left stands before it: the kernel copies a third faster
+    // to an aligned address.
+    let place = buffer.as_ptr().align_offset(PAGE).min(PAGE) + CARRY;
+    let mut begin = place;
     let mut walked = Walked::default();
     let mut kind = None;
     loop {
-        let room = buffer.len().min(filled + READ_BYTES);
-        let got = input.read(&mut buffer[filled..room])?;
-        filled += got;
+        let got = input.read(&mut buffer[place..place + READ_BYTES])?;
+        let end = place + got;
+        let mut window = &buffer[begin..end];
         let known = match kind {
             Some(known) => known,
-            None => *kind.insert(Kind::of(&buffer[..filled])?),
+            None => {
+                let known = Kind::of(window)?;
+                if matches!(known, Kind::Pcap) {
+                    window = window.get(24..).unwrap_or(&[]);
+                }
+                *kind.insert(known)
+            }
         };
         let used = match known {
-            Kind::Pcap => {
-                let begin = if walked.packets == 0 { 24 } else { 0 };
-                records(&buffer[..filled], begin, &mut walked, &mut each)
-            }
-            Kind::PcapNg => blocks(&buffer[..filled], &mut walked, &mut each),
+            Kind::Pcap => records(window, &mut walked, &mut each),
+            Kind::PcapNg => blocks(window, &mut walked, &mut each),
         };
         if got == 0 {
             return Ok(walked);
         }
-        if used == 0 && filled == buffer.len() {
+        let left = window.len() - used;
+        if left > CARRY {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a record is longer than 64 KiB"));
         }
-        buffer.copy_within(used..filled, 0);
-        filled -= used;
+        begin = place - left;
+        buffer.copy_within(end - left..end, begin);
     }
 }
 
@@ -87,8 +100,8 @@ fn word<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
 }
 
 #[inline(always)]
-fn records(bytes: &[u8], begin: usize, walked: &mut Walked, each: &mut impl FnMut(Record<'_>)) -> usize {
-    let mut at = begin;
+fn records(bytes: &[u8], walked: &mut Walked, each: &mut impl FnMut(Record<'_>)) -> usize {
+    let mut at = 0;
     while let Some((head, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<16>) {
         let Some(frame) = rest.get(..word(head, 8) as usize) else { break };
         let wire_bytes = word(head, 12);
@@ -98,7 +111,7 @@ fn records(bytes: &[u8], begin: usize, walked: &mut Walked, each: &mut impl FnMu
         walked.wire_bytes += u64::from(wire_bytes);
         at += 16 + frame.len();
     }
-    at.min(bytes.len())
+    at
 }
 
 #[inline(always)]
