@@ -17,7 +17,7 @@ help: ## List the targets
 build: packages ## Build the command: target/release/flow
 	$(CARGO) build --release $(LOCKED) -p flowcli
 
-test: packages lint unit mutations readme instructions ## Run every test, on a machine with rustup and nothing else
+test: packages lint unit mutations readme ## Run every test, on a machine with rustup and nothing else
 
 packages: ## Install what building and testing need, if it is missing (Debian, as root or with sudo)
 	@SUDO="$(SUDO)" .ci/packages
