@@ -3,7 +3,6 @@
 //! tshark lists a field once per header, outermost first, and goes on into the packet that an ICMP error quotes and
 //! into the headers that an sFlow sample carries. The layers it names tell which value belongs to the innermost
 //! headers before those. A cell that differs must have its cause in [`CAUSES`].
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test says what it expects and what it skips")]
 
 mod support;
