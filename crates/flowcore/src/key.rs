@@ -170,9 +170,9 @@ impl FlowKey {
         }
     }
 
-    /// The key as five words with its ends in an order of their own (not the numeric one of [`canonical`](Self::canonical))
-    ///, and whether they were swapped for it: what the flow table hashes and compares. Without
-    /// branches on the addresses, which no predictor would guess.
+    /// The key as five words with its ends in an order of their own (not the numeric one of
+    /// [`canonical`](Self::canonical)), and whether they were swapped for it: what the flow table hashes and compares.
+    /// Without branches on the addresses, which no predictor would guess.
     #[inline]
     pub(crate) fn words(&self) -> ([u64; 5], bool) {
         let (s0, s1) = self.src.halves();

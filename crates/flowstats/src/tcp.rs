@@ -61,8 +61,6 @@ pub struct Tcp {
     /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is
     /// nothing rare. Kept by [`general`](Self::general).
     usual: bool,
-    /// Window scale shifts, 4 bits each; the originator's is the low half.
-    scales: u8,
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
     syn: i64,
@@ -91,7 +89,6 @@ impl Default for Tcp {
             flags: [TcpFlags::empty(); 2],
             completeness: 0,
             usual: true,
-            scales: 0,
             history: History::default(),
             syn: NEVER,
             syn_ack: NEVER,
@@ -204,9 +201,6 @@ impl Tcp {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             self.note_gap(direction.opposite(), control.is_empty());
         }
-        if flags.contains(TcpFlags::SYN) {
-            self.note_scale(segment, direction);
-        }
         self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && self.rare.is_none();
     }
 
@@ -274,13 +268,6 @@ impl Tcp {
             seen |= bit::RST;
         }
         self.completeness |= seen;
-    }
-
-    fn note_scale(&mut self, segment: &TcpSegment, direction: Direction) {
-        // RFC 7323 section 2.3: a shift above 14 is taken as 14.
-        let shift = if segment.options.contains(TcpOptions::WINDOW_SCALE) { segment.window_scale.min(14) } else { 0 };
-        let place = 4 * direction.index();
-        self.scales = self.scales & !(15 << place) | shift << place;
     }
 
     fn is_closed_by_both(&self) -> bool {

@@ -14,7 +14,7 @@ pub struct Faults {
     pub duplicate: u32,
     /// Swap an event with the one before it.
     pub reorder: u32,
-    /// Give nothing at all for one `fill`.
+    /// Give a single event for one `fill`.
     pub stall: u32,
     /// Where the sequence of faults begins; the same seed gives the same faults.
     pub seed: u64,

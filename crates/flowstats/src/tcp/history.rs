@@ -46,7 +46,7 @@ const MOST: usize = 255;
 /// The letters in their order.
 #[derive(Clone, Debug)]
 pub enum History {
-    /// The usual: up to 15.
+    /// The usual: up to 14.
     Short {
         /// How many of `letters` count.
         len: u8,
