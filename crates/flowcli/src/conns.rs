@@ -26,16 +26,17 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if args.list_columns {
         return crate::documents::print(&subject.describe());
     }
+    let signals = Signals::listen()?;
     let wishes = Wishes::from(args);
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
     let output = Output::new(&subject, wishes)?;
-    let paths = inputs::expand(&args.read)?;
-    let signals = Signals::listen()?;
+    let pipe_or_path = |path: PathBuf| (StoppableInput::at(&path, &signals), path);
+    let inputs: Vec<_> = inputs::expand(&args.read)?.into_iter().map(pipe_or_path).collect();
     // Somebody may look at rows while they come: then they are not kept in blocks.
-    let waiting = paths.iter().any(|path| inputs::is_standard_input(path)) || output::is_watched();
-    let mut source = match open(args, paths, &signals) {
+    let waiting = inputs.iter().any(|(pipe, _)| pipe.is_some()) || output::is_watched();
+    let mut source = match open(args, inputs) {
         Ok(source) => source,
         // Nothing came before the user had enough.
         Err(_) if signals.stop().is_some() => return Ok(interrupted(&signals)),
@@ -174,13 +175,12 @@ fn subject() -> Subject<Connection> {
 }
 
 /// Opens what the user named.
-fn open(args: &ConnsArgs, paths: Vec<PathBuf>, signals: &Signals) -> Result<Files> {
+fn open(args: &ConnsArgs, inputs: Vec<(Option<StoppableInput>, PathBuf)>) -> Result<Files> {
     let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
-    for path in paths {
-        builder = if inputs::is_standard_input(&path) {
-            builder.stream(Box::new(StoppableInput::new(signals.clone())), "standard input")
-        } else {
-            builder.path(path)
+    for (pipe, path) in inputs {
+        builder = match pipe {
+            Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
+            None => builder.path(path),
         };
     }
     if let Some(count) = args.count {
