@@ -34,12 +34,19 @@ pub use exchange::DecodeError;
 /// assert!(p95.abs_diff(19_000_000) as f64 <= 19e6 * Histogram::RELATIVE_ERROR);
 /// assert_eq!(Histogram::new().quantile(0.95), None);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Histogram {
     counts: Counts,
-    /// The complement of the smallest value, so that nothing recorded is 0 as everywhere else.
-    least_inverted: u64,
-    greatest: u64,
+    /// The smallest value; the largest there can be if there is none.
+    least: u64,
+    /// How far the largest value lies above the smallest.
+    span: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Histogram {
@@ -48,17 +55,17 @@ impl Histogram {
 
     /// Without values. Takes no memory on the heap.
     pub const fn new() -> Self {
-        Self { counts: Counts::EMPTY, least_inverted: 0, greatest: 0 }
+        Self { counts: Counts::EMPTY, least: u64::MAX, span: 0 }
     }
 
     /// Takes in one value.
     #[inline]
     pub fn record(&mut self, value: u64) {
-        self.counts.add_one(bucket(value));
-        // Nearly always false: a store less, and none that the next value's load would have to wait for.
-        if value > self.greatest || value < !self.least_inverted {
+        // Nearly always false: one comparison and no store. Values below the smallest wrap to large ones.
+        if value.wrapping_sub(self.least) > self.span {
             self.stretch(value, value);
         }
+        self.counts.add_one(bucket(value));
     }
 
     /// Takes in `times` equal values.
@@ -66,21 +73,30 @@ impl Histogram {
         if times == 0 {
             return;
         }
-        self.counts.add(bucket(value), times);
         self.stretch(value, value);
+        self.counts.add(bucket(value), times);
     }
 
     /// Takes in all values of another histogram.
     pub fn merge(&mut self, other: &Self) {
-        let Self { counts, least_inverted, greatest } = other;
-        self.counts.merge(counts);
-        self.stretch(!least_inverted, *greatest);
+        let Self { counts, least, span } = other;
+        if !counts.is_empty() {
+            self.stretch(*least, least + span);
+            self.counts.merge(counts);
+        }
     }
 
+    /// Before the values themselves are counted.
     #[inline(never)]
     fn stretch(&mut self, least: u64, greatest: u64) {
-        self.least_inverted = self.least_inverted.max(!least);
-        self.greatest = self.greatest.max(greatest);
+        let greatest = if self.is_empty() { greatest } else { greatest.max(self.greatest()) };
+        self.least = self.least.min(least);
+        self.span = greatest - self.least;
+    }
+
+    /// Beyond all values if there is none.
+    fn greatest(&self) -> u64 {
+        self.least + self.span
     }
 
     /// How many values there are; saturates.
@@ -95,12 +111,12 @@ impl Histogram {
 
     /// The smallest value, exactly; `None` if there is none.
     pub fn min(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(!self.least_inverted)
+        (!self.is_empty()).then_some(self.least)
     }
 
     /// The largest value, exactly.
     pub fn max(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(self.greatest)
+        (!self.is_empty()).then_some(self.greatest())
     }
 
     /// The arithmetic mean, within [`RELATIVE_ERROR`](Self::RELATIVE_ERROR).
@@ -144,7 +160,7 @@ impl Histogram {
     /// The value said of everything in a bucket: its middle, but nothing that lies beyond what was recorded.
     fn representative(&self, bucket: usize) -> u64 {
         let (low, high) = bounds(bucket);
-        (low + (high - low) / 2).clamp(!self.least_inverted, self.greatest)
+        (low + (high - low) / 2).clamp(self.least, self.greatest())
     }
 
     /// The buckets that hold values, ascending: the smallest and the largest value each can hold, and how many it does.
@@ -179,7 +195,7 @@ pub fn index_of(level: f64, count: u64) -> Option<u64> {
 /// Two histograms are equal if they hold the same counts; how they keep them does not matter.
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
-        let ends = |of: &Self| (of.least_inverted, of.greatest);
+        let ends = |of: &Self| (of.least, of.span);
         ends(self) == ends(other) && self.counts.iter().eq(other.counts.iter())
     }
 }

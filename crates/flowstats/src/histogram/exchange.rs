@@ -67,7 +67,7 @@ impl Histogram {
             out.extend_from_slice(&word.to_be_bytes());
         }
         // From 1 to what there is; a range is at least one octave.
-        let highest = self.greatest.max(2);
+        let highest = self.max().unwrap_or(0).max(2);
         out.extend_from_slice(&1u64.to_be_bytes());
         out.extend_from_slice(&highest.to_be_bytes());
         out.extend_from_slice(&1f64.to_be_bytes());
