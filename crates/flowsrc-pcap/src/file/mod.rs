@@ -31,6 +31,7 @@ mod window;
 
 pub use input::Position;
 pub use reader::Reader;
+pub(crate) use record::Sink;
 pub use record::{Interface, RawPacket, Statistics};
 pub use source::{Builder, File, Files};
 pub use window::{BUFFER, LARGEST_RECORD};

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::fault::Damage;
 use super::kind::SECTION_HEADER;
 use super::reader::{Step, Tally};
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use super::window::{BUFFER, LARGEST_RECORD, Window};
 
 /// Type and length before a block's body, the length again behind it.
@@ -97,21 +97,14 @@ impl Ng {
         !self.begun
     }
 
-    /// Appends the next packets that lie wholly in the window, at most `max`.
-    pub(super) fn walk(
-        &mut self,
-        window: &mut Window,
-        tally: &mut Tally,
-        max: usize,
-        out: &mut Vec<RawPacket>,
-    ) -> Step {
-        let full = out.len().saturating_add(max);
+    /// Hands on the next packets that lie wholly in the window, at most `max`.
+    pub(super) fn walk(&mut self, window: &mut Window, tally: &mut Tally, max: usize, sink: &mut impl Sink) -> Step {
+        let full = tally.packets.saturating_add(max as u64);
         loop {
-            let left = full - out.len();
             let step = if self.big_endian {
-                self.walk_as::<true>(window, tally, left, out)
+                self.walk_as::<true>(window, tally, full, sink)
             } else {
-                self.walk_as::<false>(window, tally, left, out)
+                self.walk_as::<false>(window, tally, full, sink)
             };
             // `None`: a section began, perhaps in the other byte order.
             if let Some(step) = step {
@@ -124,18 +117,17 @@ impl Ng {
         &mut self,
         window: &mut Window,
         tally: &mut Tally,
-        max: usize,
-        out: &mut Vec<RawPacket>,
+        full: u64,
+        sink: &mut impl Sink,
     ) -> Option<Step> {
         let start = window.start();
         let offset = window.offset();
         let place = |at: usize| offset + (at - start) as u64;
         let bytes = window.bytes();
-        let full = out.len().saturating_add(max);
         let mut at = start;
         let mut skip = 0;
         let step = loop {
-            if out.len() >= full {
+            if tally.packets >= full {
                 break Some(Step::Full);
             }
             let rest = bytes.get(at..).unwrap_or(&[]);
@@ -159,18 +151,19 @@ impl Ng {
                     tally.order.latest = nanos;
                     slot.latest = nanos;
                 }
-                out.push(RawPacket {
+                let number = slot.number;
+                let packet = RawPacket {
                     time: Timestamp::from_nanos(nanos),
                     offset: (at + PACKET_HEADER) as u32,
                     captured,
                     wire: word::<BIG>(header, 24).max(captured),
-                    interface: slot.number,
+                    interface: number,
                     link: slot.link,
-                });
+                };
+                sink.take(packet, rest.get(PACKET_HEADER..PACKET_HEADER + captured as usize).unwrap_or(&[]));
                 tally.packets += 1;
                 let options = PACKET_HEADER + (captured as usize).next_multiple_of(4);
                 if options + 4 < total {
-                    let number = slot.number;
                     self.note_drops::<BIG>(number, rest.get(options..total - 4).unwrap_or(&[]));
                 }
                 at += total;
@@ -187,7 +180,8 @@ impl Ng {
                     break None;
                 }
                 Outcome::Packet(packet, total) => {
-                    out.push(RawPacket { offset: at as u32 + packet.offset, ..packet });
+                    let packet = RawPacket { offset: at as u32 + packet.offset, ..packet };
+                    sink.take(packet, packet.bytes(bytes));
                     let nanos = packet.time.as_nanos();
                     // The numbers of a section's interfaces follow each other.
                     let first = self.slots.first().map_or(0, |slot| slot.number);

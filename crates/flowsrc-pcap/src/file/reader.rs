@@ -13,7 +13,7 @@ use super::input::{Input, Position};
 use super::kind::{Compression, Kind};
 use super::ng::{Ng, SECTION_HEADER_BYTES};
 use super::order::Order;
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use super::window::Window;
 
 /// A capture read packet by packet, in batches whose bytes lie in one window.
@@ -170,25 +170,32 @@ impl Reader {
     /// # Errors
     /// If the operating system fails to read. Damage is no error: it ends the packets, see [`fault`](Self::fault).
     pub fn read_batch(&mut self, max: usize, out: &mut Vec<RawPacket>) -> Result<Status> {
-        let before = out.len();
+        self.read_into(max, out)
+    }
+
+    /// The same into any sink.
+    #[inline]
+    pub(super) fn read_into(&mut self, max: usize, sink: &mut impl Sink) -> Result<Status> {
+        let before = self.tally.packets;
         while !self.ended {
             let step = match &mut self.format {
-                Format::Classic(classic, _) => classic.walk(&mut self.window, &mut self.tally, max.max(1), out),
-                Format::Ng(ng) => ng.walk(&mut self.window, &mut self.tally, max.max(1), out),
+                Format::Classic(classic, _) => classic.walk(&mut self.window, &mut self.tally, max.max(1), sink),
+                Format::Ng(ng) => ng.walk(&mut self.window, &mut self.tally, max.max(1), sink),
                 Format::None => Step::Damage("it has no format".to_owned()),
             };
+            let some = self.tally.packets > before;
             match step {
                 Step::Full => break,
                 // What was read lies in the window: it must be taken before the window moves.
-                Step::Need { .. } if out.len() > before => break,
+                Step::Need { .. } if some => break,
                 Step::Need { bytes, of } => {
                     self.refill(bytes, of)?;
                 }
-                Step::Damage(_) if out.len() > before => break,
+                Step::Damage(_) if some => break,
                 Step::Damage(what) => self.stop(what),
             }
         }
-        Ok(if out.len() > before { Status::More } else { Status::End })
+        Ok(if self.tally.packets > before { Status::More } else { Status::End })
     }
 
     /// Reads on; `false` at the end of the input, which is then noted.

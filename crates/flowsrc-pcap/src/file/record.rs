@@ -29,6 +29,19 @@ impl RawPacket {
     }
 }
 
+/// Where a walk over a window puts the packets that it finds.
+pub(crate) trait Sink {
+    /// Takes the next one and its captured bytes.
+    fn take(&mut self, packet: RawPacket, bytes: &[u8]);
+}
+
+impl Sink for Vec<RawPacket> {
+    #[inline(always)]
+    fn take(&mut self, packet: RawPacket, _bytes: &[u8]) {
+        self.push(packet);
+    }
+}
+
 /// An interface that packets were captured on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {

@@ -12,7 +12,7 @@ use flowcore::{
 use super::input::{Position, STANDARD_INPUT};
 use super::merge::Merge;
 use super::reader::Reader;
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use crate::decode::Decoder;
 
 /// One capture file; the same collector as for several.
@@ -226,20 +226,37 @@ impl Collector for Files {
     fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>> {
         let allowed = usize::try_from(self.left).unwrap_or(usize::MAX);
         let most = limit.events.clamp(1, Decoder::BATCH).min(allowed);
-        self.raw.clear();
+        let before = events.len();
+        events.resize(before + most, FlowEvent::default());
+        let mut decoding = self.decoder.begin(events.get_mut(before..).unwrap_or_default());
         let status = match &mut self.inputs {
-            _ if most == 0 => Status::End,
-            Inputs::One(reader) => reader.read_batch(most, &mut self.raw)?,
-            Inputs::Several(merge) => merge.read_batch(most, &mut self.raw)?,
+            _ if most == 0 => Ok(Status::End),
+            Inputs::One(reader) => {
+                let status = reader.read_into(most, &mut decoding);
+                if reader.packets() > 0 {
+                    self.through = self.through.max(reader.latest());
+                }
+                status
+            }
+            Inputs::Several(merge) => {
+                self.raw.clear();
+                let status = merge.read_batch(most, &mut self.raw);
+                for packet in &self.raw {
+                    self.through = self.through.max(packet.time);
+                    decoding.take(*packet, packet.bytes(merge.window()));
+                }
+                status
+            }
         };
-        self.left -= self.raw.len() as u64;
+        let count = decoding.finish();
+        events.truncate(before + count);
+        self.left -= count as u64;
+        let status = status?;
         self.renew_fault();
         let window = match &self.inputs {
             Inputs::One(reader) => reader.window(),
             Inputs::Several(merge) => merge.window(),
         };
-        self.decoder.decode(&self.raw, window, events);
-        self.through = self.raw.iter().fold(self.through, |latest, packet| latest.max(packet.time));
         Ok(Filled { frames: Frames::new(window, self.decoder.layers()), through: self.through, status })
     }
 
