@@ -165,6 +165,42 @@ fn what_cannot_be_opened_is_an_error_that_helps() {
 }
 
 #[test]
+fn one_of_several_that_is_no_capture_is_said_and_the_others_are_read() {
+    let folder = Folder::new();
+    let good = folder.write("a.pcap", &capture(&[1, 2], b'a'));
+    let text = folder.write("notes.txt", b"packets were seen at noon\n");
+    let missing = folder.0.path().join("b.pcap");
+    let mut merged = Files::builder().paths([&text, &good, &missing]).open().expect("one is a capture");
+    let fault = merged.fault().expect("said before anything is read").to_owned();
+    assert!(fault.contains("notes.txt: this is text"), "{fault}");
+    assert!(fault.contains("b.pcap: there is no such file"), "{fault}");
+    let Read { frames, ledger, .. } = read(&mut merged, 10);
+    assert_eq!(frames, [b"a\0", b"a\x01"]);
+    assert_eq!((ledger.delivered(), ledger.incomplete), (2, true));
+}
+
+#[test]
+fn several_of_which_none_is_a_capture_are_one_error_that_names_each() {
+    let folder = Folder::new();
+    let text = folder.write("notes.txt", b"packets were seen at noon\n");
+    let error = Files::builder().path("/nowhere/x.pcap").path(&text).open().expect_err("no capture");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let words = error.to_string();
+    assert!(words.starts_with("/nowhere/x.pcap: there is no such file; ") && words.contains("this is text"), "{words}");
+}
+
+#[test]
+fn a_file_that_vanishes_before_its_turn_costs_only_itself() {
+    let folder = Folder::new();
+    let paths = [(1, "a.pcap"), (5, "b.pcap")].map(|(time, name)| folder.write(name, &capture(&[time], 0)));
+    let mut merged = Files::builder().paths(&paths).open().expect("captures");
+    std::fs::remove_file(&paths[1]).expect("it is there");
+    let Read { frames, ledger, .. } = read(&mut merged, 10);
+    assert_eq!((frames.len(), ledger.incomplete), (1, true));
+    assert!(merged.fault().expect("a fault").ends_with("b.pcap: there is no such file"));
+}
+
+#[test]
 fn a_damaged_file_tells_how_much_of_it_was_not_read() {
     let folder = Folder::new();
     let bytes = [capture(&[1], 0), vec![0xff; 1_000_000]].concat();

@@ -32,6 +32,8 @@ pub(super) struct Merge {
     interfaces: Interfaces,
     /// Reading failed after packets that had to be given first.
     failed: Option<Error>,
+    /// What could not be opened or is no capture.
+    refused: Vec<Error>,
 }
 
 #[derive(Debug)]
@@ -90,21 +92,28 @@ impl Interfaces {
 }
 
 impl Merge {
-    /// Looks at every input; those that hold a packet take their place.
-    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>) -> Result<Self> {
+    /// Looks at every input; those that hold a packet take their place. `refused` are inputs that could not be opened.
+    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>, refused: Vec<Error>) -> Self {
         let mut merge = Self {
             lanes: Vec::with_capacity(inputs.len()),
             heads: BinaryHeap::with_capacity(inputs.len()),
             window: Vec::new(),
             interfaces: Interfaces::default(),
             failed: None,
+            refused,
         };
         for (path, mut reader) in inputs {
             let index = merge.lanes.len();
             let mut batch = Vec::new();
             let is_file = reader.position().total.is_some();
             let path = path.filter(|path| is_file && path.as_os_str() != STANDARD_INPUT);
-            let status = reader.read_batch(1, &mut batch)?;
+            let status = match reader.read_batch(1, &mut batch) {
+                Ok(status) => status,
+                Err(error) => {
+                    merge.refused.push(error);
+                    continue;
+                }
+            };
             let mut dormant = false;
             if let (Status::More, Some(first)) = (status, batch.first()) {
                 merge.heads.push(Reverse((first.time, index)));
@@ -118,7 +127,7 @@ impl Merge {
             }
             merge.lanes.push(Lane { path, reader, dormant, batch, at: 0, numbers: Vec::new() });
         }
-        Ok(merge)
+        merge
     }
 
     /// Appends the next packets in time, at most `max`; their bytes are in [`window`](Self::window).
@@ -155,10 +164,14 @@ impl Merge {
         full: usize,
         out: &mut Vec<RawPacket>,
     ) -> Result<Option<Timestamp>> {
-        let Self { lanes, window, interfaces, .. } = self;
+        let Self { lanes, window, interfaces, refused, .. } = self;
         let Some(lane) = lanes.get_mut(index) else { return Ok(None) };
-        if lane.dormant {
-            lane.wake()?;
+        if lane.dormant
+            && let Err(error) = lane.wake()
+        {
+            // It was there a moment ago, and is gone or another thing by now.
+            refused.push(error);
+            return Ok(None);
         }
         loop {
             let Some(packet) = lane.batch.get(lane.at) else {
@@ -211,19 +224,23 @@ impl Merge {
     }
 
     pub(super) fn ledger(&self) -> Ledger {
-        self.lanes
+        let mut ledger = self
+            .lanes
             .iter()
             .filter(|lane| !lane.dormant)
-            .fold(Ledger::new(), |sum, lane| sum.merged(&lane.reader.ledger()))
+            .fold(Ledger::new(), |sum, lane| sum.merged(&lane.reader.ledger()));
+        ledger.incomplete |= !self.refused.is_empty();
+        ledger
     }
 
     pub(super) fn troubles(&self) -> u64 {
-        self.lanes.iter().filter(|lane| !lane.dormant).map(|lane| lane.reader.troubles()).sum()
+        let of_lanes: u64 = self.lanes.iter().filter(|lane| !lane.dormant).map(|lane| lane.reader.troubles()).sum();
+        of_lanes + self.refused.len() as u64
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        let faults: Vec<String> =
-            self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault()).collect();
+        let of_lanes = self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault());
+        let faults: Vec<String> = self.refused.iter().map(Error::to_string).chain(of_lanes).collect();
         (!faults.is_empty()).then(|| faults.join("; "))
     }
 }

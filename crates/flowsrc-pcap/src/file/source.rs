@@ -29,7 +29,8 @@ const LINUX_SLL2: u16 = 276;
 ///
 /// # Loss
 /// Damaged, cut or empty inputs give everything readable, then end: [`fault`](Collector::fault) says where and why, and
-/// the ledger is marked incomplete.
+/// the ledger is marked incomplete. So does one of several inputs that cannot be opened or is no capture: the others
+/// are read.
 #[derive(Debug)]
 pub struct Files {
     info: SourceInfo,
@@ -111,30 +112,41 @@ impl Builder {
     /// Opens all inputs.
     ///
     /// # Errors
-    /// If one cannot be opened or is no capture; if there is none, or standard input is named twice.
+    /// If none can be opened and is a capture, with what is wrong with each; if there is none, or standard input is
+    /// named twice.
     pub fn open(self) -> Result<Files> {
         let Self { inputs, options, packet_limit } = self;
         let standard = |input: &&Source| matches!(input, Source::Path(path) if path.as_os_str() == STANDARD_INPUT);
         if inputs.iter().filter(standard).count() > 1 {
             return Err(Error::new(ErrorKind::Usage, "standard input can be read only once"));
         }
-        let mut readers = Vec::with_capacity(inputs.len().min(64));
         let several = inputs.len() > 1;
-        let mut merged = Vec::new();
+        let mut readers = Vec::with_capacity(inputs.len().min(64));
+        let mut refused = Vec::new();
         for input in inputs {
             let (path, reader) = match input {
                 Source::Path(path) => {
-                    let reader = Reader::open(&path)?;
+                    let reader = Reader::open(&path);
                     (Some(path), reader)
                 }
-                Source::Stream(stream, name) => (None, Reader::from_read(stream, name)?),
+                Source::Stream(stream, name) => (None, Reader::from_read(stream, name)),
             };
-            if several { merged.push((path, reader)) } else { readers.push(reader) }
+            match reader {
+                Ok(reader) => readers.push((path, reader)),
+                // Asked for something that cannot be, not met something that is not there.
+                Err(error) if error.kind() == ErrorKind::Usage => return Err(error),
+                Err(error) => refused.push(error),
+            }
+        }
+        if readers.is_empty() {
+            return Err(all_refused(refused));
         }
         let inputs = match readers.pop() {
-            Some(reader) => Inputs::One(Box::new(reader)),
-            None if several => Inputs::Several(Box::new(Merge::new(merged)?)),
-            None => return Err(Error::new(ErrorKind::Usage, "no capture file named")),
+            Some((_, reader)) if !several => Inputs::One(Box::new(reader)),
+            last => {
+                readers.extend(last);
+                Inputs::Several(Box::new(Merge::new(readers, refused)))
+            }
         };
         let mut files = Files {
             info: info(&inputs),
@@ -149,6 +161,26 @@ impl Builder {
         files.renew_fault();
         Ok(files)
     }
+}
+
+/// One error for all inputs, of the kind of the first.
+fn all_refused(refused: Vec<Error>) -> Error {
+    /// Said by name; the others are counted.
+    const NAMED: usize = 5;
+    let count = refused.len();
+    let mut refused = refused.into_iter();
+    let Some(first) = refused.next() else { return Error::new(ErrorKind::Usage, "no capture file named") };
+    if count == 1 {
+        return first;
+    }
+    let mut words = first.to_string();
+    for error in refused.take(NAMED - 1) {
+        words = format!("{words}; {error}");
+    }
+    if count > NAMED {
+        words = format!("{words}; and {} more", count - NAMED);
+    }
+    Error::new(first.kind(), words)
 }
 
 fn info(inputs: &Inputs) -> SourceInfo {
