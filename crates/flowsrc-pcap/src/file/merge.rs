@@ -224,11 +224,9 @@ impl Merge {
     }
 
     pub(super) fn ledger(&self) -> Ledger {
-        let mut ledger = self
-            .lanes
-            .iter()
-            .filter(|lane| !lane.dormant)
-            .fold(Ledger::new(), |sum, lane| sum.merged(&lane.reader.ledger()));
+        let read = self.lanes.iter().filter(|lane| !lane.dormant);
+        let mut ledger =
+            read.map(|lane| lane.reader.ledger()).reduce(|sum, ledger| sum.merged(&ledger)).unwrap_or_default();
         ledger.incomplete |= !self.refused.is_empty();
         ledger
     }

@@ -64,6 +64,11 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Whether the file says nothing about what this interface lost.
+    pub(super) fn is_silent(&self) -> bool {
+        self.interface_drops.is_none() && self.kernel_drops.is_none() && self.noted_drops.is_none()
+    }
+
     /// Drops noted beside packets beyond those that the interface's statistics already contain.
     ///
     /// `epb_dropcount` counts packets lost "by the interface and the operating system" since the one before it, and the

@@ -280,7 +280,7 @@ impl Collector for Files {
             Inputs::One(reader) => reader.ledger(),
             Inputs::Several(merge) => merge.ledger(),
         };
-        Ok(self.decoder.ledger().merged(&before))
+        Ok(self.decoder.ledger().stacked(&before))
     }
 
     fn fault(&self) -> Option<&str> {
