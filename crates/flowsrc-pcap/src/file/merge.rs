@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use flowcore::{Error, Ledger, Result, Status, Timestamp};
 
 use super::input::{Position, STANDARD_INPUT};
+use super::numbers::Interfaces;
 use super::reader::Reader;
 use super::record::{Interface, RawPacket};
 
@@ -48,47 +49,6 @@ struct Lane {
     at: usize,
     /// Numbers of its interfaces in the merged stream, by their own.
     numbers: Vec<u16>,
-}
-
-/// The interfaces of all lanes under one numbering, in the order in which they were first met.
-///
-/// The files of a rotated set show the same interfaces one after the other: an interface of a file that has ended gives
-/// its number to one of the same name and link type in a file that begins later. Files that overlap in time were
-/// captured beside each other, so their interfaces are told apart even if their names are equal.
-#[derive(Debug, Default)]
-struct Interfaces {
-    known: Vec<Interface>,
-    /// Whether a lane that has not ended holds the number; as long as `known`.
-    held: Vec<bool>,
-}
-
-impl Interfaces {
-    fn number(&mut self, wanted: &Interface) -> u16 {
-        let free = self
-            .known
-            .iter()
-            .zip(&self.held)
-            .position(|(known, held)| !held && known.name == wanted.name && known.link == wanted.link);
-        let index = free.unwrap_or_else(|| {
-            if self.known.len() < usize::from(u16::MAX) {
-                self.known.push(wanted.clone());
-                self.held.push(false);
-            }
-            self.known.len() - 1
-        });
-        if let Some(held) = self.held.get_mut(index) {
-            *held = true;
-        }
-        index as u16
-    }
-
-    fn release(&mut self, numbers: &[u16]) {
-        for &number in numbers {
-            if let Some(held) = self.held.get_mut(usize::from(number)) {
-                *held = false;
-            }
-        }
-    }
 }
 
 impl Merge {
@@ -190,14 +150,9 @@ impl Merge {
                 }
                 return Ok(Some(packet.time));
             }
-            let local = usize::from(packet.interface);
-            while lane.numbers.len() <= local {
-                let described = lane.reader.interfaces().get(lane.numbers.len()).cloned().unwrap_or_default();
-                lane.numbers.push(interfaces.number(&described));
-            }
+            let interface = interfaces.of(packet.interface, lane.reader.interfaces(), &mut lane.numbers);
             let offset = window.len() as u32;
             window.extend_from_slice(packet.bytes(lane.reader.window()));
-            let interface = lane.numbers.get(local).copied().unwrap_or(packet.interface);
             out.push(RawPacket { offset, interface, ..*packet });
             lane.at += 1;
         }
@@ -208,7 +163,7 @@ impl Merge {
     }
 
     pub(super) fn interfaces(&self) -> &[Interface] {
-        &self.interfaces.known
+        self.interfaces.known()
     }
 
     pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {

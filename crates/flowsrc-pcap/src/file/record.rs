@@ -38,6 +38,8 @@ pub struct Interface {
     pub description: Option<String>,
     /// Link type of its packets.
     pub link: LinkType,
+    /// The section of a pcapng stream that describes it, from 0.
+    pub section: u32,
     /// Snap length as the file says; 0 = no limit. Packets may be longer all the same.
     pub snap_length: u32,
     /// What the capturing program counted.

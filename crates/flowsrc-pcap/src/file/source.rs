@@ -11,15 +11,13 @@ use flowcore::{
 
 use super::input::{Position, STANDARD_INPUT};
 use super::merge::Merge;
+use super::numbers::{Interfaces, Named, holds_others};
 use super::reader::Reader;
 use super::record::{Interface, RawPacket};
 use crate::decode::Decoder;
 
 /// One capture file; the same collector as for several.
 pub type File = Files;
-
-/// Link type whose frames name an interface each (LINKTYPE_LINUX_SLL2).
-const LINUX_SLL2: u16 = 276;
 
 /// One or several captures as a source of events, in time order.
 ///
@@ -36,6 +34,7 @@ pub struct Files {
     info: SourceInfo,
     inputs: Inputs,
     decoder: Decoder,
+    named: Named,
     raw: Vec<RawPacket>,
     /// Packets still allowed.
     left: u64,
@@ -47,15 +46,41 @@ pub struct Files {
 
 #[derive(Debug)]
 enum Inputs {
-    One(Box<Reader>),
+    One(Box<Reader>, Sections),
     Several(Box<Merge>),
+}
+
+/// The interfaces of one input with more than one section; empty otherwise.
+#[derive(Debug, Default)]
+struct Sections {
+    interfaces: Interfaces,
+    /// By the reader's own numbers.
+    numbers: Vec<u16>,
+}
+
+impl Sections {
+    fn renumber(&mut self, packets: &mut [RawPacket], described: &[Interface]) {
+        if described.last().is_some_and(|interface| interface.section > 0) {
+            for packet in packets {
+                packet.interface = self.interfaces.of(packet.interface, described, &mut self.numbers);
+            }
+        }
+    }
 }
 
 impl Inputs {
     fn readers(&self) -> Box<dyn Iterator<Item = &Reader> + '_> {
         match self {
-            Self::One(reader) => Box::new(std::iter::once(&**reader)),
+            Self::One(reader, _) => Box::new(std::iter::once(&**reader)),
             Self::Several(merge) => Box::new(merge.readers()),
+        }
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        match self {
+            Self::One(reader, sections) if sections.numbers.is_empty() => reader.interfaces(),
+            Self::One(_, sections) => sections.interfaces.known(),
+            Self::Several(merge) => merge.interfaces(),
         }
     }
 }
@@ -142,7 +167,7 @@ impl Builder {
             return Err(all_refused(refused));
         }
         let inputs = match readers.pop() {
-            Some((_, reader)) if !several => Inputs::One(Box::new(reader)),
+            Some((_, reader)) if !several => Inputs::One(Box::new(reader), Sections::default()),
             last => {
                 readers.extend(last);
                 Inputs::Several(Box::new(Merge::new(readers, refused)))
@@ -152,6 +177,7 @@ impl Builder {
             info: info(&inputs),
             inputs,
             decoder: Decoder::new(options),
+            named: Named::default(),
             raw: Vec::new(),
             left: packet_limit.unwrap_or(u64::MAX),
             through: Timestamp::MIN,
@@ -190,9 +216,7 @@ fn info(inputs: &Inputs) -> SourceInfo {
         0 => first,
         others => format!("{first} and {others} more"),
     };
-    let of_several = |reader: &Reader| {
-        reader.is_pcapng() || reader.interfaces().iter().any(|interface| interface.link.0 == LINUX_SLL2)
-    };
+    let of_several = |reader: &Reader| reader.is_pcapng() || reader.interfaces().iter().any(holds_others);
     SourceInfo {
         name,
         offers: Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS,
@@ -219,30 +243,29 @@ impl Files {
     /// How far reading has come, over all inputs.
     pub fn position(&self) -> Position {
         match &self.inputs {
-            Inputs::One(reader) => reader.position(),
+            Inputs::One(reader, _) => reader.position(),
             Inputs::Several(merge) => merge.position(),
         }
     }
 
-    /// The interfaces met so far, by [`FlowEvent::interface`]. Statistics are filled for a single input only; over
-    /// several they are in the [`ledger`](Collector::ledger).
+    /// The interfaces of the captures met so far, by [`FlowEvent::interface`]. Frames of Linux cooked captures (version
+    /// 2) name an interface themselves: they have the system's index, or another free number if an interface of the
+    /// captures has that one. Statistics are filled for a single input of one section only; otherwise they are in the
+    /// [`ledger`](Collector::ledger).
     pub fn interfaces(&self) -> &[Interface] {
-        match &self.inputs {
-            Inputs::One(reader) => reader.interfaces(),
-            Inputs::Several(merge) => merge.interfaces(),
-        }
+        self.inputs.interfaces()
     }
 
     /// Says again what is wrong, if there is something new.
     fn renew_fault(&mut self) {
         let troubles = match &self.inputs {
-            Inputs::One(reader) => reader.troubles(),
+            Inputs::One(reader, _) => reader.troubles(),
             Inputs::Several(merge) => merge.troubles(),
         };
         if troubles != self.troubles {
             self.troubles = troubles;
             self.fault = match &self.inputs {
-                Inputs::One(reader) => reader.fault(),
+                Inputs::One(reader, _) => reader.fault(),
                 Inputs::Several(merge) => merge.fault(),
             };
         }
@@ -261,23 +284,29 @@ impl Collector for Files {
         self.raw.clear();
         let status = match &mut self.inputs {
             _ if most == 0 => Status::End,
-            Inputs::One(reader) => reader.read_batch(most, &mut self.raw)?,
+            Inputs::One(reader, sections) => {
+                let status = reader.read_batch(most, &mut self.raw)?;
+                sections.renumber(&mut self.raw, reader.interfaces());
+                status
+            }
             Inputs::Several(merge) => merge.read_batch(most, &mut self.raw)?,
         };
         self.left -= self.raw.len() as u64;
         self.renew_fault();
         let window = match &self.inputs {
-            Inputs::One(reader) => reader.window(),
+            Inputs::One(reader, _) => reader.window(),
             Inputs::Several(merge) => merge.window(),
         };
+        let before = events.len();
         self.decoder.decode(&self.raw, window, events);
+        self.named.assign(&self.raw, events.get_mut(before..).unwrap_or_default(), self.inputs.interfaces());
         self.through = self.raw.iter().fold(self.through, |latest, packet| latest.max(packet.time));
         Ok(Filled { frames: Frames::new(window, self.decoder.layers()), through: self.through, status })
     }
 
     fn ledger(&mut self) -> Result<Ledger> {
         let before = match &self.inputs {
-            Inputs::One(reader) => reader.ledger(),
+            Inputs::One(reader, _) => reader.ledger(),
             Inputs::Several(merge) => merge.ledger(),
         };
         Ok(self.decoder.ledger().stacked(&before))
