@@ -50,6 +50,8 @@ const PLAUSIBLE_COUNT: u64 = 1 << 56;
 #[derive(Debug, Default)]
 pub(super) struct Ng {
     begun: bool,
+    /// Sections begun before the current one.
+    section: u32,
     big_endian: bool,
     /// Interfaces of the current section, by their number in it.
     slots: Vec<Slot>,
@@ -275,6 +277,7 @@ impl Ng {
         if let Some(words) = Self::refuses(header) {
             return damage(format!("a section of {words}"));
         }
+        self.section += u32::from(self.begun);
         self.begun = true;
         self.big_endian = big_endian;
         self.slots.clear();
@@ -292,7 +295,7 @@ impl Ng {
         };
         let link = LinkType(half(whole, 8, BIG).unwrap_or_default());
         let snap_length = word::<BIG>(whole, 12);
-        let mut interface = Interface { link, snap_length, ..Interface::default() };
+        let mut interface = Interface { link, snap_length, section: self.section, ..Interface::default() };
         let (mut resolution, mut offset_seconds) = (Clock::MICROSECONDS, 0);
         for (code, value) in Options::<BIG>(options) {
             match (code, value) {

@@ -331,11 +331,12 @@ impl Reader {
     ///
     /// Interface and kernel drops come from the last statistics block of each interface, capture drops from the counts
     /// noted beside packets as far as they go [beyond](super::Statistics::drops_beyond_statistics) those statistics. What no
-    /// interface says anything about stays unknown.
+    /// interface says anything about stays unknown; what some say nothing about is known in part.
     pub fn ledger(&self) -> Ledger {
         /// Sums stay far from overflow, whatever a file claims.
         const MOST: u64 = 1 << 60;
         let mut ledger = Ledger::new();
+        let mut silent = [false; Loss::COUNT];
         for interface in self.interfaces() {
             let statistics = &interface.statistics;
             for (reason, packets) in [
@@ -344,8 +345,16 @@ impl Reader {
                 (Loss::Capture, statistics.drops_beyond_statistics()),
             ] {
                 if let Some(packets) = packets {
-                    ledger.lose(reason, packets.min(MOST - ledger.lost(reason).unwrap_or(0)));
+                    ledger.lose(reason, packets.min(MOST - ledger.lost_at_least(reason).unwrap_or(0)));
+                } else {
+                    // Drops are noted beside packets only where there are any.
+                    silent[reason as usize] |= reason != Loss::Capture || statistics.is_silent();
                 }
+            }
+        }
+        for reason in Loss::ALL {
+            if silent[reason as usize] && ledger.lost_at_least(reason).is_some() {
+                ledger.lose_unknown(reason);
             }
         }
         // Behind a cut or damage there may be more that is damaged: then only what was met is known.
