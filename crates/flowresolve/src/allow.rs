@@ -1,0 +1,2 @@
+//! x
+use flowcore as _;
