@@ -110,6 +110,9 @@ pub struct TcpSegment {
     pub ack: u32,
     /// Timestamp option: value and echo reply (RFC 7323), valid if [`TcpOptions::TIMESTAMP`] is set.
     pub timestamp: (u32, u32),
+    /// Where the duplicate begins that the receiver reports with the first SACK block (RFC 2883 section 4), counted from
+    /// `ack`; 0 = it reports none, since no such block can begin there.
+    pub duplicate: i32,
     /// Window as sent, not scaled.
     pub window: u16,
     /// Maximum segment size option, valid if [`TcpOptions::MSS`] is set.
@@ -211,6 +214,8 @@ bitflags! {
         const FROM_DS = 1024;
         /// Reading stopped because what comes next is of a kind that is not read here (an unknown link type).
         const UNKNOWN = 2048;
+        /// The innermost IP header says "congestion experienced" (RFC 3168 section 5).
+        const CONGESTED = 4096;
     }
 }
 

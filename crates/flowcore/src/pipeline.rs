@@ -173,6 +173,21 @@ fn unmet(part: &str, needs: Features, source: &SourceInfo) -> Result<()> {
     ))
 }
 
+/// When the caller of [`Pipeline::run_with`] is asked.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// A batch has been pushed.
+    Batch,
+    /// There will be no more events; the flows that still live end next.
+    Closing {
+        /// The input ended before its own end, or the caller stopped it.
+        incomplete: bool,
+    },
+    /// A step of those flows has ended; the last such moment comes when none is left.
+    Closed,
+}
+
 /// Events in, tables out.
 pub struct Pipeline {
     flows: Flows,
@@ -376,38 +391,43 @@ impl Pipeline {
     /// The first error of the collector, an analyzer or a reporter. Damaged input is not one: the snapshot's ledger
     /// says so.
     pub fn run(&mut self, collector: &mut dyn Collector) -> Result<Snapshot> {
-        self.run_while(collector, |_, _| true)
+        self.run_with(collector, |_, _, _| Ok::<_, Error>(true))
     }
 
-    /// The same, but asks `go_on` after every batch; `false` ends as if the input had ended there, marked incomplete.
+    /// The same, with a caller who takes part at every [`Moment`]: to take finished results out, to show how far it
+    /// is, to stop. The answer counts after a [`Moment::Batch`] only; `false` ends the run as if the input had ended
+    /// there, marked incomplete.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_while(
+    /// As [`run`](Self::run), and the first error of `hook`.
+    pub fn run_with<C, E>(
         &mut self,
-        collector: &mut dyn Collector,
-        mut go_on: impl FnMut(&mut Self, &mut dyn Collector) -> bool,
-    ) -> Result<Snapshot> {
+        collector: &mut C,
+        mut hook: impl FnMut(&mut Self, &mut C, Moment) -> std::result::Result<bool, E>,
+    ) -> std::result::Result<Snapshot, E>
+    where
+        C: Collector + ?Sized,
+        E: From<Error>,
+    {
         let mut events = Vec::with_capacity(Limit::default().events);
-        let mut stopped = false;
-        loop {
+        let stopped = loop {
             let filled = collector.fill(&mut events, Limit::default())?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
             self.push(&mut events, frames, through)?;
+            if !hook(self, collector, Moment::Batch)? {
+                break true;
+            }
             if status == Status::End {
-                break;
+                break false;
             }
-            if !go_on(self, collector) {
-                stopped = true;
-                break;
-            }
-        }
-        while self.close()? {
-            go_on(self, collector);
-        }
-        go_on(self, collector);
+        };
         let mut ledger = collector.ledger()?;
         ledger.incomplete |= stopped;
+        hook(self, collector, Moment::Closing { incomplete: ledger.incomplete })?;
+        while self.close()? {
+            hook(self, collector, Moment::Closed)?;
+        }
+        hook(self, collector, Moment::Closed)?;
         let mut snapshot = self.snapshot(Some(ledger), true);
         snapshot.fault = collector.fault().map(str::to_owned);
         self.report_final(&snapshot)?;

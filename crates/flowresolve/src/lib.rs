@@ -27,12 +27,14 @@
 //! # Ok::<_, flowcore::Error>(())
 //! ```
 
+pub mod allow;
 pub mod cached;
 pub mod dns;
 mod hosts;
 mod lines;
 mod services;
 
+pub use allow::Rules;
 pub use cached::Cached;
 pub use dns::Dns;
 pub use hosts::Hosts;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::collect::Filled;
 use crate::event::Detail;
 use crate::key::{FlowKey, Protocol};
 use crate::record::FlowRecord;
@@ -141,6 +142,72 @@ fn reports_come_at_intervals_of_event_time_whatever_the_batches() {
     assert_eq!(outcome(1), [Value::U64(100), Value::U64(200), Value::U64(300)]);
     assert_eq!(outcome(350), outcome(1));
     assert_eq!(outcome(33), outcome(1));
+}
+
+/// Gives its batches one by one.
+struct Given {
+    info: SourceInfo,
+    batches: Vec<Vec<FlowEvent>>,
+    ledger: Ledger,
+}
+
+fn given(batches: usize) -> Given {
+    Given { info: source(), batches: vec![events(10); batches], ledger: Ledger::new() }
+}
+
+impl Collector for Given {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+    fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, _: Limit) -> Result<Filled<'s>> {
+        events.extend(self.batches.pop().unwrap_or_default());
+        self.ledger.deliver(events.len() as u64);
+        let status = if self.batches.is_empty() { Status::End } else { Status::More };
+        Ok(Filled { frames: Frames::EMPTY, through: Timestamp::EPOCH, status })
+    }
+    fn ledger(&mut self) -> Result<Ledger> {
+        Ok(self.ledger.clone())
+    }
+}
+
+fn moments(batches: usize, most: usize) -> (Vec<Moment>, Snapshot) {
+    let mut source = given(batches);
+    let mut pipeline = Pipeline::builder().build(source.info()).unwrap();
+    let mut moments = Vec::new();
+    let snapshot = pipeline.run_with(&mut source, |_, _, moment| {
+        moments.push(moment);
+        Ok::<_, Error>(moments.len() < most)
+    });
+    (moments, snapshot.unwrap())
+}
+
+#[test]
+fn a_caller_is_asked_after_every_batch_and_told_before_and_after_the_flows_end() {
+    let (asked, snapshot) = moments(2, usize::MAX);
+    assert_eq!(asked, [Moment::Batch, Moment::Batch, Moment::Closing { incomplete: false }, Moment::Closed]);
+    assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.incomplete), (20, false));
+}
+
+#[test]
+fn a_run_that_its_caller_stops_is_incomplete_and_still_closes() {
+    let (asked, snapshot) = moments(5, 2);
+    assert_eq!(asked, [Moment::Batch, Moment::Batch, Moment::Closing { incomplete: true }, Moment::Closed]);
+    assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.incomplete), (20, true));
+}
+
+#[test]
+fn the_error_of_a_caller_ends_the_run() {
+    #[derive(Debug)]
+    struct Full;
+    impl From<Error> for Full {
+        fn from(_: Error) -> Self {
+            Self
+        }
+    }
+    let mut source = given(5);
+    let mut pipeline = Pipeline::builder().build(source.info()).unwrap();
+    assert!(matches!(pipeline.run_with(&mut source, |_, _, _| Err(Full)), Err(Full)));
+    assert_eq!(source.batches.len(), 4);
 }
 
 /// A name that comes on the second asking, or only after somebody has waited for it.

@@ -38,8 +38,10 @@ pub(super) fn plausible(span: Span<'_>) -> bool {
 }
 
 /// Puts a new innermost IP header's facts into the event, in place of those of any outer one.
-fn begin(walk: &mut Walk<'_>, ethertype: u16, (src, dst): (Addr, Addr), protocol: Protocol) {
+fn begin(walk: &mut Walk<'_>, ethertype: u16, (src, dst): (Addr, Addr), protocol: Protocol, congestion: u8) {
     walk.ip_headers += 1;
+    // The two bits of explicit congestion notification (RFC 3168 section 5).
+    walk.event.notes.set(Notes::CONGESTED, congestion & 3 == 3);
     walk.event.key = FlowKey { src, dst, protocol, ..FlowKey::NONE };
     walk.event.ethertype = ethertype;
     walk.event.detail = Detail::None;
@@ -90,7 +92,7 @@ pub(super) fn v4(walk: &mut Walk<'_>, span: Span<'_>) {
     }
     let protocol = Protocol(ip.get_next_level_protocol().0);
     let ends = (Addr::v4(ip.get_source().octets()), Addr::v4(ip.get_destination().octets()));
-    begin(walk, 0x0800, ends, protocol);
+    begin(walk, 0x0800, ends, protocol, ip.get_ecn());
     walk.event.datagram_id = u32::from(ip.get_identification());
     let total = u32::from(ip.get_total_length());
     let mut span = if total == 0 {
@@ -138,7 +140,7 @@ pub(super) fn v6(walk: &mut Walk<'_>, span: Span<'_>) {
     }
     let next = Protocol(ip.get_next_header().0);
     let ends = (Addr::v6(ip.get_source().octets()), Addr::v6(ip.get_destination().octets()));
-    begin(walk, 0x86dd, ends, next);
+    begin(walk, 0x86dd, ends, next, ip.get_traffic_class());
     let payload = u32::from(ip.get_payload_length());
     let span = if payload != 0 || next == Protocol::NO_NEXT {
         limit(walk, span, payload + 40)

@@ -109,13 +109,27 @@ struct Ip {
     /// Header and payload, by the length field.
     network_bytes: u32,
     datagram_id: u32,
+    notes: Notes,
+}
+
+/// What the two bits of explicit congestion notification say (RFC 3168 section 5).
+#[cold]
+fn congestion(bits: u16) -> Notes {
+    if bits & 3 == 3 { Notes::CONGESTED } else { Notes::empty() }
 }
 
 #[inline(always)]
 fn packet4(packet: &[u8], wire_bytes: u32, options: DecodeOptions, event: &mut FlowEvent) -> Option<()> {
     let head = packet.first_chunk::<20>()?;
     // Version 4 without options; not a fragment (MF and offset zero).
-    if head[0] != 0x45 || be16(head, 6) & 0x3fff != 0 {
+    let (first, mut notes) = (be16(head, 0), Notes::empty());
+    if first != 0x4500 {
+        if first >> 8 != 0x45 {
+            return None;
+        }
+        notes = congestion(first);
+    }
+    if be16(head, 6) & 0x3fff != 0 {
         return None;
     }
     let ip = Ip {
@@ -126,6 +140,7 @@ fn packet4(packet: &[u8], wire_bytes: u32, options: DecodeOptions, event: &mut F
         header_bytes: 20,
         network_bytes: u32::from(be16(head, 2)),
         datagram_id: u32::from(be16(head, 4)),
+        notes,
     };
     finish(ip, packet, wire_bytes, options, event)
 }
@@ -134,7 +149,14 @@ fn packet4(packet: &[u8], wire_bytes: u32, options: DecodeOptions, event: &mut F
 fn packet6(packet: &[u8], wire_bytes: u32, options: DecodeOptions, event: &mut FlowEvent) -> Option<()> {
     let head = packet.first_chunk::<40>()?;
     let payload = be16(head, 4);
-    if head[0] >> 4 != 6 || payload == 0 {
+    let (first, mut notes) = (be16(head, 0), Notes::empty());
+    if first & 0xfff0 != 0x6000 {
+        if first >> 12 != 6 {
+            return None;
+        }
+        notes = congestion(first >> 4);
+    }
+    if payload == 0 {
         return None;
     }
     let ip = Ip {
@@ -145,6 +167,7 @@ fn packet6(packet: &[u8], wire_bytes: u32, options: DecodeOptions, event: &mut F
         header_bytes: 40,
         network_bytes: u32::from(payload) + 40,
         datagram_id: 0,
+        notes,
     };
     finish(ip, packet, wire_bytes, options, event)
 }
@@ -201,6 +224,7 @@ fn finish(ip: Ip, packet: &[u8], wire_bytes: u32, decode_options: DecodeOptions,
     event.network_bytes = ip.network_bytes;
     event.datagram_id = ip.datagram_id;
     event.ethertype = ip.ethertype;
+    event.notes |= ip.notes;
     if wire_bytes > ip.network_bytes {
         event.notes |= Notes::TRAILER;
     }

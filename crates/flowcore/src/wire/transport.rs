@@ -32,7 +32,10 @@ pub(super) fn options(mut bytes: &[u8], header: &mut TcpSegment) {
                 TcpOptions::WINDOW_SCALE
             }
             (4, []) => TcpOptions::SACK_PERMITTED,
-            (5, _) => TcpOptions::SACK,
+            (5, blocks) => {
+                header.duplicate = duplicate(blocks, header.ack);
+                TcpOptions::SACK
+            }
             (8, &[a, b, c, d, e, f, g, h]) => {
                 header.timestamp = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
                 TcpOptions::TIMESTAMP
@@ -42,6 +45,21 @@ pub(super) fn options(mut bytes: &[u8], header: &mut TcpSegment) {
             (2 | 3 | 4 | 8, _) => TcpOptions::INCOMPLETE,
             _ => TcpOptions::empty(),
         };
+    }
+}
+
+/// Where the duplicate begins that the first SACK block reports, relative to `ack`; 0 if it reports none.
+///
+/// RFC 2883 section 4: the first block lies below the cumulative acknowledgment, or within the second block.
+fn duplicate(blocks: &[u8], ack: u32) -> i32 {
+    let edges = |block: usize| {
+        let edge = |at| blocks.get(at..at + 4)?.first_chunk().map(|edge| u32::from_be_bytes(*edge));
+        Some((edge(block * 8)?.wrapping_sub(ack) as i32, edge(block * 8 + 4)?.wrapping_sub(ack) as i32))
+    };
+    match (edges(0), edges(1)) {
+        (Some((left, right)), _) if left < 0 && left < right => left,
+        (Some((left, right)), Some((from, to))) if from <= left && left < right && right <= to => left,
+        _ => 0,
     }
 }
 
@@ -202,4 +220,27 @@ fn quoted(span: Span<'_>) -> Option<FlowKey> {
     key.src_port = first;
     key.dst_port = second;
     Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sack_block_may_report_a_duplicate() {
+        let read = |blocks: &[(u32, u32)]| {
+            let mut option = vec![5, 2 + 8 * blocks.len() as u8];
+            option.extend(blocks.iter().flat_map(|(left, right)| [left.to_be_bytes(), right.to_be_bytes()].concat()));
+            let mut header = TcpSegment { ack: 4000, ..TcpSegment::default() };
+            options(&option, &mut header);
+            assert_eq!(header.options, TcpOptions::SACK);
+            header.duplicate
+        };
+        // The examples of RFC 2883 sections 4.1 and 4.2, and an ordinary block.
+        assert_eq!(read(&[(3000, 3500)]), -1000);
+        assert_eq!(read(&[(5000, 5500), (4500, 6000)]), 1000);
+        assert_eq!(read(&[(4500, 5000)]), 0);
+        assert_eq!(read(&[(4500, 5000), (6000, 6500)]), 0);
+        assert_eq!(read(&[]), 0);
+    }
 }
