@@ -148,11 +148,11 @@ fn conns(path: &str) -> Result<Seen> {
     let conns = builder.add(Conns::new());
     let mut pipeline = builder.build(source.info())?;
     let mut finished = Vec::new();
-    let snapshot = pipeline.run_while(&mut source, |pipeline, _| {
+    let snapshot = pipeline.run_with(&mut source, |pipeline, _, _| {
         pipeline.get_mut(&conns).take_finished(&mut finished);
         black_box(&finished);
         finished.clear();
-        true
+        Ok::<_, Error>(true)
     })?;
     Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
 }

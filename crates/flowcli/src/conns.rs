@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use flowcore::flows::Limits;
-use flowcore::pipeline::{Handle, Pipeline};
+use flowcore::pipeline::{Handle, Moment, Pipeline};
 use flowcore::report::Ending;
 use flowcore::wire::DecodeOptions;
-use flowcore::{Collector, Limit, Result, Status};
+use flowcore::{Collector, Flows, Result, Snapshot};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
 
@@ -26,16 +26,17 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if args.list_columns {
         return crate::documents::print(&subject.describe());
     }
+    let signals = Signals::listen()?;
     let wishes = Wishes::from(args);
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
     let output = Output::new(&subject, wishes)?;
-    let paths = inputs::expand(&args.read)?;
-    let signals = Signals::listen()?;
+    let pipe_or_path = |path: PathBuf| (StoppableInput::at(&path, &signals), path);
+    let inputs: Vec<_> = inputs::expand(&args.read)?.into_iter().map(pipe_or_path).collect();
     // Somebody may look at rows while they come: then they are not kept in blocks.
-    let waiting = paths.iter().any(|path| inputs::is_standard_input(path)) || output::is_watched();
-    let mut source = match open(args, paths, &signals) {
+    let waiting = inputs.iter().any(|(pipe, _)| pipe.is_some()) || output::is_watched();
+    let mut source = match open(args, inputs) {
         Ok(source) => source,
         // Nothing came before the user had enough.
         Err(_) if signals.stop().is_some() => return Ok(interrupted(&signals)),
@@ -43,96 +44,96 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     };
     let mut builder = Pipeline::builder().limits(limits(args));
     let conns = builder.add(Conns::new());
-    let pipeline = builder.build(source.info())?;
+    let mut pipeline = builder.build(source.info())?;
     if args.verbose > 0 {
         complain(&format!("reading {}", source.info().name));
     }
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.quiet && !rows_in_the_way);
-    let mut job = Job { pipeline, conns, output, progress, signals: &signals, waiting, finished: Vec::new() };
-    job.read(&mut source)?;
-    job.finish(args, &mut source)
+    let mut job = Job {
+        conns,
+        output,
+        progress,
+        signals: &signals,
+        waiting,
+        knows_loss: false,
+        stopped: false,
+        finished: Vec::new(),
+    };
+    let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| job.attend(pipeline, source, moment))?;
+    job.finish(args, &snapshot, pipeline.flows())
 }
 
-/// One run: from packets to rows.
+/// What goes on beside a run: rows out, progress, signals.
 struct Job<'a> {
-    pipeline: Pipeline,
     conns: Handle<Conns>,
     output: Output<'a, Connection>,
     progress: Progress,
     signals: &'a Signals,
     /// Somebody waits for rows.
     waiting: bool,
+    knows_loss: bool,
+    /// The user had enough before the input ended.
+    stopped: bool,
     finished: Vec<Connection>,
 }
 
 impl Job<'_> {
-    /// Reads until the input ends or the user has enough.
-    fn read(&mut self, source: &mut Files) -> anyhow::Result<()> {
-        let mut events = Vec::with_capacity(Limit::default().events);
-        let mut knows_loss = false;
-        loop {
-            let filled = source.fill(&mut events, Limit::default())?;
-            let (frames, through, status) = (filled.frames, filled.through, filled.status);
-            self.pipeline.push(&mut events, frames, through)?;
-            if !knows_loss && source.ledger()?.lost_total() > 0 {
-                knows_loss = true;
-                self.pipeline.get_mut(&self.conns).doubt(Doubts::LOSS);
+    /// What is to do at a moment of the run; `false` once the user has enough.
+    fn attend(&mut self, pipeline: &mut Pipeline, source: &mut Files, moment: Moment) -> anyhow::Result<bool> {
+        let conns = pipeline.get_mut(&self.conns);
+        match moment {
+            Moment::Batch if !self.knows_loss && source.ledger()?.lost_total() > 0 => {
+                self.knows_loss = true;
+                conns.doubt(Doubts::LOSS);
             }
-            self.hand_on()?;
+            Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
+            _ => {}
+        }
+        conns.take_finished(&mut self.finished);
+        if !self.finished.is_empty() {
+            self.output.take(&mut self.finished)?;
+            self.output.settle(self.waiting)?;
+        }
+        if moment == Moment::Batch {
             self.progress.tick(|| {
                 let position = source.position();
                 (position.read, position.total)
             });
             if self.signals.wants_totals() {
                 self.progress.clear();
-                let open = self.pipeline.get(&self.conns).open();
+                let open = conns.open();
                 let packets = source.ledger()?.delivered();
                 complain(&format!("{packets} packets so far, {open} connections open"));
             }
-            if status == Status::End || self.signals.stop().is_some() {
-                return Ok(());
-            }
+            self.stopped = self.signals.stop().is_some();
         }
+        Ok(!self.stopped)
     }
 
-    /// Ends what is still open, writes the rest, and says how it went.
-    fn finish(mut self, args: &ConnsArgs, source: &mut Files) -> anyhow::Result<Exit> {
-        let stopped = self.signals.stop().is_some();
-        let limited =
-            args.count.is_some_and(|count| source.ledger().is_ok_and(|so_far| so_far.delivered() >= count.get()));
-        let mut ledger = source.ledger()?;
+    /// Writes the rest, and says how it went.
+    fn finish(mut self, args: &ConnsArgs, snapshot: &Snapshot, flows: &Flows) -> anyhow::Result<Exit> {
+        self.progress.clear();
+        let ledger = &snapshot.ledger;
+        let stopped = self.stopped;
         if stopped && ledger.seen() == 0 {
             return Ok(interrupted(self.signals));
         }
-        ledger.incomplete |= stopped;
-        if ledger.incomplete {
-            self.pipeline.get_mut(&self.conns).doubt(Doubts::INPUT_CUT);
-        }
-        while self.pipeline.close()? {
-            self.hand_on()?;
-        }
-        self.hand_on()?;
-        self.progress.clear();
-
-        let snapshot = self.pipeline.snapshot(Some(ledger), true);
-        let fault = source.fault().map(str::to_owned);
-        let why = match (&fault, stopped, limited) {
-            (_, true, _) => Some("interrupted by the user".to_owned()),
-            (Some(fault), ..) => Some(fault.clone()),
-            (None, _, true) => Some("stopped by --count".to_owned()),
-            (None, false, false) => None,
+        let limited = args.count.is_some_and(|count| ledger.delivered() >= count.get());
+        let fault = snapshot.fault.as_deref();
+        let why = match fault {
+            _ if stopped => Some("interrupted by the user"),
+            None if limited => Some("stopped by --count"),
+            fault => fault,
         };
-        let rows = self.output.finish(&Ending { fault: why.as_deref(), ..Ending::of(&snapshot) })?;
+        let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
-        let ledger = &snapshot.ledger;
         // On a terminal the trust line has just said it.
         let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
-        if let (Some(fault), false) = (&fault, stopped || said) {
+        if let (Some(fault), false) = (fault, stopped || said) {
             complain(fault);
         }
         if args.verbose > 0 {
-            let flows = self.pipeline.flows();
             let kibibytes = flows.memory_bytes() / 1024;
             complain(&format!("{} packets, {rows} rows, {kibibytes} KiB in the flow table", ledger.seen()));
         }
@@ -148,16 +149,6 @@ impl Job<'_> {
         } else {
             Exit::DONE
         })
-    }
-
-    /// Hands finished connections on.
-    fn hand_on(&mut self) -> anyhow::Result<()> {
-        self.pipeline.get_mut(&self.conns).take_finished(&mut self.finished);
-        if !self.finished.is_empty() {
-            self.output.take(&mut self.finished)?;
-            self.output.settle(self.waiting)?;
-        }
-        Ok(())
     }
 }
 
@@ -184,13 +175,12 @@ fn subject() -> Subject<Connection> {
 }
 
 /// Opens what the user named.
-fn open(args: &ConnsArgs, paths: Vec<PathBuf>, signals: &Signals) -> Result<Files> {
+fn open(args: &ConnsArgs, inputs: Vec<(Option<StoppableInput>, PathBuf)>) -> Result<Files> {
     let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
-    for path in paths {
-        builder = if inputs::is_standard_input(&path) {
-            builder.stream(Box::new(StoppableInput::new(signals.clone())), "standard input")
-        } else {
-            builder.path(path)
+    for (pipe, path) in inputs {
+        builder = match pipe {
+            Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
+            None => builder.path(path),
         };
     }
     if let Some(count) = args.count {

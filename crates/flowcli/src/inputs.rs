@@ -39,6 +39,11 @@ pub fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == STANDARD_INPUT
 }
 
+/// What messages call it.
+pub fn name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// A name with wildcards is a pattern unless there is a file of just that name.
 fn is_pattern(name: &Path) -> bool {
     name.to_str().is_some_and(|text| text.contains(['*', '?', '['])) && !name.exists()

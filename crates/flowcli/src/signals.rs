@@ -1,13 +1,23 @@
 //! What the user tells a running process: stop, stop now, say how far you are.
 
-use std::io::{self, Read, Stdin};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, Mode, OFlags};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
+
+use crate::inputs::is_standard_input;
+
+/// A second signal this soon after the first is the same wish told twice: `timeout` signals its child and then its
+/// whole group, a terminal the group and a wrapper its child.
+const SAME_WISH: Duration = Duration::from_millis(250);
 
 /// Flags that signals set.
 #[derive(Clone, Debug)]
@@ -20,7 +30,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// SIGINT and SIGTERM ask to stop, the second one of them ends the process at once; SIGUSR1 asks for totals.
+    /// SIGINT and SIGTERM ask to stop, a later one of them ends the process at once; SIGUSR1 asks for totals.
     ///
     /// # Errors
     /// If the system does not let us listen.
@@ -30,14 +40,21 @@ impl Signals {
         let (wake, waker) = UnixStream::pair()?;
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds `again` unset and sets it, the second one finds it set.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
-            flag::register(signal, Arc::clone(&again))?;
             flag::register_usize(signal, Arc::clone(&stop), signal as usize)?;
             low_level::pipe::register(signal, waker.try_clone()?)?;
         }
         flag::register(SIGUSR1, Arc::clone(&totals))?;
-        Ok(Self { stop, totals, wake: Arc::new(wake) })
+        let signals = Self { stop, totals, wake: Arc::new(wake) };
+        let watched = signals.clone();
+        // A thread of its own, because the others may be held by a disk or by whoever reads the output: just then the
+        // second signal must work.
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            watched.wait();
+            std::thread::sleep(SAME_WISH);
+            again.store(true, Ordering::Relaxed);
+        })?;
+        Ok(signals)
     }
 
     /// The signal that asked to stop, if one did.
@@ -48,6 +65,17 @@ impl Signals {
         }
     }
 
+    /// Waits until somebody asks to stop.
+    fn wait(&self) {
+        while self.stop().is_none() {
+            match poll(&mut [PollFd::new(&*self.wake, PollFlags::IN)], None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // Nothing can be waited for: the second signal ends the process as soon as it comes.
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Whether totals were asked for since this was last called.
     pub fn wants_totals(&self) -> bool {
         // A plain load first: this is asked after every batch.
@@ -55,18 +83,33 @@ impl Signals {
     }
 }
 
-/// Standard input that ends when the user asks to stop, even while nothing arrives: signals restart a blocked read,
-/// so a quiet pipe would otherwise hold the process until its next packet.
+/// A pipe that ends when the user asks to stop, even while nothing arrives: signals restart a blocked read, so a quiet
+/// pipe would otherwise hold the process until its next packet.
 pub struct StoppableInput {
-    input: Stdin,
+    input: OwnedFd,
     signals: Signals,
 }
 
 impl StoppableInput {
-    /// Standard input that listens to `signals`.
-    pub fn new(signals: Signals) -> Self {
-        Self { input: io::stdin(), signals }
+    /// Standard input, or what lies at `path`, if that may have nothing to give for long: `None` for everything that is
+    /// neither a pipe nor a socket nor a device, and for what cannot be opened. Does not wait for the writer of a named
+    /// pipe, as opening one otherwise would.
+    pub fn at(path: &Path, signals: &Signals) -> Option<Self> {
+        let input = if is_standard_input(path) {
+            io::stdin().as_fd().try_clone_to_owned().ok()?
+        } else if may_wait(FileType::from_raw_mode(rustix::fs::stat(path).ok()?.st_mode)) {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+            rustix::fs::open(path, flags, Mode::empty()).ok()?
+        } else {
+            return None;
+        };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&input).ok()?.st_mode);
+        may_wait(kind).then(|| Self { input, signals: signals.clone() })
     }
+}
+
+fn may_wait(kind: FileType) -> bool {
+    matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice)
 }
 
 impl Read for StoppableInput {
@@ -81,7 +124,11 @@ impl Read for StoppableInput {
             // What is already in the pipe is read first, so that a writer who was stopped by the same Ctrl-C loses
             // nothing.
             if !ready[0].revents().is_empty() {
-                return rustix::io::read(&self.input, buffer).map_err(io::Error::from);
+                match rustix::io::read(&self.input, &mut *buffer) {
+                    // Somebody else took it.
+                    Err(rustix::io::Errno::AGAIN) => {}
+                    done => return done.map_err(io::Error::from),
+                }
             }
             if self.signals.stop().is_some() {
                 return Ok(0);

@@ -269,6 +269,24 @@ fn a_cut_file_gives_what_can_be_read_and_says_where_it_broke() {
 }
 
 #[test]
+fn one_input_of_several_that_is_no_capture_costs_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = Capture::web().save(&folder, "web.pcap");
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "packets were seen at noon\n").unwrap();
+    for (other, words) in [(text, "notes.txt: this is text"), (folder.path().join("no.pcap"), "there is no such file")]
+    {
+        flow()
+            .args(["-r".as_ref(), good.as_os_str(), "-r".as_ref(), other.as_os_str()])
+            .args(["--columns", SHORT])
+            .assert()
+            .code(3)
+            .stdout(contains("ShADdfFa").and(contains("10 packets seen")).and(contains("input incomplete: ")))
+            .stderr(contains(words).count(1));
+    }
+}
+
+#[test]
 fn an_empty_capture_is_complete_unless_rows_are_demanded() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::new().save(&folder, "empty.pcap");
@@ -362,37 +380,129 @@ fn nobody_reading_is_no_failure() {
     }
 }
 
-#[test]
-fn an_interrupt_prints_what_was_read_so_far() {
-    use std::io::Write;
+/// `flow` reading from `input`, once it listens to signals (bit 1 of the mask of caught signals is SIGINT).
+fn listening(input: &str, more: &[&str]) -> std::process::Child {
     use std::time::{Duration, Instant};
-    let mut child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
-        .args(["conns", "-r", "-", "--columns", SHORT])
+    let child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+        .args(["conns", "--columns", SHORT, "-r", input])
+        .args(more)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut open = child.stdin.take().unwrap();
-    open.write_all(&Capture::web().bytes).unwrap();
-    // It listens to SIGINT (bit 1 of the mask of caught signals) before it reads.
     let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        if u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0 {
-            break;
-        }
+    while !catches_interrupts(&child) {
         assert!(Instant::now() < deadline, "it never came to listen to signals");
         std::thread::yield_now();
     }
-    assert!(Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    drop(open);
-    let text = String::from_utf8(output.stdout).unwrap();
+    child
+}
+
+fn catches_interrupts(child: &std::process::Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    assert!(Process::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// What `child` printed until it ended; a child that does not end by itself is an error, not a test without end.
+fn outcome(mut child: std::process::Child) -> std::process::Output {
+    use std::time::{Duration, Instant};
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it did not end: {:?}", child.wait_with_output());
+        }
+        std::thread::yield_now();
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn assert_interrupted_with_rows(output: &std::process::Output) {
+    let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("10.0.0.4"), "{text}");
     assert!(text.contains("10 packets seen") && text.contains("input incomplete: interrupted by the user"), "{text}");
+}
+
+#[test]
+fn an_interrupt_prints_what_was_read_so_far() {
+    use std::io::Write;
+    let mut child = listening("-", &[]);
+    let mut open = child.stdin.take().unwrap();
+    open.write_all(&Capture::web().bytes).unwrap();
+    signal(&child, "-INT");
+    assert_interrupted_with_rows(&outcome(child));
+}
+
+#[test]
+fn a_named_pipe_that_falls_silent_ends_with_the_first_interrupt() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(Process::new("mkfifo").arg(&path).status().unwrap().success());
+    let child = listening(path.to_str().unwrap(), &[]);
+    let mut open = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    open.write_all(&Capture::web().bytes).unwrap();
+    // It has taken everything and waits for more.
+    let sleeps =
+        || std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap().contains("State:\tS (sleeping)");
+    while rustix::io::ioctl_fionread(&open).unwrap() > 0 || !sleeps() {
+        std::thread::yield_now();
+    }
+    signal(&child, "-INT");
+    assert_interrupted_with_rows(&outcome(child));
+}
+
+#[test]
+fn a_named_pipe_without_a_writer_ends_with_the_first_interrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(Process::new("mkfifo").arg(&path).status().unwrap().success());
+    let child = listening(path.to_str().unwrap(), &[]);
+    signal(&child, "-INT");
+    let output = outcome(child);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0));
+}
+
+#[test]
+fn two_signals_of_one_moment_are_one_wish() {
+    use std::io::Write;
+    // As `timeout` sends them: to its child, then to its whole group. While the process is stopped both become
+    // pending, and no step of its own lies between them.
+    let mut child = listening("-", &[]);
+    let mut open = child.stdin.take().unwrap();
+    open.write_all(&Capture::web().bytes).unwrap();
+    for name in ["-STOP", "-INT", "-TERM", "-CONT"] {
+        signal(&child, name);
+    }
+    assert_interrupted_with_rows(&outcome(child));
+}
+
+#[test]
+fn a_later_second_signal_ends_a_process_that_hangs() {
+    use std::io::Write;
+    let mut capture = Capture::new();
+    for port in 0..20_000 {
+        capture.udp(u32::from(port), [10, 0, 0, 3], 1_000 + port, &[0; 30]);
+    }
+    // Nobody reads what it prints, which is more than a pipe holds.
+    let mut child = listening("-", &["-o", "jsonl"]);
+    child.stdin.take().unwrap().write_all(&capture.bytes).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let code = loop {
+        signal(&child, "-INT");
+        match child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None => assert!(std::time::Instant::now() < deadline, "the second signal did not end it"),
+        }
+    };
+    assert_eq!(code, Some(130));
 }
 
 #[test]

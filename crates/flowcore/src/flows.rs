@@ -15,6 +15,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
+use crate::allow::{RuleId, Verdict};
 use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, TcpFlags, TcpSegment};
 use crate::key::{Direction, FlowKey, Protocol};
 use crate::ledger::Ledger;
@@ -167,9 +168,49 @@ impl State {
 struct Origin {
     start: Timestamp,
     serial: u64,
+    verdict: KeptVerdict,
     interface: u16,
     evidence: Evidence,
     end: Option<EndReason>,
+}
+
+const _: () = assert!(size_of::<Origin>() == 24);
+
+/// A [`Verdict`] that was given or not, in four bytes: rule ids are kept below [`RuleId::LIMIT`].
+#[derive(Copy, Clone, Debug)]
+struct KeptVerdict(u32);
+
+impl KeptVerdict {
+    const NONE: Self = Self(u32::MAX);
+    const UNDECIDED: Self = Self(u32::MAX - 1);
+    const UNLISTED: Self = Self(u32::MAX - 2);
+}
+
+impl Default for KeptVerdict {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl From<Verdict> for KeptVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allowed(rule) => Self(rule.0.min(RuleId::LIMIT - 1)),
+            Verdict::Unlisted => Self::UNLISTED,
+            Verdict::Undecided => Self::UNDECIDED,
+        }
+    }
+}
+
+impl From<KeptVerdict> for Option<Verdict> {
+    fn from(kept: KeptVerdict) -> Self {
+        match kept.0 {
+            rule if rule < RuleId::LIMIT => Some(Verdict::Allowed(RuleId(rule))),
+            code if code == KeptVerdict::UNLISTED.0 => Some(Verdict::Unlisted),
+            code if code == KeptVerdict::UNDECIDED.0 => Some(Verdict::Undecided),
+            _ => None,
+        }
+    }
 }
 
 /// The flow table.
@@ -275,7 +316,18 @@ impl Flows {
             evidence: origin.evidence,
             interface: origin.interface,
             end: origin.end,
+            verdict: origin.verdict.into(),
         })
+    }
+
+    /// Keeps what a whitelist said of a flow; [`record`](Self::record) repeats it.
+    pub(crate) fn keep_verdict(&mut self, id: FlowId, verdict: Verdict) {
+        self.origins.entry(id).verdict = verdict.into();
+    }
+
+    /// The ids that were ever given out: those of living flows, of ended ones, and of ones that wait to be given again.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = FlowId> + use<> {
+        (0..self.next).map(FlowId)
     }
 
     /// Gives every event its flow and direction, opens flows where there was none, and appends an `End` event for each
@@ -466,8 +518,13 @@ impl Flows {
                 entry.state |= State::ISN;
             }
         }
-        *self.origins.entry(id) =
-            Origin { start: event.time, serial: self.serial, interface: event.interface, evidence, end: None };
+        *self.origins.entry(id) = Origin {
+            start: event.time,
+            serial: self.serial,
+            interface: event.interface,
+            evidence,
+            ..Origin::default()
+        };
         self.serial += 1;
         self.live += 1;
         self.index.insert(tag, id);

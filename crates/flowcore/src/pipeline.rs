@@ -13,10 +13,11 @@ use crate::analyze::Analyzer;
 use crate::batch::{Batch, Frames};
 use crate::collect::{Collector, Limit, SourceInfo, Status};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{FlowEvent, Layer, Marks, Notes};
+use crate::event::{Detail, FlowEvent, Layer, Marks, Notes};
 use crate::features::Features;
-use crate::flows::{Flows, Limits, STEP, Slots};
+use crate::flows::{FlowId, Flows, Limits, STEP, Slots};
 use crate::ledger::Ledger;
+use crate::record::FlowRecord;
 use crate::report::{Reporter, Snapshot, Tables};
 use crate::resolve::{Numeric, Resolver};
 use crate::select::Select;
@@ -27,10 +28,14 @@ pub struct Builder {
     filter: Option<Box<dyn Select>>,
     whitelist: Option<Box<dyn Whitelist>>,
     names: Arc<dyn Resolver>,
+    patience: Duration,
     analyzers: Vec<Box<dyn Analyzer>>,
     reports: Vec<Report>,
     limits: Limits,
 }
+
+/// How long the end of a run waits for names, unless [`Builder::patience`] says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Report {
     /// `None`: only at the end.
@@ -59,6 +64,7 @@ impl Default for Builder {
             filter: None,
             whitelist: None,
             names: Arc::new(Numeric),
+            patience: PATIENCE,
             analyzers: Vec::new(),
             reports: Vec::new(),
             limits: Limits::default(),
@@ -74,17 +80,25 @@ impl Builder {
         self
     }
 
-    /// Marks the flows that `whitelist` allows.
+    /// Asks `whitelist` about every flow that begins and marks those that it allows; see [`Whitelist`].
     #[must_use]
     pub fn whitelist(mut self, whitelist: impl Whitelist + 'static) -> Self {
         self.whitelist = Some(Box::new(whitelist));
         self
     }
 
-    /// Who gives names and networks.
+    /// Who gives names and networks: to the whitelist and to reporters.
     #[must_use]
     pub fn resolver(mut self, names: Arc<dyn Resolver>) -> Self {
         self.names = names;
+        self
+    }
+
+    /// How long the end of a run may wait for names that are being looked up, [`PATIENCE`] by default: once for flows
+    /// that the whitelist could not judge without them, once for the addresses in the final report. Nothing else waits.
+    #[must_use]
+    pub fn patience(mut self, within: Duration) -> Self {
+        self.patience = within;
         self
     }
 
@@ -133,6 +147,9 @@ impl Builder {
             late,
             whitelist: self.whitelist,
             names: self.names,
+            patience: self.patience,
+            undecided: false,
+            closing: false,
             marks: Slots::new(),
             analyzers: self.analyzers,
             reports: self.reports,
@@ -156,6 +173,21 @@ fn unmet(part: &str, needs: Features, source: &SourceInfo) -> Result<()> {
     ))
 }
 
+/// When the caller of [`Pipeline::run_with`] is asked.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// A batch has been pushed.
+    Batch,
+    /// There will be no more events; the flows that still live end next.
+    Closing {
+        /// The input ended before its own end, or the caller stopped it.
+        incomplete: bool,
+    },
+    /// A step of those flows has ended; the last such moment comes when none is left.
+    Closed,
+}
+
 /// Events in, tables out.
 pub struct Pipeline {
     flows: Flows,
@@ -166,7 +198,13 @@ pub struct Pipeline {
     late: bool,
     whitelist: Option<Box<dyn Whitelist>>,
     names: Arc<dyn Resolver>,
-    /// Per flow: what whitelist and filter said when it began. Empty without either.
+    /// How long the end of a run may wait for names.
+    patience: Duration,
+    /// The whitelist may not have decided about some living flow.
+    undecided: bool,
+    /// The input has ended, and flows are being closed.
+    closing: bool,
+    /// Per flow: what whitelist and filter said, `BEGIN` left out. Empty without either.
     marks: Slots<Marks>,
     analyzers: Vec<Box<dyn Analyzer>>,
     reports: Vec<Report>,
@@ -231,6 +269,7 @@ impl Pipeline {
         let due = |report: &Report| report.next.is_some_and(|next| now >= next);
         let mut outcome = Ok(());
         if reports.iter().any(due) {
+            self.ask_again();
             let snapshot = self.snapshot(None, false);
             for report in reports.iter_mut().filter(|report| due(report)) {
                 if let (Some(every), Some(next)) = (report.every, report.next) {
@@ -255,7 +294,7 @@ impl Pipeline {
             self.settle_marks(events);
         }
         if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
-            self.filtered += keep(events, filter, |event| matches!(event.detail, crate::event::Detail::End(_)));
+            self.filtered += keep(events, filter, |event| matches!(event.detail, Detail::End(_)));
         }
         let batch = Batch { events, frames, flows: &self.flows, through };
         for analyzer in &mut self.analyzers {
@@ -290,7 +329,8 @@ impl Pipeline {
         self.counted.deliver(delivered);
     }
 
-    /// Asks whitelist and filter once per flow and repeats their answers on its events.
+    /// Asks whitelist and filter once per flow and repeats their answers on its events. A whitelist that could not
+    /// decide is asked once more when the flow ends.
     fn settle_marks(&mut self, events: &mut [FlowEvent]) {
         for event in events {
             if !event.flow.is_some() {
@@ -299,16 +339,49 @@ impl Pipeline {
             if event.marks.contains(Marks::BEGIN) {
                 let mut marks = Marks::empty();
                 if let Some(flow) = self.flows.record(event.flow) {
-                    marks |= match self.whitelist.as_ref().map(|list| list.judge(&flow, &*self.names)) {
-                        Some(Verdict::Allowed(_)) => Marks::ALLOWED,
-                        Some(Verdict::Undecided) => Marks::UNDECIDED,
-                        Some(Verdict::Unlisted) | None => Marks::empty(),
-                    };
+                    marks |= self.judge(&flow);
                     marks |= self.filter.as_ref().map_or(Marks::empty(), |filter| filter.mark(&flow)) & Marks::FILTER;
                 }
                 *self.marks.entry(event.flow) = marks;
+            } else if let Detail::End(_) = event.detail {
+                self.judge_again(event.flow);
             }
             event.marks |= self.marks.get(event.flow).copied().unwrap_or_default();
+        }
+    }
+
+    /// What the whitelist says of a flow, kept in the table and as marks.
+    fn judge(&mut self, flow: &FlowRecord) -> Marks {
+        let Some(whitelist) = &self.whitelist else { return Marks::empty() };
+        let verdict = whitelist.judge(flow, &*self.names);
+        self.flows.keep_verdict(flow.id, verdict);
+        match verdict {
+            Verdict::Allowed(_) => Marks::ALLOWED,
+            Verdict::Unlisted => Marks::empty(),
+            Verdict::Undecided => {
+                self.undecided = true;
+                Marks::UNDECIDED
+            }
+        }
+    }
+
+    /// The same once more, if there was no decision.
+    fn judge_again(&mut self, id: FlowId) {
+        let Some(marks) = self.marks.get(id).copied().filter(|marks| marks.contains(Marks::UNDECIDED)) else { return };
+        let Some(flow) = self.flows.record(id) else { return };
+        *self.marks.entry(id) = (marks - Marks::UNDECIDED) | self.judge(&flow);
+    }
+
+    /// Asks the whitelist again about the living flows on which it could not decide. Reports at intervals do that by
+    /// themselves; who takes a [`snapshot`](Self::snapshot) calls it before.
+    pub fn ask_again(&mut self) {
+        if !std::mem::take(&mut self.undecided) {
+            return;
+        }
+        for id in self.flows.ids() {
+            if self.flows.record(id).is_some_and(|flow| flow.end.is_none()) {
+                self.judge_again(id);
+            }
         }
     }
 
@@ -318,38 +391,43 @@ impl Pipeline {
     /// The first error of the collector, an analyzer or a reporter. Damaged input is not one: the snapshot's ledger
     /// says so.
     pub fn run(&mut self, collector: &mut dyn Collector) -> Result<Snapshot> {
-        self.run_while(collector, |_, _| true)
+        self.run_with(collector, |_, _, _| Ok::<_, Error>(true))
     }
 
-    /// The same, but asks `go_on` after every batch; `false` ends as if the input had ended there, marked incomplete.
+    /// The same, with a caller who takes part at every [`Moment`]: to take finished results out, to show how far it
+    /// is, to stop. The answer counts after a [`Moment::Batch`] only; `false` ends the run as if the input had ended
+    /// there, marked incomplete.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_while(
+    /// As [`run`](Self::run), and the first error of `hook`.
+    pub fn run_with<C, E>(
         &mut self,
-        collector: &mut dyn Collector,
-        mut go_on: impl FnMut(&mut Self, &mut dyn Collector) -> bool,
-    ) -> Result<Snapshot> {
+        collector: &mut C,
+        mut hook: impl FnMut(&mut Self, &mut C, Moment) -> std::result::Result<bool, E>,
+    ) -> std::result::Result<Snapshot, E>
+    where
+        C: Collector + ?Sized,
+        E: From<Error>,
+    {
         let mut events = Vec::with_capacity(Limit::default().events);
-        let mut stopped = false;
-        loop {
+        let stopped = loop {
             let filled = collector.fill(&mut events, Limit::default())?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
             self.push(&mut events, frames, through)?;
+            if !hook(self, collector, Moment::Batch)? {
+                break true;
+            }
             if status == Status::End {
-                break;
+                break false;
             }
-            if !go_on(self, collector) {
-                stopped = true;
-                break;
-            }
-        }
-        while self.close()? {
-            go_on(self, collector);
-        }
-        go_on(self, collector);
+        };
         let mut ledger = collector.ledger()?;
         ledger.incomplete |= stopped;
+        hook(self, collector, Moment::Closing { incomplete: ledger.incomplete })?;
+        while self.close()? {
+            hook(self, collector, Moment::Closed)?;
+        }
+        hook(self, collector, Moment::Closed)?;
         let mut snapshot = self.snapshot(Some(ledger), true);
         snapshot.fault = collector.fault().map(str::to_owned);
         self.report_final(&snapshot)?;
@@ -361,8 +439,14 @@ impl Pipeline {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn close(&mut self) -> Result<bool> {
+        if !std::mem::replace(&mut self.closing, true) && self.undecided {
+            self.names.settle(self.patience);
+        }
         let mut events = Vec::new();
         let more = self.flows.close(STEP, &mut events);
+        if self.whitelist.is_some() {
+            self.settle_marks(&mut events);
+        }
         let through = self.through.unwrap_or(Timestamp::EPOCH);
         let batch = Batch { events: &events, frames: Frames::EMPTY, flows: &self.flows, through };
         for analyzer in &mut self.analyzers {
@@ -371,11 +455,15 @@ impl Pipeline {
         Ok(more)
     }
 
-    /// Hands a snapshot to every reporter.
+    /// Hands a snapshot to every reporter, once the names of the addresses in it are there or the patience is at its
+    /// end.
     ///
     /// # Errors
     /// The first error of a reporter.
     pub fn report_final(&mut self, snapshot: &Snapshot) -> Result<()> {
+        if !self.reports.is_empty() && snapshot.ask(&*self.names) {
+            self.names.settle(self.patience);
+        }
         for report in &mut self.reports {
             report.reporter.report(snapshot, &*self.names)?;
         }

@@ -1,5 +1,6 @@
 //! One flow's life, as the table knows it.
 
+use crate::allow::Verdict;
 use crate::event::EndReason;
 use crate::flows::FlowId;
 use crate::key::FlowKey;
@@ -24,6 +25,8 @@ pub struct FlowRecord {
     pub interface: u16,
     /// Why it ended; `None` while it lives.
     pub end: Option<EndReason>,
+    /// What the pipeline's whitelist says of it; `None` without one.
+    pub verdict: Option<Verdict>,
 }
 
 /// How the table found out which end is the originator.

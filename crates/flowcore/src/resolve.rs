@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::{Addr, Prefix};
-use crate::key::FlowKey;
+use crate::key::Protocol;
 
 /// An answer that may not be there yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,33 +38,46 @@ pub struct Network {
     pub holder: Option<Arc<str>>,
 }
 
-/// The process that owns a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Process id.
-    pub pid: u32,
-    /// Command name.
-    pub name: Arc<str>,
-}
-
-/// Gives names to numbers. Never blocks: an answer that takes time is [`Lookup::Pending`] until it is there.
+/// Gives names to numbers. Never blocks: an answer that takes time is [`Lookup::Pending`] until it is there, and is
+/// asked for again by whoever needs it.
 ///
-/// Asked by reporters, once per address, and by the pipeline once per flow for networks; from any thread.
+/// Asked at the edge, from any thread: by reporters for the addresses they show, by whitelists that have names or
+/// networks in their rules. May be asked for the same address any number of times, so an implementation whose answers
+/// are dear keeps them.
 pub trait Resolver: Send + Sync {
-    /// The name of an address, or of an address and port.
+    /// The name of an address, or of an address and port. Port 0: of the address, whatever the port.
+    ///
+    /// Where the answer stands for a row, it is what rows are grouped by: a resolver may give one name to many
+    /// addresses, or tell the ports of one address apart.
     fn name(&self, _addr: Addr, _port: u16) -> Lookup<Arc<str>> {
+        Lookup::Absent
+    }
+    /// The name of the service that `port` of a protocol is registered for.
+    fn service(&self, _port: u16, _protocol: Protocol) -> Lookup<Arc<str>> {
         Lookup::Absent
     }
     /// Which network an address belongs to.
     fn network(&self, _addr: Addr) -> Lookup<Network> {
         Lookup::Absent
     }
-    /// Which process owns a flow's local end.
-    fn process(&self, _key: &FlowKey) -> Lookup<Process> {
-        Lookup::Absent
-    }
-    /// Waits at most `within` for pending answers; called once before a final report.
+    /// Waits at most `within` for pending answers. The only call that may wait: a final report makes it, once
+    /// everything that it will show has been asked for.
     fn settle(&self, _within: Duration) {}
+}
+
+impl<R: Resolver + ?Sized> Resolver for Arc<R> {
+    fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
+        (**self).name(addr, port)
+    }
+    fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
+        (**self).service(port, protocol)
+    }
+    fn network(&self, addr: Addr) -> Lookup<Network> {
+        (**self).network(addr)
+    }
+    fn settle(&self, within: Duration) {
+        (**self).settle(within);
+    }
 }
 
 /// Knows nothing: numbers stay numbers. The default.
@@ -73,21 +86,22 @@ pub struct Numeric;
 
 impl Resolver for Numeric {}
 
-/// Asks several resolvers in order; the first that knows answers. `Pending` if none knows and one is still asking.
+/// Asks several resolvers in order; the first that knows answers, and those behind it are not asked.
+///
+/// One that is still asking holds up those behind it: `Pending` is the answer until it has answered, so that a name
+/// does not change once it was given. `settle` lets each of them wait in turn.
 #[derive(Clone, Default)]
 pub struct Chain(pub Vec<Arc<dyn Resolver>>);
 
 impl Chain {
     fn first<T>(&self, ask: impl Fn(&dyn Resolver) -> Lookup<T>) -> Lookup<T> {
-        let mut last = Lookup::Absent;
         for resolver in &self.0 {
             match ask(&**resolver) {
                 Lookup::Absent => {}
-                Lookup::Pending => last = Lookup::Pending,
-                known => return known,
+                answer => return answer,
             }
         }
-        last
+        Lookup::Absent
     }
 }
 
@@ -95,11 +109,11 @@ impl Resolver for Chain {
     fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
         self.first(|resolver| resolver.name(addr, port))
     }
+    fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
+        self.first(|resolver| resolver.service(port, protocol))
+    }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.first(|resolver| resolver.network(addr))
-    }
-    fn process(&self, key: &FlowKey) -> Lookup<Process> {
-        self.first(|resolver| resolver.process(key))
     }
     fn settle(&self, within: Duration) {
         for resolver in &self.0 {
@@ -119,19 +133,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_first_that_knows_answers() {
-        let chain = Chain(vec![
-            Arc::new(Fixed(Lookup::Pending)),
-            Arc::new(Fixed(Lookup::Known("b".into()))),
-            Arc::new(Fixed(Lookup::Known("c".into()))),
-        ]);
-        assert_eq!(chain.name(Addr::UNSPECIFIED, 0), Lookup::Known("b".into()));
+    fn answer(answers: &[Lookup<&str>]) -> Lookup<Arc<str>> {
+        let fixed = |answer: &Lookup<&str>| match answer {
+            Lookup::Known(name) => Lookup::Known(Arc::from(*name)),
+            Lookup::Pending => Lookup::Pending,
+            Lookup::Absent => Lookup::Absent,
+        };
+        let resolvers = answers.iter().map(|answer| Arc::new(Fixed(fixed(answer))) as Arc<dyn Resolver>);
+        Chain(resolvers.collect()).name(Addr::UNSPECIFIED, 0)
     }
 
     #[test]
-    fn pending_outlives_absent() {
-        let chain = Chain(vec![Arc::new(Fixed(Lookup::Pending)), Arc::new(Numeric)]);
-        assert_eq!(chain.name(Addr::UNSPECIFIED, 0), Lookup::Pending);
+    fn the_first_that_knows_answers() {
+        assert_eq!(answer(&[Lookup::Absent, Lookup::Known("b"), Lookup::Known("c")]), Lookup::Known("b".into()));
+        assert_eq!(answer(&[Lookup::Known("b"), Lookup::Pending]), Lookup::Known("b".into()));
+        assert_eq!(answer(&[Lookup::Absent]), Lookup::Absent);
+    }
+
+    #[test]
+    fn a_name_waits_for_those_before_it_so_that_it_never_changes() {
+        assert_eq!(answer(&[Lookup::Pending, Lookup::Known("b")]), Lookup::Pending);
+        assert_eq!(answer(&[Lookup::Pending, Lookup::Absent]), Lookup::Pending);
     }
 }

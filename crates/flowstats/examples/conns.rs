@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use flowcore::pipeline::Pipeline;
-use flowcore::{Collector, Result};
+use flowcore::{Collector, Error, Result};
 use flowstats::Conns;
 
 fn main() -> Result<()> {
@@ -13,13 +13,13 @@ fn main() -> Result<()> {
     let mut pipeline = builder.build(source.info())?;
     let (mut connections, mut packets) = (0u64, 0u64);
     let mut finished = Vec::new();
-    let snapshot = pipeline.run_while(&mut source, |pipeline, _| {
+    let snapshot = pipeline.run_with(&mut source, |pipeline, _, _| {
         pipeline.get_mut(&conns).take_finished(&mut finished);
         for connection in finished.drain(..) {
             connections += 1;
             packets += connection.counts.iter().map(|side| side.packets).sum::<u64>();
         }
-        true
+        Ok::<_, Error>(true)
     })?;
     println!("{connections} connections, {packets} packets, {} delivered", snapshot.ledger.delivered());
     Ok(())

@@ -198,7 +198,7 @@ impl Tcp {
             rare.get_or_insert_default().counts[direction.index()].zero_window(history, direction);
         }
         if flags.contains(TcpFlags::ACK) {
-            if peer.state() == State::Inactive {
+            if !peer.is_placed() {
                 peer.expect(segment.ack);
             } else if !flags.contains(TcpFlags::RST) {
                 peer.acknowledge(segment.ack);
@@ -206,14 +206,19 @@ impl Tcp {
         }
         let last = end.last();
         let advanced = end.advance(position, sequence_space, flags, payload);
-        if payload > 0 && !flags.contains(TcpFlags::RST) {
-            let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
-            if data > last && end.has_begun() && last > 0 {
-                rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
-            } else if let Some(rare) = rare {
-                rare.gaps[direction.index()].fill(data, data + i64::from(payload));
+        let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
+        if data > last && last > 0 && end.last() >= data {
+            // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK, FIN or RST.
+            rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
+        }
+        if !flags.contains(TcpFlags::RST) {
+            if data <= last
+                && let Some(rare) = rare
+            {
+                let fin = i64::from(flags.contains(TcpFlags::FIN));
+                rare.gaps[direction.index()].fill(data, data + i64::from(payload) + fin);
             }
-            if !advanced {
+            if payload > 0 && !advanced {
                 rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);
             }
         }
@@ -244,7 +249,7 @@ impl Tcp {
         let end = &self.ends[side.index()];
         let (acked, last) = (end.acked(), end.last());
         // One beyond the last seen byte may be an unseen FIN.
-        let beyond = acked > last && end.state() != State::Inactive && end.has_begun();
+        let beyond = acked > last && end.is_placed();
         if !beyond && self.rare.is_none() {
             return;
         }
@@ -344,6 +349,16 @@ impl Tcp {
     /// Time of the latest segment before both ends had closed: Zeek's end of a connection.
     pub fn active_until(&self) -> Option<Timestamp> {
         (self.active != NEVER).then(|| Timestamp::from_nanos(self.active))
+    }
+
+    /// Whether the connection went on without a SYN of the responder: one was there, and was not captured.
+    pub fn lacks_syn_ack(&self) -> bool {
+        let has = |index: usize, letters: &[Letter]| {
+            letters.iter().any(|letter| self.ends[index].letters & letter.bit() != 0)
+        };
+        has(0, &[Letter::Syn])
+            && !has(1, &[Letter::Syn])
+            && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::collect::Filled;
 use crate::event::Detail;
 use crate::key::{FlowKey, Protocol};
 use crate::record::FlowRecord;
@@ -141,4 +142,178 @@ fn reports_come_at_intervals_of_event_time_whatever_the_batches() {
     assert_eq!(outcome(1), [Value::U64(100), Value::U64(200), Value::U64(300)]);
     assert_eq!(outcome(350), outcome(1));
     assert_eq!(outcome(33), outcome(1));
+}
+
+/// Gives its batches one by one.
+struct Given {
+    info: SourceInfo,
+    batches: Vec<Vec<FlowEvent>>,
+    ledger: Ledger,
+}
+
+fn given(batches: usize) -> Given {
+    Given { info: source(), batches: vec![events(10); batches], ledger: Ledger::new() }
+}
+
+impl Collector for Given {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+    fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, _: Limit) -> Result<Filled<'s>> {
+        events.extend(self.batches.pop().unwrap_or_default());
+        self.ledger.deliver(events.len() as u64);
+        let status = if self.batches.is_empty() { Status::End } else { Status::More };
+        Ok(Filled { frames: Frames::EMPTY, through: Timestamp::EPOCH, status })
+    }
+    fn ledger(&mut self) -> Result<Ledger> {
+        Ok(self.ledger.clone())
+    }
+}
+
+fn moments(batches: usize, most: usize) -> (Vec<Moment>, Snapshot) {
+    let mut source = given(batches);
+    let mut pipeline = Pipeline::builder().build(source.info()).unwrap();
+    let mut moments = Vec::new();
+    let snapshot = pipeline.run_with(&mut source, |_, _, moment| {
+        moments.push(moment);
+        Ok::<_, Error>(moments.len() < most)
+    });
+    (moments, snapshot.unwrap())
+}
+
+#[test]
+fn a_caller_is_asked_after_every_batch_and_told_before_and_after_the_flows_end() {
+    let (asked, snapshot) = moments(2, usize::MAX);
+    assert_eq!(asked, [Moment::Batch, Moment::Batch, Moment::Closing { incomplete: false }, Moment::Closed]);
+    assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.incomplete), (20, false));
+}
+
+#[test]
+fn a_run_that_its_caller_stops_is_incomplete_and_still_closes() {
+    let (asked, snapshot) = moments(5, 2);
+    assert_eq!(asked, [Moment::Batch, Moment::Batch, Moment::Closing { incomplete: true }, Moment::Closed]);
+    assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.incomplete), (20, true));
+}
+
+#[test]
+fn the_error_of_a_caller_ends_the_run() {
+    #[derive(Debug)]
+    struct Full;
+    impl From<Error> for Full {
+        fn from(_: Error) -> Self {
+            Self
+        }
+    }
+    let mut source = given(5);
+    let mut pipeline = Pipeline::builder().build(source.info()).unwrap();
+    assert!(matches!(pipeline.run_with(&mut source, |_, _, _| Err(Full)), Err(Full)));
+    assert_eq!(source.batches.len(), 4);
+}
+
+/// A name that comes on the second asking, or only after somebody has waited for it.
+#[derive(Default)]
+struct Slow {
+    asked: Mutex<u32>,
+    settled: Mutex<Vec<Duration>>,
+}
+
+impl Resolver for Slow {
+    fn name(&self, _: crate::Addr, _: u16) -> crate::Lookup<Arc<str>> {
+        *self.asked.lock().unwrap() += 1;
+        match self.settled.lock().unwrap().is_empty() {
+            true => crate::Lookup::Pending,
+            false => crate::Lookup::Known("client".into()),
+        }
+    }
+    fn settle(&self, within: Duration) {
+        self.settled.lock().unwrap().push(within);
+    }
+}
+
+struct OnlyClient;
+impl Whitelist for OnlyClient {
+    fn judge(&self, flow: &FlowRecord, names: &dyn Resolver) -> Verdict {
+        match names.name(flow.key.src, 0) {
+            crate::Lookup::Known(name) if &*name == "client" => Verdict::Allowed(crate::RuleId(7)),
+            crate::Lookup::Pending => Verdict::Undecided,
+            _ => Verdict::Unlisted,
+        }
+    }
+    fn rule(&self, _: crate::RuleId) -> &str {
+        "client"
+    }
+}
+
+/// Verdicts and marks of flows at their ends.
+#[derive(Default)]
+struct Ends(Vec<(Option<Verdict>, Marks)>);
+impl Analyzer for Ends {
+    fn name(&self) -> &str {
+        "ends"
+    }
+    fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
+        for event in batch.events.iter().filter(|event| matches!(event.detail, Detail::End(_))) {
+            self.0.push((batch.flows.record(event.flow).unwrap().verdict, event.marks));
+        }
+        Ok(())
+    }
+    fn snapshot(&self, _: &mut Tables) {}
+}
+
+fn slow_pipeline() -> (Arc<Slow>, Pipeline, Handle<Ends>) {
+    let names = Arc::new(Slow::default());
+    let mut builder =
+        Pipeline::builder().whitelist(OnlyClient).resolver(names.clone()).patience(Duration::from_millis(3));
+    let ends = builder.add(Ends::default());
+    (names, builder.build(&source()).unwrap(), ends)
+}
+
+#[test]
+fn an_undecided_whitelist_is_asked_again_at_snapshots_and_never_once_it_has_decided() {
+    let (names, mut pipeline, _) = slow_pipeline();
+    pipeline.push(&mut events(100), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    let verdict = |pipeline: &Pipeline| pipeline.flows().record(crate::FlowId(3)).unwrap().verdict;
+    assert_eq!((*names.asked.lock().unwrap(), verdict(&pipeline)), (10, Some(Verdict::Undecided)));
+    pipeline.ask_again();
+    assert_eq!((*names.asked.lock().unwrap(), verdict(&pipeline)), (20, Some(Verdict::Undecided)));
+    names.settle(Duration::ZERO);
+    pipeline.ask_again();
+    assert_eq!((*names.asked.lock().unwrap(), verdict(&pipeline)), (30, Some(Verdict::Allowed(crate::RuleId(7)))));
+    pipeline.ask_again();
+    pipeline.push(&mut events(100), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    assert_eq!(*names.asked.lock().unwrap(), 30);
+}
+
+#[test]
+fn the_end_of_the_input_waits_once_for_the_names_that_a_whitelist_needs() {
+    let (names, mut pipeline, ends) = slow_pipeline();
+    pipeline.push(&mut events(100), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    while pipeline.close().unwrap() {}
+    assert_eq!(*names.settled.lock().unwrap(), [Duration::from_millis(3)]);
+    assert_eq!(pipeline.get(&ends).0, vec![(Some(Verdict::Allowed(crate::RuleId(7))), Marks::ALLOWED); 10]);
+}
+
+struct Shown(Arc<Mutex<Vec<String>>>);
+impl Reporter for Shown {
+    fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()> {
+        for row in &snapshot.tables[0].rows {
+            let Value::Addr(addr) = row.cells[0] else { panic!("an address") };
+            self.0.lock().unwrap().push(names.name(addr, 0).known().map_or(addr.to_string(), |name| name.to_string()));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_final_report_waits_once_for_names_and_asks_for_each_address_once_before() {
+    let (names, shown) = (Arc::new(Slow::default()), Arc::new(Mutex::new(Vec::new())));
+    let builder = Pipeline::builder().resolver(names.clone()).report(None, Shown(shown.clone()));
+    let mut pipeline = builder.build(&source()).unwrap();
+    let mut table = Table::new("t", Vec::new());
+    let row = Row { cells: vec![Value::Addr("10.0.0.1".parse().unwrap())], ..Row::default() };
+    table.rows = vec![row.clone(), row];
+    pipeline.report_final(&Snapshot { tables: vec![table], ..Snapshot::default() }).unwrap();
+    assert_eq!(*names.settled.lock().unwrap(), [PATIENCE]);
+    assert_eq!(*shown.lock().unwrap(), ["client", "client"]);
+    assert_eq!(*names.asked.lock().unwrap(), 3);
 }

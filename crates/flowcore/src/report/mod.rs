@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::addr::Addr;
 use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::resolve::Resolver;
+use crate::resolve::{Lookup, Resolver};
 use crate::time::{Nanos, Timestamp};
 
 pub mod cell;
@@ -187,6 +187,23 @@ impl Snapshot {
             fault: self.fault.clone(),
             tables,
         }
+    }
+}
+
+impl Snapshot {
+    /// Asks `names` for every address in the tables, each once; whether an answer is still to come.
+    pub fn ask(&self, names: &dyn Resolver) -> bool {
+        let mut asked = std::collections::HashSet::new();
+        let cells = self.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.cells);
+        let mut pending = false;
+        for cell in cells {
+            if let Value::Addr(addr) = cell
+                && asked.insert(*addr)
+            {
+                pending |= names.name(*addr, 0) == Lookup::Pending;
+            }
+        }
+        pending
     }
 }
 

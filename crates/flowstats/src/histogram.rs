@@ -1,0 +1,203 @@
+//! Distributions of whole numbers (nanoseconds, bytes, requests) in little memory: log-linear, mergeable, with a stated
+//! error.
+//!
+//! Values below 256 are kept exactly; above, every power of two is cut into 128 equal buckets. What a histogram says of
+//! a value is off by at most [`Histogram::RELATIVE_ERROR`] of it, whatever its magnitude. The layout is that of an
+//! HdrHistogram of two significant digits, so the exchange format ([`Histogram::encode`]) loses nothing.
+//!
+//! Few different values are kept as a sorted list; from some dozens on, as a dense window over the octaves in use. So a
+//! histogram costs nothing while it is empty, tens of bytes for a handful of values, and at most 16 KiB for values that
+//! lie within a factor of 2³⁰ of each other (or below 2³⁷: 137 seconds in nanoseconds); the whole range of `u64` would
+//! take 29 KiB.
+
+mod buckets;
+mod counts;
+mod exchange;
+
+use buckets::{bounds, bucket};
+use counts::Counts;
+
+pub use exchange::DecodeError;
+
+/// How often values occurred, by magnitude.
+///
+/// Merging two gives what recording the values of both would have given; the order never matters.
+///
+/// ```
+/// use flowstats::Histogram;
+///
+/// let mut latency = Histogram::new();
+/// for milliseconds in 1..=20 {
+///     latency.record(milliseconds * 1_000_000);
+/// }
+/// let p95 = latency.quantile(0.95).expect("there are values");
+/// assert!(p95.abs_diff(19_000_000) as f64 <= 19e6 * Histogram::RELATIVE_ERROR);
+/// assert_eq!(Histogram::new().quantile(0.95), None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    counts: Counts,
+    /// The smallest value; the largest there can be if there is none.
+    least: u64,
+    /// How far the largest value lies above the smallest.
+    span: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Histogram {
+    /// By how much a reported value may be off, as a part of the true one: 1/256, 0.39 %.
+    pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
+
+    /// Without values. Takes no memory on the heap.
+    pub const fn new() -> Self {
+        Self { counts: Counts::EMPTY, least: u64::MAX, span: 0 }
+    }
+
+    /// Takes in one value.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        // Nearly always false: one comparison and no store. Values below the smallest wrap to large ones.
+        if value.wrapping_sub(self.least) > self.span {
+            self.stretch(value, value);
+        }
+        self.counts.add_one(bucket(value));
+    }
+
+    /// Takes in `times` equal values.
+    pub fn record_many(&mut self, value: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
+        self.stretch(value, value);
+        self.counts.add(bucket(value), times);
+    }
+
+    /// Takes in all values of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { counts, least, span } = other;
+        if !counts.is_empty() {
+            self.stretch(*least, least + span);
+            self.counts.merge(counts);
+        }
+    }
+
+    /// Before the values themselves are counted.
+    #[inline(never)]
+    fn stretch(&mut self, least: u64, greatest: u64) {
+        let greatest = if self.is_empty() { greatest } else { greatest.max(self.greatest()) };
+        self.least = self.least.min(least);
+        self.span = greatest - self.least;
+    }
+
+    /// Beyond all values if there is none.
+    fn greatest(&self) -> u64 {
+        self.least + self.span
+    }
+
+    /// How many values there are; saturates.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The smallest value, exactly; `None` if there is none.
+    pub fn min(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.least)
+    }
+
+    /// The largest value, exactly.
+    pub fn max(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.greatest())
+    }
+
+    /// The arithmetic mean, within [`RELATIVE_ERROR`](Self::RELATIVE_ERROR).
+    ///
+    /// Not kept beside the counts: a sum that every record changes would cost more than all the rest of it.
+    pub fn mean(&self) -> Option<f64> {
+        let values = self.counts.iter().map(|(bucket, count)| (self.representative(bucket) as f64, count as f64));
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, all), (value, count)| (sum + value * count, all + count));
+        (count > 0.0).then(|| sum / count)
+    }
+
+    /// The value at `level` (0.95 for the 95th percentile), within [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) and never
+    /// outside what was recorded; `None` if there are no values.
+    ///
+    /// The rule is TRTOP's: of `n` values in ascending order, the one at index `floor(level · n − 0.5)`, counted from 0
+    /// and held within `0..n`; see [`index_of`]. So a single value is all its percentiles, of two the 95th percentile is
+    /// the larger, of 20 the 19th smallest, of 171 the one at index 161. There is no interpolation: what is reported
+    /// lies within the stated error of a value that occurred.
+    pub fn quantile(&self, level: f64) -> Option<u64> {
+        self.quantiles(&[level])[0]
+    }
+
+    /// Several [`quantile`](Self::quantile)s; `result[i]` belongs to `levels[i]`.
+    pub fn quantiles(&self, levels: &[f64]) -> Vec<Option<u64>> {
+        let total = self.count();
+        let mut order: Vec<(u64, usize)> =
+            levels.iter().enumerate().filter_map(|(place, &level)| Some((index_of(level, total)?, place))).collect();
+        order.sort_unstable();
+        let mut found = vec![None; levels.len()];
+        let mut wanted = order.into_iter().peekable();
+        let mut before = 0u64;
+        for (bucket, count) in self.counts.iter() {
+            before = before.saturating_add(count);
+            while let Some((_, place)) = wanted.next_if(|&(index, _)| index < before) {
+                found[place] = Some(self.representative(bucket));
+            }
+        }
+        found
+    }
+
+    /// The value said of everything in a bucket: its middle, but nothing that lies beyond what was recorded.
+    fn representative(&self, bucket: usize) -> u64 {
+        let (low, high) = bounds(bucket);
+        (low + (high - low) / 2).clamp(self.least, self.greatest())
+    }
+
+    /// The buckets that hold values, ascending: the smallest and the largest value each can hold, and how many it does.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        self.counts.iter().map(|(bucket, count)| {
+            let (low, high) = bounds(bucket);
+            (low, high, count)
+        })
+    }
+
+    /// Bytes held on the heap.
+    pub fn memory_bytes(&self) -> usize {
+        self.counts.memory_bytes()
+    }
+}
+
+/// The index of the value that stands for a quantile among `count` values in ascending order:
+/// `floor(level · count − 0.5)`, held within `0..count`. `None` if there are no values.
+///
+/// Computed in double precision as it stands, which for levels of a few decimals gives what exact arithmetic gives.
+///
+/// ```
+/// use flowstats::histogram::index_of;
+/// assert_eq!([1, 2, 20, 171].map(|count| index_of(0.95, count)), [Some(0), Some(1), Some(18), Some(161)]);
+/// ```
+pub fn index_of(level: f64, count: u64) -> Option<u64> {
+    let last = count.checked_sub(1)?;
+    // A negative number becomes 0 by the cast, and so does what is no number.
+    Some(((level * count as f64 - 0.5).floor() as u64).min(last))
+}
+
+/// Two histograms are equal if they hold the same counts; how they keep them does not matter.
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        let ends = |of: &Self| (of.least, of.span);
+        ends(self) == ends(other) && self.counts.iter().eq(other.counts.iter())
+    }
+}
+
+impl Eq for Histogram {}
