@@ -3,18 +3,28 @@
 //! [`Tcp`] takes segments; [`State`] of both ends and the [`History`] give Zeek's connection state
 //! ([`conn_state`]). Sequence numbers are compared serially (RFC 1982) and never panic.
 
+mod dynamics;
 mod endpoint;
 mod gaps;
 mod history;
+mod opening;
+mod spread;
 mod state;
+mod turns;
+mod witness;
 
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
+pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
 pub use gaps::Gaps;
 pub use history::{History, Letter};
+pub use opening::{Ecn, FastOpen, Opening, Shape};
+pub use spread::Durations;
 pub use state::{ConnState, conn_state, udp_state};
+pub use turns::Turns;
+pub use witness::{Nobody, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
 use history::Rare;
 
@@ -48,6 +58,11 @@ pub struct Handshake {
 
 /// No time yet, in the compact form below.
 const NEVER: i64 = i64::MIN;
+
+/// A time in the compact form.
+fn time(nanos: i64) -> Option<Timestamp> {
+    (nanos != NEVER).then(|| Timestamp::from_nanos(nanos))
+}
 
 /// One TCP connection. The first 64 bytes are all that ordinary segments touch.
 #[derive(Clone, Debug)]
@@ -107,34 +122,34 @@ impl Tcp {
     /// Takes in one segment with `payload` bytes, sent in `direction` at `time`.
     #[inline]
     pub fn observe(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
-        if !self.continues(segment, payload, direction, time) {
+        if self.continues(segment, payload, direction, time).is_none() {
             self.general(segment, payload, direction, time);
         }
     }
 
-    /// The ordinary segment of an open connection: next in order, acknowledging what was seen, saying nothing new.
-    /// `false`, with nothing changed, for any other.
+    /// The ordinary segment of an open connection: next in order, acknowledging what was seen, saying nothing new; how
+    /// many more bytes it acknowledges. `None`, with nothing changed, for any other.
     ///
     /// Why: nine in ten segments are like this, and the general way takes four times as many instructions; a property
     /// test holds that both come to the same.
     #[inline]
-    fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> bool {
+    fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> Option<i64> {
         const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
         if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.usual {
-            return false;
+            return None;
         }
         let (this, other) = (direction.index(), direction.opposite().index());
         let letter = if payload > 0 { Letter::Data } else { Letter::Ack };
         if !self.ends[this].goes_on(segment.seq, letter) {
-            return false;
+            return None;
         }
-        let Some(newly) = self.ends[other].newly_acknowledged(segment.ack) else { return false };
+        let newly = self.ends[other].newly_acknowledged(segment.ack)?;
         self.ends[this].append(payload);
         self.ends[other].acknowledge_next(newly);
         self.flags[this] |= segment.flags;
         self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
         self.active = time.as_nanos();
-        true
+        Some(newly)
     }
 
     #[inline(never)]
@@ -178,7 +193,7 @@ impl Tcp {
             rare.get_or_insert_default().counts[direction.index()].zero_window(history, direction);
         }
         if flags.contains(TcpFlags::ACK) {
-            if peer.state() == State::Inactive {
+            if !peer.is_placed() {
                 peer.expect(segment.ack);
             } else if !flags.contains(TcpFlags::RST) {
                 peer.acknowledge(segment.ack);
@@ -186,14 +201,19 @@ impl Tcp {
         }
         let last = end.last();
         let advanced = end.advance(position, sequence_space, flags, payload);
-        if payload > 0 && !flags.contains(TcpFlags::RST) {
-            let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
-            if data > last && end.has_begun() && last > 0 {
-                rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
-            } else if let Some(rare) = rare {
-                rare.gaps[direction.index()].fill(data, data + i64::from(payload));
+        let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
+        if data > last && last > 0 && end.last() >= data {
+            // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK, FIN or RST.
+            rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
+        }
+        if !flags.contains(TcpFlags::RST) {
+            if data <= last
+                && let Some(rare) = rare
+            {
+                let fin = i64::from(flags.contains(TcpFlags::FIN));
+                rare.gaps[direction.index()].fill(data, data + i64::from(payload) + fin);
             }
-            if !advanced {
+            if payload > 0 && !advanced {
                 rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);
             }
         }
@@ -210,7 +230,7 @@ impl Tcp {
         let end = &self.ends[side.index()];
         let (acked, last) = (end.acked(), end.last());
         // One beyond the last seen byte may be an unseen FIN.
-        let beyond = acked > last && end.state() != State::Inactive && end.has_begun();
+        let beyond = acked > last && end.is_placed();
         if !beyond && self.rare.is_none() {
             return;
         }
@@ -301,13 +321,22 @@ impl Tcp {
 
     /// When the handshake's steps were seen.
     pub fn handshake_times(&self) -> Handshake {
-        let time = |nanos| (nanos != NEVER).then(|| Timestamp::from_nanos(nanos));
         Handshake { syn: time(self.syn), syn_ack: time(self.syn_ack), ack: time(self.ack) }
     }
 
     /// Time of the latest segment before both ends had closed: Zeek's end of a connection.
     pub fn active_until(&self) -> Option<Timestamp> {
         (self.active != NEVER).then(|| Timestamp::from_nanos(self.active))
+    }
+
+    /// Whether the connection went on without a SYN of the responder: one was there, and was not captured.
+    pub fn lacks_syn_ack(&self) -> bool {
+        let has = |index: usize, letters: &[Letter]| {
+            letters.iter().any(|letter| self.ends[index].letters & letter.bit() != 0)
+        };
+        has(0, &[Letter::Syn])
+            && !has(1, &[Letter::Syn])
+            && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.
