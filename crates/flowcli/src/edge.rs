@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowcore::report::Value;
@@ -203,16 +203,19 @@ impl Edge {
     }
 }
 
+/// Names that do not change any more, by address and port.
+type Final = HashMap<(Addr, u16), Lookup<Arc<str>>>;
+
 /// What others say, kept once it is final.
 #[derive(Default)]
 struct Answers {
     chain: Chain,
     /// Final answers, once there are some.
-    frozen: Mutex<Option<HashMap<(Addr, u16), Lookup<Arc<str>>>>>,
+    frozen: Mutex<Option<Final>>,
 }
 
 impl Answers {
-    fn frozen(&self) -> std::sync::MutexGuard<'_, Option<HashMap<(Addr, u16), Lookup<Arc<str>>>>> {
+    fn frozen(&self) -> MutexGuard<'_, Option<Final>> {
         self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
