@@ -185,7 +185,8 @@ fn subject() -> Subject<Connection> {
 
 /// Opens what the user named.
 fn open(args: &ConnsArgs, paths: Vec<PathBuf>, signals: &Signals) -> Result<Files> {
-    let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
+    let mut builder =
+        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
     for path in paths {
         builder = if inputs::is_standard_input(&path) {
             builder.stream(Box::new(StoppableInput::new(signals.clone())), "standard input")

@@ -35,7 +35,7 @@ pub(super) fn decode(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> Option<bool> {
-    if (wire_len as usize) < frame.len() {
+    if options.headers | ((wire_len as usize) < frame.len()) {
         return None;
     }
     if link != LinkType::ETHERNET {

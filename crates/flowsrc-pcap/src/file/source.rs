@@ -137,7 +137,7 @@ impl Builder {
             None => return Err(Error::new(ErrorKind::Usage, "no capture file named")),
         };
         let mut files = Files {
-            info: info(&inputs),
+            info: info(&inputs, options),
             inputs,
             decoder: Decoder::new(options),
             raw: Vec::new(),
@@ -151,7 +151,7 @@ impl Builder {
     }
 }
 
-fn info(inputs: &Inputs) -> SourceInfo {
+fn info(inputs: &Inputs, options: DecodeOptions) -> SourceInfo {
     let mut names = inputs.readers().map(Reader::name);
     let first = names.next().unwrap_or_default().to_owned();
     let name = match names.count() {
@@ -161,9 +161,11 @@ fn info(inputs: &Inputs) -> SourceInfo {
     let of_several = |reader: &Reader| {
         reader.is_pcapng() || reader.interfaces().iter().any(|interface| interface.link.0 == LINUX_SLL2)
     };
+    let mut offers = Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS;
+    offers.set(Features::HEADERS, options.headers);
     SourceInfo {
         name,
-        offers: Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS,
+        offers,
         live: false,
         several_interfaces: matches!(inputs, Inputs::Several(_)) || inputs.readers().any(of_several),
         degraded: Vec::new(),
