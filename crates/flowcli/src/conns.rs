@@ -245,7 +245,8 @@ fn edge_fields() -> [Field<Connection>; 6] {
 
 /// Opens what the user named.
 fn open(args: &ConnsArgs, inputs: Vec<(Option<StoppableInput>, PathBuf)>) -> Result<Files> {
-    let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
+    let mut builder =
+        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
     for (pipe, path) in inputs {
         builder = match pipe {
             Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
