@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `args` | the options and what their values mean |
 //! | `conns` | `flow conns`: sources and analyzer put together; the only module that knows the engine |
+//! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
 //! | `zeek` | the form of Zeek's `conn.log` |
@@ -19,6 +20,7 @@
 mod args;
 mod conns;
 mod documents;
+mod edge;
 mod exit;
 mod fields;
 mod inputs;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::names::NameArgs;
 use super::values::{AllowedLoss, Color, Format, SortKey, TimeStyle, Timeouts, parse_count};
 
 const EXAMPLES: &str = "Examples:
@@ -115,7 +116,6 @@ pub struct ConnsArgs {
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Messages")]
     pub verbose: u8,
 
-    /// Addresses as numbers; always so, accepted for habit
-    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Messages")]
-    pub numeric: u8,
+    #[command(flatten)]
+    pub names: NameArgs,
 }

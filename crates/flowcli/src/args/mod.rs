@@ -1,12 +1,14 @@
 //! The command line: options as the user writes them.
 
 mod conns;
+mod names;
 mod values;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
+pub use names::{NameArgs, Resolve};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;

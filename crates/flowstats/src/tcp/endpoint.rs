@@ -162,6 +162,16 @@ impl Endpoint {
         (1..=self.last).contains(&acknowledged)
     }
 
+    /// The sequence number that comes next.
+    pub(super) fn next_seq(&self) -> u32 {
+        self.start.wrapping_add(self.last as u32)
+    }
+
+    /// The highest acknowledgment of this end's bytes.
+    pub(super) fn acked_seq(&self) -> u32 {
+        self.start.wrapping_add(self.acked as u32)
+    }
+
     /// Takes in the next `payload` bytes in order.
     #[inline]
     pub(super) fn append(&mut self, payload: u32) {
