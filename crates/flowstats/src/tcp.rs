@@ -3,18 +3,28 @@
 //! [`Tcp`] takes segments; [`State`] of both ends and the [`History`] give Zeek's connection state
 //! ([`conn_state`]). Sequence numbers are compared serially (RFC 1982) and never panic.
 
+mod dynamics;
 mod endpoint;
 mod gaps;
 mod history;
+mod opening;
+mod spread;
 mod state;
+mod turns;
+mod witness;
 
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
+pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
 pub use gaps::Gaps;
 pub use history::{History, Letter};
+pub use opening::{Ecn, FastOpen, Opening, Shape};
+pub use spread::Durations;
 pub use state::{ConnState, conn_state, udp_state};
+pub use turns::Turns;
+pub use witness::{Nobody, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
 use history::Rare;
 
@@ -48,6 +58,11 @@ pub struct Handshake {
 
 /// No time yet, in the compact form below.
 const NEVER: i64 = i64::MIN;
+
+/// A time in the compact form.
+fn time(nanos: i64) -> Option<Timestamp> {
+    (nanos != NEVER).then(|| Timestamp::from_nanos(nanos))
+}
 
 /// One TCP connection. The first 64 bytes are all that ordinary segments touch.
 #[derive(Clone, Debug)]
@@ -107,34 +122,34 @@ impl Tcp {
     /// Takes in one segment with `payload` bytes, sent in `direction` at `time`.
     #[inline]
     pub fn observe(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
-        if !self.continues(segment, payload, direction, time) {
+        if self.continues(segment, payload, direction, time).is_none() {
             self.general(segment, payload, direction, time);
         }
     }
 
-    /// The ordinary segment of an open connection: next in order, acknowledging what was seen, saying nothing new.
-    /// `false`, with nothing changed, for any other.
+    /// The ordinary segment of an open connection: next in order, acknowledging what was seen, saying nothing new; how
+    /// many more bytes it acknowledges. `None`, with nothing changed, for any other.
     ///
     /// Why: nine in ten segments are like this, and the general way takes four times as many instructions; a property
     /// test holds that both come to the same.
     #[inline]
-    fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> bool {
+    fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> Option<i64> {
         const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
         if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.usual {
-            return false;
+            return None;
         }
         let (this, other) = (direction.index(), direction.opposite().index());
         let letter = if payload > 0 { Letter::Data } else { Letter::Ack };
         if !self.ends[this].goes_on(segment.seq, letter) {
-            return false;
+            return None;
         }
-        let Some(newly) = self.ends[other].newly_acknowledged(segment.ack) else { return false };
+        let newly = self.ends[other].newly_acknowledged(segment.ack)?;
         self.ends[this].append(payload);
         self.ends[other].acknowledge_next(newly);
         self.flags[this] |= segment.flags;
         self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
         self.active = time.as_nanos();
-        true
+        Some(newly)
     }
 
     #[inline(never)]
@@ -301,7 +316,6 @@ impl Tcp {
 
     /// When the handshake's steps were seen.
     pub fn handshake_times(&self) -> Handshake {
-        let time = |nanos| (nanos != NEVER).then(|| Timestamp::from_nanos(nanos));
         Handshake { syn: time(self.syn), syn_ack: time(self.syn_ack), ack: time(self.ack) }
     }
 

@@ -1,0 +1,327 @@
+//! How a connection was opened: the handshake's steps, their repetitions and what was agreed.
+
+use flowcore::event::TcpOptions;
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
+
+use super::{NEVER, Outcome, time};
+
+/// Who sent what to open a connection.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shape {
+    /// SYN, SYN-ACK, ACK, as far as it came.
+    #[default]
+    ThreeWay,
+    /// Both sent a SYN before they had the other's, and a SYN-ACK for it (RFC 9293 section 3.5, figure 7).
+    Simultaneous,
+    /// The responder answered the SYN with a SYN of its own, and the originator sent the SYN-ACK.
+    Split,
+}
+
+impl Shape {
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ThreeWay => "three_way",
+            Self::Simultaneous => "simultaneous",
+            Self::Split => "split",
+        }
+    }
+}
+
+/// What became of explicit congestion notification (RFC 3168 section 6.1.1).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ecn {
+    /// The SYN did not offer it.
+    #[default]
+    No,
+    /// Offered, and not accepted, as far as was seen.
+    Offered,
+    /// Agreed on.
+    Agreed,
+    /// Agreed on in its accurate form (RFC 9768 section 3.1).
+    Accurate,
+}
+
+impl Ecn {
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Offered => "offered",
+            Self::Agreed => "agreed",
+            Self::Accurate => "accurate",
+        }
+    }
+}
+
+/// What became of TCP Fast Open (RFC 7413).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FastOpen {
+    /// Neither asked for nor used.
+    #[default]
+    No,
+    /// The SYN asked for a cookie, or brought one without data.
+    Asked,
+    /// The SYN brought data, which the SYN-ACK did not acknowledge, as far as was seen.
+    Tried,
+    /// The SYN brought data, and the SYN-ACK acknowledged it.
+    Used,
+}
+
+impl FastOpen {
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Asked => "asked",
+            Self::Tried => "tried",
+            Self::Used => "used",
+        }
+    }
+}
+
+/// How a connection was opened. Times are those of the capture point.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// How it came out, so far.
+    pub outcome: Outcome,
+    /// Who sent what.
+    pub shape: Shape,
+    /// The originator's first SYN.
+    pub first_syn: Option<Timestamp>,
+    /// Its latest SYN before the SYN-ACK.
+    pub last_syn: Option<Timestamp>,
+    /// The first SYN-ACK.
+    pub syn_ack: Option<Timestamp>,
+    /// The latest SYN-ACK before the ACK.
+    pub last_syn_ack: Option<Timestamp>,
+    /// The ACK of the SYN-ACK.
+    pub ack: Option<Timestamp>,
+    /// SYNs beyond the first, of the originator.
+    pub repeated_syns: u32,
+    /// SYN-ACKs beyond the first.
+    pub repeated_syn_acks: u32,
+    /// Explicit congestion notification.
+    pub ecn: Ecn,
+    /// TCP Fast Open.
+    pub fast_open: FastOpen,
+}
+
+impl Opening {
+    /// From the first SYN to the ACK of the SYN-ACK: what the connection's user waited, repetitions included.
+    pub fn connect(&self) -> Option<Nanos> {
+        between(self.first_syn, self.ack)
+    }
+
+    /// From the latest SYN before it to the first SYN-ACK. With one SYN this is the responder's round trip; with several it
+    /// is no more than a lower bound of it, [`connect`](Self::connect) an upper.
+    pub fn syn_rtt(&self) -> Option<Nanos> {
+        between(self.last_syn, self.syn_ack)
+    }
+
+    /// From the latest SYN-ACK before it to its ACK: the originator's round trip, a lower bound with several SYN-ACKs.
+    pub fn ack_rtt(&self) -> Option<Nanos> {
+        between(self.last_syn_ack, self.ack)
+    }
+
+    /// From the answered SYN to the ACK of the SYN-ACK.
+    pub fn rtt(&self) -> Option<Nanos> {
+        between(self.last_syn, self.ack)
+    }
+
+    /// Whether nothing was sent twice, so that each step answers the only one before it.
+    pub fn is_exact(&self) -> bool {
+        self.repeated_syns == 0 && self.repeated_syn_acks == 0
+    }
+}
+
+/// A span that a clock which stepped back does not tell.
+fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Nanos> {
+    from.zip(to).map(|(from, to)| to - from).filter(|&span| span >= Nanos::ZERO)
+}
+
+bitflags::bitflags! {
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+    struct Seen: u16 {
+        const ECN_OFFERED = 1;
+        const ECN_AGREED = 2;
+        const ECN_ACCURATE = 4;
+        const COOKIE = 8;
+        const SYN_DATA = 16;
+        const SYN_DATA_ACKED = 32;
+        /// A SYN without ACK of the responder.
+        const OTHER_SYN = 64;
+        /// A SYN-ACK of the originator.
+        const OTHER_SYN_ACK = 128;
+        const ACCURATE_OFFERED = 256;
+    }
+}
+
+/// The same while it happens: 48 bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Steps {
+    first_syn: i64,
+    last_syn: i64,
+    syn_ack: i64,
+    last_syn_ack: i64,
+    /// Timestamp options of the latest SYN and SYN-ACK.
+    stamps: [u32; 2],
+    syns: u16,
+    syn_acks: u16,
+    seen: Seen,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            first_syn: NEVER,
+            last_syn: NEVER,
+            syn_ack: NEVER,
+            last_syn_ack: NEVER,
+            stamps: [0; 2],
+            syns: 0,
+            syn_acks: 0,
+            seen: Seen::empty(),
+        }
+    }
+}
+
+/// What one SYN or SYN-ACK was.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The first of its kind.
+    First,
+    /// One more.
+    Again,
+}
+
+impl Steps {
+    /// Takes in a segment with SYN; `done`: the handshake was complete before.
+    pub(super) fn syn(&mut self, event: &FlowEvent, segment: &TcpSegment, done: bool) -> Step {
+        let nanos = event.time.as_nanos();
+        let stamp = if segment.options.contains(TcpOptions::TIMESTAMP) { segment.timestamp.0 } else { 0 };
+        let ack = segment.flags.contains(TcpFlags::ACK);
+        match (event.direction, ack) {
+            (Direction::Forward, false) => {
+                if segment.flags.contains(TcpFlags::ECE | TcpFlags::CWR) {
+                    self.seen |= Seen::ECN_OFFERED;
+                    self.seen.set(Seen::ACCURATE_OFFERED, segment.flags.contains(TcpFlags::AE));
+                }
+                if segment.options.contains(TcpOptions::FAST_OPEN) {
+                    self.seen |= Seen::COOKIE;
+                }
+                if event.payload_bytes > 0 {
+                    self.seen |= Seen::SYN_DATA;
+                }
+                self.syns = self.syns.saturating_add(1);
+                // Delivered late: its time decides, not its turn.
+                self.first_syn = if self.first_syn == NEVER { nanos } else { self.first_syn.min(nanos) };
+                if !done && (self.syn_ack == NEVER || nanos <= self.syn_ack) {
+                    self.last_syn = self.last_syn.max(nanos);
+                    self.stamps[0] = stamp;
+                }
+                if self.syns == 1 { Step::First } else { Step::Again }
+            }
+            (Direction::Reverse, true) => {
+                self.syn_acks = self.syn_acks.saturating_add(1);
+                if !done {
+                    self.last_syn_ack = self.last_syn_ack.max(nanos);
+                    self.stamps[1] = stamp;
+                }
+                let echo = segment.flags & (TcpFlags::ECE | TcpFlags::CWR | TcpFlags::AE);
+                if self.seen.contains(Seen::ECN_OFFERED) {
+                    if echo == TcpFlags::ECE {
+                        self.seen |= Seen::ECN_AGREED;
+                    } else if self.seen.contains(Seen::ACCURATE_OFFERED) && !echo.is_empty() {
+                        self.seen |= Seen::ECN_ACCURATE;
+                    }
+                }
+                if self.syn_ack == NEVER {
+                    self.syn_ack = nanos;
+                    Step::First
+                } else {
+                    Step::Again
+                }
+            }
+            (Direction::Reverse, false) => {
+                let step = if self.seen.contains(Seen::OTHER_SYN) { Step::Again } else { Step::First };
+                self.seen |= Seen::OTHER_SYN;
+                step
+            }
+            (Direction::Forward, true) => {
+                let step = if self.seen.contains(Seen::OTHER_SYN_ACK) { Step::Again } else { Step::First };
+                self.seen |= Seen::OTHER_SYN_ACK;
+                step
+            }
+        }
+    }
+
+    /// The SYN-ACK acknowledged the SYN's data.
+    pub(super) fn accept_data(&mut self) {
+        self.seen |= Seen::SYN_DATA_ACKED;
+    }
+
+    /// Whether a SYN of the originator was seen.
+    pub(super) fn has_syn(&self) -> bool {
+        self.syns > 0
+    }
+
+    /// Whether a SYN-ACK of the responder was seen.
+    pub(super) fn has_syn_ack(&self) -> bool {
+        self.syn_acks > 0
+    }
+
+    /// Whether both ends sent a SYN without ACK.
+    pub(super) fn is_crossed(&self) -> bool {
+        self.seen.contains(Seen::OTHER_SYN)
+    }
+
+    /// The step that a later one answers: its time, its timestamp option, and whether it was sent once only.
+    pub(super) fn answered(&self, of: Direction) -> (i64, u32, bool) {
+        match of {
+            Direction::Forward => (self.last_syn, self.stamps[0], self.syns == 1),
+            Direction::Reverse => (self.last_syn_ack, self.stamps[1], self.syn_acks == 1),
+        }
+    }
+
+    /// As it is now.
+    pub(super) fn opening(&self, outcome: Outcome, ack: Option<Timestamp>) -> Opening {
+        let seen = self.seen;
+        let shape = match (seen.contains(Seen::OTHER_SYN), self.syn_acks > 0) {
+            (false, _) => Shape::ThreeWay,
+            (true, true) => Shape::Simultaneous,
+            (true, false) => Shape::Split,
+        };
+        let ecn = if seen.contains(Seen::ECN_ACCURATE) {
+            Ecn::Accurate
+        } else if seen.contains(Seen::ECN_AGREED) {
+            Ecn::Agreed
+        } else if seen.contains(Seen::ECN_OFFERED) {
+            Ecn::Offered
+        } else {
+            Ecn::No
+        };
+        let fast_open = if seen.contains(Seen::SYN_DATA | Seen::SYN_DATA_ACKED) {
+            FastOpen::Used
+        } else if seen.contains(Seen::SYN_DATA) {
+            FastOpen::Tried
+        } else if seen.contains(Seen::COOKIE) {
+            FastOpen::Asked
+        } else {
+            FastOpen::No
+        };
+        Opening {
+            outcome,
+            shape,
+            first_syn: time(self.first_syn),
+            last_syn: time(self.last_syn),
+            syn_ack: time(self.syn_ack),
+            last_syn_ack: time(self.last_syn_ack),
+            ack,
+            repeated_syns: u32::from(self.syns.saturating_sub(1)),
+            repeated_syn_acks: u32::from(self.syn_acks.saturating_sub(1)),
+            ecn,
+            fast_open,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Requests and responses, told apart by the change of direction of new payload.
+//!
+//! No size and no PSH flag says where a message ends: a request is what the originator sends until the responder
+//! answers, a response what the responder sends until the originator sends again. An answer acknowledges the first
+//! byte of what it answers; payload that does not was on its way already and goes on with the message before
+//! (pipelining, full duplex).
+
+use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
+
+use super::spread::{Durations, Spread};
+use super::{NEVER, Turn, Witness, time};
+
+/// Whose message is under way.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Speaker {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    Originator,
+    Responder,
+}
+
+impl Speaker {
+    #[inline]
+    pub(super) fn is(self, direction: Direction) -> bool {
+        self as u8 == direction.index() as u8 + 1
+    }
+}
+
+/// The requests and responses of one connection.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Messages of the originator.
+    pub requests: u32,
+    /// Those that the responder answered, wholly or in part.
+    pub responses: u32,
+    /// The responder's messages that no request came before.
+    pub server_first: u32,
+    /// Turns in which one side sent before it had heard all of the other.
+    pub overlapped: u32,
+    /// From the first byte of a request to the first byte of its response.
+    pub first_byte: Option<Durations>,
+    /// From the first byte of a request to the last byte of its response.
+    pub last_byte: Option<Durations>,
+}
+
+impl Turns {
+    /// Requests that no response was seen for.
+    pub fn unanswered(&self) -> u32 {
+        self.requests - self.responses
+    }
+}
+
+/// The same while it happens.
+#[derive(Clone, Debug)]
+pub(super) struct Conversation {
+    /// First byte of the current request; [`NEVER`] if it was not seen.
+    request: i64,
+    /// First byte of its response; [`NEVER`] if there is none, or it was not seen.
+    response: i64,
+    /// New payload of the response that came out of its order; [`NEVER`] if there was none.
+    late: i64,
+    /// Sequence number of the first byte of the current message.
+    begin: u32,
+    requests: u32,
+    responses: u32,
+    server_first: u16,
+    /// Bytes of the current turn were missed.
+    torn: bool,
+    /// The current turn overlapped.
+    overlaps: bool,
+    /// There is a request whose turn is not complete.
+    open: bool,
+    overlapped: u32,
+    first_byte: Spread,
+    last_byte: Spread,
+}
+
+impl Default for Conversation {
+    fn default() -> Self {
+        Self {
+            request: NEVER,
+            response: NEVER,
+            late: NEVER,
+            begin: 0,
+            requests: 0,
+            responses: 0,
+            server_first: 0,
+            torn: false,
+            overlaps: false,
+            open: false,
+            overlapped: 0,
+            first_byte: Spread::default(),
+            last_byte: Spread::default(),
+        }
+    }
+}
+
+/// One piece of new payload.
+pub(super) struct Piece<'a> {
+    pub segment: &'a TcpSegment,
+    /// Sequence number of its first byte: behind the SYN, if it carries one.
+    pub begin: u32,
+    pub time: Timestamp,
+    /// When the responder's newest payload before this was seen, in nanoseconds.
+    pub answered: i64,
+    /// The connection was seen from its beginning.
+    pub whole: bool,
+}
+
+impl Conversation {
+    /// Whether the segment acknowledges the first byte of the current message.
+    fn heard(&self, segment: &TcpSegment) -> bool {
+        !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(self.begin) as i32 > 0
+    }
+
+    /// New payload of another side than that whose message is under way; who speaks now.
+    #[inline(never)]
+    pub(super) fn turn<W: Witness>(
+        &mut self,
+        speaker: Speaker,
+        by: Direction,
+        piece: Piece<'_>,
+        witness: &mut W,
+    ) -> Speaker {
+        let crossing = speaker != Speaker::Nobody && !self.heard(piece.segment);
+        if crossing && !self.overlaps {
+            self.overlaps = true;
+            self.overlapped = self.overlapped.saturating_add(1);
+        }
+        match by {
+            Direction::Forward if crossing => speaker,
+            Direction::Forward => {
+                self.complete(speaker, piece.answered, witness);
+                self.ask(piece.time.as_nanos(), piece.begin, witness, piece.time);
+                Speaker::Originator
+            }
+            Direction::Reverse if crossing => {
+                // A greeting that met the first request on its way.
+                if self.responses == 0 && self.requests == 1 && self.server_first == 0 && piece.whole {
+                    self.server_first = 1;
+                }
+                speaker
+            }
+            Direction::Reverse => {
+                if speaker == Speaker::Nobody {
+                    self.server_first = self.server_first.saturating_add(u16::from(piece.whole));
+                } else {
+                    self.response = piece.time.as_nanos();
+                    self.responses = self.responses.saturating_add(1);
+                }
+                self.begin = piece.begin;
+                Speaker::Responder
+            }
+        }
+    }
+
+    fn ask<W: Witness>(&mut self, nanos: i64, begin: u32, witness: &mut W, time: Timestamp) {
+        self.request = nanos;
+        self.begin = begin;
+        self.open = true;
+        self.requests = self.requests.saturating_add(1);
+        witness.request(time);
+    }
+
+    /// New payload of the side that speaks, out of its order.
+    pub(super) fn late(&mut self, time: Timestamp) {
+        self.late = self.late.max(time.as_nanos());
+    }
+
+    /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been
+    /// there is counted. Who speaks now.
+    pub(super) fn missed<W: Witness>(
+        &mut self,
+        speaker: Speaker,
+        of: Direction,
+        answered: i64,
+        end: u32,
+        now: Timestamp,
+        witness: &mut W,
+    ) -> Speaker {
+        match (speaker, of) {
+            (Speaker::Originator, Direction::Reverse) => {
+                self.torn = true;
+                self.responses = self.responses.saturating_add(1);
+                self.begin = end.wrapping_sub(1);
+                Speaker::Responder
+            }
+            (Speaker::Responder, Direction::Forward) => {
+                self.complete(speaker, answered, witness);
+                self.torn = true;
+                self.ask(NEVER, end.wrapping_sub(1), witness, now);
+                Speaker::Originator
+            }
+            _ => {
+                self.torn = true;
+                speaker
+            }
+        }
+    }
+
+    /// The response, if there was one, is complete; the newest of it was seen at `answered`.
+    pub(super) fn complete<W: Witness>(&mut self, speaker: Speaker, answered: i64, witness: &mut W) {
+        if speaker == Speaker::Responder && self.open {
+            self.open = false;
+            let span = |to: i64| {
+                let known = self.request != NEVER && to != NEVER && !self.torn && to >= self.request;
+                known.then(|| Nanos::new(to.saturating_sub(self.request)))
+            };
+            let last = if self.response == NEVER { NEVER } else { answered.max(self.late).max(self.response) };
+            let turn = Turn {
+                request: time(self.request),
+                first_byte: span(self.response),
+                last_byte: span(last),
+                overlapped: self.overlaps,
+            };
+            if let Some(duration) = turn.first_byte {
+                self.first_byte.add(duration);
+            }
+            if let Some(duration) = turn.last_byte {
+                self.last_byte.add(duration);
+            }
+            witness.response(turn);
+        }
+        self.request = NEVER;
+        self.response = NEVER;
+        self.late = NEVER;
+        self.torn = false;
+        self.overlaps = false;
+    }
+
+    pub(super) fn responses(&self) -> u32 {
+        self.responses
+    }
+
+    /// What has been counted; turns that are not complete have no times yet.
+    pub(super) fn turns(&self) -> Turns {
+        Turns {
+            requests: self.requests,
+            responses: self.responses,
+            server_first: u32::from(self.server_first),
+            overlapped: self.overlapped,
+            first_byte: self.first_byte.durations(),
+            last_byte: self.last_byte.durations(),
+        }
+    }
+}
