@@ -3,12 +3,13 @@
 //! Puts source and analyzer together and hands finished connections on.
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
-use flowcore::report::Ending;
-use flowcore::{Collector, Flows, Snapshot};
+use flowcore::report::{Ending, Value};
+use flowcore::{Collector, Flows, Snapshot, Verdict};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
 
 use crate::args::ConnsArgs;
+use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
 use crate::output::{self, Output, Wishes};
@@ -27,7 +28,9 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
-    let output = Output::new(&subject, wishes)?;
+    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
+    let output = Output::new(&subject, wishes, edge)?;
     let inputs = run::inputs(&args.input, &signals)?;
     // Somebody may look at rows while they come: then they are not kept in blocks.
     let waiting = inputs.iter().any(run::Input::may_wait) || output::is_watched();
@@ -37,7 +40,10 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
-    let mut builder = Pipeline::builder().limits(run::limits(&args.input));
+    let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(names).patience(wait);
+    if let Some(whitelist) = whitelist {
+        builder = builder.whitelist(whitelist);
+    }
     let conns = builder.add(Conns::new());
     let mut pipeline = builder.build(source.info())?;
     if args.ending.verbose > 0 {
@@ -125,17 +131,70 @@ impl Job<'_> {
 
 /// What can be printed of a connection.
 fn subject() -> Subject<Connection> {
-    let field = |def: &ColumnDef| Field {
-        column: def.column.clone(),
-        value: def.value,
+    let own = |def: &ColumnDef| Field {
         default: def.default,
         rank: def.priority,
+        shown: match &*def.column.name {
+            "src_port" => Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol)),
+            "dst_port" => Some(|c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol)),
+            _ => None,
+        },
+        ..Field::own(def.column.clone(), def.value)
     };
     Subject {
         table: "conns",
-        fields: COLUMNS.iter().map(field).collect(),
+        fields: COLUMNS.iter().map(own).chain(edge_fields()).collect(),
+        ask: |connection, edge| {
+            let key = &connection.flow.key;
+            // Both, so that both are on their way.
+            edge.knows(key.src) & edge.knows(key.dst) & (edge.verdict(&connection.flow) != Some(Verdict::Undecided))
+        },
+        verdict: |connection, edge| edge.verdict(&connection.flow),
         quality: |connection| connection.doubts.quality(),
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
         order: "start_ns",
     }
+}
+
+/// What the edge adds.
+fn edge_fields() -> [Field<Connection>; 6] {
+    [
+        Field::at_the_edge(["src_name", "SRC-NAME", "Name of the originator's address."], Need::Names, |c, edge| {
+            edge.name(c.flow.key.src)
+        }),
+        Field::at_the_edge(["dst_name", "DST-NAME", "Name of the responder's address."], Need::Names, |c, edge| {
+            edge.name(c.flow.key.dst)
+        }),
+        Field::at_the_edge(
+            ["src_service", "SRC-SERVICE", "What the originator's port is registered for."],
+            Need::Services,
+            |c, edge| edge.service(c.flow.key.src_port, c.flow.key.protocol),
+        ),
+        Field::at_the_edge(
+            ["dst_service", "DST-SERVICE", "What the responder's port is registered for."],
+            Need::Services,
+            |c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol),
+        ),
+        Field {
+            default: true,
+            ..Field::at_the_edge(
+                ["allowed", "ALLOWED", "Whether a rule of the whitelist allows it; missing if a name is."],
+                Need::Whitelist,
+                |c, edge| match edge.verdict(&c.flow) {
+                    Some(Verdict::Allowed(_)) => Value::Bool(true),
+                    Some(Verdict::Unlisted) => Value::Bool(false),
+                    Some(Verdict::Undecided) | None => Value::Missing,
+                },
+            )
+        },
+        Field {
+            default: true,
+            ..Field::at_the_edge(["rule", "RULE", "The rule that allows it."], Need::Whitelist, |c, edge| {
+                match edge.verdict(&c.flow) {
+                    Some(Verdict::Allowed(rule)) => edge.rule(rule),
+                    _ => Value::Missing,
+                }
+            })
+        },
+    ]
 }

@@ -6,12 +6,13 @@ mod classic;
 
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
-use flowcore::resolve::{Numeric, Resolver};
-use flowcore::{Collector, Error, ErrorKind, Nanos};
+use flowcore::resolve::Resolver;
+use flowcore::{Collector, Error, ErrorKind, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
-use flowstats::hosts::{self, Host, Hosts, Options, View, Who};
+use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
 use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
+use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject};
 use crate::output::{self, Wishes};
@@ -31,7 +32,8 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if args.output == Format::Zeek {
         return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
     }
-    let sheet = Sheet::new(args, &subject)?;
+    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let sheet = Sheet::new(args, &subject, &edge)?;
     let signals = Signals::listen()?;
     let mut input = run::inputs(&with_interfaces(args)?, &signals)?;
     let mut source = match run::open(&args.input, std::mem::take(&mut input)) {
@@ -40,8 +42,11 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
-    let mut builder = Pipeline::builder().limits(run::limits(&args.input));
-    let handle = builder.add(Hosts::new(options(args)));
+    let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(edge.names()).patience(edge.wait());
+    if let Some(whitelist) = edge.whitelist() {
+        builder = builder.whitelist(whitelist);
+    }
+    let handle = builder.add(Hosts::new(options(args, &edge)));
     let mut pipeline = builder.build(source.info())?;
     if args.ending.verbose > 0 {
         complain(&format!("reading {}", source.info().name));
@@ -77,24 +82,34 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if stopped && snapshot.ledger.seen() == 0 {
         return Ok(run::interrupted(&signals));
     }
-    let names: &dyn Resolver = &Numeric;
     let hosts = pipeline.get(&handle);
-    let rows = sheet.arrange(hosts.rows(names, levels));
+    let names = edge.names();
+    // A name is the key of its row: all of them are asked for before there are rows.
+    let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
+    edge.settle(|| hosts.remotes().iter().filter(is_pending).count());
+    edge.freeze();
+    let rows = sheet.arrange(hosts.rows(&*names, levels));
     let count = rows.len() as u64;
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
     let why = run::why(&args.input, &snapshot, stopped);
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
-    sheet.print(rows, total, &ending, names)?;
+    sheet.print(rows, total, &ending, &*names)?;
+    edge.complain();
     let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
 }
 
-fn options(args: &HostsArgs) -> Options {
+fn options(args: &HostsArgs, edge: &Edge) -> Options {
+    let listing = match (edge.offers(Need::Whitelist), edge.only_unlisted()) {
+        (false, _) => Listing::All,
+        (true, false) => Listing::Allowed,
+        (true, true) => Listing::Unlisted,
+    };
     Options {
         view: View { incoming: args.incoming, local: args.local.clone() },
         by_port: args.by_port,
+        listing,
         most_rows: args.max_hosts.map_or(0, |most| usize::try_from(most.get()).unwrap_or(usize::MAX)),
-        ..Options::default()
     }
 }
 
@@ -117,10 +132,13 @@ fn with_interfaces(args: &HostsArgs) -> Result<crate::args::InputArgs, Error> {
 /// What can be printed of a host.
 fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
     let field = |def: &hosts::ColumnDef| Field {
-        column: def.column.clone(),
-        value: def.value,
         default: def.default,
         rank: def.priority,
+        shown: (def.column.name == "port").then_some(|host: &Host, edge: &Edge| match host.port {
+            Some(port) => edge.service(port, Protocol::TCP),
+            None => Value::Missing,
+        }),
+        ..Field::own(def.column.clone(), def.value)
     };
     Subject {
         table: "hosts",
@@ -128,19 +146,22 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
         quality: Host::quality,
         weight: |host| host.tally.connections,
         order: "host",
+        ask: |_, _| true,
+        verdict: |_, _| None,
     }
 }
 
 /// How the user wants to see rows.
 struct Sheet<'a> {
     args: &'a HostsArgs,
+    edge: &'a Edge,
     fields: Vec<&'a Field<Host>>,
     order: Order<Host>,
 }
 
 impl<'a> Sheet<'a> {
-    fn new(args: &'a HostsArgs, subject: &'a Subject<Host>) -> Result<Self, Error> {
-        let mut fields = subject.choose(args.columns.as_deref(), args.output != Format::Table)?;
+    fn new(args: &'a HostsArgs, subject: &'a Subject<Host>, edge: &'a Edge) -> Result<Self, Error> {
+        let mut fields = subject.choose(args.columns.as_deref(), args.output != Format::Table, edge)?;
         if args.by_port && args.columns.is_none() && args.output == Format::Table {
             let port = subject.field("port")?;
             let place = fields.iter().position(|field| field.column.name == "host").map_or(0, |place| place + 1);
@@ -149,17 +170,17 @@ impl<'a> Sheet<'a> {
         let key = |column: &str, descending| SortKey { column: column.to_owned(), descending: Some(descending) };
         let order = match args.sort.as_slice() {
             // TRTOP's order is upwards.
-            [] if args.classic => subject.order(&[key("est_rate", false), key("host", false)])?,
-            [] => subject.order(&[key("connections", true), key("host", false)])?,
-            keys => subject.order(keys)?,
+            [] if args.classic => subject.order(&[key("est_rate", false), key("host", false)], edge)?,
+            [] => subject.order(&[key("connections", true), key("host", false)], edge)?,
+            keys => subject.order(keys, edge)?,
         };
-        Ok(Self { args, fields, order })
+        Ok(Self { args, edge, fields, order })
     }
 
     /// The rows that are shown, in their order; what has no row of its own comes last.
     fn arrange(&self, mut rows: Vec<Host>) -> Vec<Host> {
         let is_rest = |host: &Host| !matches!(host.who, Who::Remote(_) | Who::Named(_));
-        rows.sort_by(|a, b| is_rest(a).cmp(&is_rest(b)).then_with(|| self.order.compare(a, b)));
+        rows.sort_by(|a, b| is_rest(a).cmp(&is_rest(b)).then_with(|| self.order.compare(a, b, self.edge)));
         if let Some(top) = self.args.top {
             rows.truncate(usize::try_from(top.get()).unwrap_or(usize::MAX));
         }
@@ -180,11 +201,7 @@ impl<'a> Sheet<'a> {
             return table.print(width, paint, names, (!self.args.no_trailer).then_some(ending));
         }
         let rows: Vec<Host> = rows.into_iter().chain(total).collect();
-        if self.args.output.is_text() {
-            self.print_table(&rows, ending, names)
-        } else {
-            self.print_rows(&rows, ending, names)
-        }
+        if self.args.output.is_text() { self.print_table(&rows, ending, names) } else { self.print_rows(&rows, ending) }
     }
 
     fn print_table(&self, rows: &[Host], ending: &Ending<'_>, names: &dyn Resolver) -> std::io::Result<()> {
@@ -198,13 +215,13 @@ impl<'a> Sheet<'a> {
         };
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let ranks: Vec<u8> = self.fields.iter().map(|field| field.rank).collect();
-        let rows = TextRows { rows, fields: &self.fields, highlights: &self.args.highlight };
+        let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
         writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;
         writer.trailer(ending)
     }
 
-    fn print_rows(&self, rows: &[Host], ending: &Ending<'_>, _names: &dyn Resolver) -> std::io::Result<()> {
+    fn print_rows(&self, rows: &[Host], ending: &Ending<'_>) -> std::io::Result<()> {
         let wishes = Wishes {
             format: self.args.output,
             columns: None,
@@ -222,7 +239,7 @@ impl<'a> Sheet<'a> {
         let mut writer = output::begin("hosts", &columns, &wishes)?;
         for host in rows {
             for (place, field) in self.fields.iter().enumerate() {
-                writer.cell(place, &(field.value)(host));
+                writer.cell(place, &field.value.get(host, self.edge));
             }
             writer.end_row(&host.quality())?;
         }
@@ -233,8 +250,7 @@ impl<'a> Sheet<'a> {
 /// Hosts as rows of a text table.
 struct TextRows<'a> {
     rows: &'a [Host],
-    fields: &'a [&'a Field<Host>],
-    highlights: &'a Highlights,
+    sheet: &'a Sheet<'a>,
 }
 
 impl Rows for TextRows<'_> {
@@ -245,14 +261,19 @@ impl Rows for TextRows<'_> {
     fn row<'a>(&'a self, index: usize, scratch: &'a mut Row) -> &'a Row {
         let host = &self.rows[index];
         scratch.cells.clear();
-        scratch.cells.extend(self.fields.iter().map(|field| (field.value)(host)));
+        let edge = self.sheet.edge;
+        scratch.cells.extend(self.sheet.fields.iter().map(|field| {
+            let shown = field.shown.map_or(Value::Missing, |shown| shown(host, edge));
+            if shown == Value::Missing { field.value.get(host, edge) } else { shown }
+        }));
         scratch.quality = host.quality();
         scratch
     }
 
     fn is_alarming(&self, index: usize, column: usize) -> bool {
-        let field = self.fields[column];
-        self.highlights.catch(&field.column.name, &(field.value)(&self.rows[index]))
+        let field = self.sheet.fields[column];
+        let value = field.value.get(&self.rows[index], self.sheet.edge);
+        self.sheet.args.highlight.catch(&field.column.name, &value)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `args` | the options and what their values mean |
 //! | `conns`, `hosts` | a command each: sources and analyzer put together; only they know the engine |
 //! | `run` | what every command that reads packets does |
+//! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
 //! | `zeek` | the form of Zeek's `conn.log` |
@@ -20,6 +21,7 @@
 mod args;
 mod conns;
 mod documents;
+mod edge;
 mod exit;
 mod fields;
 mod hosts;

@@ -269,6 +269,24 @@ fn a_cut_file_gives_what_can_be_read_and_says_where_it_broke() {
 }
 
 #[test]
+fn one_input_of_several_that_is_no_capture_costs_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = Capture::web().save(&folder, "web.pcap");
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "packets were seen at noon\n").unwrap();
+    for (other, words) in [(text, "notes.txt: this is text"), (folder.path().join("no.pcap"), "there is no such file")]
+    {
+        flow()
+            .args(["-r".as_ref(), good.as_os_str(), "-r".as_ref(), other.as_os_str()])
+            .args(["--columns", SHORT])
+            .assert()
+            .code(3)
+            .stdout(contains("ShADdfFa").and(contains("10 packets seen")).and(contains("input incomplete: ")))
+            .stderr(contains(words).count(1));
+    }
+}
+
+#[test]
 fn an_empty_capture_is_complete_unless_rows_are_demanded() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::new().save(&folder, "empty.pcap");

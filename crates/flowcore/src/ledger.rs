@@ -45,8 +45,10 @@ impl Loss {
 pub struct Ledger {
     delivered: u64,
     filtered: u64,
-    /// Indexed by [`Loss`].
+    /// Indexed by [`Loss`]; what is known of it.
     lost: [Option<u64>; Loss::COUNT],
+    /// Indexed by [`Loss`]; a part of the source does not know it, so what is known is a lower bound.
+    partly: [bool; Loss::COUNT],
     /// Indexed by [`Layer`]; delivered, but reading stopped there because the headers contradict themselves.
     malformed: [u64; Layer::COUNT],
     /// Indexed by [`Layer`]; delivered, but the snap length ended within that layer.
@@ -99,9 +101,19 @@ impl Ledger {
         self.filtered
     }
 
-    /// Known to be lost for `reason`; `None` if the source cannot know.
+    /// Lost for `reason`; `None` if the source, or one of several, cannot know.
     pub fn lost(&self, reason: Loss) -> Option<u64> {
+        if self.partly[reason as usize] { None } else { self.lost[reason as usize] }
+    }
+
+    /// Known to be lost for `reason`, by those parts of the source that know; `None` if none does.
+    pub fn lost_at_least(&self, reason: Loss) -> Option<u64> {
         self.lost[reason as usize]
+    }
+
+    /// Some part of the source knows what was lost for `reason`, and another does not.
+    pub fn is_partly_known(&self, reason: Loss) -> bool {
+        self.partly[reason as usize]
     }
 
     /// The sum of all known losses; a lower bound if any reason is `None`.
@@ -110,9 +122,9 @@ impl Ledger {
         self.lost.iter().flatten().fold(0, |sum: u64, &packets| sum.saturating_add(packets))
     }
 
-    /// Whether the source says anything about losses before it (interface, kernel or capture).
+    /// Whether the source, or a part of it, says anything about losses before it (interface, kernel or capture).
     pub fn knows_losses(&self) -> bool {
-        [Loss::Interface, Loss::Kernel, Loss::Capture].iter().any(|&reason| self.lost(reason).is_some())
+        [Loss::Interface, Loss::Kernel, Loss::Capture].iter().any(|&reason| self.lost_at_least(reason).is_some())
     }
 
     /// Delivered packets whose headers contradict themselves at `layer`.
@@ -148,6 +160,11 @@ impl Ledger {
         *lost = lost.saturating_add(packets);
     }
 
+    /// Says that a part of the source does not know what it lost for `reason`.
+    pub fn lose_unknown(&mut self, reason: Loss) {
+        self.partly[reason as usize] = true;
+    }
+
     /// Takes delivered packets back as lost for `reason`: a stage behind the source dropped them.
     pub fn lose_delivered(&mut self, reason: Loss, packets: u64) {
         let packets = packets.min(self.delivered);
@@ -172,10 +189,20 @@ impl Ledger {
         counts[layer as usize] += 1;
     }
 
-    /// The sum of two ledgers, as of two sources read together. A loss known to one side only stays a number: it is
-    /// a lower bound, as every loss is.
+    /// The sum of two ledgers, as of two sources read together. A loss that only one of them knows is unknown; what is
+    /// known of it remains as [`lost_at_least`](Self::lost_at_least).
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
+        let mut sum = self.stacked(other);
+        for (partly, (mine, theirs)) in sum.partly.iter_mut().zip(self.lost.iter().zip(&other.lost)) {
+            *partly |= mine.is_some() != theirs.is_some();
+        }
+        sum
+    }
+
+    /// This ledger of a stage with that of what feeds it. A loss that only one of the two speaks of is known.
+    #[must_use]
+    pub fn stacked(&self, source: &Self) -> Self {
         let Self {
             delivered,
             filtered,
@@ -192,7 +219,8 @@ impl Ledger {
             incomplete,
             unreported_rows,
             skipped_snapshots,
-        } = other;
+            partly,
+        } = source;
         let mut sum = self.clone();
         sum.delivered += delivered;
         sum.filtered += filtered;
@@ -201,6 +229,9 @@ impl Ledger {
                 let mine = mine.get_or_insert(0);
                 *mine = mine.saturating_add(*packets);
             }
+        }
+        for (mine, theirs) in sum.partly.iter_mut().zip(partly) {
+            *mine |= theirs;
         }
         for (mine, theirs) in sum.malformed.iter_mut().zip(malformed) {
             *mine += theirs;
@@ -275,11 +306,28 @@ mod tests {
     }
 
     #[test]
-    fn a_merged_ledger_adds_known_to_unknown() {
+    fn of_two_sources_a_loss_that_one_does_not_know_is_unknown() {
         let mut known = Ledger::new();
         known.lose(Loss::Interface, 4);
-        let sum = Ledger::new().merged(&known);
-        assert_eq!(sum.lost(Loss::Interface), Some(4));
-        assert_eq!(sum.lost(Loss::Kernel), None);
+        known.lose(Loss::Capture, 0);
+        let mut zero = Ledger::new();
+        zero.lose(Loss::Capture, 0);
+        for sum in [zero.merged(&known), known.merged(&zero), known.merged(&zero).merged(&known)] {
+            assert_eq!(sum.lost(Loss::Interface), None);
+            assert_eq!(sum.lost_at_least(Loss::Interface).map(|packets| packets % 4), Some(0));
+            assert!(sum.lost_total() >= 4 && sum.is_partly_known(Loss::Interface));
+            assert_eq!((sum.lost(Loss::Capture), sum.lost(Loss::Kernel)), (Some(0), None));
+            assert!(!sum.is_partly_known(Loss::Kernel), "nobody knows it, and it is said so anyway");
+        }
+    }
+
+    #[test]
+    fn a_stage_knows_what_its_source_knows() {
+        let mut source = Ledger::new();
+        source.lose(Loss::Kernel, 4);
+        let mut stage = Ledger::new();
+        stage.lose(Loss::Ring, 1);
+        let both = stage.stacked(&source);
+        assert_eq!((both.lost(Loss::Kernel), both.lost(Loss::Ring)), (Some(4), Some(1)));
     }
 }

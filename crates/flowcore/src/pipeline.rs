@@ -369,7 +369,7 @@ impl Pipeline {
     fn judge_again(&mut self, id: FlowId) {
         let Some(marks) = self.marks.get(id).copied().filter(|marks| marks.contains(Marks::UNDECIDED)) else { return };
         let Some(flow) = self.flows.record(id) else { return };
-        *self.marks.entry(id) = marks - Marks::UNDECIDED | self.judge(&flow);
+        *self.marks.entry(id) = (marks - Marks::UNDECIDED) | self.judge(&flow);
     }
 
     /// Asks the whitelist again about the living flows on which it could not decide. Reports at intervals do that by

@@ -1,9 +1,9 @@
 //! From a raw packet to an event and its line in the ledger; the same for every source that has frames.
 
-use flowcore::wire::{self, DecodeOptions, Layers};
-use flowcore::{FlowEvent, FrameRef, Layer, Ledger, Notes};
+use flowcore::wire::{self, DecodeOptions, Found, Layers};
+use flowcore::{FlowEvent, FrameRef, Layer, Ledger};
 
-use crate::file::RawPacket;
+use crate::file::{RawPacket, Sink};
 
 /// Turns raw packets into events and counts what became of them.
 ///
@@ -31,41 +31,20 @@ impl Decoder {
     ///
     /// `packets` holds at most [`BATCH`](Self::BATCH); the layers of those beyond are not kept.
     pub fn decode(&mut self, packets: &[RawPacket], window: &[u8], events: &mut Vec<FlowEvent>) {
-        self.layers.clear();
-        // Filled in where they stand: an event built elsewhere and moved here would be read again before its narrow
-        // stores have reached the cache.
         let before = events.len();
         events.resize(before + packets.len(), FlowEvent::default());
-        for (packet, event) in packets.iter().zip(events.iter_mut().skip(before)) {
-            event.time = packet.time;
-            event.bytes = u64::from(packet.wire);
-            event.packets = 1;
-            event.frame = FrameRef { offset: packet.offset, len: packet.captured };
-            event.interface = packet.interface;
-            self.read(packet, window, event);
+        let mut into = self.begin(events.get_mut(before..).unwrap_or_default());
+        for packet in packets {
+            into.take(*packet, packet.bytes(window));
         }
-        self.ledger.deliver(packets.len() as u64);
+        into.finish();
     }
 
-    #[inline]
-    fn read(&mut self, packet: &RawPacket, window: &[u8], event: &mut FlowEvent) {
-        let Self { options, layers, scratch, ledger } = self;
-        if wire::decode(packet.link, packet.bytes(window), packet.wire, *options, event, scratch) {
-            let kept = std::mem::take(scratch);
-            if let Ok(number) = u16::try_from(layers.len() + 1) {
-                layers.push(kept);
-                event.layers = number;
-            }
-        }
-        let cut = packet.captured < packet.wire;
-        event.notes |= Notes::when(cut, Notes::CUT);
-        ledger.truncated += u64::from(cut);
-        if event.stopped != Layer::None {
-            ledger.stop(event.stopped, event.notes);
-        }
-        if !event.key.is_some() {
-            ledger.flowless += 1;
-        }
+    /// Begins a new layers column and fills in `events`, each as [`FlowEvent::default`] makes it, where they stand: an
+    /// event built elsewhere and moved here would be read again before its narrow stores have reached the cache.
+    pub(crate) fn begin<'d>(&'d mut self, events: &'d mut [FlowEvent]) -> Decoding<'d> {
+        self.layers.clear();
+        Decoding { decoder: self, events, next: 0, truncated: 0 }
     }
 
     /// The layers column of the current batch.
@@ -76,5 +55,62 @@ impl Decoder {
     /// What became of every packet so far; losses before the decoder are not in it.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+}
+
+/// A batch of events in the making.
+pub(crate) struct Decoding<'d> {
+    decoder: &'d mut Decoder,
+    events: &'d mut [FlowEvent],
+    next: usize,
+    truncated: u64,
+}
+
+impl Sink for Decoding<'_> {
+    #[inline(always)]
+    fn take(&mut self, packet: RawPacket, bytes: &[u8]) {
+        let Some(event) = self.events.get_mut(self.next) else { return };
+        self.next += 1;
+        event.time = packet.time;
+        event.bytes = u64::from(packet.wire);
+        event.packets = 1;
+        event.frame = FrameRef { offset: packet.offset, len: packet.captured };
+        event.interface = packet.interface;
+        self.truncated += u64::from(packet.captured < packet.wire);
+        let Decoder { options, scratch, .. } = &mut *self.decoder;
+        if let Found::Other { layers } = wire::decode_here(packet.link, bytes, packet.wire, *options, event, scratch) {
+            self.decoder.other(event, layers);
+        }
+    }
+}
+
+impl Decoding<'_> {
+    /// Counts what was delivered and says how many events that are.
+    pub(crate) fn finish(self) -> usize {
+        let ledger = &mut self.decoder.ledger;
+        ledger.deliver(self.next as u64);
+        ledger.truncated += self.truncated;
+        self.next
+    }
+}
+
+impl Decoder {
+    /// Keeps the layers of an event, and counts what is wrong with it.
+    #[inline(never)]
+    fn other(&mut self, event: &mut FlowEvent, wrote: bool) {
+        let Self { layers, scratch, ledger, .. } = self;
+        if wrote {
+            let kept = std::mem::take(scratch);
+            if let Ok(number) = u16::try_from(layers.len() + 1) {
+                layers.push(kept);
+                event.layers = number;
+            }
+        }
+        if event.stopped != Layer::None {
+            ledger.stop(event.stopped, event.notes);
+        }
+        if !event.key.is_some() {
+            ledger.flowless += 1;
+        }
     }
 }

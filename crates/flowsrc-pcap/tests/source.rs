@@ -106,7 +106,9 @@ fn faults_and_losses_of_several_inputs_are_told_together() {
     let fault = merged.fault().expect("a fault");
     assert!(fault.starts_with("input 0: packet 2 at byte 42: "), "{fault}");
     assert!(fault.contains("; input 2: packet 1 at byte 0: the file is empty"), "{fault}");
-    assert_eq!((ledger.incomplete, ledger.lost(Loss::Interface), ledger.unread_bytes), (true, Some(7), 13));
+    assert_eq!((ledger.incomplete, ledger.unread_bytes), (true, 13));
+    // Classic captures note nothing of what was lost before them.
+    assert_eq!((ledger.lost(Loss::Interface), ledger.lost_at_least(Loss::Interface)), (None, Some(7)));
 }
 
 #[test]
@@ -146,6 +148,71 @@ fn a_rotated_set_is_one_capture_of_one_interface_whatever_the_order_of_its_names
     assert_eq!(rotated.position().read, total.expect("regular files"));
 }
 
+/// A pcapng section of these interfaces (link type, name), each with one packet of one byte; times go on from `time`.
+fn section(time: u64, interfaces: &[(u16, &[u8])], frame: &[u8]) -> Vec<u8> {
+    let described = interfaces.iter().fold(Bytes::new(false).section(), |bytes, (link, name)| {
+        let options = Bytes::new(false).option(2, name).u32(0).out;
+        bytes.interface(*link, 0, &options)
+    });
+    (0..interfaces.len() as u32)
+        .zip(time..)
+        .fold(described, |b, (number, time)| b.enhanced(number, time, frame, &[]))
+        .out
+}
+
+fn numbers(files: &mut Files) -> Vec<u16> {
+    read(files, 2).events.iter().map(|event| event.interface).collect()
+}
+
+#[test]
+fn the_interfaces_of_sections_put_together_are_the_same_by_name() {
+    let whole = [
+        section(1, &[(1, b"eth0"), (1, b"eth1")], b"x"),
+        section(5, &[(1, b"eth1"), (1, b"eth2"), (1, b"eth0")], b"x"),
+    ]
+    .concat();
+    let mut one = files(std::slice::from_ref(&whole));
+    assert_eq!(numbers(&mut one), [0, 1, 1, 2, 0]);
+    let names: Vec<_> = one.interfaces().iter().filter_map(|interface| interface.name.as_deref()).collect();
+    assert_eq!(names, ["eth0", "eth1", "eth2"]);
+    // Beside another file the same holds.
+    assert_eq!(numbers(&mut files(&[whole, capture(&[1_000], 0)])), [0, 1, 1, 2, 0, 3]);
+}
+
+#[test]
+fn two_interfaces_of_one_section_are_two_even_without_names() {
+    let whole = [section(1, &[(1, b""), (1, b"")], b"x"), section(5, &[(1, b""), (1, b"")], b"x")].concat();
+    assert_eq!(numbers(&mut files(&[whole])), [0, 1, 0, 1]);
+}
+
+#[test]
+fn an_interface_that_a_frame_names_is_none_of_the_captures_own() {
+    // Linux cooked, version 2, seen on the interface of index 1.
+    let mut cooked = vec![0; 20];
+    cooked[7] = 1;
+    let links: [(u16, &[u8]); 3] = [(1, b"eth0"), (276, b"any"), (1, b"eth1")];
+    let mut mixed = files(&[section(1, &links, &cooked)]);
+    // eth0 and eth1 keep 0 and 2; 1 is free, for "any" itself shows no packet.
+    assert_eq!(numbers(&mut mixed), [0, 1, 2]);
+    cooked[7] = 2;
+    assert_eq!(numbers(&mut files(&[section(1, &links, &cooked)])), [0, 1, 2], "2 is eth1's");
+    cooked[7] = 7;
+    assert_eq!(numbers(&mut files(&[section(1, &links, &cooked)])), [0, 7, 2]);
+}
+
+#[test]
+fn the_same_index_on_two_hosts_is_two_interfaces() {
+    let mut cooked = vec![0; 20];
+    cooked[7] = 2;
+    let host =
+        |time| Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 65_535, 276).record(time, 0, &cooked).record(9, 0, &cooked);
+    let both = [host(1).out, host(2).out];
+    let seen = numbers(&mut files(&both));
+    assert_eq!((seen[0], seen[2], seen[1] == seen[3]), (2, 2, true));
+    assert_ne!(seen[0], seen[1]);
+    assert_eq!(numbers(&mut files(&both[..1])), [2, 2], "alone it keeps the system's index");
+}
+
 #[test]
 fn what_cannot_be_opened_is_an_error_that_helps() {
     let folder = Folder::new();
@@ -162,6 +229,42 @@ fn what_cannot_be_opened_is_an_error_that_helps() {
     }
     assert_eq!(Files::builder().open().expect_err("nothing").kind(), ErrorKind::Usage);
     assert_eq!(Files::builder().path("-").path("-").open().expect_err("twice").kind(), ErrorKind::Usage);
+}
+
+#[test]
+fn one_of_several_that_is_no_capture_is_said_and_the_others_are_read() {
+    let folder = Folder::new();
+    let good = folder.write("a.pcap", &capture(&[1, 2], b'a'));
+    let text = folder.write("notes.txt", b"packets were seen at noon\n");
+    let missing = folder.0.path().join("b.pcap");
+    let mut merged = Files::builder().paths([&text, &good, &missing]).open().expect("one is a capture");
+    let fault = merged.fault().expect("said before anything is read").to_owned();
+    assert!(fault.contains("notes.txt: this is text"), "{fault}");
+    assert!(fault.contains("b.pcap: there is no such file"), "{fault}");
+    let Read { frames, ledger, .. } = read(&mut merged, 10);
+    assert_eq!(frames, [b"a\0", b"a\x01"]);
+    assert_eq!((ledger.delivered(), ledger.incomplete), (2, true));
+}
+
+#[test]
+fn several_of_which_none_is_a_capture_are_one_error_that_names_each() {
+    let folder = Folder::new();
+    let text = folder.write("notes.txt", b"packets were seen at noon\n");
+    let error = Files::builder().path("/nowhere/x.pcap").path(&text).open().expect_err("no capture");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let words = error.to_string();
+    assert!(words.starts_with("/nowhere/x.pcap: there is no such file; ") && words.contains("this is text"), "{words}");
+}
+
+#[test]
+fn a_file_that_vanishes_before_its_turn_costs_only_itself() {
+    let folder = Folder::new();
+    let paths = [(1, "a.pcap"), (5, "b.pcap")].map(|(time, name)| folder.write(name, &capture(&[time], 0)));
+    let mut merged = Files::builder().paths(&paths).open().expect("captures");
+    std::fs::remove_file(&paths[1]).expect("it is there");
+    let Read { frames, ledger, .. } = read(&mut merged, 10);
+    assert_eq!((frames.len(), ledger.incomplete), (1, true));
+    assert!(merged.fault().expect("a fault").ends_with("b.pcap: there is no such file"));
 }
 
 #[test]

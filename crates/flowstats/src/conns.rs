@@ -35,7 +35,7 @@ bitflags! {
     pub struct Doubts: u8 {
         /// TCP seen without its SYN: it began before the capture, or the capture missed the beginning.
         const MIDSTREAM = 1;
-        /// Bytes were acknowledged that the capture never saw.
+        /// Bytes, or the responder's SYN, were acknowledged that the capture never saw.
         const GAP = 2;
         /// The source has lost packets; which flows they belonged to is unknown.
         const LOSS = 4;
@@ -255,7 +255,7 @@ fn describe(open: &Open, flow: FlowRecord) -> Connection {
         // A flow of later fragments alone has no ports and no segments.
         Protocol::TCP => {
             let missed_bytes = open.tcp.missed_bytes();
-            if missed_bytes != [0; 2] {
+            if missed_bytes != [0; 2] || open.tcp.lacks_syn_ack() {
                 doubts |= Doubts::GAP;
             }
             let facts = TcpFacts {

@@ -37,11 +37,23 @@ pub struct Options {
     pub view: View,
     /// A row per remote and service port instead of one per remote. For resolvers that tell ports apart, too.
     pub by_port: bool,
-    /// Only flows that the pipeline's whitelist allows, or could not judge, have a row of their own; the others are
-    /// counted together in one.
-    pub listed_only: bool,
+    /// Which connections have rows of their own; the others are counted together in one.
+    pub listing: Listing,
     /// Most rows; the connections of further remotes are counted together in one. 0 = [`MOST_ROWS`].
     pub most_rows: usize,
+}
+
+/// Which connections have rows, by what the pipeline's whitelist says when they begin. What it could not judge for want
+/// of a name always has: hiding it would be a guess.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// All.
+    #[default]
+    All,
+    /// Those that are allowed, as TRTOP had it.
+    Allowed,
+    /// Those that are not.
+    Unlisted,
 }
 
 /// Rows that are kept at most, unless [`Options::most_rows`] says otherwise.
@@ -58,7 +70,7 @@ pub struct Remote {
 
 /// The tallies that are always there: what has no row of its own.
 const OTHERS: u32 = 0;
-const UNLISTED: u32 = 1;
+const HIDDEN: u32 = 1;
 const FIRST_REMOTE: u32 = 2;
 
 /// One connection's state while it is open.
@@ -75,7 +87,8 @@ pub struct Hosts {
     options: Options,
     open: Slots<Open>,
     live: usize,
-    /// Connections that go beyond [`Options::most_rows`], those that are not listed, then one per remote.
+    /// Connections that go beyond [`Options::most_rows`], those that [`Options::listing`] hides, then one per
+    /// remote.
     tallies: Vec<Tally>,
     /// `remotes[i]` belongs to `tallies[i + FIRST_REMOTE]`.
     remotes: Vec<Remote>,
@@ -164,9 +177,13 @@ impl Hosts {
         }
         let Some(record) = batch.flows.record(event.flow) else { return };
         let side = self.options.view.judge(&record);
-        let listed = !self.options.listed_only || event.marks.intersects(Marks::ALLOWED | Marks::UNDECIDED);
+        let listed = match self.options.listing {
+            Listing::All => true,
+            Listing::Allowed => event.marks.intersects(Marks::ALLOWED | Marks::UNDECIDED),
+            Listing::Unlisted => !event.marks.contains(Marks::ALLOWED),
+        };
         let remote = Remote { addr: side.remote, port: if self.options.by_port { side.service } else { 0 } };
-        let tally = if listed { self.place(remote) } else { UNLISTED };
+        let tally = if listed { self.place(remote) } else { HIDDEN };
         let open = self.open.entry(event.flow);
         *open = Open { course: Course::new(side.turned, side.remote_answers), tally, ..Open::default() };
         self.live += 1;

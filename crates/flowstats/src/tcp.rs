@@ -5,11 +5,15 @@
 
 mod dynamics;
 mod endpoint;
+mod facts;
 mod gaps;
 mod history;
 mod opening;
+pub mod retransmit;
+mod rtt;
 mod spread;
 mod state;
+mod trouble;
 mod turns;
 mod witness;
 
@@ -18,6 +22,7 @@ use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
 pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
+pub use facts::{Facts, SideFacts};
 pub use gaps::Gaps;
 pub use history::{History, Letter};
 pub use opening::{Ecn, FastOpen, Opening, Shape};
@@ -73,8 +78,8 @@ pub struct Tcp {
     active: i64,
     flags: [TcpFlags; 2],
     completeness: u8,
-    /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is
-    /// nothing rare. Kept by [`general`](Self::general).
+    /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
+    /// open gap. Kept by [`general`](Self::general).
     usual: bool,
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
@@ -193,7 +198,7 @@ impl Tcp {
             rare.get_or_insert_default().counts[direction.index()].zero_window(history, direction);
         }
         if flags.contains(TcpFlags::ACK) {
-            if peer.state() == State::Inactive {
+            if !peer.is_placed() {
                 peer.expect(segment.ack);
             } else if !flags.contains(TcpFlags::RST) {
                 peer.acknowledge(segment.ack);
@@ -201,14 +206,19 @@ impl Tcp {
         }
         let last = end.last();
         let advanced = end.advance(position, sequence_space, flags, payload);
-        if payload > 0 && !flags.contains(TcpFlags::RST) {
-            let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
-            if data > last && end.has_begun() && last > 0 {
-                rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
-            } else if let Some(rare) = rare {
-                rare.gaps[direction.index()].fill(data, data + i64::from(payload));
+        let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
+        if data > last && last > 0 && end.last() >= data {
+            // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK, FIN or RST.
+            rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
+        }
+        if !flags.contains(TcpFlags::RST) {
+            if data <= last
+                && let Some(rare) = rare
+            {
+                let fin = i64::from(flags.contains(TcpFlags::FIN));
+                rare.gaps[direction.index()].fill(data, data + i64::from(payload) + fin);
             }
-            if !advanced {
+            if payload > 0 && !advanced {
                 rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);
             }
         }
@@ -216,7 +226,21 @@ impl Tcp {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             self.note_gap(direction.opposite(), control.is_empty());
         }
-        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && self.rare.is_none();
+        let smooth = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
+        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && smooth;
+    }
+
+    /// How many of the `payload` bytes of a segment were never seen before.
+    fn unseen(&self, direction: Direction, segment: &TcpSegment, payload: u32) -> i64 {
+        let end = &self.ends[direction.index()];
+        let syn = segment.flags.contains(TcpFlags::SYN);
+        if payload == 0 || !end.has_begun() || (syn && segment.seq != end.start()) {
+            return i64::from(payload);
+        }
+        let from = end.position(segment.seq.wrapping_add(u32::from(syn)));
+        let to = from + i64::from(payload);
+        let within = self.rare.as_ref().map_or(0, |rare| rare.gaps[direction.index()].open_within(from, to));
+        (to - from.max(end.last())).max(0) + within
     }
 
     /// Counts what `side`'s peer has acknowledged though it was never seen.
@@ -225,7 +249,7 @@ impl Tcp {
         let end = &self.ends[side.index()];
         let (acked, last) = (end.acked(), end.last());
         // One beyond the last seen byte may be an unseen FIN.
-        let beyond = acked > last && end.state() != State::Inactive && end.has_begun();
+        let beyond = acked > last && end.is_placed();
         if !beyond && self.rare.is_none() {
             return;
         }
@@ -249,7 +273,10 @@ impl Tcp {
         let syn = segment.flags.contains(TcpFlags::SYN);
         let ack = segment.flags.contains(TcpFlags::ACK);
         match (direction, syn, ack) {
-            (Direction::Forward, true, false) if self.syn_ack == NEVER => self.syn = time.as_nanos(),
+            // A SYN that is delivered behind its SYN-ACK was sent before it all the same.
+            (Direction::Forward, true, false) if self.syn_ack == NEVER || time.as_nanos() <= self.syn_ack => {
+                self.syn = self.syn.max(time.as_nanos());
+            }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
             (Direction::Forward, false, true) if self.syn_ack != NEVER && !segment.flags.contains(TcpFlags::RST) => {
                 // It may acknowledge the responder's first payload too; a FIN that does comes much later.
@@ -322,6 +349,16 @@ impl Tcp {
     /// Time of the latest segment before both ends had closed: Zeek's end of a connection.
     pub fn active_until(&self) -> Option<Timestamp> {
         (self.active != NEVER).then(|| Timestamp::from_nanos(self.active))
+    }
+
+    /// Whether the connection went on without a SYN of the responder: one was there, and was not captured.
+    pub fn lacks_syn_ack(&self) -> bool {
+        let has = |index: usize, letters: &[Letter]| {
+            letters.iter().any(|letter| self.ends[index].letters & letter.bit() != 0)
+        };
+        has(0, &[Letter::Syn])
+            && !has(1, &[Letter::Syn])
+            && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.

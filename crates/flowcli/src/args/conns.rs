@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use clap::{ArgAction, Args};
 
+use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
 use super::values::{Color, Format, SortKey, TimeStyle, parse_count};
 
@@ -79,4 +80,7 @@ pub struct ConnsArgs {
 
     #[command(flatten)]
     pub ending: EndingArgs,
+
+    #[command(flatten)]
+    pub names: NameArgs,
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use flowcore::{Addr, Nanos, Prefix};
 use flowstats::hosts::{Levels, MOST_LEVELS};
 
+use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
 use super::values::{Color, Format, SortKey, parse_count, parse_span};
 
@@ -24,6 +25,9 @@ const EXAMPLES: &str = "Examples:
 /// A row is a remote: whoever was asked for a connection, or with --incoming whoever asked. Percentages are of the
 /// connections that began with a SYN, rates are in capture time, percentiles within 0.4 % of a value that occurred.
 /// What is not known is `-`, never 0.
+///
+/// With --resolve rows are those of names: several addresses of one name are one row. With --whitelist only remotes
+/// that it allows have rows, with --unlisted only those that it does not; the others are counted together in one.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", super::exit_codes()))]
@@ -117,6 +121,9 @@ pub struct HostsArgs {
 
     #[command(flatten)]
     pub ending: EndingArgs,
+
+    #[command(flatten)]
+    pub names: NameArgs,
 }
 
 /// Percentiles as the user writes them.

@@ -2,6 +2,7 @@
 
 mod conns;
 mod hosts;
+mod names;
 mod shared;
 mod values;
 
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
 pub use hosts::{Highlights, HostsArgs};
+pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 

@@ -54,8 +54,4 @@ pub struct EndingArgs {
     /// More notes about what is read, and totals at the end
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Messages")]
     pub verbose: u8,
-
-    /// Addresses as numbers; always so, accepted for habit
-    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Messages")]
-    pub numeric: u8,
 }

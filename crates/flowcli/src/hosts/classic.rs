@@ -108,6 +108,7 @@ impl Classic<'_> {
             },
             Who::Named(name) => name.escape_debug().to_string(),
             Who::Others => "(others)".to_owned(),
+            Who::Allowed => "(allowed)".to_owned(),
             Who::Unlisted => "(unlisted)".to_owned(),
             Who::Total => "Totals:".to_owned(),
         };

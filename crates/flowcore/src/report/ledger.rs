@@ -23,7 +23,10 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
     let ledger = ending.ledger;
     let lost: Vec<String> = known_losses(ledger)
         .filter(|&(_, packets)| packets > 0)
-        .map(|(loss, packets)| format!("{} {packets}", loss.name()))
+        .map(|(loss, packets)| {
+            let bound = if ledger.is_partly_known(loss) { "≥" } else { "" };
+            format!("{} {bound}{packets}", loss.name())
+        })
         .collect();
     let mut balance = format!(
         "{} packets seen = {} delivered + {} filtered + {} lost",
@@ -40,6 +43,11 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
 
     if !ledger.knows_losses() {
         say("losses before the capture unknown".into(), false);
+    }
+    let partly: Vec<&str> =
+        Loss::ALL.into_iter().filter(|&loss| ledger.is_partly_known(loss)).map(Loss::name).collect();
+    if !partly.is_empty() {
+        say(format!("losses of some inputs unknown ({})", partly.join(", ")), true);
     }
     if ledger.truncated > 0 {
         say(format!("{} truncated by the snap length", ledger.truncated), false);
@@ -124,7 +132,8 @@ pub fn trust_lines(ending: &Ending<'_>, width: Option<usize>) -> Vec<Vec<Clause>
     lines
 }
 
-/// The trust line as a JSON object. Losses that the source cannot know are `null`.
+/// The trust line as a JSON object. Losses that the source, or one of several, cannot know are `null`; what is known
+/// of all of them is `lost_at_least`: seen = delivered + filtered + lost_at_least.
 pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bool) {
     let ledger = ending.ledger;
     let number = |out: &mut Vec<u8>, number: u64| push_json_u64(out, number, safe_integers);
@@ -150,6 +159,8 @@ pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bo
         }
     }
     out.push(b'}');
+    field(out, "lost_at_least");
+    number(out, ledger.lost_total());
     field(out, "truncated");
     number(out, ledger.truncated);
     for (name, count) in [
@@ -205,6 +216,7 @@ pub fn push_trust_pairs(out: &mut Vec<u8>, ending: &Ending<'_>) {
     for loss in Loss::ALL {
         pair("lost", loss.name(), ledger.lost(loss));
     }
+    pair("lost_at_least", "", Some(ledger.lost_total()));
     pair("truncated", "", Some(ledger.truncated));
     for layer in Layer::ALL {
         pair("malformed", layer.name(), Some(ledger.malformed(layer)));
@@ -239,7 +251,7 @@ fn lesser(ledger: &Ledger) -> [(&'static str, u64); 7] {
 }
 
 fn known_losses(ledger: &Ledger) -> impl Iterator<Item = (Loss, u64)> + '_ {
-    Loss::ALL.into_iter().filter_map(|loss| Some((loss, ledger.lost(loss)?)))
+    Loss::ALL.into_iter().filter_map(|loss| Some((loss, ledger.lost_at_least(loss)?)))
 }
 
 /// Writes an integer for JSON; beyond 2^53 as a string if asked.
@@ -304,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_one_of_several_inputs_does_not_know_is_no_number() {
+        let mut knows = Ledger::new();
+        knows.deliver(3);
+        knows.lose(Loss::Interface, 0);
+        knows.lose(Loss::Kernel, 7);
+        let ledger = knows.merged(&Ledger::new());
+        let ending = Ending { complete: true, ..Ending::new(&ledger) };
+        assert_eq!(
+            words(&ending),
+            "10 packets seen = 3 delivered + 0 filtered + 7 lost (kernel ≥7); losses of some inputs unknown \
+             (interface, kernel); input complete"
+        );
+        let mut out = Vec::new();
+        push_trust_pairs(&mut out, &ending);
+        let pairs = String::from_utf8(out).unwrap();
+        assert!(pairs.contains("lost.interface=? lost.kernel=? ") && pairs.contains(" lost_at_least=7 "), "{pairs}");
+    }
+
+    #[test]
     fn a_narrow_terminal_breaks_between_words() {
         let mut ledger = Ledger::new();
         ledger.deliver(12);
@@ -329,7 +360,7 @@ mod tests {
         push_trust_json(&mut out, &ending, false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"skipped_snapshots":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
+            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"lost_at_least":7,"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"skipped_snapshots":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
         );
     }
 
@@ -341,7 +372,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "seen=97 delivered=80 filtered=10 lost.interface=0 lost.kernel=7 lost.capture=? lost.damaged=? lost.ring=? \
-             truncated=4 malformed.link=0 malformed.shim=0 malformed.network=1 malformed.transport=1 malformed.tunnel=0 \
+             lost_at_least=7 truncated=4 malformed.link=0 malformed.shim=0 malformed.network=1 malformed.transport=1 malformed.tunnel=0 \
              cut.link=0 cut.shim=0 cut.network=0 cut.transport=1 cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 flowless=0 duplicates=0 \
              backwards=0 unread_bytes=12 unreported_rows=0 skipped_snapshots=0 complete=false"
         );

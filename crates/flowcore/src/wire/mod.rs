@@ -14,7 +14,7 @@ mod tunnel;
 mod wlan;
 
 use crate::addr::Addr;
-use crate::event::{FlowEvent, Notes};
+use crate::event::{FlowEvent, Layer, Notes};
 use crate::key::FlowKey;
 use cursor::{Span, Walk};
 
@@ -156,6 +156,48 @@ pub fn decode(
         Some(wrote) => wrote,
         None => walk(link, frame, wire_len, options, event, layers),
     }
+}
+
+/// What [`decode_here`] found.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A plain frame: the event has a key, nothing stopped its reading, no layers were written.
+    Plain,
+    /// Any other.
+    Other {
+        /// Something was written into the layers.
+        layers: bool,
+    },
+}
+
+/// The same as [`decode`], for the place where frames are found: plain Ethernet frames are read in line there. Says what
+/// the caller need not look at again.
+#[inline(always)]
+pub fn decode_here(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    options: DecodeOptions,
+    event: &mut FlowEvent,
+    layers: &mut Layers,
+) -> Found {
+    if link == LinkType::ETHERNET && plain::ethernet(frame, wire_len, options, event) && event.stopped == Layer::None {
+        return Found::Plain;
+    }
+    decode_other(link, frame, wire_len, options, event, layers)
+}
+
+#[inline(never)]
+fn decode_other(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    options: DecodeOptions,
+    event: &mut FlowEvent,
+    layers: &mut Layers,
+) -> Found {
+    let done = event.stopped != Layer::None;
+    Found::Other { layers: !done && decode(link, frame, wire_len, options, event, layers) }
 }
 
 /// The general walk, for whatever the fast path left.

@@ -5,7 +5,7 @@ use flowcore::wire::LinkType;
 
 use super::kind::{Kind, PREFIX, Variant};
 use super::reader::{Step, Tally};
-use super::record::RawPacket;
+use super::record::{RawPacket, Sink};
 use super::window::{LARGEST_RECORD, Window};
 
 /// Bytes of the file header.
@@ -73,80 +73,135 @@ impl Classic {
         })
     }
 
-    /// Appends the next packets that lie wholly in the window, at most `max`.
-    pub(super) fn walk(&self, window: &mut Window, tally: &mut Tally, max: usize, out: &mut Vec<RawPacket>) -> Step {
-        if self.big_endian {
-            self.walk_as::<true>(window, tally, max, out)
-        } else {
-            self.walk_as::<false>(window, tally, max, out)
+    /// Hands on the next packets that lie wholly in the window, at most `max`.
+    pub(super) fn walk(&self, window: &mut Window, tally: &mut Tally, max: usize, sink: &mut impl Sink) -> Step {
+        let usual = self.lengths == Lengths::Plain && self.header_bytes == RECORD_HEADER;
+        match (self.big_endian, usual) {
+            (false, true) => self.walk_as::<false, true>(window, tally, max, sink),
+            (true, true) => self.walk_as::<true, true>(window, tally, max, sink),
+            (false, false) => self.walk_as::<false, false>(window, tally, max, sink),
+            (true, false) => self.walk_as::<true, false>(window, tally, max, sink),
         }
     }
 
-    fn walk_as<const BIG: bool>(
+    /// `USUAL`: records begin with 16 bytes, the captured length before the one on the wire.
+    fn walk_as<const BIG: bool, const USUAL: bool>(
         &self,
         window: &mut Window,
         tally: &mut Tally,
         max: usize,
-        out: &mut Vec<RawPacket>,
+        sink: &mut impl Sink,
     ) -> Step {
-        let Self { nanos_per_tick, header_bytes, lengths, link, .. } = *self;
-        let word = |bytes: &[u8; RECORD_HEADER], at: usize| -> u32 {
-            let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-            if BIG { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
-        };
+        let Self { nanos_per_tick, lengths, link, .. } = *self;
+        let header_bytes = if USUAL { RECORD_HEADER } else { self.header_bytes };
         let bytes = window.bytes();
         let start = window.start();
         let offset = window.offset();
         let place = |at: usize| offset + (at - start) as u64;
-        let before = out.len();
-        let full = before.saturating_add(max);
+        let mut left = max;
         let mut latest = tally.order.latest;
         let mut at = start;
         let step = loop {
-            if out.len() >= full {
+            if USUAL {
+                let run = self.run::<BIG>(bytes, Run { at, left, latest }, sink);
+                Run { at, left, latest } = run;
+            }
+            if left == 0 {
                 break Step::Full;
             }
             let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<RECORD_HEADER>()) else {
                 break Step::Need { bytes: header_bytes, of: "record header" };
             };
             // 32 bits of seconds and of a fraction, even one of several seconds, cannot overflow 64 bits.
-            let nanos = i64::from(word(header, 0)) * 1_000_000_000 + i64::from(word(header, 4)) * nanos_per_tick;
-            let (mut captured, mut wire) = (word(header, 8), word(header, 12));
+            let nanos =
+                i64::from(word::<BIG>(header, 0)) * 1_000_000_000 + i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+            let (mut captured, mut wire) = (word::<BIG>(header, 8), word::<BIG>(header, 12));
             if lengths != Lengths::Plain && (lengths == Lengths::Swapped || captured > wire) {
                 (captured, wire) = (wire, captured);
             }
             let body = at + header_bytes;
             let end = body + captured as usize;
-            if end > bytes.len() {
+            let Some(frame) = bytes.get(body..end) else {
                 if captured as usize > LARGEST_RECORD {
                     break Step::Damage(absurd(header, captured));
                 }
                 break Step::Need { bytes: end - at, of: "record" };
-            }
+            };
             if captured == 0 && is_another_file(header) {
                 break Step::Damage(ANOTHER_FILE.to_owned());
             }
             if nanos < latest {
-                let packet = tally.ordinal() + (out.len() - before) as u64;
+                let packet = tally.ordinal() + (max - left) as u64;
                 tally.order.step_back(nanos, latest, packet, place(at));
             } else {
                 latest = nanos;
             }
-            out.push(RawPacket {
+            let packet = RawPacket {
                 time: Timestamp::from_nanos(nanos),
                 offset: body as u32,
                 captured,
                 wire: wire.max(captured),
                 interface: 0,
                 link,
-            });
+            };
+            sink.take(packet, frame);
+            left -= 1;
             at = end;
         };
         tally.order.latest = latest;
-        tally.packets += (out.len() - before) as u64;
+        tally.packets += (max - left) as u64;
         window.consume_to(at);
         step
     }
+
+    /// Hands on packets as long as nothing is in any way particular about their records; what is, is left to the walk.
+    ///
+    /// A function of its own, because the words about faults would take the registers that this needs.
+    #[inline(never)]
+    fn run<const BIG: bool>(&self, bytes: &[u8], from: Run, sink: &mut impl Sink) -> Run {
+        let Self { nanos_per_tick, link, .. } = *self;
+        let Run { mut at, mut left, mut latest } = from;
+        let mut rest = bytes.get(at..).unwrap_or(&[]);
+        while left > 0
+            && let Some((header, behind)) = rest.split_first_chunk::<RECORD_HEADER>()
+            && let captured = word::<BIG>(header, 8)
+            && let Some((frame, behind)) = behind.split_at_checked(captured as usize)
+        {
+            let nanos =
+                i64::from(word::<BIG>(header, 0)) * 1_000_000_000 + i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+            if captured == 0 || nanos < latest {
+                break;
+            }
+            latest = nanos;
+            let packet = RawPacket {
+                time: Timestamp::from_nanos(nanos),
+                offset: (at + RECORD_HEADER) as u32,
+                captured,
+                wire: word::<BIG>(header, 12).max(captured),
+                interface: 0,
+                link,
+            };
+            sink.take(packet, frame);
+            left -= 1;
+            at += RECORD_HEADER + captured as usize;
+            rest = behind;
+        }
+        Run { at, left, latest }
+    }
+}
+
+/// How far a walk has come: where the next record begins, packets still wanted, the latest time.
+#[derive(Copy, Clone)]
+struct Run {
+    at: usize,
+    left: usize,
+    latest: i64,
+}
+
+#[inline(always)]
+fn word<const BIG: bool>(bytes: &[u8; RECORD_HEADER], at: usize) -> u32 {
+    let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    if BIG { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
 }
 
 const ANOTHER_FILE: &str = "another capture begins here: files written one after the other cannot be read as one; name \

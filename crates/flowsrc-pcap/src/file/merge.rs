@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use flowcore::{Error, Ledger, Result, Status, Timestamp};
 
 use super::input::{Position, STANDARD_INPUT};
+use super::numbers::Interfaces;
 use super::reader::Reader;
 use super::record::{Interface, RawPacket};
 
@@ -32,6 +33,8 @@ pub(super) struct Merge {
     interfaces: Interfaces,
     /// Reading failed after packets that had to be given first.
     failed: Option<Error>,
+    /// What could not be opened or is no capture.
+    refused: Vec<Error>,
 }
 
 #[derive(Debug)]
@@ -48,63 +51,29 @@ struct Lane {
     numbers: Vec<u16>,
 }
 
-/// The interfaces of all lanes under one numbering, in the order in which they were first met.
-///
-/// The files of a rotated set show the same interfaces one after the other: an interface of a file that has ended gives
-/// its number to one of the same name and link type in a file that begins later. Files that overlap in time were
-/// captured beside each other, so their interfaces are told apart even if their names are equal.
-#[derive(Debug, Default)]
-struct Interfaces {
-    known: Vec<Interface>,
-    /// Whether a lane that has not ended holds the number; as long as `known`.
-    held: Vec<bool>,
-}
-
-impl Interfaces {
-    fn number(&mut self, wanted: &Interface) -> u16 {
-        let free = self
-            .known
-            .iter()
-            .zip(&self.held)
-            .position(|(known, held)| !held && known.name == wanted.name && known.link == wanted.link);
-        let index = free.unwrap_or_else(|| {
-            if self.known.len() < usize::from(u16::MAX) {
-                self.known.push(wanted.clone());
-                self.held.push(false);
-            }
-            self.known.len() - 1
-        });
-        if let Some(held) = self.held.get_mut(index) {
-            *held = true;
-        }
-        index as u16
-    }
-
-    fn release(&mut self, numbers: &[u16]) {
-        for &number in numbers {
-            if let Some(held) = self.held.get_mut(usize::from(number)) {
-                *held = false;
-            }
-        }
-    }
-}
-
 impl Merge {
-    /// Looks at every input; those that hold a packet take their place.
-    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>) -> Result<Self> {
+    /// Looks at every input; those that hold a packet take their place. `refused` are inputs that could not be opened.
+    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>, refused: Vec<Error>) -> Self {
         let mut merge = Self {
             lanes: Vec::with_capacity(inputs.len()),
             heads: BinaryHeap::with_capacity(inputs.len()),
             window: Vec::new(),
             interfaces: Interfaces::default(),
             failed: None,
+            refused,
         };
         for (path, mut reader) in inputs {
             let index = merge.lanes.len();
             let mut batch = Vec::new();
             let is_file = reader.position().total.is_some();
             let path = path.filter(|path| is_file && path.as_os_str() != STANDARD_INPUT);
-            let status = reader.read_batch(1, &mut batch)?;
+            let status = match reader.read_batch(1, &mut batch) {
+                Ok(status) => status,
+                Err(error) => {
+                    merge.refused.push(error);
+                    continue;
+                }
+            };
             let mut dormant = false;
             if let (Status::More, Some(first)) = (status, batch.first()) {
                 merge.heads.push(Reverse((first.time, index)));
@@ -118,7 +87,7 @@ impl Merge {
             }
             merge.lanes.push(Lane { path, reader, dormant, batch, at: 0, numbers: Vec::new() });
         }
-        Ok(merge)
+        merge
     }
 
     /// Appends the next packets in time, at most `max`; their bytes are in [`window`](Self::window).
@@ -155,10 +124,14 @@ impl Merge {
         full: usize,
         out: &mut Vec<RawPacket>,
     ) -> Result<Option<Timestamp>> {
-        let Self { lanes, window, interfaces, .. } = self;
+        let Self { lanes, window, interfaces, refused, .. } = self;
         let Some(lane) = lanes.get_mut(index) else { return Ok(None) };
-        if lane.dormant {
-            lane.wake()?;
+        if lane.dormant
+            && let Err(error) = lane.wake()
+        {
+            // It was there a moment ago, and is gone or another thing by now.
+            refused.push(error);
+            return Ok(None);
         }
         loop {
             let Some(packet) = lane.batch.get(lane.at) else {
@@ -177,14 +150,9 @@ impl Merge {
                 }
                 return Ok(Some(packet.time));
             }
-            let local = usize::from(packet.interface);
-            while lane.numbers.len() <= local {
-                let described = lane.reader.interfaces().get(lane.numbers.len()).cloned().unwrap_or_default();
-                lane.numbers.push(interfaces.number(&described));
-            }
+            let interface = interfaces.of(packet.interface, lane.reader.interfaces(), &mut lane.numbers);
             let offset = window.len() as u32;
             window.extend_from_slice(packet.bytes(lane.reader.window()));
-            let interface = lane.numbers.get(local).copied().unwrap_or(packet.interface);
             out.push(RawPacket { offset, interface, ..*packet });
             lane.at += 1;
         }
@@ -195,7 +163,7 @@ impl Merge {
     }
 
     pub(super) fn interfaces(&self) -> &[Interface] {
-        &self.interfaces.known
+        self.interfaces.known()
     }
 
     pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {
@@ -211,19 +179,21 @@ impl Merge {
     }
 
     pub(super) fn ledger(&self) -> Ledger {
-        self.lanes
-            .iter()
-            .filter(|lane| !lane.dormant)
-            .fold(Ledger::new(), |sum, lane| sum.merged(&lane.reader.ledger()))
+        let read = self.lanes.iter().filter(|lane| !lane.dormant);
+        let mut ledger =
+            read.map(|lane| lane.reader.ledger()).reduce(|sum, ledger| sum.merged(&ledger)).unwrap_or_default();
+        ledger.incomplete |= !self.refused.is_empty();
+        ledger
     }
 
     pub(super) fn troubles(&self) -> u64 {
-        self.lanes.iter().filter(|lane| !lane.dormant).map(|lane| lane.reader.troubles()).sum()
+        let of_lanes: u64 = self.lanes.iter().filter(|lane| !lane.dormant).map(|lane| lane.reader.troubles()).sum();
+        of_lanes + self.refused.len() as u64
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        let faults: Vec<String> =
-            self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault()).collect();
+        let of_lanes = self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault());
+        let faults: Vec<String> = self.refused.iter().map(Error::to_string).chain(of_lanes).collect();
         (!faults.is_empty()).then(|| faults.join("; "))
     }
 }

@@ -10,6 +10,7 @@
 //! | `classic`, `ng`, `clock` | the formats, walked in place |
 //! | `reader` | one input: [`Reader`] |
 //! | `merge` | several inputs in time order |
+//! | `numbers` | which interface is which |
 //! | `source` | the [`Collector`](flowcore::Collector): [`Files`] |
 //!
 //! The walks are our own because reading is where the time goes: records and enhanced packet blocks are read from the
@@ -23,6 +24,7 @@ mod input;
 mod kind;
 mod merge;
 mod ng;
+mod numbers;
 mod order;
 mod reader;
 mod record;
@@ -31,6 +33,7 @@ mod window;
 
 pub use input::Position;
 pub use reader::Reader;
+pub(crate) use record::Sink;
 pub use record::{Interface, RawPacket, Statistics};
 pub use source::{Builder, File, Files};
 pub use window::{BUFFER, LARGEST_RECORD};

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::fault::Damage;
 use super::kind::SECTION_HEADER;
 use super::reader::{Step, Tally};
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use super::window::{BUFFER, LARGEST_RECORD, Window};
 
 /// Type and length before a block's body, the length again behind it.
@@ -50,6 +50,8 @@ const PLAUSIBLE_COUNT: u64 = 1 << 56;
 #[derive(Debug, Default)]
 pub(super) struct Ng {
     begun: bool,
+    /// Sections begun before the current one.
+    section: u32,
     big_endian: bool,
     /// Interfaces of the current section, by their number in it.
     slots: Vec<Slot>,
@@ -97,21 +99,14 @@ impl Ng {
         !self.begun
     }
 
-    /// Appends the next packets that lie wholly in the window, at most `max`.
-    pub(super) fn walk(
-        &mut self,
-        window: &mut Window,
-        tally: &mut Tally,
-        max: usize,
-        out: &mut Vec<RawPacket>,
-    ) -> Step {
-        let full = out.len().saturating_add(max);
+    /// Hands on the next packets that lie wholly in the window, at most `max`.
+    pub(super) fn walk(&mut self, window: &mut Window, tally: &mut Tally, max: usize, sink: &mut impl Sink) -> Step {
+        let full = tally.packets.saturating_add(max as u64);
         loop {
-            let left = full - out.len();
             let step = if self.big_endian {
-                self.walk_as::<true>(window, tally, left, out)
+                self.walk_as::<true>(window, tally, full, sink)
             } else {
-                self.walk_as::<false>(window, tally, left, out)
+                self.walk_as::<false>(window, tally, full, sink)
             };
             // `None`: a section began, perhaps in the other byte order.
             if let Some(step) = step {
@@ -124,18 +119,17 @@ impl Ng {
         &mut self,
         window: &mut Window,
         tally: &mut Tally,
-        max: usize,
-        out: &mut Vec<RawPacket>,
+        full: u64,
+        sink: &mut impl Sink,
     ) -> Option<Step> {
         let start = window.start();
         let offset = window.offset();
         let place = |at: usize| offset + (at - start) as u64;
         let bytes = window.bytes();
-        let full = out.len().saturating_add(max);
         let mut at = start;
         let mut skip = 0;
         let step = loop {
-            if out.len() >= full {
+            if tally.packets >= full {
                 break Some(Step::Full);
             }
             let rest = bytes.get(at..).unwrap_or(&[]);
@@ -159,18 +153,19 @@ impl Ng {
                     tally.order.latest = nanos;
                     slot.latest = nanos;
                 }
-                out.push(RawPacket {
+                let number = slot.number;
+                let packet = RawPacket {
                     time: Timestamp::from_nanos(nanos),
                     offset: (at + PACKET_HEADER) as u32,
                     captured,
                     wire: word::<BIG>(header, 24).max(captured),
-                    interface: slot.number,
+                    interface: number,
                     link: slot.link,
-                });
+                };
+                sink.take(packet, rest.get(PACKET_HEADER..PACKET_HEADER + captured as usize).unwrap_or(&[]));
                 tally.packets += 1;
                 let options = PACKET_HEADER + (captured as usize).next_multiple_of(4);
                 if options + 4 < total {
-                    let number = slot.number;
                     self.note_drops::<BIG>(number, rest.get(options..total - 4).unwrap_or(&[]));
                 }
                 at += total;
@@ -187,7 +182,8 @@ impl Ng {
                     break None;
                 }
                 Outcome::Packet(packet, total) => {
-                    out.push(RawPacket { offset: at as u32 + packet.offset, ..packet });
+                    let packet = RawPacket { offset: at as u32 + packet.offset, ..packet };
+                    sink.take(packet, packet.bytes(bytes));
                     let nanos = packet.time.as_nanos();
                     // The numbers of a section's interfaces follow each other.
                     let first = self.slots.first().map_or(0, |slot| slot.number);
@@ -281,6 +277,7 @@ impl Ng {
         if let Some(words) = Self::refuses(header) {
             return damage(format!("a section of {words}"));
         }
+        self.section += u32::from(self.begun);
         self.begun = true;
         self.big_endian = big_endian;
         self.slots.clear();
@@ -298,7 +295,7 @@ impl Ng {
         };
         let link = LinkType(half(whole, 8, BIG).unwrap_or_default());
         let snap_length = word::<BIG>(whole, 12);
-        let mut interface = Interface { link, snap_length, ..Interface::default() };
+        let mut interface = Interface { link, snap_length, section: self.section, ..Interface::default() };
         let (mut resolution, mut offset_seconds) = (Clock::MICROSECONDS, 0);
         for (code, value) in Options::<BIG>(options) {
             match (code, value) {

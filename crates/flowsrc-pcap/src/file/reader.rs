@@ -13,7 +13,7 @@ use super::input::{Input, Position};
 use super::kind::{Compression, Kind};
 use super::ng::{Ng, SECTION_HEADER_BYTES};
 use super::order::Order;
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use super::window::Window;
 
 /// A capture read packet by packet, in batches whose bytes lie in one window.
@@ -170,25 +170,32 @@ impl Reader {
     /// # Errors
     /// If the operating system fails to read. Damage is no error: it ends the packets, see [`fault`](Self::fault).
     pub fn read_batch(&mut self, max: usize, out: &mut Vec<RawPacket>) -> Result<Status> {
-        let before = out.len();
+        self.read_into(max, out)
+    }
+
+    /// The same into any sink.
+    #[inline]
+    pub(super) fn read_into(&mut self, max: usize, sink: &mut impl Sink) -> Result<Status> {
+        let before = self.tally.packets;
         while !self.ended {
             let step = match &mut self.format {
-                Format::Classic(classic, _) => classic.walk(&mut self.window, &mut self.tally, max.max(1), out),
-                Format::Ng(ng) => ng.walk(&mut self.window, &mut self.tally, max.max(1), out),
+                Format::Classic(classic, _) => classic.walk(&mut self.window, &mut self.tally, max.max(1), sink),
+                Format::Ng(ng) => ng.walk(&mut self.window, &mut self.tally, max.max(1), sink),
                 Format::None => Step::Damage("it has no format".to_owned()),
             };
+            let some = self.tally.packets > before;
             match step {
                 Step::Full => break,
                 // What was read lies in the window: it must be taken before the window moves.
-                Step::Need { .. } if out.len() > before => break,
+                Step::Need { .. } if some => break,
                 Step::Need { bytes, of } => {
                     self.refill(bytes, of)?;
                 }
-                Step::Damage(_) if out.len() > before => break,
+                Step::Damage(_) if some => break,
                 Step::Damage(what) => self.stop(what),
             }
         }
-        Ok(if out.len() > before { Status::More } else { Status::End })
+        Ok(if self.tally.packets > before { Status::More } else { Status::End })
     }
 
     /// Reads on; `false` at the end of the input, which is then noted.
@@ -324,11 +331,12 @@ impl Reader {
     ///
     /// Interface and kernel drops come from the last statistics block of each interface, capture drops from the counts
     /// noted beside packets as far as they go [beyond](super::Statistics::drops_beyond_statistics) those statistics. What no
-    /// interface says anything about stays unknown.
+    /// interface says anything about stays unknown; what some say nothing about is known in part.
     pub fn ledger(&self) -> Ledger {
         /// Sums stay far from overflow, whatever a file claims.
         const MOST: u64 = 1 << 60;
         let mut ledger = Ledger::new();
+        let mut silent = [false; Loss::COUNT];
         for interface in self.interfaces() {
             let statistics = &interface.statistics;
             for (reason, packets) in [
@@ -337,8 +345,16 @@ impl Reader {
                 (Loss::Capture, statistics.drops_beyond_statistics()),
             ] {
                 if let Some(packets) = packets {
-                    ledger.lose(reason, packets.min(MOST - ledger.lost(reason).unwrap_or(0)));
+                    ledger.lose(reason, packets.min(MOST - ledger.lost_at_least(reason).unwrap_or(0)));
+                } else {
+                    // Drops are noted beside packets only where there are any.
+                    silent[reason as usize] |= reason != Loss::Capture || statistics.is_silent();
                 }
+            }
+        }
+        for reason in Loss::ALL {
+            if silent[reason as usize] && ledger.lost_at_least(reason).is_some() {
+                ledger.lose_unknown(reason);
             }
         }
         // Behind a cut or damage there may be more that is damaged: then only what was met is known.

@@ -29,6 +29,19 @@ impl RawPacket {
     }
 }
 
+/// Where a walk over a window puts the packets that it finds.
+pub(crate) trait Sink {
+    /// Takes the next one and its captured bytes.
+    fn take(&mut self, packet: RawPacket, bytes: &[u8]);
+}
+
+impl Sink for Vec<RawPacket> {
+    #[inline(always)]
+    fn take(&mut self, packet: RawPacket, _bytes: &[u8]) {
+        self.push(packet);
+    }
+}
+
 /// An interface that packets were captured on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
@@ -38,6 +51,8 @@ pub struct Interface {
     pub description: Option<String>,
     /// Link type of its packets.
     pub link: LinkType,
+    /// The section of a pcapng stream that describes it, from 0.
+    pub section: u32,
     /// Snap length as the file says; 0 = no limit. Packets may be longer all the same.
     pub snap_length: u32,
     /// What the capturing program counted.
@@ -64,6 +79,11 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Whether the file says nothing about what this interface lost.
+    pub(super) fn is_silent(&self) -> bool {
+        self.interface_drops.is_none() && self.kernel_drops.is_none() && self.noted_drops.is_none()
+    }
+
     /// Drops noted beside packets beyond those that the interface's statistics already contain.
     ///
     /// `epb_dropcount` counts packets lost "by the interface and the operating system" since the one before it, and the

@@ -11,15 +11,13 @@ use flowcore::{
 
 use super::input::{Position, STANDARD_INPUT};
 use super::merge::Merge;
+use super::numbers::{Interfaces, Named, holds_others};
 use super::reader::Reader;
-use super::record::{Interface, RawPacket};
+use super::record::{Interface, RawPacket, Sink};
 use crate::decode::Decoder;
 
 /// One capture file; the same collector as for several.
 pub type File = Files;
-
-/// Link type whose frames name an interface each (LINKTYPE_LINUX_SLL2).
-const LINUX_SLL2: u16 = 276;
 
 /// One or several captures as a source of events, in time order.
 ///
@@ -29,12 +27,14 @@ const LINUX_SLL2: u16 = 276;
 ///
 /// # Loss
 /// Damaged, cut or empty inputs give everything readable, then end: [`fault`](Collector::fault) says where and why, and
-/// the ledger is marked incomplete.
+/// the ledger is marked incomplete. So does one of several inputs that cannot be opened or is no capture: the others
+/// are read.
 #[derive(Debug)]
 pub struct Files {
     info: SourceInfo,
     inputs: Inputs,
     decoder: Decoder,
+    named: Named,
     raw: Vec<RawPacket>,
     /// Packets still allowed.
     left: u64,
@@ -46,15 +46,53 @@ pub struct Files {
 
 #[derive(Debug)]
 enum Inputs {
-    One(Box<Reader>),
+    One(Box<Reader>, Sections),
     Several(Box<Merge>),
+}
+
+/// The interfaces of one input with more than one section; empty otherwise.
+#[derive(Debug, Default)]
+struct Sections {
+    interfaces: Interfaces,
+    /// By the reader's own numbers.
+    numbers: Vec<u16>,
+}
+
+impl Sections {
+    fn renumber(&mut self, packets: &mut [RawPacket], described: &[Interface]) {
+        if described.last().is_some_and(|interface| interface.section > 0) {
+            for packet in packets {
+                packet.interface = self.interfaces.of(packet.interface, described, &mut self.numbers);
+            }
+        }
+    }
+}
+
+/// Whether every packet has the number that the capture gives it, whatever comes.
+fn is_of_one_interface(reader: &Reader) -> bool {
+    !reader.is_pcapng() && !reader.interfaces().iter().any(holds_others)
 }
 
 impl Inputs {
     fn readers(&self) -> Box<dyn Iterator<Item = &Reader> + '_> {
         match self {
-            Self::One(reader) => Box::new(std::iter::once(&**reader)),
+            Self::One(reader, _) => Box::new(std::iter::once(&**reader)),
             Self::Several(merge) => Box::new(merge.readers()),
+        }
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        match self {
+            Self::One(reader, sections) if sections.numbers.is_empty() => reader.interfaces(),
+            Self::One(_, sections) => sections.interfaces.known(),
+            Self::Several(merge) => merge.interfaces(),
+        }
+    }
+
+    fn window(&self) -> &[u8] {
+        match self {
+            Self::One(reader, _) => reader.window(),
+            Self::Several(merge) => merge.window(),
         }
     }
 }
@@ -111,35 +149,47 @@ impl Builder {
     /// Opens all inputs.
     ///
     /// # Errors
-    /// If one cannot be opened or is no capture; if there is none, or standard input is named twice.
+    /// If none can be opened and is a capture, with what is wrong with each; if there is none, or standard input is
+    /// named twice.
     pub fn open(self) -> Result<Files> {
         let Self { inputs, options, packet_limit } = self;
         let standard = |input: &&Source| matches!(input, Source::Path(path) if path.as_os_str() == STANDARD_INPUT);
         if inputs.iter().filter(standard).count() > 1 {
             return Err(Error::new(ErrorKind::Usage, "standard input can be read only once"));
         }
-        let mut readers = Vec::with_capacity(inputs.len().min(64));
         let several = inputs.len() > 1;
-        let mut merged = Vec::new();
+        let mut readers = Vec::with_capacity(inputs.len().min(64));
+        let mut refused = Vec::new();
         for input in inputs {
             let (path, reader) = match input {
                 Source::Path(path) => {
-                    let reader = Reader::open(&path)?;
+                    let reader = Reader::open(&path);
                     (Some(path), reader)
                 }
-                Source::Stream(stream, name) => (None, Reader::from_read(stream, name)?),
+                Source::Stream(stream, name) => (None, Reader::from_read(stream, name)),
             };
-            if several { merged.push((path, reader)) } else { readers.push(reader) }
+            match reader {
+                Ok(reader) => readers.push((path, reader)),
+                // Asked for something that cannot be, not met something that is not there.
+                Err(error) if error.kind() == ErrorKind::Usage => return Err(error),
+                Err(error) => refused.push(error),
+            }
+        }
+        if readers.is_empty() {
+            return Err(all_refused(refused));
         }
         let inputs = match readers.pop() {
-            Some(reader) => Inputs::One(Box::new(reader)),
-            None if several => Inputs::Several(Box::new(Merge::new(merged)?)),
-            None => return Err(Error::new(ErrorKind::Usage, "no capture file named")),
+            Some((_, reader)) if !several => Inputs::One(Box::new(reader), Sections::default()),
+            last => {
+                readers.extend(last);
+                Inputs::Several(Box::new(Merge::new(readers, refused)))
+            }
         };
         let mut files = Files {
             info: info(&inputs),
             inputs,
             decoder: Decoder::new(options),
+            named: Named::default(),
             raw: Vec::new(),
             left: packet_limit.unwrap_or(u64::MAX),
             through: Timestamp::MIN,
@@ -151,6 +201,26 @@ impl Builder {
     }
 }
 
+/// One error for all inputs, of the kind of the first.
+fn all_refused(refused: Vec<Error>) -> Error {
+    /// Said by name; the others are counted.
+    const NAMED: usize = 5;
+    let count = refused.len();
+    let mut refused = refused.into_iter();
+    let Some(first) = refused.next() else { return Error::new(ErrorKind::Usage, "no capture file named") };
+    if count == 1 {
+        return first;
+    }
+    let mut words = first.to_string();
+    for error in refused.take(NAMED - 1) {
+        words = format!("{words}; {error}");
+    }
+    if count > NAMED {
+        words = format!("{words}; and {} more", count - NAMED);
+    }
+    Error::new(first.kind(), words)
+}
+
 fn info(inputs: &Inputs) -> SourceInfo {
     let mut names = inputs.readers().map(Reader::name);
     let first = names.next().unwrap_or_default().to_owned();
@@ -158,9 +228,7 @@ fn info(inputs: &Inputs) -> SourceInfo {
         0 => first,
         others => format!("{first} and {others} more"),
     };
-    let of_several = |reader: &Reader| {
-        reader.is_pcapng() || reader.interfaces().iter().any(|interface| interface.link.0 == LINUX_SLL2)
-    };
+    let of_several = |reader: &Reader| reader.is_pcapng() || reader.interfaces().iter().any(holds_others);
     SourceInfo {
         name,
         offers: Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS,
@@ -187,30 +255,29 @@ impl Files {
     /// How far reading has come, over all inputs.
     pub fn position(&self) -> Position {
         match &self.inputs {
-            Inputs::One(reader) => reader.position(),
+            Inputs::One(reader, _) => reader.position(),
             Inputs::Several(merge) => merge.position(),
         }
     }
 
-    /// The interfaces met so far, by [`FlowEvent::interface`]. Statistics are filled for a single input only; over
-    /// several they are in the [`ledger`](Collector::ledger).
+    /// The interfaces of the captures met so far, by [`FlowEvent::interface`]. Frames of Linux cooked captures (version
+    /// 2) name an interface themselves: they have the system's index, or another free number if an interface of the
+    /// captures has that one. Statistics are filled for a single input of one section only; otherwise they are in the
+    /// [`ledger`](Collector::ledger).
     pub fn interfaces(&self) -> &[Interface] {
-        match &self.inputs {
-            Inputs::One(reader) => reader.interfaces(),
-            Inputs::Several(merge) => merge.interfaces(),
-        }
+        self.inputs.interfaces()
     }
 
     /// Says again what is wrong, if there is something new.
     fn renew_fault(&mut self) {
         let troubles = match &self.inputs {
-            Inputs::One(reader) => reader.troubles(),
+            Inputs::One(reader, _) => reader.troubles(),
             Inputs::Several(merge) => merge.troubles(),
         };
         if troubles != self.troubles {
             self.troubles = troubles;
             self.fault = match &self.inputs {
-                Inputs::One(reader) => reader.fault(),
+                Inputs::One(reader, _) => reader.fault(),
                 Inputs::Several(merge) => merge.fault(),
             };
         }
@@ -226,29 +293,57 @@ impl Collector for Files {
     fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>> {
         let allowed = usize::try_from(self.left).unwrap_or(usize::MAX);
         let most = limit.events.clamp(1, Decoder::BATCH).min(allowed);
-        self.raw.clear();
+        let before = events.len();
+        events.resize(before + most, FlowEvent::default());
+        let mut decoding = self.decoder.begin(events.get_mut(before..).unwrap_or_default());
+        let mut renumber = false;
         let status = match &mut self.inputs {
-            _ if most == 0 => Status::End,
-            Inputs::One(reader) => reader.read_batch(most, &mut self.raw)?,
-            Inputs::Several(merge) => merge.read_batch(most, &mut self.raw)?,
+            _ if most == 0 => Ok(Status::End),
+            // One interface that keeps its number: each packet is decoded where the walk finds it.
+            Inputs::One(reader, _) if is_of_one_interface(reader) => {
+                let status = reader.read_into(most, &mut decoding);
+                if reader.packets() > 0 {
+                    self.through = self.through.max(reader.latest());
+                }
+                status
+            }
+            inputs => {
+                self.raw.clear();
+                let status = match inputs {
+                    Inputs::One(reader, sections) => {
+                        let status = reader.read_batch(most, &mut self.raw);
+                        sections.renumber(&mut self.raw, reader.interfaces());
+                        status
+                    }
+                    Inputs::Several(merge) => merge.read_batch(most, &mut self.raw),
+                };
+                let window = inputs.window();
+                for packet in &self.raw {
+                    self.through = self.through.max(packet.time);
+                    decoding.take(*packet, packet.bytes(window));
+                }
+                renumber = true;
+                status
+            }
         };
-        self.left -= self.raw.len() as u64;
+        let count = decoding.finish();
+        events.truncate(before + count);
+        self.left -= count as u64;
+        let status = status?;
         self.renew_fault();
-        let window = match &self.inputs {
-            Inputs::One(reader) => reader.window(),
-            Inputs::Several(merge) => merge.window(),
-        };
-        self.decoder.decode(&self.raw, window, events);
-        self.through = self.raw.iter().fold(self.through, |latest, packet| latest.max(packet.time));
+        if renumber {
+            self.named.assign(&self.raw, events.get_mut(before..).unwrap_or_default(), self.inputs.interfaces());
+        }
+        let window = self.inputs.window();
         Ok(Filled { frames: Frames::new(window, self.decoder.layers()), through: self.through, status })
     }
 
     fn ledger(&mut self) -> Result<Ledger> {
         let before = match &self.inputs {
-            Inputs::One(reader) => reader.ledger(),
+            Inputs::One(reader, _) => reader.ledger(),
             Inputs::Several(merge) => merge.ledger(),
         };
-        Ok(self.decoder.ledger().merged(&before))
+        Ok(self.decoder.ledger().stacked(&before))
     }
 
     fn fault(&self) -> Option<&str> {

@@ -80,9 +80,16 @@ const SHARE: (Unit, Meaning) = (Unit::Percent, Meaning::Gauge);
 const RATE: (Unit, Meaning) = (Unit::PerSecond, Meaning::Gauge);
 
 /// Columns in front of the percentiles, in the order of machine formats.
-const FRONT: [ColumnDef; 21] = [
-    define(["kind", "KIND", "`host`, or what has no row of its own: `others`, `unlisted`, `total`."], FACT, kind),
+const FRONT: [ColumnDef; 22] = [
+    define(
+        ["kind", "KIND", "`host`, or what has no row of its own: `others`, `allowed`, `unlisted`, `total`."],
+        FACT,
+        kind,
+    ),
     define(["host", "HOST", "The remote: its name if names are asked for, else its address."], KEY, host).shown(0),
+    define(["addr", "ADDR", "The remote's address, if the row is of one alone."], FACT, |h| {
+        h.addr.map_or(Value::Missing, Value::Addr)
+    }),
     define(["port", "PORT", "The service's port, if rows are kept by port (--by-port)."], KEY, |h| {
         h.port.map_or(Value::Missing, |port| Value::U64(port.into()))
     }),
@@ -341,6 +348,7 @@ fn kind(host: &Host) -> Value {
     Value::Word(match host.who {
         Who::Remote(_) | Who::Named(_) => "host",
         Who::Others => "others",
+        Who::Allowed => "allowed",
         Who::Unlisted => "unlisted",
         Who::Total => "total",
     })
@@ -351,6 +359,7 @@ fn host(host: &Host) -> Value {
         Who::Remote(remote) => Value::Addr(remote.addr),
         Who::Named(name) => Value::Text(Arc::clone(name)),
         Who::Others => Value::Word("(others)"),
+        Who::Allowed => Value::Word("(allowed)"),
         Who::Unlisted => Value::Word("(unlisted)"),
         Who::Total => Value::Word("(total)"),
     }

@@ -7,7 +7,7 @@ use flowcore::report::{Quality, Row, Table};
 use flowcore::{Addr, Nanos, Resolver, Timestamp};
 
 use super::columns::{Measure, columns};
-use super::{FIRST_REMOTE, Hosts, OTHERS, Remote, Tally, UNLISTED};
+use super::{FIRST_REMOTE, HIDDEN, Hosts, Listing, OTHERS, Remote, Tally};
 use crate::conns::Doubts;
 
 /// Which percentiles are told of every distribution, in per cent, in the order asked for.
@@ -46,7 +46,9 @@ pub enum Who {
     Named(Arc<str>),
     /// Remotes beyond the most rows that are kept.
     Others,
-    /// Connections that the whitelist does not allow.
+    /// Connections that the whitelist allows, where the others are shown.
+    Allowed,
+    /// Connections that the whitelist does not allow, where those that it does are shown.
     Unlisted,
     /// All rows.
     Total,
@@ -131,7 +133,8 @@ impl Hosts {
             });
             rows[place].add(remote, tally, self.options.by_port);
         }
-        for (place, who) in [(OTHERS, Who::Others), (UNLISTED, Who::Unlisted)] {
+        let hidden = if self.options.listing == Listing::Unlisted { Who::Allowed } else { Who::Unlisted };
+        for (place, who) in [(OTHERS, Who::Others), (HIDDEN, hidden)] {
             let tally = &self.tallies[place as usize];
             if tally.connections > 0 {
                 rows.push(Host::new(who, tally.clone(), span));
@@ -141,11 +144,11 @@ impl Hosts {
         rows
     }
 
-    /// All rows together, what the whitelist does not allow left out.
+    /// All rows together, without what [`Options::listing`](super::Options::listing) hides.
     pub fn total(&self, levels: &Levels) -> Host {
         let mut total = Host::new(Who::Total, Tally::default(), self.span());
         for (place, tally) in self.tallies.iter().enumerate() {
-            if place != UNLISTED as usize {
+            if place != HIDDEN as usize {
                 total.tally.merge(tally);
             }
         }

@@ -23,6 +23,10 @@ pub enum State {
     Reset = 6,
 }
 
+/// Among the letters: the numbers of an end that has not begun are fixed, by what its peer has acknowledged or by a
+/// segment that begins nothing.
+const EXPECTED: u16 = 1 << 15;
+
 /// Beyond this an advance is taken for a broken number on SYN and RST segments.
 const IMPLAUSIBLE: i64 = 1 << 20;
 
@@ -99,14 +103,17 @@ impl Endpoint {
         let syn = flags.contains(TcpFlags::SYN);
         match self.state {
             State::Inactive => {
+                let ahead = i64::from(seq.wrapping_sub(self.start) as i32) - 1;
                 if syn {
                     self.restart(seq, sequence_space);
-                } else {
+                } else if self.letters & EXPECTED == 0 || ahead.abs() > IMPLAUSIBLE {
                     // As if there had been a SYN, so that positions count alike.
                     self.start = seq.wrapping_sub(1);
                     self.last = 1;
                     self.acked = 0;
                 }
+                // Otherwise what was acknowledged before tells from where on the stream is known.
+                self.letters |= EXPECTED;
                 false
             }
             State::SynSent | State::SynAckSent | State::Established | State::Partial if syn && seq != self.start => {
@@ -155,18 +162,35 @@ impl Endpoint {
         (1..=self.last).contains(&acknowledged)
     }
 
+    /// The sequence number that comes next.
+    pub(super) fn next_seq(&self) -> u32 {
+        self.start.wrapping_add(self.last as u32)
+    }
+
+    /// The highest acknowledgment of this end's bytes.
+    pub(super) fn acked_seq(&self) -> u32 {
+        self.start.wrapping_add(self.acked as u32)
+    }
+
     /// Takes in the next `payload` bytes in order.
     #[inline]
     pub(super) fn append(&mut self, payload: u32) {
         self.last += i64::from(payload);
     }
 
-    /// Sets the numbers of an end that has sent nothing yet by what its peer acknowledges.
+    /// Sets the numbers of an end that has sent nothing yet by what its peer acknowledges first.
     #[inline]
     pub(super) fn expect(&mut self, ack: u32) {
+        self.letters |= EXPECTED;
         self.start = ack.wrapping_sub(1);
-        self.last = 0;
-        self.acked = 0;
+        self.last = 1;
+        self.acked = 1;
+    }
+
+    /// Whether it is known where its bytes are: by what it sent, or by what its peer acknowledged.
+    #[inline]
+    pub(super) fn is_placed(&self) -> bool {
+        self.has_begun() || self.letters & EXPECTED != 0
     }
 
     /// The position of a sequence number, taken as near to the last one seen as can be.

@@ -179,3 +179,31 @@ fn an_ack_of_the_syn_acks_payload_ends_the_handshake() {
         [('>', "S", 10, 0, 0), ('<', "SA", 50, 11, 0), ('<', "FA", 9000, 300, 0), ('>', "FA", 300, 9001, 0)];
     assert!(play(&only_ends).2.handshake_times().ack.is_none(), "a FIN is not the handshake's ACK");
 }
+
+#[test]
+fn bytes_jumped_over_by_a_bare_segment_are_missed_once_acknowledged() {
+    // 500 bytes of the responder were lost by the capture; its FIN tells of them, the ACK says that they arrived.
+    let (_, _, tcp) = opened(&[('<', "FA", 1401, 101, 0), ('>', "A", 101, 1402, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 500]);
+    // A RST stands behind bytes that were lost before it reached the capture.
+    let (_, _, tcp) = opened(&[('<', "R", 1401, 101, 0), ('>', "A", 101, 1101, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 200]);
+    // A FIN that the network lost comes again: nothing is missing.
+    let (_, _, tcp) = opened(&[('<', "A", 902, 101, 0), ('<', "FA", 901, 101, 0), ('>', "A", 101, 902, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 0]);
+}
+
+#[test]
+fn an_end_that_is_never_seen_misses_what_its_peer_acknowledges() {
+    let (_, _, tcp) = play(&[('>', "A", 10, 5000, 0), ('>', "A", 10, 5300, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 300]);
+    let (_, _, tcp) = play(&[('>', "A", 10, 5000, 0), ('<', "PA", 5300, 10, 100), ('>', "A", 10, 5400, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 300]);
+}
+
+#[test]
+fn a_syn_ack_that_was_acknowledged_and_not_seen_is_lacking() {
+    assert!(play(&[('>', "S", 10, 0, 0), ('>', "A", 11, 51, 0)]).2.lacks_syn_ack());
+    assert!(!play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 11, 0)]).2.lacks_syn_ack());
+    assert!(!opened(&[]).2.lacks_syn_ack());
+}

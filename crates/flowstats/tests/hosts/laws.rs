@@ -373,7 +373,8 @@ proptest! {
         prop_assert_eq!(rows.iter().map(|host| host.tally.syn).sum::<u64>(), total.tally.syn);
         for host in &rows {
             let tally = &host.tally;
-            prop_assert!(tally.established <= tally.syn_ack && tally.syn_ack <= tally.syn && tally.syn <= tally.connections);
+            // A SYN-ACK that the capture misses may still show in what follows it.
+            prop_assert!(tally.established.max(tally.syn_ack) <= tally.syn && tally.syn <= tally.connections);
             prop_assert!(tally.syn + tally.midstream <= tally.connections);
             prop_assert!(tally.reset[1] <= tally.syn && tally.closed_in[1] + tally.closed_out[1] <= tally.syn);
             prop_assert!(tally.responses <= tally.requests);

@@ -1,5 +1,6 @@
 //! Packets for tests: written by hand, or read from what tcpdump prints, and made into a capture file.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// One TCP segment.
@@ -40,9 +41,23 @@ pub fn flags(letters: &str) -> u8 {
     letters.chars().map(bit).sum()
 }
 
-/// Reads lines as `tcpdump -n -S -tt` prints TCP over IPv4 and IPv6. In a line without `win` the window is 512.
+/// Reads lines as `tcpdump -n -S -tt` prints TCP over IPv4 and IPv6. In a line without `win` the window is 512. Where
+/// tcpdump leaves out the sequence number, in segments that carry nothing, it is the sender's next, as the sender or the
+/// other end has shown it.
 pub fn parse(text: &str) -> Vec<Packet> {
-    text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
+    let mut next = HashMap::new();
+    let mut packets: Vec<Packet> = text.lines().filter(|line| !line.trim().is_empty()).map(line).collect();
+    for packet in &mut packets {
+        if packet.seq == 0 {
+            packet.seq = next.get(&(packet.src, packet.dst)).copied().unwrap_or(0);
+        }
+        let end = packet.seq.wrapping_add(packet.length + u32::from(packet.flags & 3 != 0));
+        next.insert((packet.src, packet.dst), end);
+        if packet.flags & 16 != 0 {
+            next.entry((packet.dst, packet.src)).or_insert(packet.ack);
+        }
+    }
+    packets
 }
 
 fn line(text: &str) -> Packet {

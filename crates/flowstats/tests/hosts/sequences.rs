@@ -110,7 +110,6 @@ fn how_tcpdump_prints_a_length_does_not_matter() {
              1.030000 IP 10.0.0.2.80 > 10.0.0.1.40000: Flags [P.], seq 1:1401, ack 101, win 512, length 1400{suffix}
              1.040000 IP 10.0.0.2.80 > 10.0.0.1.40000: Flags [P.], seq 1401:1501, ack 101, win 512, length 100{suffix}"
         )
-        .replace("Flags [.], ack", "Flags [.], seq 1, ack")
     };
     for suffix in ["", ": HTTP"] {
         let host = row(&super::packets::parse(&text(suffix)));

@@ -1,0 +1,50 @@
+//! One end of a flow that is being judged.
+
+use std::cell::OnceCell;
+
+use flowcore::{Addr, FlowRecord, Lookup, Protocol, Resolver};
+
+use super::rule::bare;
+
+/// One end of a flow, which is asked for its name and network at most once.
+pub(super) struct Party<'a> {
+    pub(super) addr: Addr,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+    names: &'a dyn Resolver,
+    name: OnceCell<Lookup<String>>,
+    network: OnceCell<Lookup<u32>>,
+}
+
+impl<'a> Party<'a> {
+    /// Both ends of `flow`, the originator first.
+    pub(super) fn both(flow: &FlowRecord, names: &'a dyn Resolver) -> [Self; 2] {
+        let protocol = flow.key.protocol;
+        [(flow.key.src, flow.key.src_port), (flow.key.dst, flow.key.dst_port)].map(|(addr, port)| Self {
+            addr,
+            port,
+            protocol,
+            names,
+            name: OnceCell::new(),
+            network: OnceCell::new(),
+        })
+    }
+
+    /// Its name, as names are compared.
+    pub(super) fn name(&self) -> &Lookup<String> {
+        self.name.get_or_init(|| match self.names.name(self.addr, self.port) {
+            Lookup::Known(name) => Lookup::Known(bare(&name)),
+            Lookup::Pending => Lookup::Pending,
+            Lookup::Absent => Lookup::Absent,
+        })
+    }
+
+    /// The number of the autonomous system that announces it.
+    pub(super) fn network(&self) -> &Lookup<u32> {
+        self.network.get_or_init(|| match self.names.network(self.addr) {
+            Lookup::Known(network) => Lookup::Known(network.asn),
+            Lookup::Pending => Lookup::Pending,
+            Lookup::Absent => Lookup::Absent,
+        })
+    }
+}

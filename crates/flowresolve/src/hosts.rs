@@ -1,0 +1,123 @@
+//! Names from a file such as `/etc/hosts`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use flowcore::{Addr, Lookup, Resolver, Result};
+
+use crate::lines::{Mistakes, lines, read, words};
+
+/// Names from a file in the form of `/etc/hosts` (hosts(5)): an address, its name, perhaps more names; `#` begins a
+/// comment. The first name of an address is the one that is given.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    names: HashMap<Addr, Arc<str>>,
+}
+
+impl Hosts {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a line is no entry; every such line is named with its number.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&read(path)?, &path.display().to_string())
+    }
+
+    /// The entries in `text`; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        let mut hosts = Self::default();
+        let mut mistakes = Mistakes::new(origin);
+        for (number, line) in lines(text) {
+            let mut words = words(line);
+            let Some((column, word)) = words.next() else { continue };
+            // An interface may follow a link-local address, as in `fe80::1%lo0`; flows do not know it.
+            let address = word.split_once('%').map_or(word, |(address, _)| address);
+            match (address.parse(), words.next()) {
+                (Ok(addr), Some((_, name))) => {
+                    hosts.names.entry(addr).or_insert_with(|| name.into());
+                }
+                (Ok(_), None) => {
+                    mistakes.at(number, column + word.chars().count(), &format!("a name is missing behind `{word}`"));
+                }
+                (Err(_), Some((_, other))) if other.parse::<Addr>().is_ok() => {
+                    mistakes.at(number, column, &format!("the address comes first: did you mean `{other} {word}`?"));
+                }
+                (Err(_), _) => {
+                    mistakes.at(number, column, &format!("`{word}` is no address; expected `ADDRESS NAME …`"));
+                }
+            }
+        }
+        mistakes.instead_of(hosts)
+    }
+
+    /// How many addresses have a name.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether no address has a name.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+impl Resolver for Hosts {
+    fn name(&self, addr: Addr, _port: u16) -> Lookup<Arc<str>> {
+        self.names.get(&addr).map_or(Lookup::Absent, |name| Lookup::Known(Arc::clone(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(hosts: &Hosts, addr: &str) -> Option<String> {
+        hosts.name(addr.parse().unwrap(), 80).known().map(|name| name.to_string())
+    }
+
+    #[test]
+    fn the_first_name_of_an_address_is_given() {
+        let text = "# comment\n\n127.0.0.1\tlocalhost\n192.0.2.1 web www # here too\n192.0.2.1 later\nfe80::1%lo0 lo\n";
+        let hosts = Hosts::parse(text, "hosts").unwrap();
+        assert_eq!(hosts.len(), 3);
+        assert_eq!(name(&hosts, "192.0.2.1").as_deref(), Some("web"));
+        assert_eq!(name(&hosts, "::ffff:192.0.2.1").as_deref(), Some("web"));
+        assert_eq!(name(&hosts, "fe80::1").as_deref(), Some("lo"));
+        assert_eq!(name(&hosts, "192.0.2.2"), None);
+    }
+
+    #[test]
+    fn every_wrong_line_is_named() {
+        let error = Hosts::parse("192.0.2.300 web\nweb 192.0.2.1\n\n 192.0.2.1 # web\n", "my.hosts").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "my.hosts:1:1: `192.0.2.300` is no address; expected `ADDRESS NAME …`\n\
+             my.hosts:2:1: the address comes first: did you mean `192.0.2.1 web`?\n\
+             my.hosts:4:11: a name is missing behind `192.0.2.1`"
+        );
+    }
+
+    #[test]
+    fn the_file_of_this_machine_is_read() {
+        let path = Path::new("/etc/hosts");
+        if !path.exists() {
+            println!("skipped: there is no /etc/hosts");
+            return;
+        }
+        assert!(Hosts::read(path).unwrap().name("127.0.0.1".parse().unwrap(), 0).known().is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_no_text_is_said() {
+        let missing = Hosts::read(Path::new("/nonexistent/hosts")).unwrap_err();
+        assert_eq!(missing.kind(), flowcore::ErrorKind::NotFound);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        std::fs::write(&path, b"192.0.2.1 web\n\xff\n").unwrap();
+        assert!(Hosts::read(&path).unwrap_err().to_string().ends_with("hosts:2: not text in UTF-8"));
+    }
+}

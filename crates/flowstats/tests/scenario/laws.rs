@@ -1,0 +1,250 @@
+//! What must hold of every scenario.
+
+use flowcore::pipeline::{Handle, Pipeline};
+use flowcore::{Collector, FlowEvent, Frames, Limit, Status, Timestamp};
+use flowsrc_pcap::Files;
+use flowstats::conns::{Connection, Conns, Doubts, row};
+use flowstats::tcp::ConnState;
+
+use crate::frames::{BEGINNING, Captured, Writer};
+use crate::host::Listening;
+use crate::plan::Plan;
+use crate::segment::{CLIENT, SERVER, Side, Time};
+use crate::truth::{self, Truth};
+use crate::world::{self, History, Sighting};
+
+/// What breaks a law, if anything.
+pub type Verdict = Result<(), String>;
+
+/// Fails with a sentence unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($words:tt)+) => {
+        if !$condition {
+            return Err(format!($($words)+));
+        }
+    };
+}
+
+/// One scenario: what was planned, what happened, what was captured, what is true, what we say.
+pub struct Case {
+    pub seed: u64,
+    pub plan: Plan,
+    pub history: History,
+    pub captured: Vec<Captured>,
+    pub truth: Truth,
+    pub file: Vec<u8>,
+    /// Our connections, in the order of their ends.
+    pub ours: Vec<Connection>,
+}
+
+impl Case {
+    pub fn of(seed: u64) -> Self {
+        let plan = Plan::of(seed);
+        let history = world::happen(&plan, seed);
+        let captured = truth::capture(&plan, &history, seed);
+        let truth = truth::of(&history, &captured);
+        let file = Writer { plan: &plan, history: &history }.file(&captured);
+        let ours = run(&file);
+        Self { seed, plan, history, captured, truth, file, ours }
+    }
+
+    /// The one connection that it is, if the flow table left it in one piece; and whether the server counts as its
+    /// originator.
+    fn whole(&self) -> Option<(&Connection, bool)> {
+        let [connection] = &self.ours[..] else { return None };
+        Some((connection, connection.flow.key.src_port == 80))
+    }
+
+    fn packets(&self, side: Side) -> impl Iterator<Item = (&Captured, &Sighting)> {
+        let with = self.captured.iter().map(|packet| (packet, &self.history.sightings[packet.sighting]));
+        with.filter(move |(_, sighting)| sighting.segment.side == side)
+    }
+
+    /// Both streams are known from their beginning.
+    fn has_both_syns(&self) -> bool {
+        [CLIENT, SERVER].into_iter().all(|side| self.packets(side).any(|(_, one)| one.segment.syn))
+    }
+
+    /// A time as the capture file tells it.
+    fn told(&self, time: Time) -> Timestamp {
+        let unit = if self.plan.coarse { 1000 } else { 1 };
+        Timestamp::from_nanos(((BEGINNING + time) / unit * unit) as i64)
+    }
+}
+
+fn open(file: &[u8]) -> Files {
+    Files::builder()
+        .stream(Box::new(std::io::Cursor::new(file.to_vec())), "scenario")
+        .open()
+        .expect("the file was written here")
+}
+
+fn pipeline(source: &dyn Collector) -> (Pipeline, Handle<Conns>) {
+    let mut builder = Pipeline::builder();
+    let conns = builder.add(Conns::new());
+    (builder.build(source.info()).expect("files give packets"), conns)
+}
+
+fn finished(pipeline: &mut Pipeline, conns: &Handle<Conns>) -> Vec<Connection> {
+    let mut finished = Vec::new();
+    pipeline.get_mut(conns).take_finished(&mut finished);
+    finished
+}
+
+fn run(file: &[u8]) -> Vec<Connection> {
+    let mut source = open(file);
+    let (mut pipeline, conns) = pipeline(&source);
+    pipeline.run(&mut source).expect("nothing is damaged");
+    finished(&mut pipeline, &conns)
+}
+
+fn pushed(file: &[u8], size: usize) -> Vec<Connection> {
+    let mut source = open(file);
+    let (mut pipeline, conns) = pipeline(&source);
+    let mut events: Vec<FlowEvent> = Vec::new();
+    while source.fill(&mut events, Limit::default()).expect("nothing is damaged").status != Status::End {}
+    for chunk in events.chunks(size) {
+        pipeline.push(&mut chunk.to_vec(), Frames::EMPTY, Timestamp::MIN).expect("analyzers do not fail");
+    }
+    while pipeline.close().expect("analyzers do not fail") {}
+    finished(&mut pipeline, &conns)
+}
+
+/// Packets and payload are exactly those of the file.
+pub fn counts(case: &Case) -> Verdict {
+    let mut packets = [0; 2];
+    let mut payload = [0; 2];
+    for connection in &case.ours {
+        let server_first = usize::from(connection.flow.key.src_port == 80);
+        for (index, counts) in connection.counts.iter().enumerate() {
+            packets[index ^ server_first] += counts.packets;
+            payload[index ^ server_first] += counts.payload_bytes;
+        }
+    }
+    let truth = (case.truth.packets, case.truth.payload);
+    ensure!((packets, payload) == truth, "{packets:?} {payload:?}, true {truth:?}");
+    Ok(())
+}
+
+/// A handshake time is that of the packets that made it; where a SYN was repeated, between the first and the last.
+pub fn handshake(case: &Case) -> Verdict {
+    let Some((connection, turned)) = case.whole() else { return Ok(()) };
+    if turned || case.plan.simultaneous || case.plan.hosts[SERVER].listening == Listening::Splits {
+        return Ok(());
+    }
+    let Some(tcp) = &connection.tcp else { return Ok(()) };
+    let ours = tcp.handshake;
+    let syns: Vec<Time> = case.packets(CLIENT).filter(|(_, one)| one.segment.syn).map(|(at, _)| at.time).collect();
+    let syn_acks: Vec<Time> = case.packets(SERVER).filter(|(_, one)| one.segment.syn).map(|(at, _)| at.time).collect();
+    if let Some(syn) = ours.syn {
+        ensure!(syns.iter().any(|time| case.told(*time) == syn), "no SYN at {syn}");
+    } else {
+        ensure!(syns.is_empty() || !syn_acks.is_empty(), "a SYN was captured");
+    }
+    if case.plan.flaws.is_lossless() {
+        let truth = syn_acks.first().map(|time| case.told(*time));
+        ensure!(ours.syn_ack == truth, "SYN-ACK at {:?}, true {truth:?}", ours.syn_ack);
+        let first = syn_acks.first().copied();
+        let acks = case.packets(CLIENT).filter(|(at, one)| {
+            Some(at.time) >= first
+                && !one.segment.rst
+                && !one.segment.syn
+                && one.segment.ack.is_some_and(|ack| ack >= 1)
+        });
+        let acks: Vec<Time> = acks.map(|(at, _)| at.time).collect();
+        if first.is_some() {
+            let truth = acks.first().map(|time| case.told(*time));
+            ensure!(ours.ack == truth, "ACK at {:?}, true {truth:?}", ours.ack);
+        }
+    }
+    Ok(())
+}
+
+/// Whatever the receiver had and the capture had not is missed, or doubted.
+pub fn missing(case: &Case) -> Verdict {
+    if case.plan.flaws.is_lossless() {
+        return Ok(());
+    }
+    let lost: u64 = case.truth.missing.iter().sum();
+    let ours: u64 = case.ours.iter().filter_map(|one| one.tcp.as_ref()).flat_map(|tcp| tcp.missed_bytes).sum();
+    let doubts = case.ours.iter().fold(Doubts::empty(), |all, one| all | one.doubts);
+    if lost > 0 {
+        ensure!(ours > 0 || !doubts.is_empty(), "{lost} bytes are missing without a doubt");
+    }
+    let Some((connection, turned)) = case.whole() else { return Ok(()) };
+    let Some(tcp) = &connection.tcp else { return Ok(()) };
+    for side in [CLIENT, SERVER] {
+        let ours = tcp.missed_bytes[side ^ usize::from(turned)];
+        let (mut least, mut most) = (case.truth.missing[side], case.truth.missing_then[side]);
+        if !case.has_both_syns() {
+            // Where its streams begin is known by what came first only, which may be a keep-alive, one byte back.
+            (least, most) = (0, most + 1);
+        }
+        ensure!((least..=most).contains(&ours), "side {side}: missed {ours}, true {least} to {most}");
+    }
+    Ok(())
+}
+
+pub fn nothing_missing(case: &Case) -> Verdict {
+    if !case.plan.flaws.is_lossless() {
+        return Ok(());
+    }
+    for connection in &case.ours {
+        let Some(tcp) = &connection.tcp else { continue };
+        let missed = tcp.missed_bytes;
+        ensure!(missed == [0; 2], "missed {missed:?}");
+        let doubts = connection.doubts - Doubts::MIDSTREAM;
+        ensure!(doubts.is_empty(), "doubts {doubts:?}");
+    }
+    Ok(())
+}
+
+/// Each byte once, to the highest that was sent or acknowledged.
+pub fn stream(case: &Case) -> Verdict {
+    let Some((connection, turned)) = case.whole() else { return Ok(()) };
+    let Some(tcp) = &connection.tcp else { return Ok(()) };
+    for side in [CLIENT, SERVER] {
+        let ours = tcp.stream_bytes[side ^ usize::from(turned)];
+        let truth = case.truth.stream[side];
+        if !case.has_both_syns() && ours <= truth + 1 {
+            continue;
+        }
+        ensure!(ours == truth, "side {side}: {ours}, true {truth}");
+    }
+    Ok(())
+}
+
+/// Zeek's states, where what happened leaves no choice.
+pub fn states(case: &Case) -> Verdict {
+    let Some((connection, false)) = case.whole() else { return Ok(()) };
+    if !case.plan.flaws.is_lossless() {
+        return Ok(());
+    }
+    let sent = |side, test: fn(&Sighting) -> bool| case.packets(side).any(|(_, one)| test(one));
+    let [client_fin, server_fin] = [CLIENT, SERVER].map(|side| sent(side, |one| one.segment.fin));
+    let [client_rst, server_rst] = [CLIENT, SERVER].map(|side| sent(side, |one| one.segment.rst));
+    let syn_ack = sent(SERVER, |one| one.segment.syn);
+    let expected = match (syn_ack, client_fin, server_fin, client_rst, server_rst) {
+        (false, false, false, false, false) => ConnState::S0,
+        (false, _, _, false, true) => ConnState::REJ,
+        (true, true, true, false, false) => ConnState::SF,
+        (true, false, false, true, false) => ConnState::RSTO,
+        (true, false, false, false, true) => ConnState::RSTR,
+        (true, true, false, false, false) => ConnState::S2,
+        (true, false, true, false, false) => ConnState::S3,
+        _ => return Ok(()),
+    };
+    let ours = connection.state;
+    ensure!(ours == expected, "{ours:?}, true {expected:?}");
+    Ok(())
+}
+
+/// The law that everything stands on.
+pub fn same_rows(case: &Case) -> Verdict {
+    let rows = |connections: &[Connection]| connections.iter().map(row).collect::<Vec<_>>();
+    let sizes = [1, 1 + case.seed as usize % 40, 512];
+    for size in sizes {
+        ensure!(rows(&pushed(&case.file, size)) == rows(&case.ours), "batches of {size} give other rows");
+    }
+    Ok(())
+}
