@@ -10,7 +10,7 @@ use flowcore::report::Ending;
 use flowcore::wire::DecodeOptions;
 use flowcore::{Collector, Flows, Result, Snapshot};
 use flowsrc_pcap::Files;
-use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
+use flowstats::conns::{COLUMNS, COURSE_COLUMNS, ColumnDef, Connection, Conns, Depth, Doubts};
 
 use crate::args::{ConnsArgs, Timeouts};
 use crate::exit::{Exit, complain};
@@ -43,7 +43,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     let mut builder = Pipeline::builder().limits(limits(args));
-    let conns = builder.add(Conns::new());
+    let conns = builder.add(Conns::with(if output.is_costly() { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
     if args.verbose > 0 {
         complain(&format!("reading {}", source.info().name));
@@ -159,15 +159,18 @@ fn interrupted(signals: &Signals) -> Exit {
 
 /// What can be printed of a connection.
 fn subject() -> Subject<Connection> {
-    let field = |def: &ColumnDef| Field {
-        column: def.column.clone(),
-        value: def.value,
-        default: def.default,
-        rank: def.priority,
+    let field = |costly| {
+        move |def: &ColumnDef| Field {
+            column: def.column.clone(),
+            value: def.value,
+            default: def.default,
+            costly,
+            rank: def.priority,
+        }
     };
     Subject {
         table: "conns",
-        fields: COLUMNS.iter().map(field).collect(),
+        fields: COLUMNS.iter().map(field(false)).chain(COURSE_COLUMNS.iter().map(field(true))).collect(),
         quality: |connection| connection.doubts.quality(),
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
         order: "start_ns",

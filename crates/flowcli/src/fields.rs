@@ -18,6 +18,8 @@ pub struct Field<R: 'static> {
     pub value: CellOf<R>,
     /// Shown unless the user chooses.
     pub default: bool,
+    /// Costs to find out: there only if it is asked for by name, or by `all`.
+    pub costly: bool,
     /// Columns of the greatest rank go first when a terminal is too narrow; 0 always stays.
     pub rank: u8,
 }
@@ -54,12 +56,12 @@ impl<R> Subject<R> {
         Err(Error::new(ErrorKind::Usage, format!("no column `{name}`; {hint}")))
     }
 
-    /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all of them).
+    /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all that cost nothing).
     ///
     /// # Errors
     /// If a name is unknown, or both ways are mixed.
     pub fn choose(&self, chosen: Option<&str>, from_all: bool) -> Result<Vec<&Field<R>>> {
-        let default = || self.fields.iter().filter(move |field| from_all || field.default);
+        let default = || self.fields.iter().filter(move |field| field.default || (from_all && !field.costly));
         let Some(chosen) = chosen else { return Ok(default().collect()) };
         let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
@@ -112,8 +114,12 @@ impl<R> Subject<R> {
     pub fn describe(&self) -> String {
         let width = self.fields.iter().map(|field| field.column.name.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Field { column, default, .. } in &self.fields {
-            let mark = if *default { '*' } else { ' ' };
+        for Field { column, default, costly, .. } in &self.fields {
+            let mark = match (default, costly) {
+                (true, _) => '*',
+                (false, true) => '+',
+                (false, false) => ' ',
+            };
             let unit = match column.unit {
                 Unit::EpochNanos => " (ns since 1970)",
                 Unit::Nanos => " (ns)",
@@ -126,6 +132,9 @@ impl<R> Subject<R> {
             text.push_str(&format!("{mark} {:width$}  {}{unit}\n", column.name, column.about.trim_end_matches('.')));
         }
         text.push_str("* in tables unless --columns says otherwise; wide and all machine formats have every column\n");
+        if self.fields.iter().any(|field| field.costly) {
+            text.push_str("+ takes longer to find out: only if --columns or --sort names it, or --columns +all\n");
+        }
         text
     }
 }
@@ -204,6 +213,7 @@ mod tests {
             column: Column { name: name.into(), title: name.into(), unit, meaning, about: "".into(), bounded: false },
             value,
             default,
+            costly: false,
             rank: 1,
         };
         Subject {

@@ -10,7 +10,7 @@ use super::spread::Spread;
 use super::trouble::{Hole, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
-    Endpoint, Facts, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
+    Course, Endpoint, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
 };
 
 /// What an ordinary segment must be looked at for; the bits of the first direction, those of the second are one above.
@@ -191,15 +191,16 @@ impl Dynamics {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             let acked = before.ends[of.index()].acked();
             let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
-            // The first ACK is the handshake's, or what it acknowledges may have been sent twice before the capture.
-            if end.acked() > acked && acked > 0 {
-                let unseen = end.acked() > before.ends[of.index()].last();
-                if unseen {
+            let more = end.acked() > acked;
+            let opened = if of == Direction::Forward { self.steps.has_syn() } else { self.steps.has_other_syn() };
+            // Acknowledged first is the SYN, or what may have been sent twice before the capture.
+            if more && acked > i64::from(!opened) {
+                if end.acked() > before.ends[of.index()].last() {
                     self.blur(of, end.acked());
                 }
                 self.acknowledged(of, acked, end, event, segment, witness);
-            } else if end.acked() > acked {
-                if !self.steps.has_syn() && end.acked() < end.last() {
+            } else if more {
+                if !opened && end.acked() < end.last() {
                     self.blur(of, end.last());
                 }
             } else if payload == 0 && !control && segment.seq == tcp.ends()[by.index()].next_seq() {
@@ -543,7 +544,7 @@ impl Dynamics {
         let (latest, stamp, _) = self.steps.answered(by);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = stamp == segment.timestamp.0;
-        let copied = before.ends[by.index()].has_begun()
+        let copied = before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
@@ -660,7 +661,7 @@ impl Dynamics {
         let flags = segment.flags;
         let by = event.direction;
         let was = &before.ends[by.index()];
-        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.has_begun() {
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.is_placed() {
             if payload > 0 {
                 self.renew(event, segment);
             }
@@ -889,7 +890,7 @@ impl Dynamics {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self, tcp: &Tcp) -> Facts {
+    pub fn course(&self, tcp: &Tcp) -> Course {
         let by = |responder| {
             if self.seen.contains(responder) { Direction::Reverse } else { Direction::Forward }
         };
@@ -908,7 +909,7 @@ impl Dynamics {
             }
             facts
         };
-        Facts {
+        Course {
             opening: self.opening(tcp),
             sides: [side(Direction::Forward), side(Direction::Reverse)],
             turns: self.talk.turns(),
@@ -963,8 +964,8 @@ impl Followed {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self) -> Facts {
-        self.dynamics.facts(&self.tcp)
+    pub fn course(&self) -> Course {
+        self.dynamics.course(&self.tcp)
     }
 }
 

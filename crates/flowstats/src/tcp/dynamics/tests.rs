@@ -122,7 +122,7 @@ fn event((at, what, seq, ack, payload): Row, more: More) -> (FlowEvent, TcpSegme
 }
 
 struct Played {
-    facts: Facts,
+    facts: Course,
     heard: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ fn play_with(rows: &[(Row, More)], end: EndReason) -> Played {
         followed.observe(&event, &segment, &mut heard);
     }
     followed.finish(end, &mut heard);
-    Played { facts: followed.facts(), heard: heard.0 }
+    Played { facts: followed.course(), heard: heard.0 }
 }
 
 fn play(rows: &[Row]) -> Played {
