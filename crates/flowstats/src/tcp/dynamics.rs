@@ -7,7 +7,7 @@ use super::opening::{Step, Steps};
 use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
 use super::rtt::{Ring, Sent, echoes_later};
 use super::spread::Spread;
-use super::trouble::{Hole, Repeat, Trouble};
+use super::trouble::{Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
     Course, Endpoint, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
@@ -191,18 +191,11 @@ impl Dynamics {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             let acked = before.ends[of.index()].acked();
             let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
-            let more = end.acked() > acked;
-            let opened = if of == Direction::Forward { self.steps.has_syn() } else { self.steps.has_other_syn() };
-            // Acknowledged first is the SYN, or what may have been sent twice before the capture.
-            if more && acked > i64::from(!opened) {
+            if end.acked() > acked {
                 if end.acked() > before.ends[of.index()].last() {
                     self.blur(of, end.acked());
                 }
                 self.acknowledged(of, acked, end, event, segment, witness);
-            } else if more {
-                if !opened && end.acked() < end.last() {
-                    self.blur(of, end.last());
-                }
             } else if payload == 0 && !control && segment.seq == tcp.ends()[by.index()].next_seq() {
                 if self.is_copy(event, witness) {
                     return;
@@ -349,6 +342,18 @@ impl Dynamics {
             _ => None,
         };
         let acked = end.acked();
+        let opened = match of {
+            Direction::Forward => self.steps.has_syn() || self.steps.has_syn_ack(),
+            Direction::Reverse => self.steps.has_other_syn(),
+        };
+        if from <= i64::from(!opened) {
+            // Acknowledged first is the SYN, or what may have been sent twice before the capture.
+            if !opened && acked < end.last() {
+                self.blur(of, end.last());
+            }
+            self.settle(of, acked);
+            return;
+        }
         if self.watches(watch::RECOVERY, of) {
             let blurred = self.trouble.as_ref().is_some_and(|trouble| from < trouble.sides[of.index()].ambiguous_to);
             if blurred {
@@ -662,7 +667,11 @@ impl Dynamics {
         let by = event.direction;
         let was = &before.ends[by.index()];
         if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.is_placed() {
-            if payload > 0 {
+            let now = &tcp.ends()[by.index()];
+            if was.has_begun() && now.start() != was.start() {
+                self.restart(by, now.last());
+            }
+            if payload > 0 && before.fresh > 0 {
                 self.renew(event, segment);
             }
             return true;
@@ -755,6 +764,20 @@ impl Dynamics {
             self.advance(fin, event, segment, witness);
         }
         true
+    }
+
+    /// A SYN with another number begins the stream of `by` anew: what was known of the old one's positions is void.
+    fn restart(&mut self, by: Direction, last: i64) {
+        self.sent[by.index()] = Sent::default();
+        if let Some(rings) = &mut self.rings {
+            rings[by.index()].clear();
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        side.holes = Latest::default();
+        side.missed = Latest::default();
+        side.repeats = Latest::default();
+        side.ambiguous_to = last;
+        self.set_watch(watch::RECOVERY, by, true);
     }
 
     /// The segment begins behind what was to come next.
