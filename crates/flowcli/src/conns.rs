@@ -2,6 +2,7 @@
 //!
 //! The only module that knows sources and analyzers; it puts them together and hands finished connections on.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use flowcore::flows::Limits;
@@ -61,6 +62,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         output,
         progress,
         signals: &signals,
+        count: args.count,
         waiting,
         knows_loss: false,
         stopped: false,
@@ -76,6 +78,7 @@ struct Job<'a> {
     output: Output<'a, Connection>,
     progress: Progress,
     signals: &'a Signals,
+    count: Option<NonZeroU64>,
     /// Somebody waits for rows.
     waiting: bool,
     knows_loss: bool,
@@ -94,6 +97,7 @@ impl Job<'_> {
                 conns.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
+            Moment::Closing { .. } if self.is_limited(source.ledger()?.delivered()) => conns.doubt(Doubts::STOPPED),
             _ => {}
         }
         conns.take_finished(&mut self.finished);
@@ -117,6 +121,11 @@ impl Job<'_> {
         Ok(!self.stopped)
     }
 
+    /// Whether `--count` ended it; there may be more behind.
+    fn is_limited(&self, delivered: u64) -> bool {
+        self.count.is_some_and(|count| delivered >= count.get())
+    }
+
     /// Writes the rest, and says how it went.
     fn finish(mut self, args: &ConnsArgs, snapshot: &Snapshot, flows: &Flows) -> anyhow::Result<Exit> {
         self.progress.clear();
@@ -125,7 +134,7 @@ impl Job<'_> {
         if stopped && ledger.seen() == 0 {
             return Ok(interrupted(self.signals));
         }
-        let limited = args.count.is_some_and(|count| ledger.delivered() >= count.get());
+        let limited = self.is_limited(ledger.delivered());
         let fault = snapshot.fault.as_deref();
         let why = match fault {
             _ if stopped => Some("interrupted by the user"),
@@ -186,6 +195,7 @@ fn subject() -> Subject<Connection> {
         verdict: |connection, edge| edge.verdict(&connection.flow),
         quality: |connection| connection.doubts.quality(),
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
+        serial: |connection| connection.flow.serial,
         order: "start_ns",
     }
 }
@@ -235,7 +245,8 @@ fn edge_fields() -> [Field<Connection>; 6] {
 
 /// Opens what the user named.
 fn open(args: &ConnsArgs, inputs: Vec<(Option<StoppableInput>, PathBuf)>) -> Result<Files> {
-    let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
+    let mut builder =
+        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
     for (pipe, path) in inputs {
         builder = match pipe {
             Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),

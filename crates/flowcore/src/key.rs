@@ -220,6 +220,33 @@ impl FlowKey {
     }
 }
 
+/// For people: `tcp 192.0.2.1:4711 > 192.0.2.2:80`, `udp [2001:db8::1]:53 > [2001:db8::2]:4711`, `gre 192.0.2.1 >
+/// 192.0.2.2`, `icmp 192.0.2.1 > 192.0.2.2 type 3 code 1`. A port that is not known is left out.
+impl fmt::Display for FlowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.protocol.has_ports() && (self.src_port, self.dst_port) != (0, 0);
+        let end = |f: &mut fmt::Formatter<'_>, addr: Addr, port: u16| match (ports, addr.to_v4()) {
+            (false, _) => write!(f, "{addr}"),
+            (true, Some(_)) => write!(f, "{addr}:{port}"),
+            (true, None) => write!(f, "[{addr}]:{port}"),
+        };
+        write!(f, "{} ", self.protocol)?;
+        end(f, self.src, self.src_port)?;
+        f.write_str(" > ")?;
+        end(f, self.dst, self.dst_port)?;
+        if matches!(self.protocol, Protocol::ICMP | Protocol::ICMPV6) {
+            write!(f, " type {}", self.src_port)?;
+            if self.is_one_way() {
+                write!(f, " code {}", self.dst_port)?;
+            }
+        }
+        if self.zone != 0 {
+            write!(f, " zone {}", self.zone)?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}:{} > {}:{}", self.protocol, self.src, self.src_port, self.dst, self.dst_port)?;
@@ -272,6 +299,28 @@ mod tests {
 
     fn key(src: &str, src_port: u16, dst: &str, dst_port: u16, protocol: Protocol) -> FlowKey {
         FlowKey { src: src.parse().unwrap(), dst: dst.parse().unwrap(), src_port, dst_port, protocol, ..FlowKey::NONE }
+    }
+
+    #[test]
+    fn a_key_is_written_as_people_write_two_ends() {
+        let key = |protocol, src: &str, dst: &str, src_port, dst_port| FlowKey {
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
+            src_port,
+            dst_port,
+            protocol,
+            ..FlowKey::NONE
+        };
+        for (key, words) in [
+            (key(Protocol::TCP, "192.0.2.1", "192.0.2.2", 4711, 80), "tcp 192.0.2.1:4711 > 192.0.2.2:80"),
+            (key(Protocol::UDP, "2001:db8::1", "2001:db8::2", 53, 9), "udp [2001:db8::1]:53 > [2001:db8::2]:9"),
+            (key(Protocol::TCP, "192.0.2.1", "192.0.2.2", 0, 0), "tcp 192.0.2.1 > 192.0.2.2"),
+            (key(Protocol(47), "2001:db8::1", "2001:db8::2", 0, 0), "gre 2001:db8::1 > 2001:db8::2"),
+            (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 8, 0), "icmp 192.0.2.1 > 192.0.2.2 type 8"),
+            (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 3, 1), "icmp 192.0.2.1 > 192.0.2.2 type 3 code 1"),
+        ] {
+            assert_eq!(key.to_string(), words);
+        }
     }
 
     #[test]

@@ -287,14 +287,14 @@ impl Pipeline {
     fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
         self.count(events);
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
-            self.filtered += keep(events, early, |_| false);
+            self.filtered += keep(events, &frames, early, |_| false);
         }
         self.flows.assign(events, &mut self.counted);
         if self.whitelist.is_some() || self.late {
             self.settle_marks(events);
         }
         if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
-            self.filtered += keep(events, filter, |event| matches!(event.detail, Detail::End(_)));
+            self.filtered += keep(events, &frames, filter, |event| matches!(event.detail, Detail::End(_)));
         }
         let batch = Batch { events, frames, flows: &self.flows, through };
         for analyzer in &mut self.analyzers {
@@ -519,13 +519,18 @@ impl Pipeline {
 }
 
 /// Keeps the events that `filter` selects or that are `exempt`; returns how many packets it took out.
-fn keep(events: &mut Vec<FlowEvent>, filter: &dyn Select, exempt: impl Fn(&FlowEvent) -> bool) -> u64 {
+fn keep(
+    events: &mut Vec<FlowEvent>,
+    frames: &Frames<'_>,
+    filter: &dyn Select,
+    exempt: impl Fn(&FlowEvent) -> bool,
+) -> u64 {
     let mut kept = 0;
     let mut out = 0;
     let mut start = 0;
     while start < events.len() {
         let end = (start + 64).min(events.len());
-        let mask = filter.select(&events[start..end]);
+        let mask = filter.select(&events[start..end], frames);
         for place in start..end {
             if mask >> (place - start) & 1 == 1 || exempt(&events[place]) {
                 events[kept] = events[place];

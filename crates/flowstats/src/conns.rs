@@ -43,6 +43,8 @@ bitflags! {
         const INPUT_CUT = 8;
         /// A packet of it was cut before its lengths could be read.
         const HEADERS_CUT = 16;
+        /// Whoever reads had enough while the connection was open.
+        const STOPPED = 32;
     }
 }
 
@@ -55,6 +57,7 @@ impl Doubts {
             (Self::LOSS, "loss"),
             (Self::INPUT_CUT, "input_cut"),
             (Self::HEADERS_CUT, "headers_cut"),
+            (Self::STOPPED, "stopped"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }

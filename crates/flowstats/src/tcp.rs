@@ -5,11 +5,15 @@
 
 mod dynamics;
 mod endpoint;
+mod facts;
 mod gaps;
 mod history;
 mod opening;
+pub mod retransmit;
+mod rtt;
 mod spread;
 mod state;
+mod trouble;
 mod turns;
 mod witness;
 
@@ -18,6 +22,7 @@ use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
 pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
+pub use facts::{Facts, SideFacts};
 pub use gaps::Gaps;
 pub use history::{History, Letter};
 pub use opening::{Ecn, FastOpen, Opening, Shape};
@@ -73,8 +78,8 @@ pub struct Tcp {
     active: i64,
     flags: [TcpFlags; 2],
     completeness: u8,
-    /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is
-    /// nothing rare. Kept by [`general`](Self::general).
+    /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
+    /// open gap. Kept by [`general`](Self::general).
     usual: bool,
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
@@ -221,7 +226,21 @@ impl Tcp {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             self.note_gap(direction.opposite(), control.is_empty());
         }
-        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && self.rare.is_none();
+        let smooth = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
+        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && smooth;
+    }
+
+    /// How many of the `payload` bytes of a segment were never seen before.
+    fn unseen(&self, direction: Direction, segment: &TcpSegment, payload: u32) -> i64 {
+        let end = &self.ends[direction.index()];
+        let syn = segment.flags.contains(TcpFlags::SYN);
+        if payload == 0 || !end.has_begun() || (syn && segment.seq != end.start()) {
+            return i64::from(payload);
+        }
+        let from = end.position(segment.seq.wrapping_add(u32::from(syn)));
+        let to = from + i64::from(payload);
+        let within = self.rare.as_ref().map_or(0, |rare| rare.gaps[direction.index()].open_within(from, to));
+        (to - from.max(end.last())).max(0) + within
     }
 
     /// Counts what `side`'s peer has acknowledged though it was never seen.
@@ -254,7 +273,10 @@ impl Tcp {
         let syn = segment.flags.contains(TcpFlags::SYN);
         let ack = segment.flags.contains(TcpFlags::ACK);
         match (direction, syn, ack) {
-            (Direction::Forward, true, false) if self.syn_ack == NEVER => self.syn = time.as_nanos(),
+            // A SYN that is delivered behind its SYN-ACK was sent before it all the same.
+            (Direction::Forward, true, false) if self.syn_ack == NEVER || time.as_nanos() <= self.syn_ack => {
+                self.syn = self.syn.max(time.as_nanos());
+            }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
             (Direction::Forward, false, true) if self.syn_ack != NEVER && !segment.flags.contains(TcpFlags::RST) => {
                 // It may acknowledge the responder's first payload too; a FIN that does comes much later.

@@ -1,43 +1,88 @@
 //! What a connection's segments tell beside its state: round trips, repetitions, windows, requests and responses.
 
-use flowcore::event::{EndReason, Marks, Notes, TcpOptions};
-use flowcore::{Direction, FlowEvent, TcpFlags, TcpSegment, Timestamp};
+use flowcore::event::{EndReason, Notes, TcpOptions};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::opening::{Step, Steps};
+use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
+use super::rtt::{Ring, Sent, echoes_later};
+use super::spread::Spread;
+use super::trouble::{Hole, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
-use super::{Endpoint, NEVER, Opening, Outcome, RttMethod, RttSample, State, Tcp, Witness};
+use super::{
+    Endpoint, Facts, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
+};
 
-/// The newest that one end has sent.
-#[derive(Copy, Clone, Debug, Default)]
-struct Sent {
-    /// When the newest bytes of its stream were seen.
-    time: i64,
-    /// Their timestamp option; 0 without.
-    stamp: u32,
-    /// IPv4 identification of its latest segment.
-    id: u16,
-    /// Window of its latest segment, not scaled.
-    window: u16,
+/// What an ordinary segment must be looked at for; the bits of the first direction, those of the second are one above.
+mod watch {
+    /// Several segments of this direction are timed.
+    pub const RING: u8 = 1;
+    /// ACKs of this direction's data may tell no round trip.
+    pub const RECOVERY: u8 = 4;
+    /// There were duplicate ACKs of this direction's data.
+    pub const ASKED: u8 = 16;
+    /// This direction's receive window is zero.
+    pub const ZERO: u8 = 64;
 }
 
 /// One connection's course, beside its [`Tcp`]: follows the same segments, and says what they show as they show it.
 ///
-/// Ordinary segments touch the first cache line, those that acknowledge something the second too.
+/// Ordinary segments touch the first cache line, those that acknowledge something a second, those that begin a message
+/// a third.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Dynamics {
+    /// Indexed by [`Direction`], as everything in pairs.
     sent: [Sent; 2],
+    trouble: Option<Box<Trouble>>,
+    rings: Option<Box<[Ring; 2]>>,
     speaker: Speaker,
-    /// What is to be watched for beyond the ordinary; 0 = nothing.
+    /// Bits of [`watch`].
     watch: u8,
-    interfaces: [u16; 2],
     outcome: Outcome,
-    begun: bool,
-    steps: Steps,
+    seen: Seen,
+    interfaces: [u16; 2],
+    /// ACKs of this direction's data that told no round trip.
+    ambiguous: [u32; 2],
+    rtt: [Spread; 2],
     talk: Conversation,
+    steps: Steps,
+}
+
+bitflags::bitflags! {
+    /// What has happened once.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+    struct Seen: u8 {
+        const SOMETHING = 1;
+        const CLOSING = 2;
+        /// The responder closed first.
+        const CLOSED_BY_RESPONDER = 4;
+        const RESET = 8;
+        const RESET_BY_RESPONDER = 16;
+        /// The first RST had no ACK.
+        const BARE_RESET = 32;
+        /// New payload came from the one side after the other's FIN was acknowledged.
+        const HALF_CLOSED = 64;
+    }
+}
+
+const _: () = assert!(size_of::<Dynamics>() <= 448);
+
+/// What was known before the segment at hand.
+struct Before {
+    ends: [Endpoint; 2],
+    established: bool,
+    missed: [u64; 2],
+    /// Bytes of its payload that had not been seen.
+    fresh: i64,
 }
 
 impl Dynamics {
+    /// Bytes of state for one connection, beside what only connections in trouble have.
+    pub const fn bytes_per_connection() -> usize {
+        size_of::<Self>()
+    }
+
     /// Takes in one segment, and hands it to `tcp`.
     #[inline]
     pub fn observe<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
@@ -47,71 +92,783 @@ impl Dynamics {
         }
     }
 
+    /// A segment next in order, which acknowledges `newly` more bytes, all of them seen.
     #[inline]
     fn ordinary<W: Witness>(
         &mut self,
-        _tcp: &Tcp,
-        _newly: i64,
+        tcp: &Tcp,
+        newly: i64,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
     ) {
-        self.data(event, segment, segment.seq, witness);
+        let marked = segment.flags.intersects(TcpFlags::ECE | TcpFlags::CWR) || event.notes.contains(Notes::CONGESTED);
+        if self.watch != 0 || marked {
+            return self.watchful(tcp, newly, event, segment, witness);
+        }
+        if newly > 0 {
+            let of = event.direction.opposite();
+            let end = &tcp.ends()[of.index()];
+            if end.acked() == end.last() {
+                let Sent { time, stamp, .. } = self.sent[of.index()];
+                self.sample(of, time, stamp, event, segment, witness);
+            } else {
+                self.start_ring(of);
+            }
+        } else if event.payload_bytes == 0 {
+            return self.watchful(tcp, newly, event, segment, witness);
+        }
+        self.payload(event, segment, segment.seq, witness);
+        self.note_newest(event, segment);
+        self.note_sent(event, segment);
     }
 
-    /// New payload in order.
+    /// The same when something is to be watched for.
+    #[inline(never)]
+    fn watchful<W: Witness>(
+        &mut self,
+        tcp: &Tcp,
+        newly: i64,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let by = event.direction;
+        let of = by.opposite();
+        self.note_congestion(event, segment);
+        if newly > 0 {
+            let end = &tcp.ends()[of.index()];
+            self.acknowledged(of, end.acked() - newly, end, event, segment, witness);
+        } else if event.payload_bytes == 0 && self.is_copy(event, witness) {
+            return;
+        } else if event.payload_bytes == 0 {
+            self.acknowledged_again(&tcp.ends()[of.index()], event, segment);
+        }
+        self.note_report(tcp, event, segment, witness);
+        self.note_window(event, segment);
+        if event.payload_bytes == 1 && self.watches(watch::ZERO, of) {
+            self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
+        }
+        self.payload(event, segment, segment.seq, witness);
+        self.note_newest(event, segment);
+        if event.payload_bytes > 0 && self.watches(watch::RING, by) {
+            self.time_segment(by, segment.seq.wrapping_add(event.payload_bytes), event, segment);
+        }
+        self.note_sent(event, segment);
+    }
+
+    /// Any other segment.
+    #[inline(never)]
+    fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        let flags = segment.flags;
+        let by = event.direction;
+        let of = by.opposite();
+        let payload = if flags.contains(TcpFlags::RST) { 0 } else { event.payload_bytes };
+        let begin = segment.seq.wrapping_add(u32::from(flags.contains(TcpFlags::SYN)));
+        let before = Before {
+            ends: *tcp.ends(),
+            established: tcp.handshake_times().ack.is_some(),
+            missed: tcp.missed_bytes(),
+            fresh: tcp.unseen(by, segment, payload),
+        };
+        let first = !self.seen.contains(Seen::SOMETHING);
+        self.seen |= Seen::SOMETHING;
+        tcp.general(segment, event.payload_bytes, by, event.time);
+        if first && !flags.contains(TcpFlags::SYN) {
+            witness.midstream(event.time);
+        }
+        self.note_validity(event, flags, witness);
+        self.note_congestion(event, segment);
+        if flags.contains(TcpFlags::SYN) && !flags.intersects(TcpFlags::FIN | TcpFlags::RST) {
+            self.note_syn(&before, tcp, event, segment, witness);
+        }
+        self.note_established(&before, tcp, event, segment, witness);
+        let missed = tcp.missed_bytes()[of.index()] - before.missed[of.index()];
+        if missed > 0 {
+            self.note_missed(of, missed, &before, tcp, event, segment, witness);
+        }
+        let end = &tcp.ends()[of.index()];
+        if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
+            let acked = before.ends[of.index()].acked();
+            let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
+            // The first ACK is the handshake's, or what it acknowledges may have been sent twice before the capture.
+            if end.acked() > acked && acked > 0 {
+                let unseen = end.acked() > before.ends[of.index()].last();
+                if unseen {
+                    self.blur(of, end.acked());
+                }
+                self.acknowledged(of, acked, end, event, segment, witness);
+            } else if end.acked() > acked {
+                if !self.steps.has_syn() && end.acked() < end.last() {
+                    self.blur(of, end.last());
+                }
+            } else if payload == 0 && !control && segment.seq == tcp.ends()[by.index()].next_seq() {
+                if self.is_copy(event, witness) {
+                    return;
+                }
+                self.acknowledged_again(end, event, segment);
+            }
+            self.note_report(tcp, event, segment, witness);
+        }
+        if !self.place(&before, tcp, payload, event, segment, witness) {
+            return;
+        }
+        self.note_window(event, segment);
+        if before.fresh > 0 && payload > 0 {
+            let closer = &before.ends[of.index()];
+            if closer.state() == State::Closed && closer.acked() == closer.last() {
+                self.seen |= Seen::HALF_CLOSED;
+            }
+            self.payload(event, segment, begin, witness);
+        }
+        self.note_end(event, flags, witness);
+        self.note_sent(event, segment);
+    }
+
     #[inline]
-    fn data<W: Witness>(&mut self, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
+    fn watches(&self, what: u8, direction: Direction) -> bool {
+        self.watch & what << direction.index() != 0
+    }
+
+    #[inline]
+    fn set_watch(&mut self, what: u8, direction: Direction, on: bool) {
+        let bit = what << direction.index();
+        self.watch = if on { self.watch | bit } else { self.watch & !bit };
+    }
+
+    /// What every segment leaves behind.
+    #[inline]
+    fn note_sent(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let sent = &mut self.sent[event.direction.index()];
+        sent.id = event.datagram_id as u16;
+        sent.window = segment.window;
+        self.interfaces[event.direction.index()] = event.interface;
+    }
+
+    /// What the newest payload leaves behind.
+    #[inline]
+    fn note_newest(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        if event.payload_bytes > 0 {
+            self.sent[event.direction.index()].stamp = segment.timestamp.0;
+        }
+    }
+
+    /// New payload, of which the first byte has the sequence number `begin`.
+    #[inline]
+    fn payload<W: Witness>(&mut self, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
         if event.payload_bytes == 0 {
             return;
         }
         if !self.speaker.is(event.direction) {
             let answered = self.sent[1].time;
-            let piece = Piece { segment, begin, time: event.time, answered, whole: self.steps.has_syn() };
+            let whole = self.steps.has_syn() || self.steps.has_syn_ack();
+            let piece = Piece { segment, begin, time: event.time, answered, whole };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
-        let sent = &mut self.sent[event.direction.index()];
-        sent.time = event.time.as_nanos();
+        self.sent[event.direction.index()].time = event.time.as_nanos();
     }
 
-    #[inline(never)]
-    fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
-        let flags = segment.flags;
+    /// An ACK of exactly the bytes that were sent at `sent` with `stamp`.
+    #[inline]
+    fn sample<W: Witness>(
+        &mut self,
+        of: Direction,
+        sent: i64,
+        stamp: u32,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let rtt = event.time.as_nanos().wrapping_sub(sent);
+        if sent == NEVER || rtt < 0 || echoes_later(segment.timestamp.1, stamp) {
+            return self.note_ambiguous(of, event.time, witness);
+        }
+        self.take(of, Nanos::new(rtt), RttMethod::Acknowledgment, event.time, witness);
+    }
+
+    #[inline]
+    fn take<W: Witness>(&mut self, of: Direction, rtt: Nanos, method: RttMethod, time: Timestamp, witness: &mut W) {
+        self.rtt[of.index()].add(rtt);
+        witness.rtt(RttSample { time, rtt, of, method });
+    }
+
+    #[cold]
+    fn note_ambiguous<W: Witness>(&mut self, of: Direction, time: Timestamp, witness: &mut W) {
+        self.ambiguous[of.index()] = self.ambiguous[of.index()].saturating_add(1);
+        witness.ambiguous(of, time);
+    }
+
+    #[cold]
+    fn start_ring(&mut self, of: Direction) {
+        self.rings.get_or_insert_default()[of.index()].clear();
+        self.set_watch(watch::RING, of, true);
+    }
+
+    fn time_segment(&mut self, by: Direction, end: u32, event: &FlowEvent, segment: &TcpSegment) {
+        if let Some(rings) = &mut self.rings {
+            rings[by.index()].push(end, event.time, segment.timestamp.0);
+        }
+    }
+
+    /// ACKs up to `position` of `of`'s data tell no round trip.
+    fn blur(&mut self, of: Direction, position: i64) {
+        let side = &mut self.trouble.get_or_insert_default().sides[of.index()];
+        side.ambiguous_to = side.ambiguous_to.max(position);
+        self.set_watch(watch::RECOVERY, of, true);
+    }
+
+    /// Everything up to `acked` of `of`'s data is acknowledged.
+    fn settle(&mut self, of: Direction, acked: i64) {
+        let Some(trouble) = &mut self.trouble else { return };
+        let side = &mut trouble.sides[of.index()];
+        if acked >= side.ambiguous_to {
+            side.fast_recovery = false;
+            self.set_watch(watch::RECOVERY, of, false);
+        }
+    }
+
+    /// An ACK of more of `of`'s data, of which everything up to `from` was acknowledged before.
+    fn acknowledged<W: Witness>(
+        &mut self,
+        of: Direction,
+        from: i64,
+        end: &Endpoint,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        if self.watches(watch::ASKED, of) {
+            self.set_watch(watch::ASKED, of, false);
+            if let Some(trouble) = &mut self.trouble {
+                trouble.sides[of.index()].duplicate_acks = 0;
+            }
+        }
+        let timed = match &mut self.rings {
+            Some(rings) if self.watch & watch::RING << of.index() != 0 => rings[of.index()].acknowledge(segment.ack),
+            _ => None,
+        };
+        let acked = end.acked();
+        if self.watches(watch::RECOVERY, of) {
+            let blurred = self.trouble.as_ref().is_some_and(|trouble| from < trouble.sides[of.index()].ambiguous_to);
+            if blurred {
+                self.resolve(of, acked, event, segment, witness);
+            }
+            self.settle(of, acked);
+            if blurred {
+                return;
+            }
+        }
+        if acked == end.last() {
+            let Sent { time, stamp, .. } = self.sent[of.index()];
+            self.sample(of, time, stamp, event, segment, witness);
+        } else if let Some((time, stamp)) = timed {
+            self.sample(of, time, stamp, event, segment, witness);
+        } else if !self.watches(watch::RING, of) {
+            self.start_ring(of);
+        }
+    }
+
+    /// An ACK of data of which there may be two copies: the timestamp that it echoes may tell which one it answers
+    /// (RFC 7323 section 4.3 rule C, RFC 3522 section 3.2).
+    fn resolve<W: Witness>(
+        &mut self,
+        of: Direction,
+        acked: i64,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let Some(trouble) = &mut self.trouble else { return };
+        let side = &mut trouble.sides[of.index()];
+        let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
+        let mut found = None;
+        for repeat in side.repeats.iter_mut() {
+            if repeat.to > acked || repeat.acknowledged {
+                continue;
+            }
+            repeat.acknowledged = true;
+            if found.is_some() || echo.is_none() || repeat.stamp.is_none() {
+                continue;
+            }
+            if echo == repeat.stamp {
+                found = Some(repeat.time.as_nanos());
+            } else if let Some((first, stamp)) = repeat.first
+                && echo == Some(stamp)
+            {
+                found = Some(first);
+                if repeat.kind.is_of_data() && repeat.kind != Retransmission::Spurious {
+                    take_back(&mut side.retransmissions, repeat, of, event.time, witness);
+                }
+            }
+        }
+        let rtt = found.map(|sent| event.time.as_nanos().wrapping_sub(sent)).filter(|&rtt| rtt >= 0);
+        match rtt {
+            Some(rtt) => self.take(of, Nanos::new(rtt), RttMethod::Timestamp, event.time, witness),
+            None => self.note_ambiguous(of, event.time, witness),
+        }
+    }
+
+    /// An ACK without payload of nothing more.
+    fn acknowledged_again(&mut self, end: &Endpoint, event: &FlowEvent, segment: &TcpSegment) {
+        let of = event.direction.opposite();
+        // RFC 5681 section 2; with SACK the window may change (RFC 6675 section 2).
+        let same_window = segment.window == self.sent[event.direction.index()].window;
+        if end.acked() >= end.last()
+            || segment.ack != end.acked_seq()
+            || !(same_window || segment.options.contains(TcpOptions::SACK))
+        {
+            return;
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[of.index()];
+        side.duplicate_acks = side.duplicate_acks.saturating_add(1);
+        side.all_duplicate_acks = side.all_duplicate_acks.saturating_add(1);
+        side.duplicate_ack_time = event.time.as_nanos();
+        self.set_watch(watch::ASKED, of, true);
+    }
+
+    /// A duplicate that the receiver reports (RFC 2883): if it was sent again, that was spurious.
+    fn note_report<W: Witness>(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        if segment.duplicate == 0 || !segment.options.contains(TcpOptions::SACK) {
+            return;
+        }
+        let of = event.direction.opposite();
+        let position = tcp.ends()[of.index()].position(segment.ack.wrapping_add(segment.duplicate as u32));
+        let Some(trouble) = &mut self.trouble else { return };
+        let side = &mut trouble.sides[of.index()];
+        let told = side.repeats.iter_mut().find(|repeat| {
+            (repeat.from..repeat.to).contains(&position)
+                && repeat.kind.is_of_data()
+                && repeat.kind != Retransmission::Spurious
+        });
+        if let Some(repeat) = told {
+            take_back(&mut side.retransmissions, repeat, of, event.time, witness);
+        }
+    }
+
+    /// Whether the IPv4 identification says that this is its sender's latest packet once more.
+    fn is_copy<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) -> bool {
+        let id = event.datagram_id as u16;
+        let copy = id != 0 && id == self.sent[event.direction.index()].id;
+        if copy {
+            self.note_duplicate(event, witness);
+        }
+        copy
+    }
+
+    fn note_duplicate<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.duplicates = side.duplicates.saturating_add(1);
+        witness.duplicate(event.direction, event.time);
+    }
+
+    fn note_reordering<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.reordered = side.reordered.saturating_add(1);
+        witness.reordering(event.direction, event.time);
+    }
+
+    fn note_retransmission<W: Witness>(
+        &mut self,
+        kind: Retransmission,
+        bytes: u32,
+        event: &FlowEvent,
+        witness: &mut W,
+    ) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let count = &mut side.retransmissions[kind as usize];
+        *count = count.saturating_add(1);
+        side.retransmitted_bytes += u64::from(bytes);
+        witness.retransmission(kind, event.direction, bytes, event.time);
+    }
+
+    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; SYN and RST set none.
+    fn note_window(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         let by = event.direction;
-        let had_ack = tcp.handshake_times().ack.is_some();
-        let closed = tcp.ends().map(|end| end.state());
-        if !self.begun {
-            self.begun = true;
-            if !flags.contains(TcpFlags::SYN) {
-                witness.midstream(event.time);
+        let sets_none = segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
+        if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
+            let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+            side.zero_windows = side.zero_windows.saturating_add(1);
+            if side.zero_since == NEVER {
+                side.zero_since = event.time.as_nanos();
+            }
+            self.set_watch(watch::ZERO, by, true);
+        } else if self.watches(watch::ZERO, by) && segment.window != 0 && !sets_none {
+            self.set_watch(watch::ZERO, by, false);
+            if let Some(trouble) = &mut self.trouble {
+                let side = &mut trouble.sides[by.index()];
+                side.zero_time += event.time.as_nanos().saturating_sub(side.zero_since).max(0);
+                side.zero_since = NEVER;
             }
         }
-        tcp.general(segment, event.payload_bytes, by, event.time);
-        if flags.contains(TcpFlags::SYN) && !flags.intersects(TcpFlags::FIN | TcpFlags::RST) {
-            if self.outcome == Outcome::Midstream {
-                self.outcome = Outcome::Unanswered;
-            }
-            let step = self.steps.syn(event, segment, had_ack);
-            match (step, by, flags.contains(TcpFlags::ACK)) {
-                (Step::First, Direction::Forward, false) => witness.syn(event.time),
-                (Step::First, Direction::Reverse, true) => witness.syn_ack(event.time),
-                _ => {}
-            }
+    }
+
+    fn note_congestion(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let marks = segment.flags & (TcpFlags::ECE | TcpFlags::CWR);
+        let congested = event.notes.contains(Notes::CONGESTED);
+        // On a SYN they negotiate.
+        if (marks.is_empty() || segment.flags.contains(TcpFlags::SYN)) && !congested {
+            return;
         }
-        if !had_ack && tcp.handshake_times().ack.is_some() {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.congested += u32::from(congested);
+        if !segment.flags.contains(TcpFlags::SYN) {
+            side.echoed += u32::from(marks.contains(TcpFlags::ECE));
+            side.reduced += u32::from(marks.contains(TcpFlags::CWR));
+        }
+    }
+
+    fn note_validity<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+        let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let several = control.bits().count_ones() > 1;
+        if several || (control.is_empty() && !flags.contains(TcpFlags::ACK)) {
+            let trouble = self.trouble.get_or_insert_default();
+            trouble.invalid = trouble.invalid.saturating_add(1);
+            witness.invalid(event.direction, event.time);
+        }
+    }
+
+    fn note_syn<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        if self.outcome == Outcome::Midstream {
+            self.outcome = Outcome::Unanswered;
+        }
+        let by = event.direction;
+        let ack = segment.flags.contains(TcpFlags::ACK);
+        let (latest, stamp, _) = self.steps.answered(by);
+        let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
+        let same_stamp = stamp == segment.timestamp.0;
+        let copied = before.ends[by.index()].has_begun()
+            && segment.seq == before.ends[by.index()].start()
+            && if event.datagram_id == 0 {
+                soon && same_stamp
+            } else {
+                event.datagram_id as u16 == self.sent[by.index()].id
+            };
+        if copied {
+            return self.note_duplicate(event, witness);
+        }
+        let step = self.steps.syn(event, segment, before.established);
+        match (step, by, ack) {
+            (Step::First, Direction::Forward, false) => witness.syn(event.time),
+            (Step::First, Direction::Reverse, true) => {
+                witness.syn_ack(event.time);
+                // More than the SYN is acknowledged: its data was taken.
+                if tcp.ends()[0].acked() > 1 && self.steps.has_syn() {
+                    self.steps.accept_data();
+                }
+                self.handshake_sample(Direction::Forward, event, segment, witness);
+            }
+            (Step::First, _, _) => {}
+            (Step::Again, _, false) => self.note_retransmission(Retransmission::Syn, 0, event, witness),
+            (Step::Again, _, true) => self.note_retransmission(Retransmission::SynAck, 0, event, witness),
+        }
+    }
+
+    /// A step of the handshake was answered.
+    fn handshake_sample<W: Witness>(
+        &mut self,
+        of: Direction,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let (sent, stamp, only) = self.steps.answered(of);
+        if sent == NEVER {
+            return;
+        }
+        let rtt = event.time.as_nanos().wrapping_sub(sent);
+        let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
+        // Linux stamps SYNs with milliseconds: those of two copies differ.
+        let told = !only && echo.is_some_and(|echo| echo != 0 && echo == stamp);
+        if rtt < 0 || !(only || told) || echo.is_some_and(|echo| echoes_later(echo, stamp)) {
+            return self.note_ambiguous(of, event.time, witness);
+        }
+        let method = if only { RttMethod::Handshake } else { RttMethod::Timestamp };
+        self.take(of, Nanos::new(rtt), method, event.time, witness);
+    }
+
+    /// The end of the handshake, however it came about.
+    fn note_established<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let flags = segment.flags;
+        if !matches!(self.outcome, Outcome::Unanswered) {
+            return;
+        }
+        if flags.contains(TcpFlags::RST) {
+            let refused = event.direction == Direction::Reverse && !self.steps.has_syn_ack();
+            self.outcome = if refused { Outcome::Refused } else { Outcome::Reset };
+            return;
+        }
+        let ack = !before.established && tcp.handshake_times().ack.is_some();
+        let [originator, responder] = tcp.ends();
+        let crossed = self.steps.is_crossed() && originator.acked() > 0 && responder.acked() > 0;
+        // The SYN-ACK was not seen, but the responder goes on.
+        let goes_on = !self.steps.has_syn_ack()
+            && event.direction == Direction::Reverse
+            && !flags.contains(TcpFlags::SYN)
+            && (originator.acked() > 1 || (originator.acked() > 0 && event.payload_bytes > 0));
+        if ack || crossed || goes_on {
             self.outcome = Outcome::Established;
+            if ack {
+                self.handshake_sample(Direction::Reverse, event, segment, witness);
+            }
             witness.established(&self.opening(tcp), event.time);
         }
-        if flags.contains(TcpFlags::FIN) && !closed.contains(&State::Closed) {
-            witness.closing(by, event.time);
-        }
-        if flags.contains(TcpFlags::RST) && !closed.contains(&State::Reset) {
-            witness.reset(by, event.time);
-        }
-        self.data(event, segment, segment.seq, witness);
     }
 
-    /// The connection is over, for `reason`.
+    #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
+    fn note_missed<W: Witness>(
+        &mut self,
+        of: Direction,
+        bytes: u64,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let seen = before.ends[of.index()].last();
+        let acked = tcp.ends()[of.index()].acked();
+        self.trouble.get_or_insert_default().sides[of.index()].miss(seen, acked);
+        let answered = self.sent[1].time;
+        self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
+        witness.missing(of, bytes, event.time);
+    }
+
+    /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
+    fn place<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        payload: u32,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) -> bool {
+        let flags = segment.flags;
+        let by = event.direction;
+        let was = &before.ends[by.index()];
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.has_begun() {
+            if payload > 0 {
+                self.renew(event, segment);
+            }
+            return true;
+        }
+        let fin = flags.contains(TcpFlags::FIN);
+        let length = i64::from(payload) + i64::from(fin);
+        let from = was.position(segment.seq);
+        let (to, last) = (from + length, was.last());
+        if length == 0 && from != last - 1 {
+            return true;
+        }
+        if from >= last {
+            if from > last && last > 0 {
+                self.jump(was, from, event, segment);
+                self.blur(by, tcp.ends()[by.index()].last());
+            }
+            if payload == 1 && self.watches(watch::ZERO, by.opposite()) {
+                self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
+            }
+            self.advance(fin, event, segment, witness);
+            return true;
+        }
+        let round_trip = self.round_trip();
+        let newest = self.sent[by.index()];
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
+        // Bytes below the newest that had not been seen.
+        let filling = before.fresh - (from + i64::from(payload) - last).max(0);
+        let fresh = to > last;
+        if filling > 0 {
+            let late = self.late(from, to, round_trip, event, segment);
+            match retransmit::classify_late(&late) {
+                Late::Reordered => self.note_reordering(event, witness),
+                Late::Sent(kind) => self.resend(kind, payload, (from, to), None, event, segment, witness),
+            }
+            self.blur(by, tcp.ends()[by.index()].last());
+            if fresh {
+                self.advance(fin, event, segment, witness);
+            }
+            return true;
+        }
+        let of = by.opposite();
+        let zero_window = self.watches(watch::ZERO, of);
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        if !fresh && length > 0 && side.recover(from, to) {
+            self.note_reordering(event, witness);
+            return true;
+        }
+        let seen = Repetition {
+            payload,
+            fin,
+            below: last - from,
+            newest: to == last,
+            idle: was.acked() >= last,
+            acknowledged: to <= was.acked(),
+            zero_window,
+            same_id: (event.datagram_id != 0 && newest.id != 0).then_some(event.datagram_id as u16 == newest.id),
+            stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
+            other_interface: event.interface != self.interfaces[by.index()],
+            since_newest: since(newest.time, event.time),
+            duplicate_acks: side.duplicate_acks,
+            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            fast_recovery: side.fast_recovery,
+            round_trip,
+        };
+        // Behind a probe's byte comes the segment that it was taken from.
+        let after_probe = fresh
+            && last - from == 1
+            && (zero_window || side.retransmissions[Retransmission::WindowProbe as usize] > 0);
+        match retransmit::classify(&seen) {
+            _ if after_probe => {}
+            Again::Duplicate if !fresh => {
+                self.note_duplicate(event, witness);
+                return false;
+            }
+            Again::Duplicate => {}
+            Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
+                self.note_retransmission(kind, payload, event, witness);
+            }
+            Again::Sent(_) if length == 0 => {}
+            Again::Sent(kind) => {
+                let old = (last - from).min(i64::from(payload)) as u32;
+                let first = (to == last).then_some((newest.time, newest.stamp));
+                self.resend(kind, old, (from, to), first, event, segment, witness);
+                if to > was.acked() {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
+            }
+        }
+        if fresh {
+            self.advance(fin, event, segment, witness);
+        }
+        true
+    }
+
+    /// The segment begins behind what was to come next.
+    fn jump(&mut self, was: &Endpoint, from: i64, event: &FlowEvent, segment: &TcpSegment) {
+        let hole = Hole {
+            from: was.last(),
+            to: from,
+            time: event.time,
+            ids: [self.sent[event.direction.index()].id, event.datagram_id as u16],
+            stamp: segment.timestamp.0,
+        };
+        self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+    }
+
+    /// What is known of a segment that fills a hole.
+    fn late(
+        &mut self,
+        from: i64,
+        to: i64,
+        round_trip: Option<Nanos>,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+    ) -> Latecomer {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let known = Latecomer {
+            round_trip,
+            duplicate_acks: side.duplicate_acks,
+            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            fast_recovery: side.fast_recovery,
+            since_jump: Nanos::new(i64::MAX),
+            ..Latecomer::default()
+        };
+        let Some(hole) = side.fill(from, to) else { return known };
+        let this = event.datagram_id as u16;
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP) && hole.stamp != 0;
+        Latecomer {
+            ids: (this != 0 && !hole.ids.contains(&0)).then_some([hole.ids[0], hole.ids[1], this]),
+            stamp_age: stamped.then(|| segment.timestamp.0.wrapping_sub(hole.stamp) as i32),
+            since_jump: event.time - hole.time,
+            ..known
+        }
+    }
+
+    /// Data was sent again.
+    #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
+    fn resend<W: Witness>(
+        &mut self,
+        kind: Retransmission,
+        bytes: u32,
+        (from, to): (i64, i64),
+        first: Option<(i64, u32)>,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        self.note_retransmission(kind, bytes, event, witness);
+        let newest = self.sent[event.direction.index()].stamp;
+        let stamp = segment.timestamp.0;
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let own = segment.options.contains(TcpOptions::TIMESTAMP)
+            && echoes_later(stamp, newest)
+            && side.repeats.iter_mut().all(|other| other.stamp != Some(stamp));
+        side.repeats.push(Repeat {
+            from,
+            to,
+            time: event.time,
+            stamp: own.then_some(stamp),
+            first,
+            kind,
+            acknowledged: false,
+        });
+        side.fast_recovery = kind == Retransmission::Fast;
+    }
+
+    /// The stream goes on.
+    fn advance<W: Witness>(&mut self, fin: bool, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        let by = event.direction;
+        if fin && by == Direction::Reverse && event.payload_bytes == 0 {
+            // Before its time takes the place of that of the response's last byte.
+            self.talk.complete(self.speaker, self.sent[1].time, witness);
+        }
+        self.renew(event, segment);
+        if self.watches(watch::RING, by) {
+            let end = segment.seq.wrapping_add(event.payload_bytes).wrapping_add(u32::from(fin));
+            self.time_segment(by, end, event, segment);
+        }
+    }
+
+    fn renew(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let sent = &mut self.sent[event.direction.index()];
+        sent.time = event.time.as_nanos();
+        sent.stamp = segment.timestamp.0;
+    }
+
+    fn note_end<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+        let by_responder = event.direction == Direction::Reverse;
+        if flags.contains(TcpFlags::FIN) {
+            if by_responder {
+                self.talk.complete(self.speaker, self.sent[1].time, witness);
+            }
+            if !self.seen.contains(Seen::CLOSING) {
+                self.seen |= Seen::CLOSING;
+                self.seen.set(Seen::CLOSED_BY_RESPONDER, by_responder);
+                witness.closing(event.direction, event.time);
+            }
+        }
+        if flags.contains(TcpFlags::RST) && !self.seen.contains(Seen::RESET) {
+            self.seen |= Seen::RESET;
+            self.seen.set(Seen::RESET_BY_RESPONDER, by_responder);
+            self.seen.set(Seen::BARE_RESET, !flags.contains(TcpFlags::ACK));
+            witness.reset(event.direction, event.time);
+        }
+    }
+
+    /// The connection is over, for `reason`: tells what was still under way.
     pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
@@ -124,6 +881,64 @@ impl Dynamics {
     pub fn opening(&self, tcp: &Tcp) -> Opening {
         self.steps.opening(self.outcome, tcp.handshake_times().ack)
     }
+
+    /// The shortest round trip from end to end, if both halves were measured.
+    fn round_trip(&self) -> Option<Nanos> {
+        let [forward, reverse] = &self.rtt;
+        Some(Nanos::new(forward.min()?.get().saturating_add(reverse.min()?.get())))
+    }
+
+    /// What was found out, as known now.
+    pub fn facts(&self, tcp: &Tcp) -> Facts {
+        let by = |responder| {
+            if self.seen.contains(responder) { Direction::Reverse } else { Direction::Forward }
+        };
+        let missed = tcp.missed_bytes();
+        let until = tcp.active_until().map_or(NEVER, |time| time.as_nanos());
+        let side = |direction: Direction| {
+            let at = direction.index();
+            let mut facts = SideFacts {
+                rtt: self.rtt[at].durations(),
+                ambiguous_rtts: u64::from(self.ambiguous[at]),
+                missing_bytes: missed[at],
+                ..SideFacts::default()
+            };
+            if let Some(trouble) = &self.trouble {
+                trouble.sides[at].describe(until, &mut facts);
+            }
+            facts
+        };
+        Facts {
+            opening: self.opening(tcp),
+            sides: [side(Direction::Forward), side(Direction::Reverse)],
+            turns: self.talk.turns(),
+            closed_by: self.seen.contains(Seen::CLOSING).then(|| by(Seen::CLOSED_BY_RESPONDER)),
+            half_closed: self.seen.contains(Seen::HALF_CLOSED),
+            reset_by: self.seen.contains(Seen::RESET).then(|| by(Seen::RESET_BY_RESPONDER)),
+            bare_reset: self.seen.contains(Seen::BARE_RESET),
+            invalid: self.trouble.as_ref().map_or(0, |trouble| trouble.invalid),
+        }
+    }
+}
+
+/// Time since `then` in nanoseconds; beyond any other if there was none.
+fn since(then: i64, now: Timestamp) -> Nanos {
+    if then == NEVER { Nanos::new(i64::MAX) } else { now - Timestamp::from_nanos(then) }
+}
+
+/// A retransmission turned out to have been spurious.
+fn take_back<W: Witness>(
+    counts: &mut [u32; Retransmission::COUNT],
+    repeat: &mut Repeat,
+    by: Direction,
+    time: Timestamp,
+    witness: &mut W,
+) {
+    counts[repeat.kind as usize] = counts[repeat.kind as usize].saturating_sub(1);
+    let spurious = &mut counts[Retransmission::Spurious as usize];
+    *spurious = spurious.saturating_add(1);
+    witness.needless(repeat.kind, by, time);
+    repeat.kind = Retransmission::Spurious;
 }
 
 /// One connection followed in every respect.
@@ -146,4 +961,12 @@ impl Followed {
     pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
         self.dynamics.finish(reason, witness);
     }
+
+    /// What was found out, as known now.
+    pub fn facts(&self) -> Facts {
+        self.dynamics.facts(&self.tcp)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,16 @@ impl Gaps {
         self.missed
     }
 
+    /// Whether nothing is open.
+    pub(super) fn are_closed(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// How many bytes of `from..to` are open.
+    pub(super) fn open_within(&self, from: i64, to: i64) -> i64 {
+        self.open.iter().map(|&(start, end)| (end.min(to) - start.max(from)).max(0)).sum()
+    }
+
     /// The stream's positions begin anew: what was open can no longer be told.
     pub(super) fn restart(&mut self) {
         self.open.clear();

@@ -150,7 +150,11 @@ impl Spread {
     /// The duration at floor(`level` n - 1/2) of the n in order, never beyond the extremes.
     fn quantile(&self, level: f64) -> Nanos {
         let rank = (level * f64::from(self.count) - 0.5).max(0.0) as u64;
-        Nanos::new(self.sketch.at(rank).clamp(self.min, self.max))
+        match rank {
+            0 => Nanos::new(self.min),
+            rank if rank + 1 >= u64::from(self.count) => Nanos::new(self.max),
+            rank => Nanos::new(self.sketch.at(rank).clamp(self.min, self.max)),
+        }
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_step_is_told_to_one_part_in_256() {
-        for value in (0..63).flat_map(|power| [0, 1, 7, 100].map(|more| (1i64 << power) + more * (1 << power) / 128)) {
+        for value in (0..63).flat_map(|power| [0, 1, 7, 100].map(|more| (1i64 << power) + (1 << power) / 128 * more)) {
             let told = middle(code(value));
             assert!((told - value).abs() <= value / 256, "{value} told as {told}");
         }

@@ -59,8 +59,6 @@ pub(super) struct Conversation {
     request: i64,
     /// First byte of its response; [`NEVER`] if there is none, or it was not seen.
     response: i64,
-    /// New payload of the response that came out of its order; [`NEVER`] if there was none.
-    late: i64,
     /// Sequence number of the first byte of the current message.
     begin: u32,
     requests: u32,
@@ -82,7 +80,6 @@ impl Default for Conversation {
         Self {
             request: NEVER,
             response: NEVER,
-            late: NEVER,
             begin: 0,
             requests: 0,
             responses: 0,
@@ -125,7 +122,7 @@ impl Conversation {
         witness: &mut W,
     ) -> Speaker {
         let crossing = speaker != Speaker::Nobody && !self.heard(piece.segment);
-        if crossing && !self.overlaps {
+        if crossing && self.open && !self.overlaps {
             self.overlaps = true;
             self.overlapped = self.overlapped.saturating_add(1);
         }
@@ -158,15 +155,13 @@ impl Conversation {
 
     fn ask<W: Witness>(&mut self, nanos: i64, begin: u32, witness: &mut W, time: Timestamp) {
         self.request = nanos;
+        self.response = NEVER;
         self.begin = begin;
         self.open = true;
+        self.torn = false;
+        self.overlaps = false;
         self.requests = self.requests.saturating_add(1);
         witness.request(time);
-    }
-
-    /// New payload of the side that speaks, out of its order.
-    pub(super) fn late(&mut self, time: Timestamp) {
-        self.late = self.late.max(time.as_nanos());
     }
 
     /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been
@@ -189,8 +184,8 @@ impl Conversation {
             }
             (Speaker::Responder, Direction::Forward) => {
                 self.complete(speaker, answered, witness);
-                self.torn = true;
                 self.ask(NEVER, end.wrapping_sub(1), witness, now);
+                self.torn = true;
                 Speaker::Originator
             }
             _ => {
@@ -202,32 +197,28 @@ impl Conversation {
 
     /// The response, if there was one, is complete; the newest of it was seen at `answered`.
     pub(super) fn complete<W: Witness>(&mut self, speaker: Speaker, answered: i64, witness: &mut W) {
-        if speaker == Speaker::Responder && self.open {
-            self.open = false;
-            let span = |to: i64| {
-                let known = self.request != NEVER && to != NEVER && !self.torn && to >= self.request;
-                known.then(|| Nanos::new(to.saturating_sub(self.request)))
-            };
-            let last = if self.response == NEVER { NEVER } else { answered.max(self.late).max(self.response) };
-            let turn = Turn {
-                request: time(self.request),
-                first_byte: span(self.response),
-                last_byte: span(last),
-                overlapped: self.overlaps,
-            };
-            if let Some(duration) = turn.first_byte {
-                self.first_byte.add(duration);
-            }
-            if let Some(duration) = turn.last_byte {
-                self.last_byte.add(duration);
-            }
-            witness.response(turn);
+        if speaker != Speaker::Responder || !self.open {
+            return;
         }
-        self.request = NEVER;
-        self.response = NEVER;
-        self.late = NEVER;
-        self.torn = false;
-        self.overlaps = false;
+        self.open = false;
+        let span = |to: i64| {
+            let known = self.request != NEVER && to != NEVER && !self.torn && to >= self.request;
+            known.then(|| Nanos::new(to.saturating_sub(self.request)))
+        };
+        let last = if self.response == NEVER { NEVER } else { answered.max(self.response) };
+        let turn = Turn {
+            request: time(self.request),
+            first_byte: span(self.response),
+            last_byte: span(last),
+            overlapped: self.overlaps,
+        };
+        if let Some(duration) = turn.first_byte {
+            self.first_byte.add(duration);
+        }
+        if let Some(duration) = turn.last_byte {
+            self.last_byte.add(duration);
+        }
+        witness.response(turn);
     }
 
     pub(super) fn responses(&self) -> u32 {

@@ -1,0 +1,263 @@
+//! What only connections in trouble have: holes, repetitions, recoveries, zero windows.
+
+use flowcore::{Nanos, Timestamp};
+
+use super::{NEVER, Retransmission, SideFacts};
+
+/// The newest entries of a list that must not grow; the oldest makes room.
+#[derive(Clone, Debug)]
+pub(super) struct Latest<T, const N: usize> {
+    entries: Vec<T>,
+}
+
+impl<T, const N: usize> Default for Latest<T, N> {
+    fn default() -> Self {
+        Self { entries: Vec::new() }
+    }
+}
+
+impl<T, const N: usize> Latest<T, N> {
+    pub(super) fn push(&mut self, entry: T) {
+        if self.entries.len() == N {
+            self.entries.remove(0);
+        }
+        self.entries.push(entry);
+    }
+
+    /// Newest first.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().rev()
+    }
+
+    pub(super) fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.entries.retain_mut(keep);
+    }
+}
+
+/// A stretch of a stream that was jumped over.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Hole {
+    /// Positions of its first byte and one beyond its last.
+    pub from: i64,
+    pub to: i64,
+    /// When the segment that jumped was seen.
+    pub time: Timestamp,
+    /// IPv4 identifications of the segment before the jump and of the one that jumped; 0 without.
+    pub ids: [u16; 2],
+    /// Timestamp option of the segment that jumped; 0 without.
+    pub stamp: u32,
+}
+
+/// A segment that was sent again.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Repeat {
+    /// Positions of its first byte and one beyond its last.
+    pub from: i64,
+    pub to: i64,
+    pub time: Timestamp,
+    /// Its timestamp option, if nothing sent before had the same: then an echo of it answers this copy.
+    pub stamp: Option<u32>,
+    /// When the first copy was seen and its timestamp option, if it was the newest segment then.
+    pub first: Option<(i64, u32)>,
+    pub kind: Retransmission,
+    /// An ACK of it was seen.
+    pub acknowledged: bool,
+}
+
+/// The trouble of one direction's data.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    /// Position up to which an ACK tells no round trip: something below was sent again, or a hole was there.
+    pub ambiguous_to: i64,
+    /// Duplicate ACKs since the last that acknowledged more, and when the latest came.
+    pub duplicate_acks: u32,
+    pub duplicate_ack_time: i64,
+    /// Duplicate ACKs in all.
+    pub all_duplicate_acks: u32,
+    /// A fast retransmission was made below `ambiguous_to`.
+    pub fast_recovery: bool,
+    pub holes: Latest<Hole, 8>,
+    /// Stretches that were acknowledged before they were seen.
+    pub missed: Latest<(i64, i64), 4>,
+    /// Bytes of those that were seen after all.
+    pub recovered: u64,
+    pub repeats: Latest<Repeat, 8>,
+    pub retransmissions: [u32; Retransmission::COUNT],
+    pub retransmitted_bytes: u64,
+    pub reordered: u32,
+    pub duplicates: u32,
+    pub zero_windows: u32,
+    /// When this end's window became zero; [`NEVER`] while it is open.
+    pub zero_since: i64,
+    pub zero_time: i64,
+    /// Packets marked by the network, segments that echo marks, and segments that say the window was reduced.
+    pub congested: u32,
+    pub echoed: u32,
+    pub reduced: u32,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            ambiguous_to: i64::MIN,
+            duplicate_acks: 0,
+            duplicate_ack_time: NEVER,
+            all_duplicate_acks: 0,
+            fast_recovery: false,
+            holes: Latest::default(),
+            missed: Latest::default(),
+            recovered: 0,
+            repeats: Latest::default(),
+            retransmissions: [0; Retransmission::COUNT],
+            retransmitted_bytes: 0,
+            reordered: 0,
+            duplicates: 0,
+            zero_windows: 0,
+            zero_since: NEVER,
+            zero_time: 0,
+            congested: 0,
+            echoed: 0,
+            reduced: 0,
+        }
+    }
+}
+
+impl Side {
+    /// Puts what was counted into `facts`; a zero window that is still open is counted `until` then.
+    pub(super) fn describe(&self, until: i64, facts: &mut SideFacts) {
+        let open = if self.zero_since == NEVER { 0 } else { until.saturating_sub(self.zero_since).max(0) };
+        facts.retransmissions = self.retransmissions.map(u64::from);
+        facts.retransmitted_bytes = self.retransmitted_bytes;
+        facts.reordered = u64::from(self.reordered);
+        facts.duplicates = u64::from(self.duplicates);
+        facts.duplicate_acks = u64::from(self.all_duplicate_acks);
+        facts.zero_windows = u64::from(self.zero_windows);
+        facts.zero_window_time = Nanos::new(self.zero_time.saturating_add(open));
+        facts.missing_bytes = facts.missing_bytes.saturating_sub(self.recovered);
+        facts.congested = u64::from(self.congested);
+        facts.echoed = u64::from(self.echoed);
+        facts.reduced = u64::from(self.reduced);
+    }
+
+    /// Time since the latest duplicate ACK; beyond any other if there was none.
+    pub(super) fn since_duplicate_ack(&self, now: Timestamp) -> Nanos {
+        if self.duplicate_ack_time == NEVER {
+            Nanos::new(i64::MAX)
+        } else {
+            now - Timestamp::from_nanos(self.duplicate_ack_time)
+        }
+    }
+
+    /// `from..to` came after all; the hole it lay in, as it was before.
+    pub(super) fn fill(&mut self, from: i64, to: i64) -> Option<Hole> {
+        let mut found = None;
+        let mut rest = None;
+        self.holes.retain(|hole| {
+            if to <= hole.from || hole.to <= from {
+                return true;
+            }
+            found.get_or_insert(*hole);
+            let (left, right) = ((hole.from, from), (to, hole.to));
+            if left.0 < left.1 {
+                if right.0 < right.1 {
+                    rest = Some(Hole { from: right.0, to: right.1, ..*hole });
+                }
+                (hole.from, hole.to) = left;
+            } else {
+                (hole.from, hole.to) = right;
+            }
+            hole.from < hole.to
+        });
+        if let Some(rest) = rest {
+            self.holes.push(rest);
+        }
+        found
+    }
+
+    /// Everything below `acked` was acknowledged, `seen` being the newest byte seen: what was a hole was missed.
+    pub(super) fn miss(&mut self, seen: i64, acked: i64) {
+        let missed = &mut self.missed;
+        self.holes.retain(|hole| {
+            if hole.from < acked {
+                missed.push((hole.from, hole.to.min(acked)));
+                hole.from = acked;
+            }
+            hole.from < hole.to
+        });
+        if seen < acked {
+            missed.push((seen, acked));
+        }
+    }
+
+    /// Whether all of `from..to` had been missed and comes now, after its acknowledgment.
+    pub(super) fn recover(&mut self, from: i64, to: i64) -> bool {
+        let mut rest = None;
+        let mut found = false;
+        self.missed.retain(|missed| {
+            if found || from < missed.0 || missed.1 < to {
+                return true;
+            }
+            found = true;
+            if to < missed.1 {
+                rest = Some((to, missed.1));
+            }
+            missed.1 = from;
+            missed.0 < missed.1
+        });
+        if let Some(rest) = rest {
+            self.missed.push(rest);
+        }
+        if found {
+            self.recovered += (to - from) as u64;
+        }
+        found
+    }
+}
+
+/// The trouble of both directions, and what was wrong with the connection itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble {
+    pub sides: [Side; 2],
+    /// Segments with control bits that no connection has.
+    pub invalid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hole(from: i64, to: i64) -> Hole {
+        Hole { from, to, time: Timestamp::EPOCH, ids: [0; 2], stamp: 0 }
+    }
+
+    fn holes(side: &mut Side) -> Vec<(i64, i64)> {
+        side.holes.iter_mut().map(|hole| (hole.from, hole.to)).collect()
+    }
+
+    #[test]
+    fn a_hole_is_filled_from_its_ends_and_from_its_middle() {
+        let mut side = Side::default();
+        side.holes.push(hole(100, 500));
+        assert_eq!(side.fill(500, 600).map(|hole| hole.from), None);
+        assert_eq!(side.fill(200, 300).map(|hole| hole.to), Some(500));
+        assert_eq!(holes(&mut side), [(300, 500), (100, 200)]);
+        side.fill(100, 200);
+        side.fill(450, 500);
+        assert_eq!(holes(&mut side), [(300, 450)]);
+    }
+
+    #[test]
+    fn what_is_seen_after_its_acknowledgment_is_not_missing() {
+        let mut side = Side::default();
+        side.holes.push(hole(100, 500));
+        side.miss(900, 300);
+        assert_eq!(holes(&mut side), [(300, 500)]);
+        assert!(!side.recover(250, 350), "half of it was never missed");
+        assert!(side.recover(150, 250));
+        assert!(side.recover(250, 300));
+        assert!(!side.recover(150, 250), "once only");
+        assert_eq!(side.recovered, 150);
+        side.miss(900, 1000);
+        assert!(side.recover(900, 1000));
+    }
+}
