@@ -67,7 +67,7 @@ impl Analyzer for Silence {
     }
 }
 
-pub fn run(out: impl Write + Send + 'static) -> Result<()> {
+pub(crate) fn run(out: impl Write + Send + 'static) -> Result<()> {
     let mut source = flowsrc_pcap::Files::open("captures/web.pcapng.zst")?;
     let mut builder = Pipeline::builder().report(None, TextReporter::new(out, TextOptions::default()));
     builder.add(Silence::default());

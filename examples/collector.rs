@@ -63,7 +63,7 @@ impl<R: BufRead + Send> Collector for Rows<R> {
     }
 }
 
-pub fn run(input: impl BufRead + Send, mut out: impl Write) -> Result<()> {
+pub(crate) fn run(input: impl BufRead + Send, mut out: impl Write) -> Result<()> {
     // An analyzer that needs single packets or TCP headers is refused: rows offer neither.
     let info = SourceInfo { name: "rows".into(), offers: Features::empty(), ..SourceInfo::default() };
     let mut rows = Rows { info, input, ledger: Ledger::new() };

@@ -61,7 +61,7 @@ impl<W: Write + Send> Reporter for Markdown<W> {
     }
 }
 
-pub fn run(out: impl Write + Send + 'static) -> Result<()> {
+pub(crate) fn run(out: impl Write + Send + 'static) -> Result<()> {
     let columns = &["src_ip", "dst_ip", "dst_port", "state", "rev_payload_bytes"];
     let names = Hosts::parse("192.0.2.1 server\n2001:db8::1 server6\n", "names")?;
     let mut source = flowsrc_pcap::Files::open("captures/failures.pcap.lz4")?;

@@ -30,7 +30,7 @@ impl Resolver for Sites {
     }
 }
 
-pub fn run(mut out: impl Write + Send + 'static) -> Result<()> {
+pub(crate) fn run(mut out: impl Write + Send + 'static) -> Result<()> {
     let addresses = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("an address"));
     let sites = Sites { machines: vec![("www", addresses.to_vec())] };
 

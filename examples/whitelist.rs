@@ -42,7 +42,7 @@ fn policy() -> Policy {
     Policy { clients, servers: vec![address("192.0.2.1")] }
 }
 
-pub fn run(mut out: impl Write + Send + 'static) -> Result<()> {
+pub(crate) fn run(mut out: impl Write + Send + 'static) -> Result<()> {
     let policy = Arc::new(policy());
     let mut source = flowsrc_pcap::Files::open("captures/web.pcapng.zst")?;
     let mut builder = Pipeline::builder().whitelist(Arc::clone(&policy));
