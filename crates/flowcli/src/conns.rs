@@ -2,6 +2,7 @@
 //!
 //! The only module that knows sources and analyzers; it puts them together and hands finished connections on.
 
+use std::io::{self, IsTerminal};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -137,8 +138,9 @@ impl Job<'_> {
         };
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
-        // On a terminal the trust line has just said it.
-        let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+        // On a terminal the trust line has just said it, in whatever format.
+        let has_trailer = args.output.is_json() || !args.no_trailer;
+        let said = has_trailer && output::is_watched() && io::stderr().is_terminal();
         if let (Some(fault), false) = (fault, stopped || said) {
             complain(fault);
         }
