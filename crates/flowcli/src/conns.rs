@@ -50,6 +50,9 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if args.verbose > 0 {
         complain(&format!("reading {}", source.info().name));
     }
+    if !args.quiet {
+        source.info().degraded.iter().for_each(|what| complain(&format!("note: {what}")));
+    }
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.quiet && !rows_in_the_way);
     let mut job = Job {

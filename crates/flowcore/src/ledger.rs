@@ -71,8 +71,6 @@ pub struct Ledger {
     pub incomplete: bool,
     /// Result rows that were finished but not kept, because a report's own limit was reached.
     pub unreported_rows: u64,
-    /// Snapshots that a live display did not take.
-    pub skipped_snapshots: u64,
 }
 
 impl Ledger {
@@ -149,11 +147,6 @@ impl Ledger {
         self.filtered += packets;
     }
 
-    /// Counts packets that a filter took out before they were ever delivered.
-    pub fn filter_early(&mut self, packets: u64) {
-        self.filtered += packets;
-    }
-
     /// Adds to the packets lost for `reason`; 0 says that the source would know and there were none.
     pub fn lose(&mut self, reason: Loss, packets: u64) {
         let lost = self.lost[reason as usize].get_or_insert(0);
@@ -218,7 +211,6 @@ impl Ledger {
             unread_bytes,
             incomplete,
             unreported_rows,
-            skipped_snapshots,
             partly,
         } = source;
         let mut sum = self.clone();
@@ -250,7 +242,6 @@ impl Ledger {
         sum.unread_bytes += unread_bytes;
         sum.incomplete |= incomplete;
         sum.unreported_rows += unreported_rows;
-        sum.skipped_snapshots += skipped_snapshots;
         sum
     }
 

@@ -34,5 +34,5 @@ mod window;
 pub use input::Position;
 pub use reader::Reader;
 pub use record::{Interface, RawPacket, Statistics};
-pub use source::{Builder, File, Files};
+pub use source::{Builder, Files};
 pub use window::{BUFFER, LARGEST_RECORD};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flowcore::{Error, ErrorKind, Ledger, Loss, Result, Status, Timestamp};
+use flowcore::{Error, ErrorKind, Ledger, Loss, Result, Status};
 
 use super::classic::{Classic, FILE_HEADER};
 use super::fault::{Complaint, Damage};
@@ -288,11 +288,6 @@ impl Reader {
     /// Packets given so far.
     pub fn packets(&self) -> u64 {
         self.tally.packets
-    }
-
-    /// The latest time of a packet given so far; the epoch before the first.
-    pub fn latest(&self) -> Timestamp {
-        self.tally.order.latest()
     }
 
     /// How far reading has come.
