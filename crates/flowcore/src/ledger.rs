@@ -65,6 +65,9 @@ pub struct Ledger {
     pub duplicates: u64,
     /// Delivered with a time earlier than that of a packet before them.
     pub backwards: u64,
+    /// Delivered with a time that is not their own, because the source notes none (pcapng simple packets): that of the
+    /// latest packet before them, or the epoch if there was none.
+    pub untimed: u64,
     /// Bytes of input that could not be read as packets (after damage); how many packets they were is unknown.
     pub unread_bytes: u64,
     /// Input ended before its own end: cut, damaged or interrupted.
@@ -208,6 +211,7 @@ impl Ledger {
             flowless,
             duplicates,
             backwards,
+            untimed,
             unread_bytes,
             incomplete,
             unreported_rows,
@@ -239,6 +243,7 @@ impl Ledger {
         sum.flowless += flowless;
         sum.duplicates += duplicates;
         sum.backwards += backwards;
+        sum.untimed += untimed;
         sum.unread_bytes += unread_bytes;
         sum.incomplete |= incomplete;
         sum.unreported_rows += unreported_rows;

@@ -72,6 +72,7 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         (ledger.flowless, "without a flow", false),
         (ledger.duplicates, "duplicates from another interface", false),
         (ledger.backwards, "backwards in time", true),
+        (ledger.untimed, "without a time of their own", true),
         (ledger.unread_bytes, "bytes unreadable", true),
         (ledger.unreported_rows, "more rows not shown", true),
     ] {
@@ -237,12 +238,13 @@ pub fn push_trust_pairs(out: &mut Vec<u8>, ending: &Ending<'_>) {
 }
 
 /// What was delivered in a lesser form, by name.
-fn lesser(ledger: &Ledger) -> [(&'static str, u64); 6] {
+fn lesser(ledger: &Ledger) -> [(&'static str, u64); 7] {
     [
         ("untracked", ledger.untracked),
         ("flowless", ledger.flowless),
         ("duplicates", ledger.duplicates),
         ("backwards", ledger.backwards),
+        ("untimed", ledger.untimed),
         ("unread_bytes", ledger.unread_bytes),
         ("unreported_rows", ledger.unreported_rows),
     ]
@@ -358,7 +360,7 @@ mod tests {
         push_trust_json(&mut out, &ending, false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"lost_at_least":7,"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
+            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"lost_at_least":7,"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"untimed":0,"unread_bytes":12,"unreported_rows":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
         );
     }
 
@@ -372,7 +374,7 @@ mod tests {
             "seen=97 delivered=80 filtered=10 lost.interface=0 lost.kernel=7 lost.capture=? lost.damaged=? lost.ring=? \
              lost_at_least=7 truncated=4 malformed.link=0 malformed.shim=0 malformed.network=1 malformed.transport=1 malformed.tunnel=0 \
              cut.link=0 cut.shim=0 cut.network=0 cut.transport=1 cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 flowless=0 duplicates=0 \
-             backwards=0 unread_bytes=12 unreported_rows=0 complete=false"
+             backwards=0 untimed=0 unread_bytes=12 unreported_rows=0 complete=false"
         );
     }
 }
