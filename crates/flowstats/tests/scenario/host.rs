@@ -74,6 +74,7 @@ pub struct Advance {
     pub range: Range<u64>,
     /// What arrived then.
     pub emissions: Vec<usize>,
+    pub sighting: Option<usize>,
 }
 
 pub struct Host {
@@ -532,6 +533,9 @@ impl Host {
         }
         if segment.syn {
             self.meet(segment);
+            if segment.ack.is_none() {
+                return;
+            }
         } else if !self.peer_syn {
             if let Some(ack) = segment.ack {
                 // The first half of a split handshake.
@@ -565,7 +569,7 @@ impl Host {
         self.received = 1;
         let (emission, sighting, time) = (segment.emission, segment.sighting, self.now);
         self.deliveries.push(Delivery { payload: 0..1, emission, sighting, time });
-        self.advances.push(Advance { range: 0..1, emissions: vec![emission] });
+        self.advances.push(Advance { range: 0..1, emissions: vec![emission], sighting });
         self.unread_from = 1;
         self.uses_stamps &= segment.stamp.is_some();
         if let Some((value, _)) = segment.stamp {
@@ -693,7 +697,7 @@ impl Host {
             if segment.fin && !emissions.contains(&segment.emission) {
                 emissions.push(segment.emission);
             }
-            self.advances.push(Advance { range: before..self.received, emissions });
+            self.advances.push(Advance { range: before..self.received, emissions, sighting: segment.sighting });
             let received = self.received;
             let mut rest = Stretches::default();
             for held in self.held.ranges().iter().filter(|held| held.end > received) {
