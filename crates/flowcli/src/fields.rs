@@ -208,7 +208,11 @@ impl<R> Subject<R> {
 
 /// Quantities are asked for because of the large ones; times and names are read upwards.
 fn largest_first(column: &Column) -> bool {
-    column.meaning != Meaning::Key && !matches!(column.unit, Unit::None | Unit::EpochNanos)
+    match column.meaning {
+        Meaning::Key => false,
+        Meaning::Counter => true,
+        Meaning::Gauge => !matches!(column.unit, Unit::None | Unit::EpochNanos),
+    }
 }
 
 /// How to compare two records.

@@ -20,7 +20,7 @@ use crate::zeek::{self, Zeek};
 use crate::{terminal, times};
 
 /// Rows that are held back at most, unless `--top` names a number: the first in their order.
-const MOST_HELD: usize = 1_000_000;
+pub const MOST_HELD: usize = 1_000_000;
 
 /// How the user wants to see rows.
 pub struct Wishes {
@@ -336,7 +336,7 @@ impl<R> Held<R> {
 }
 
 /// Starts a row format on standard output.
-fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWriter<Box<dyn RowFormat>, File>> {
+pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWriter<Box<dyn RowFormat>, File>> {
     let json = || JsonOptions {
         safe_integers: wishes.safe_integers,
         notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
@@ -357,7 +357,7 @@ fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWrit
 }
 
 /// Standard output without the line buffer that the standard library puts in front of it.
-fn standard_output() -> io::Result<File> {
+pub fn standard_output() -> io::Result<File> {
     let mut out = io::stdout();
     out.flush()?;
     Ok(File::from(out.as_fd().try_clone_to_owned()?))

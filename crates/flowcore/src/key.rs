@@ -61,6 +61,12 @@ impl Protocol {
         })
     }
 
+    /// Whether this is ICMP or ICMPv6.
+    #[inline]
+    const fn is_icmp(self) -> bool {
+        matches!(self, Self::ICMP | Self::ICMPV6)
+    }
+
     /// Whether the protocol has source and destination ports.
     pub const fn has_ports(self) -> bool {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP | Self::DCCP | Self::UDP_LITE)
@@ -180,11 +186,18 @@ impl FlowKey {
         let ports = u32::from(self.src_port) | u32::from(self.dst_port) << 16;
         // `reserved` is zero; with it the tail is one load.
         let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48 | u64::from(self.reserved) << 56;
-        let by_port = self.src_port > self.dst_port;
-        let later = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & by_port)));
-        let swap = later & !self.is_one_way();
+        let (x0, x1) = (s0 ^ d0, s1 ^ d1);
+        let whole = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+        let mut swap = whole(s0, s1) > whole(d0, d1);
+        // Both nearly never happen.
+        if x0 | x1 == 0 {
+            swap = self.src_port > self.dst_port;
+        }
+        if self.is_one_way() {
+            swap = false;
+        }
         let mask = u64::from(swap).wrapping_neg();
-        let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
+        let (x0, x1) = (x0 & mask, x1 & mask);
         let ports = ports.rotate_left(16 * u32::from(swap));
         ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
     }
@@ -205,11 +218,17 @@ impl FlowKey {
     /// Whether this is an ICMP message that nothing answers (an error, a redirect, …).
     #[inline]
     pub fn is_one_way(self) -> bool {
-        match self.protocol {
-            Protocol::ICMP => icmp_counterpart(self.src_port) != Some(self.dst_port),
-            Protocol::ICMPV6 => icmp6_counterpart(self.src_port) != Some(self.dst_port),
-            _ => false,
-        }
+        self.protocol.is_icmp() && self.has_no_answer()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn has_no_answer(self) -> bool {
+        let counterpart = match self.protocol {
+            Protocol::ICMP => icmp_counterpart(self.src_port),
+            _ => icmp6_counterpart(self.src_port),
+        };
+        counterpart != Some(self.dst_port)
     }
 
     /// Whether the key names a flow at all.

@@ -308,14 +308,34 @@ impl Pipeline {
         let Some(first) = events.first() else { return };
         self.from.get_or_insert(first.time);
         let mut through = self.through.unwrap_or(first.time);
-        let (mut delivered, mut backwards, mut truncated) = (0, 0, 0);
+        let (mut delivered, mut late, mut truncated) = (0, false, 0);
+        let (mut stopped, mut keyless) = (0, false);
         for event in events {
             let packets = u64::from(event.packets);
             delivered += packets;
-            // Late and cut packets come as they like: counted without asking whether.
-            backwards += packets * u64::from(event.time < through);
-            through = through.max(event.time);
             truncated += packets * u64::from(event.notes.contains(Notes::CUT));
+            late |= event.time < through;
+            through = event.time;
+            stopped |= event.stopped as u8;
+            keyless |= event.key.protocol.0 == 0;
+        }
+        if late | keyless | (stopped != 0) {
+            self.count_odd(events);
+        } else {
+            self.through = Some(through);
+        }
+        self.counted.truncated += truncated;
+        self.counted.deliver(delivered);
+    }
+
+    /// What only some events say.
+    #[cold]
+    #[inline(never)]
+    fn count_odd(&mut self, events: &[FlowEvent]) {
+        for event in events {
+            let packets = u64::from(event.packets);
+            self.counted.backwards += packets * u64::from(Some(event.time) < self.through);
+            self.through = self.through.max(Some(event.time));
             if event.stopped != Layer::None {
                 self.counted.stop(event.stopped, event.notes);
             }
@@ -323,10 +343,6 @@ impl Pipeline {
                 self.counted.flowless += packets;
             }
         }
-        self.through = Some(through);
-        self.counted.backwards += backwards;
-        self.counted.truncated += truncated;
-        self.counted.deliver(delivered);
     }
 
     /// Asks whitelist and filter once per flow and repeats their answers on its events. A whitelist that could not

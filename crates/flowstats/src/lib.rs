@@ -2,11 +2,14 @@
 //!
 //! [`Conns`] makes one [`Connection`] of every flow: both ends, times, packets and bytes by layer and direction, and
 //! for TCP the state, history, completeness and handshake time. [`tcp`] holds the endpoint machines behind it, fed by
-//! decoded segments whatever their source. A [`Histogram`] keeps a distribution in bounded memory with a stated error.
+//! decoded segments whatever their source. [`Hosts`] keeps one row per
+//! remote host: how well it answers. A [`Histogram`] keeps a distribution in bounded memory with a stated error.
 
 pub mod conns;
 pub mod histogram;
+pub mod hosts;
 pub mod tcp;
 
 pub use conns::{Connection, Conns};
 pub use histogram::Histogram;
+pub use hosts::Hosts;

@@ -36,7 +36,7 @@ pub struct NameArgs {
     #[arg(short = 'N', long, overrides_with = "numeric")]
     pub names: bool,
 
-    /// Compare flows with the rules in FILE: columns `allowed` and `rule`
+    /// Compare flows with the rules in FILE: conns says which are allowed (columns `allowed`, `rule`), hosts shows these
     ///
     /// A rule is an address, a prefix, a name or `*`, each perhaps with a port: 192.0.2.0/24, www.example.com:443,
     /// [2001:db8::1]:8000-8100/tcp, *:53/udp. It means the end that was called; `from 10.0.0.0/8 to *:443` means both.

@@ -31,7 +31,7 @@ const EXPECTED: u16 = 1 << 15;
 const IMPLAUSIBLE: i64 = 1 << 20;
 
 /// Beside the letters: a FIN takes one of the positions up to [`Endpoint::last`].
-const FIN_COUNTED: u16 = 1 << 15;
+const FIN_COUNTED: u16 = 1 << 14;
 
 /// One end. Positions are bytes of its stream counted from its initial sequence number (the SYN is byte 0), in 64 bits:
 /// sequence numbers may wrap as often as they like.
