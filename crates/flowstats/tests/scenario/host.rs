@@ -63,9 +63,7 @@ pub enum Listening {
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub payload: Range<u64>,
-    pub emission: usize,
     pub sighting: Option<usize>,
-    pub time: Time,
 }
 
 /// The stream became whole up to `to`.
@@ -567,8 +565,8 @@ impl Host {
         }
         self.peer_syn = true;
         self.received = 1;
-        let (emission, sighting, time) = (segment.emission, segment.sighting, self.now);
-        self.deliveries.push(Delivery { payload: 0..1, emission, sighting, time });
+        let (emission, sighting) = (segment.emission, segment.sighting);
+        self.deliveries.push(Delivery { payload: 0..1, sighting });
         self.advances.push(Advance { range: 0..1, emissions: vec![emission], sighting });
         self.unread_from = 1;
         self.uses_stamps &= segment.stamp.is_some();
@@ -677,14 +675,11 @@ impl Host {
         }
         let new = self.held.missing(&(taken.start.max(self.received)..taken.end));
         if segment.fin && new.iter().any(|part| part.end == range.end) {
-            let (payload, emission) = (range.end - 1..range.end, segment.emission);
-            let (sighting, time) = (segment.sighting, self.now);
-            self.deliveries.push(Delivery { payload, emission, sighting, time });
+            self.deliveries.push(Delivery { payload: range.end - 1..range.end, sighting: segment.sighting });
         }
         for part in &new {
-            for (payload, emission) in crate::segment::clip(&segment.parts, part) {
-                let (sighting, time) = (segment.sighting, self.now);
-                self.deliveries.push(Delivery { payload, emission, sighting, time });
+            for (payload, _) in crate::segment::clip(&segment.parts, part) {
+                self.deliveries.push(Delivery { payload, sighting: segment.sighting });
             }
         }
         let had_holes = !self.held.ranges().is_empty();
@@ -726,7 +721,7 @@ impl Host {
 }
 
 impl Emission {
-    pub fn of(segment: &Segment, kind: Kind, time: Time, needless: bool) -> Self {
-        Self { side: segment.side, kind, time, payload: segment.payload(), needless }
+    pub fn of(segment: &Segment, kind: Kind, needless: bool) -> Self {
+        Self { kind, payload: segment.payload(), needless }
     }
 }

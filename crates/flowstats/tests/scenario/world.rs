@@ -176,7 +176,7 @@ impl World<'_> {
         for (mut segment, kind) in std::mem::take(&mut self.hosts[side].out) {
             let emission = self.emissions.len();
             let needless = segment.len > 0 && self.hosts[1 - side].has(&segment.payload());
-            self.emissions.push(Emission::of(&segment, kind, self.now, needless));
+            self.emissions.push(Emission::of(&segment, kind, needless));
             segment.parts = if segment.len > 0 { vec![(segment.payload(), emission)] } else { Vec::new() };
             segment.emission = emission;
             let pieces = segment.len.div_ceil(self.plan.hosts[side].mss).max(1) as u16;
