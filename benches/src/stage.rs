@@ -7,7 +7,7 @@ use flowcore::collect::{Limit, Status};
 use flowcore::pipeline::Pipeline;
 use flowcore::{Collector, Error, ErrorKind, Result};
 use flowsrc_pcap::{Files, Reader};
-use flowstats::conns::Conns;
+use flowstats::conns::{Conns, Depth};
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
@@ -28,11 +28,14 @@ pub enum Stage {
     Table,
     /// And every connection followed: the whole command but for its output.
     Conns,
+    /// And their round trips, retransmissions, requests.
+    Course,
 }
 
 impl Stage {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 6] = [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns];
+    pub const ALL: [Self; 7] =
+        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Course];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -43,6 +46,7 @@ impl Stage {
             Self::Decode => "decode",
             Self::Table => "table",
             Self::Conns => "conns",
+            Self::Course => "course",
         }
     }
 
@@ -62,7 +66,8 @@ impl Stage {
             Self::Read => read(path),
             Self::Decode => decode(path),
             Self::Table => table(path),
-            Self::Conns => conns(path),
+            Self::Conns => conns(path, Depth::Plain),
+            Self::Course => conns(path, Depth::Course),
         }
     }
 }
@@ -142,10 +147,10 @@ fn table(path: &str) -> Result<Seen> {
     Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
 }
 
-fn conns(path: &str) -> Result<Seen> {
+fn conns(path: &str, depth: Depth) -> Result<Seen> {
     let mut source = Files::open(path)?;
     let mut builder = Pipeline::builder();
-    let conns = builder.add(Conns::new());
+    let conns = builder.add(Conns::with(depth));
     let mut pipeline = builder.build(source.info())?;
     let mut finished = Vec::new();
     let snapshot = pipeline.run_with(&mut source, |pipeline, _, _| {

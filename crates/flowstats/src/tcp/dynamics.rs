@@ -7,10 +7,10 @@ use super::opening::{Step, Steps};
 use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
 use super::rtt::{Ring, Sent, echoes_later};
 use super::spread::Spread;
-use super::trouble::{Hole, Repeat, Trouble};
+use super::trouble::{Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
-    Endpoint, Facts, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
+    Course, Endpoint, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
 };
 
 /// What an ordinary segment must be looked at for; the bits of the first direction, those of the second are one above.
@@ -191,17 +191,11 @@ impl Dynamics {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             let acked = before.ends[of.index()].acked();
             let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
-            // The first ACK is the handshake's, or what it acknowledges may have been sent twice before the capture.
-            if end.acked() > acked && acked > 0 {
-                let unseen = end.acked() > before.ends[of.index()].last();
-                if unseen {
+            if end.acked() > acked {
+                if end.acked() > before.ends[of.index()].last() {
                     self.blur(of, end.acked());
                 }
                 self.acknowledged(of, acked, end, event, segment, witness);
-            } else if end.acked() > acked {
-                if !self.steps.has_syn() && end.acked() < end.last() {
-                    self.blur(of, end.last());
-                }
             } else if payload == 0 && !control && segment.seq == tcp.ends()[by.index()].next_seq() {
                 if self.is_copy(event, witness) {
                     return;
@@ -357,6 +351,18 @@ impl Dynamics {
             _ => None,
         };
         let acked = end.acked();
+        let opened = match of {
+            Direction::Forward => self.steps.has_syn() || self.steps.has_syn_ack(),
+            Direction::Reverse => self.steps.has_other_syn(),
+        };
+        if from <= i64::from(!opened) {
+            // Acknowledged first is the SYN, or what may have been sent twice before the capture.
+            if !opened && acked < end.last() {
+                self.blur(of, end.last());
+            }
+            self.settle(of, acked);
+            return;
+        }
         if self.watches(watch::RECOVERY, of) {
             let blurred = self.trouble.as_ref().is_some_and(|trouble| from < trouble.sides[of.index()].ambiguous_to);
             if blurred {
@@ -555,7 +561,7 @@ impl Dynamics {
         let (latest, stamp, _) = self.steps.answered(by);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = stamp == segment.timestamp.0;
-        let copied = before.ends[by.index()].has_begun()
+        let copied = before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
@@ -679,8 +685,12 @@ impl Dynamics {
         let flags = segment.flags;
         let by = event.direction;
         let was = &before.ends[by.index()];
-        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.has_begun() {
-            if payload > 0 {
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.is_placed() {
+            let now = &tcp.ends()[by.index()];
+            if was.has_begun() && now.start() != was.start() {
+                self.restart(by, now.last());
+            }
+            if payload > 0 && before.fresh > 0 {
                 self.renew(event, segment);
             }
             return true;
@@ -779,6 +789,20 @@ impl Dynamics {
             self.advance(fin, event, segment, witness);
         }
         true
+    }
+
+    /// A SYN with another number begins the stream of `by` anew: what was known of the old one's positions is void.
+    fn restart(&mut self, by: Direction, last: i64) {
+        self.sent[by.index()] = Sent::default();
+        if let Some(rings) = &mut self.rings {
+            rings[by.index()].clear();
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        side.holes = Latest::default();
+        side.missed = Latest::default();
+        side.repeats = Latest::default();
+        side.ambiguous_to = last;
+        self.set_watch(watch::RECOVERY, by, true);
     }
 
     /// The segment begins behind what was to come next.
@@ -914,7 +938,7 @@ impl Dynamics {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self, tcp: &Tcp) -> Facts {
+    pub fn course(&self, tcp: &Tcp) -> Course {
         let by = |responder| {
             if self.seen.contains(responder) { Direction::Reverse } else { Direction::Forward }
         };
@@ -933,7 +957,7 @@ impl Dynamics {
             }
             facts
         };
-        Facts {
+        Course {
             opening: self.opening(tcp),
             sides: [side(Direction::Forward), side(Direction::Reverse)],
             turns: self.talk.turns(),
@@ -988,8 +1012,8 @@ impl Followed {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self) -> Facts {
-        self.dynamics.facts(&self.tcp)
+    pub fn course(&self) -> Course {
+        self.dynamics.course(&self.tcp)
     }
 }
 

@@ -280,6 +280,11 @@ impl Steps {
         self.syn_acks > 0
     }
 
+    /// Whether a SYN of the responder was seen, with ACK or without.
+    pub(super) fn has_other_syn(&self) -> bool {
+        self.has_syn_ack() || self.is_crossed()
+    }
+
     /// Whether both ends sent a SYN without ACK.
     pub(super) fn is_crossed(&self) -> bool {
         self.seen.contains(Seen::OTHER_SYN)
