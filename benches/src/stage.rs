@@ -7,6 +7,7 @@ use flowcore::collect::{Limit, Status};
 use flowcore::pipeline::Pipeline;
 use flowcore::{Collector, Error, ErrorKind, Result};
 use flowsrc_pcap::{Files, Reader};
+use flowstats::Hosts;
 use flowstats::conns::Conns;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
@@ -28,11 +29,14 @@ pub enum Stage {
     Table,
     /// And every connection followed: the whole command but for its output.
     Conns,
+    /// The table, and every remote host's tally: the other command.
+    Hosts,
 }
 
 impl Stage {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 6] = [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns];
+    pub const ALL: [Self; 7] =
+        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Hosts];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -43,6 +47,7 @@ impl Stage {
             Self::Decode => "decode",
             Self::Table => "table",
             Self::Conns => "conns",
+            Self::Hosts => "hosts",
         }
     }
 
@@ -63,6 +68,7 @@ impl Stage {
             Self::Decode => decode(path),
             Self::Table => table(path),
             Self::Conns => conns(path),
+            Self::Hosts => hosts(path),
         }
     }
 }
@@ -154,5 +160,15 @@ fn conns(path: &str) -> Result<Seen> {
         finished.clear();
         Ok::<_, Error>(true)
     })?;
+    Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
+}
+
+fn hosts(path: &str) -> Result<Seen> {
+    let mut source = Files::open(path)?;
+    let mut builder = Pipeline::builder();
+    let hosts = builder.add(Hosts::default());
+    let mut pipeline = builder.build(source.info())?;
+    let snapshot = pipeline.run(&mut source)?;
+    black_box(pipeline.get(&hosts).remotes().len());
     Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
 }
