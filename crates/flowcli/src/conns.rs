@@ -8,7 +8,7 @@ use flowcore::{Collector, Flows, Snapshot, Verdict};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
 
-use crate::args::ConnsArgs;
+use crate::args::{ConnsArgs, InputArgs};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
@@ -56,6 +56,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         output,
         progress,
         signals: &signals,
+        input: &args.input,
         waiting,
         knows_loss: false,
         stopped: false,
@@ -71,6 +72,7 @@ struct Job<'a> {
     output: Output<'a, Connection>,
     progress: Progress,
     signals: &'a Signals,
+    input: &'a InputArgs,
     /// Somebody waits for rows.
     waiting: bool,
     knows_loss: bool,
@@ -89,6 +91,9 @@ impl Job<'_> {
                 conns.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
+            Moment::Closing { .. } if run::is_limited(self.input, source.ledger()?.delivered()) => {
+                conns.doubt(Doubts::STOPPED)
+            }
             _ => {}
         }
         conns.take_finished(&mut self.finished);
@@ -152,6 +157,7 @@ fn subject() -> Subject<Connection> {
         verdict: |connection, edge| edge.verdict(&connection.flow),
         quality: |connection| connection.doubts.quality(),
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
+        serial: |connection| connection.flow.serial,
         order: "start_ns",
     }
 }

@@ -81,6 +81,8 @@ pub struct Subject<R: 'static> {
     pub quality: fn(&R) -> Quality,
     /// What makes a record large, for `--top` without `--sort`.
     pub weight: fn(&R) -> u64,
+    /// When a record began, as a number that no other has: decides where everything else is equal.
+    pub serial: fn(&R) -> u64,
     /// The column that orders tables, upwards, unless the user says otherwise.
     pub order: &'static str,
     /// Asks the edge for all that a record's cells need; whether the answers are there.
@@ -172,12 +174,12 @@ impl<R> Subject<R> {
                 Ok((field.value, key.descending.unwrap_or_else(|| largest_first(&field.column))))
             })
             .collect();
-        Ok(Order { keys: keys?, weight: None })
+        Ok(Order { keys: keys?, weight: None, serial: self.serial })
     }
 
     /// The order by weight, heaviest first.
     pub fn by_weight(&self) -> Order<R> {
-        Order { keys: Vec::new(), weight: Some(self.weight) }
+        Order { keys: Vec::new(), weight: Some(self.weight), serial: self.serial }
     }
 
     /// Names, units and meanings of all columns, for people.
@@ -218,6 +220,7 @@ pub struct Order<R: 'static> {
     /// Cell and whether the largest comes first; earlier ones decide.
     keys: Vec<(CellOf<R>, bool)>,
     weight: Option<fn(&R) -> u64>,
+    serial: fn(&R) -> u64,
 }
 
 impl<R> Order<R> {
@@ -226,15 +229,20 @@ impl<R> Order<R> {
         self.keys.iter().any(|(value, _)| matches!(value, CellOf::Edge(_)))
     }
 
-    /// Which of two records comes first.
+    /// Which of two records comes first. No two are equal, so an answer does not depend on the order in which records
+    /// came, which may change with the idle times.
     pub fn compare(&self, a: &R, b: &R, edge: &Edge) -> Ordering {
-        if let Some(weight) = self.weight {
-            return weight(b).cmp(&weight(a));
-        }
-        let keys = self.keys.iter();
-        let mut orderings =
-            keys.map(|&(value, descending)| compare(&value.get(a, edge), &value.get(b, edge), descending));
-        orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        let asked = match self.weight {
+            Some(weight) => weight(b).cmp(&weight(a)),
+            None => {
+                let mut orderings = self
+                    .keys
+                    .iter()
+                    .map(|&(value, descending)| compare(&value.get(a, edge), &value.get(b, edge), descending));
+                orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+            }
+        };
+        asked.then_with(|| (self.serial)(a).cmp(&(self.serial)(b)))
     }
 }
 
@@ -304,6 +312,7 @@ mod tests {
             ],
             quality: |_| Quality::default(),
             weight: |pair| pair.0,
+            serial: |pair| u64::from(pair.1.as_bytes()[0]),
             order: "name",
             ask: |_, _| true,
             verdict: |_, _| None,
@@ -350,6 +359,16 @@ mod tests {
         assert_eq!(first(&["bytes:asc"]), (1, "b"));
         assert_eq!(first(&["name"]), (3, "a"));
         assert_eq!(first(&["bytes", "-name"]), (3, "c"));
+    }
+
+    #[test]
+    fn what_is_equal_keeps_the_order_of_its_beginnings() {
+        let subject = subject();
+        for order in [subject.by_weight(), subject.order(&["bytes".parse().unwrap()], &Edge::default()).unwrap()] {
+            let mut pairs = [(3, "c"), (3, "a"), (3, "b"), (4, "z")];
+            pairs.sort_unstable_by(|a, b| order.compare(a, b, &Edge::default()));
+            assert_eq!(pairs.map(|pair| pair.1), ["z", "a", "b", "c"]);
+        }
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
                 hosts.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => hosts.doubt(Doubts::INPUT_CUT),
+            Moment::Closing { .. } if run::is_limited(&args.input, source.ledger()?.delivered()) => {
+                hosts.doubt(Doubts::STOPPED);
+            }
             _ => {}
         }
         if moment == Moment::Batch {
@@ -145,6 +148,8 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
         fields: defs.iter().map(field).collect(),
         quality: Host::quality,
         weight: |host| host.tally.connections,
+        // Rows come in a stable order and are sorted stably.
+        serial: |_| 0,
         order: "host",
         ask: |_, _| true,
         verdict: |_, _| None,

@@ -19,7 +19,7 @@ use crate::fields::{Field, Order, Subject};
 use crate::zeek::{self, Zeek};
 use crate::{terminal, times};
 
-/// Rows that are held back at most, unless `--top` names a number.
+/// Rows that are held back at most, unless `--top` names a number: the first in their order.
 pub const MOST_HELD: usize = 1_000_000;
 
 /// How the user wants to see rows.
@@ -107,8 +107,9 @@ impl<'s, R> Source<'s, R> {
 struct Held<R: 'static> {
     records: Vec<R>,
     order: Order<R>,
-    top: Option<usize>,
-    /// Records that came after [`MOST_HELD`].
+    /// The first this many in that order are wanted.
+    most: usize,
+    /// Records that were let go.
     unreported: u64,
 }
 
@@ -146,7 +147,7 @@ impl<'s, R> Output<'s, R> {
             let message = "--top cannot choose rows by a name or a verdict; sort all of them without --top";
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let rows = Held { records: Vec::new(), order, top: wishes.top, unreported: 0 };
+        let rows = Held { records: Vec::new(), order, most: wishes.top.unwrap_or(MOST_HELD), unreported: 0 };
         Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
     }
 
@@ -308,38 +309,29 @@ impl<'s, R> Output<'s, R> {
 
 impl<R> Held<R> {
     fn take(&mut self, records: &mut Vec<R>) {
-        match self.top {
-            Some(top) => {
-                self.records.append(records);
-                // Twice the number and a little: each record is looked at a constant number of times.
-                if self.records.len() >= top.saturating_mul(2).saturating_add(1024) {
-                    self.keep_top(top);
-                }
-            }
-            None => {
-                let room = MOST_HELD.saturating_sub(self.records.len());
-                self.unreported += records.len().saturating_sub(room) as u64;
-                self.records.extend(records.drain(..).take(room));
-            }
+        self.records.append(records);
+        // A quarter more and a little: each record is looked at a small number of times.
+        if self.records.len() >= self.most.saturating_add(self.most / 4).saturating_add(1024) {
+            self.let_go();
         }
     }
 
-    fn keep_top(&mut self, top: usize) {
-        if top < self.records.len() {
+    /// Keeps the first [`most`](Self::most).
+    fn let_go(&mut self) {
+        if self.most < self.records.len() {
             // The edge is not asked for what decides here.
             let (order, edge) = (&self.order, Edge::default());
-            self.records.select_nth_unstable_by(top, |a, b| order.compare(a, b, &edge));
-            self.records.truncate(top);
+            self.records.select_nth_unstable_by(self.most, |a, b| order.compare(a, b, &edge));
+            self.unreported += (self.records.len() - self.most) as u64;
+            self.records.truncate(self.most);
         }
     }
 
     /// Brings the records into their order.
     fn settle(&mut self, edge: &Edge) {
-        if let Some(top) = self.top {
-            self.keep_top(top);
-        }
+        self.let_go();
         let order = &self.order;
-        self.records.sort_by(|a, b| order.compare(a, b, edge));
+        self.records.sort_unstable_by(|a, b| order.compare(a, b, edge));
     }
 }
 
@@ -420,5 +412,59 @@ impl<R> Rows for TextRows<'_, R> {
         }
         scratch.quality = (self.quality)(record);
         scratch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(most: usize, batches: &[&[u64]]) -> Held<u64> {
+        let field = Field {
+            column: Column {
+                name: "number".into(),
+                title: "number".into(),
+                unit: Unit::None,
+                meaning: flowcore::report::Meaning::Key,
+                about: "".into(),
+                bounded: false,
+            },
+            value: crate::fields::CellOf::Own(|number| Value::U64(number / 10)),
+            shown: None,
+            needs: None,
+            default: true,
+            rank: 0,
+        };
+        let subject = Subject {
+            table: "numbers",
+            fields: vec![field],
+            quality: |_| Quality::default(),
+            weight: |&number| number,
+            serial: |&number| number,
+            order: "number",
+            ask: |_, _| true,
+            verdict: |_, _| None,
+        };
+        let order = subject.order(&["number".parse().unwrap()], &Edge::default()).unwrap();
+        let mut held = Held { records: Vec::new(), order, most, unreported: 0 };
+        for batch in batches {
+            held.take(&mut batch.to_vec());
+        }
+        held.settle(&Edge::default());
+        held
+    }
+
+    #[test]
+    fn those_kept_are_the_first_in_their_order_not_the_first_that_came() {
+        let many: Vec<u64> = (0..10_000).rev().collect();
+        let kept = held(3, &[&many[..5_000], &many[5_000..]]);
+        assert_eq!((kept.records.as_slice(), kept.unreported), (&[0, 1, 2][..], 9_997));
+    }
+
+    #[test]
+    fn equals_are_ordered_by_their_beginnings_however_they_came() {
+        // Numbers 10 to 19 are equal but for when they began.
+        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, held(2, &[&[11, 31], &[15], &[12]]).records);
+        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, [11, 12]);
     }
 }

@@ -40,7 +40,8 @@ pub fn inputs(args: &InputArgs, signals: &Signals) -> Result<Vec<Input>> {
 /// # Errors
 /// If something cannot be read as a capture.
 pub fn open(args: &InputArgs, inputs: Vec<Input>) -> Result<Files> {
-    let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
+    let mut builder =
+        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
     for Input { path, pipe } in inputs {
         builder = match pipe {
             Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
@@ -79,9 +80,14 @@ pub fn interrupted(signals: &Signals) -> Exit {
     signals.stop().map_or(Exit::DONE, Exit::signalled)
 }
 
+/// Whether `--count` ended it; there may be more behind.
+pub fn is_limited(args: &InputArgs, delivered: u64) -> bool {
+    args.count.is_some_and(|count| delivered >= count.get())
+}
+
 /// Why the input ended before its own end, for the trust line.
 pub fn why<'a>(args: &InputArgs, snapshot: &'a Snapshot, stopped: bool) -> Option<&'a str> {
-    let limited = args.count.is_some_and(|count| snapshot.ledger.delivered() >= count.get());
+    let limited = is_limited(args, snapshot.ledger.delivered());
     match snapshot.fault.as_deref() {
         _ if stopped => Some("interrupted by the user"),
         None if limited => Some("stopped by --count"),

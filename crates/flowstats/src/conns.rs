@@ -43,6 +43,8 @@ bitflags! {
         const INPUT_CUT = 8;
         /// A packet of it was cut before its lengths could be read.
         const HEADERS_CUT = 16;
+        /// Whoever reads had enough while the connection was open.
+        const STOPPED = 32;
     }
 }
 
@@ -55,6 +57,7 @@ impl Doubts {
             (Self::LOSS, "loss"),
             (Self::INPUT_CUT, "input_cut"),
             (Self::HEADERS_CUT, "headers_cut"),
+            (Self::STOPPED, "stopped"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -141,7 +144,7 @@ pub struct Conns {
 const PREFETCH_FROM: usize = 8 * 1024;
 
 /// How many events ahead.
-const AHEAD: usize = 12;
+const AHEAD: usize = 16;
 
 impl Conns {
     /// With nothing seen yet.
@@ -151,7 +154,12 @@ impl Conns {
 
     /// Moves the connections that have ended into `out`, in the order of their ends.
     pub fn take_finished(&mut self, out: &mut Vec<Connection>) {
-        out.append(&mut self.finished);
+        if out.is_empty() {
+            // Not one by one: they are large.
+            std::mem::swap(out, &mut self.finished);
+        } else {
+            out.append(&mut self.finished);
+        }
     }
 
     /// Says something of all connections that end from now on: that the source has lost packets, or that the input
@@ -171,9 +179,19 @@ impl Conns {
     }
 
     #[inline]
+    fn prefetch(&self, flow: FlowId) {
+        if let Some(open) = self.open.get(flow) {
+            prefetch(&open.counts);
+            prefetch(&open.tcp);
+        }
+    }
+
+    #[inline]
     fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
         let open = self.open.entry(event.flow);
-        let special = !open.begun || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
+        // What has counted packets has begun: the flag itself lies in a cache line that is not wanted here.
+        let blank = open.counts[0].packets | open.counts[1].packets == 0;
+        let special = blank || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
         if special {
             self.live += usize::from(!open.begun);
             if !prepare(open, event, batch) {
@@ -305,10 +323,12 @@ impl Analyzer for Conns {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
+        if far {
+            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event.flow));
+        }
         for (place, event) in batch.events.iter().enumerate() {
-            if far && let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
-                prefetch(&open.counts);
-                prefetch(&open.tcp);
+            if far && let Some(ahead) = batch.events.get(place + AHEAD) {
+                self.prefetch(ahead.flow);
             }
             if !event.flow.is_some() {
                 continue;
