@@ -10,7 +10,13 @@ use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::Row;
 
 /// Compares one stream; `packets` are its segments in the file's order.
-pub fn compare((capture, subject): (&Capture, &str), course: &Course, packets: &[&Packet], row: &Row, sheet: &mut Sheet) {
+pub fn compare(
+    (capture, subject): (&Capture, &str),
+    course: &Course,
+    packets: &[&Packet],
+    row: &Row,
+    sheet: &mut Sheet,
+) {
     let at = At { statistic: Statistic::Repetitions, file: &capture.name, subject };
     let sum = |count: &dyn Fn(&SideFacts) -> u64| course.facts.sides.iter().map(count).sum::<u64>();
     let kind = |kind: Retransmission| sum(&|side| side.sent_again(kind));
@@ -88,7 +94,8 @@ fn duplicate_acks_of_tshark(packets: &[&Packet]) -> u64 {
         let side = &mut sides[place];
         let control = tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let payload = packet.event.payload_bytes;
-        let length = payload + u32::from(tcp.flags.contains(TcpFlags::SYN)) + u32::from(tcp.flags.contains(TcpFlags::FIN));
+        let length =
+            payload + u32::from(tcp.flags.contains(TcpFlags::SYN)) + u32::from(tcp.flags.contains(TcpFlags::FIN));
         if side.key.is_some()
             && payload == 0
             && !control

@@ -8,8 +8,8 @@ use flowcore::{Addr, Protocol, TcpFlags, Timestamp};
 use crate::capture::{Capture, Conn, Packet, Pair};
 use crate::evidence::header;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
-use crate::{classes, steps, turns};
 use crate::truth::Row;
+use crate::{classes, steps, turns};
 
 /// Compares the streams of one capture, rows of `tcp_streams.tsv`.
 pub fn compare(capture: &Capture, rows: &[Row], http: &[Row], sheet: &mut Sheet) {
