@@ -5,12 +5,12 @@ use std::path::Path;
 use flowcore::flows::Slots;
 use flowcore::pipeline::Pipeline;
 use flowcore::{Analyzer, Batch, Detail, FlowRecord, Marks, Result, Tables, Timestamp};
-use flowstats::tcp::{Facts, Followed, Turn, Witness};
+use flowstats::tcp::{self, Followed, Turn, Witness};
 
 /// One connection as followed.
 pub struct Course {
     pub flow: FlowRecord,
-    pub facts: Facts,
+    pub facts: tcp::Course,
     /// First bytes of requests.
     pub requests: Vec<Timestamp>,
     pub turns: Vec<Turn>,
@@ -63,7 +63,7 @@ impl Analyzer for Listener {
                     let Some(flow) = batch.flows.record(event.flow) else { continue };
                     followed.finish(reason, &mut heard);
                     let Heard { requests, turns } = heard;
-                    self.courses.push(Course { flow, facts: followed.facts(), requests, turns });
+                    self.courses.push(Course { flow, facts: followed.course(), requests, turns });
                 }
                 _ => {}
             }

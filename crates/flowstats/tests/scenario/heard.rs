@@ -3,7 +3,7 @@
 use flowcore::event::EndReason;
 use flowcore::flows::Slots;
 use flowcore::{Analyzer, Batch, Detail, Direction, Evidence, Features, FlowRecord, Marks, Result, Tables, Timestamp};
-use flowstats::tcp::{Facts, Followed, Retransmission, RttSample, Turn, Witness};
+use flowstats::tcp::{Course, Followed, Retransmission, RttSample, Turn, Witness};
 
 /// One thing that was said, and by which packet's side.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl Witness for Notes {
 pub struct Heard {
     pub flow: FlowRecord,
     pub notes: Vec<Note>,
-    pub facts: Facts,
+    pub facts: Course,
 }
 
 impl Heard {
@@ -99,7 +99,7 @@ impl Analyzer for Listener {
                     let (mut followed, mut notes) = std::mem::take(self.open.entry(event.flow));
                     end(&mut followed, reason, &mut notes);
                     if let Some(flow) = batch.flows.record(event.flow) {
-                        self.heard.push(Heard { flow, notes: notes.0, facts: followed.facts() });
+                        self.heard.push(Heard { flow, notes: notes.0, facts: followed.course() });
                     }
                 }
                 _ => {}
