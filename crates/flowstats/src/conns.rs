@@ -346,7 +346,10 @@ impl Analyzer for Conns {
                 prefetch(&open.counts);
                 prefetch(&open.tcp);
                 if let Some(dynamics) = &self.dynamics {
-                    dynamics.prefetch(batch.events[place + AHEAD].flow);
+                    let ahead = &batch.events[place + AHEAD];
+                    if let Some(dynamics) = dynamics.get(ahead.flow) {
+                        dynamics.prefetch(ahead.direction);
+                    }
                 }
             }
             if !event.flow.is_some() {

@@ -1,7 +1,7 @@
 //! What a connection's segments tell beside its state: round trips, repetitions, windows, requests and responses.
 
 use flowcore::event::{EndReason, Notes, TcpOptions};
-use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
 
 use super::opening::{Step, Steps};
 use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
@@ -66,7 +66,7 @@ bitflags::bitflags! {
     }
 }
 
-const _: () = assert!(size_of::<Dynamics>() <= 448);
+const _: () = assert!(size_of::<Dynamics>() <= 512);
 
 /// What was known before the segment at hand.
 struct Before {
@@ -81,6 +81,13 @@ impl Dynamics {
     /// Bytes of state for one connection, beside what only connections in trouble have.
     pub const fn bytes_per_connection() -> usize {
         size_of::<Self>()
+    }
+
+    /// Asks the processor to bring closer what a segment sent in `direction` will touch.
+    #[inline]
+    pub fn prefetch(&self, direction: Direction) {
+        prefetch(&self.sent);
+        prefetch(&self.rtt[direction.opposite().index()]);
     }
 
     /// Takes in one segment, and hands it to `tcp`.
