@@ -13,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&[low, high, options, cut], frame)) = input.split_first_chunk() else { return };
     let link = LinkType(u16::from_le_bytes([low, high]));
     let wire_bytes = frame.len() as u32 + u32::from(cut) * 1024;
-    let options = DecodeOptions { decapsulate: options & 1 == 0 };
+    let options = DecodeOptions { decapsulate: options & 1 == 0, headers: options & 2 != 0 };
     let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
     let wrote = decode(link, frame, wire_bytes, options, &mut event, &mut layers);
 

@@ -1,24 +1,21 @@
 //! `flow conns`: one row per connection.
 //!
-//! The only module that knows sources and analyzers; it puts them together and hands finished connections on.
+//! Puts source and analyzer together and hands finished connections on.
 
-use std::path::PathBuf;
-
-use flowcore::flows::Limits;
 use flowcore::pipeline::{Handle, Moment, Pipeline};
-use flowcore::report::Ending;
-use flowcore::wire::DecodeOptions;
-use flowcore::{Collector, Flows, Result, Snapshot};
+use flowcore::report::{Ending, Value};
+use flowcore::{Collector, Flows, Snapshot, Verdict};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, COURSE_COLUMNS, ColumnDef, Connection, Conns, Depth, Doubts};
 
-use crate::args::{ConnsArgs, Timeouts};
+use crate::args::{ConnsArgs, InputArgs};
+use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
-use crate::inputs;
 use crate::output::{self, Output, Wishes};
 use crate::progress::Progress;
-use crate::signals::{Signals, StoppableInput};
+use crate::run::{self, Finish};
+use crate::signals::Signals;
 
 /// Runs the command.
 pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
@@ -28,33 +25,38 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     }
     let signals = Signals::listen()?;
     let wishes = Wishes::from(args);
-    if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.quiet {
+    if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
-    let output = Output::new(&subject, wishes)?;
-    let pipe_or_path = |path: PathBuf| (StoppableInput::at(&path, &signals), path);
-    let inputs: Vec<_> = inputs::expand(&args.read)?.into_iter().map(pipe_or_path).collect();
+    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
+    let output = Output::new(&subject, wishes, edge)?;
+    let inputs = run::inputs(&args.input, &signals)?;
     // Somebody may look at rows while they come: then they are not kept in blocks.
-    let waiting = inputs.iter().any(|(pipe, _)| pipe.is_some()) || output::is_watched();
-    let mut source = match open(args, inputs) {
+    let waiting = inputs.iter().any(run::Input::may_wait) || output::is_watched();
+    let mut source = match run::open(&args.input, inputs) {
         Ok(source) => source,
         // Nothing came before the user had enough.
-        Err(_) if signals.stop().is_some() => return Ok(interrupted(&signals)),
+        Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
-    let mut builder = Pipeline::builder().limits(limits(args));
+    let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(names).patience(wait);
+    if let Some(whitelist) = whitelist {
+        builder = builder.whitelist(whitelist);
+    }
     let conns = builder.add(Conns::with(if output.is_costly() { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
-    if args.verbose > 0 {
+    if args.ending.verbose > 0 {
         complain(&format!("reading {}", source.info().name));
     }
     let rows_in_the_way = output.streams() && output::is_watched();
-    let progress = Progress::new(!args.quiet && !rows_in_the_way);
+    let progress = Progress::new(!args.ending.quiet && !rows_in_the_way);
     let mut job = Job {
         conns,
         output,
         progress,
         signals: &signals,
+        input: &args.input,
         waiting,
         knows_loss: false,
         stopped: false,
@@ -70,6 +72,7 @@ struct Job<'a> {
     output: Output<'a, Connection>,
     progress: Progress,
     signals: &'a Signals,
+    input: &'a InputArgs,
     /// Somebody waits for rows.
     waiting: bool,
     knows_loss: bool,
@@ -88,6 +91,9 @@ impl Job<'_> {
                 conns.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
+            Moment::Closing { .. } if run::is_limited(self.input, source.ledger()?.delivered()) => {
+                conns.doubt(Doubts::STOPPED)
+            }
             _ => {}
         }
         conns.take_finished(&mut self.finished);
@@ -117,98 +123,94 @@ impl Job<'_> {
         let ledger = &snapshot.ledger;
         let stopped = self.stopped;
         if stopped && ledger.seen() == 0 {
-            return Ok(interrupted(self.signals));
+            return Ok(run::interrupted(self.signals));
         }
-        let limited = args.count.is_some_and(|count| ledger.delivered() >= count.get());
-        let fault = snapshot.fault.as_deref();
-        let why = match fault {
-            _ if stopped => Some("interrupted by the user"),
-            None if limited => Some("stopped by --count"),
-            fault => fault,
-        };
+        let why = run::why(&args.input, snapshot, stopped);
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
         // On a terminal the trust line has just said it.
         let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
-        if let (Some(fault), false) = (fault, stopped || said) {
-            complain(fault);
-        }
-        if args.verbose > 0 {
-            let kibibytes = flows.memory_bytes() / 1024;
-            complain(&format!("{} packets, {rows} rows, {kibibytes} KiB in the flow table", ledger.seen()));
-        }
-        let allowed = args.max_loss.filter(|allowed| allowed.is_exceeded(ledger));
-        Ok(if stopped || fault.is_some() || ledger.incomplete {
-            Exit::PARTIAL
-        } else if allowed.is_some() {
-            let (lost, seen) = (ledger.lost_total(), ledger.seen());
-            complain(&format!("{lost} of {seen} packets were lost, more than --max-loss allows"));
-            Exit::LOSS
-        } else if rows == 0 && args.fail_empty {
-            Exit::EMPTY
-        } else {
-            Exit::DONE
-        })
+        Ok(run::conclude(&args.ending, snapshot, flows, &Finish { rows, stopped, said }))
     }
-}
-
-/// Ended by a signal before there was anything to show.
-fn interrupted(signals: &Signals) -> Exit {
-    signals.stop().map_or(Exit::DONE, Exit::signalled)
 }
 
 /// What can be printed of a connection.
 fn subject() -> Subject<Connection> {
-    let field = |costly| {
+    let own = |costly| {
         move |def: &ColumnDef| Field {
-            column: def.column.clone(),
-            value: def.value,
             default: def.default,
             costly,
             rank: def.priority,
+            shown: match &*def.column.name {
+                "src_port" => {
+                    Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol))
+                }
+                "dst_port" => Some(|c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol)),
+                _ => None,
+            },
+            ..Field::own(def.column.clone(), def.value)
         }
     };
     Subject {
         table: "conns",
-        fields: COLUMNS.iter().map(field(false)).chain(COURSE_COLUMNS.iter().map(field(true))).collect(),
+        fields: COLUMNS
+            .iter()
+            .map(own(false))
+            .chain(edge_fields())
+            .chain(COURSE_COLUMNS.iter().map(own(true)))
+            .collect(),
+        ask: |connection, edge| {
+            let key = &connection.flow.key;
+            // Both, so that both are on their way.
+            edge.knows(key.src) & edge.knows(key.dst) & (edge.verdict(&connection.flow) != Some(Verdict::Undecided))
+        },
+        verdict: |connection, edge| edge.verdict(&connection.flow),
         quality: |connection| connection.doubts.quality(),
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
+        serial: |connection| connection.flow.serial,
         order: "start_ns",
     }
 }
 
-/// Opens what the user named.
-fn open(args: &ConnsArgs, inputs: Vec<(Option<StoppableInput>, PathBuf)>) -> Result<Files> {
-    let mut builder = Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap });
-    for (pipe, path) in inputs {
-        builder = match pipe {
-            Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
-            None => builder.path(path),
-        };
-    }
-    if let Some(count) = args.count {
-        builder = builder.packet_limit(count.get());
-    }
-    builder.open()
-}
-
-/// How long flows live and how many there may be.
-fn limits(args: &ConnsArgs) -> Limits {
-    let mut limits = Limits::default();
-    if let Some(flows) = args.max_flows {
-        limits.flows = usize::try_from(flows.get()).unwrap_or(usize::MAX);
-    }
-    let Timeouts { tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = args.timeouts;
-    for (limit, asked) in [
-        (&mut limits.tcp, tcp),
-        (&mut limits.tcp_attempt, tcp_attempt),
-        (&mut limits.tcp_close, tcp_close),
-        (&mut limits.tcp_reset, tcp_reset),
-        (&mut limits.udp, udp),
-        (&mut limits.icmp, icmp),
-        (&mut limits.other, other),
-    ] {
-        *limit = asked.unwrap_or(*limit);
-    }
-    limits
+/// What the edge adds.
+fn edge_fields() -> [Field<Connection>; 6] {
+    [
+        Field::at_the_edge(["src_name", "SRC-NAME", "Name of the originator's address."], Need::Names, |c, edge| {
+            edge.name(c.flow.key.src)
+        }),
+        Field::at_the_edge(["dst_name", "DST-NAME", "Name of the responder's address."], Need::Names, |c, edge| {
+            edge.name(c.flow.key.dst)
+        }),
+        Field::at_the_edge(
+            ["src_service", "SRC-SERVICE", "What the originator's port is registered for."],
+            Need::Services,
+            |c, edge| edge.service(c.flow.key.src_port, c.flow.key.protocol),
+        ),
+        Field::at_the_edge(
+            ["dst_service", "DST-SERVICE", "What the responder's port is registered for."],
+            Need::Services,
+            |c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol),
+        ),
+        Field {
+            default: true,
+            ..Field::at_the_edge(
+                ["allowed", "ALLOWED", "Whether a rule of the whitelist allows it; missing if a name is."],
+                Need::Whitelist,
+                |c, edge| match edge.verdict(&c.flow) {
+                    Some(Verdict::Allowed(_)) => Value::Bool(true),
+                    Some(Verdict::Unlisted) => Value::Bool(false),
+                    Some(Verdict::Undecided) | None => Value::Missing,
+                },
+            )
+        },
+        Field {
+            default: true,
+            ..Field::at_the_edge(["rule", "RULE", "The rule that allows it."], Need::Whitelist, |c, edge| {
+                match edge.verdict(&c.flow) {
+                    Some(Verdict::Allowed(rule)) => edge.rule(rule),
+                    _ => Value::Missing,
+                }
+            })
+        },
+    ]
 }

@@ -3,12 +3,37 @@
 use std::cmp::Ordering;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
-use flowcore::{Error, ErrorKind, Result};
+use flowcore::{Error, ErrorKind, Result, Verdict};
 
 use crate::args::SortKey;
+use crate::edge::{Edge, Need};
 
 /// How to get one cell of a record.
-pub type CellOf<R> = fn(&R) -> Value;
+pub enum CellOf<R: 'static> {
+    /// It is in the record.
+    Own(fn(&R) -> Value),
+    /// The edge is asked for it.
+    Edge(fn(&R, &Edge) -> Value),
+}
+
+impl<R> Clone for CellOf<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for CellOf<R> {}
+
+impl<R> CellOf<R> {
+    /// The cell of `record`.
+    #[inline]
+    pub fn get(self, record: &R, edge: &Edge) -> Value {
+        match self {
+            Self::Own(value) => value(record),
+            Self::Edge(value) => value(record, edge),
+        }
+    }
+}
 
 /// One column of a kind of record, and how to get at it.
 pub struct Field<R: 'static> {
@@ -16,12 +41,44 @@ pub struct Field<R: 'static> {
     pub column: Column,
     /// The cell of one record.
     pub value: CellOf<R>,
+    /// What people see instead, if the edge has something: the name of a port's service.
+    pub shown: Option<fn(&R, &Edge) -> Value>,
+    /// What must be asked for before there is such a column.
+    pub needs: Option<Need>,
     /// Shown unless the user chooses.
     pub default: bool,
     /// Costs to find out: there only if it is asked for by name, or by `all`.
     pub costly: bool,
     /// Columns of the greatest rank go first when a terminal is too narrow; 0 always stays.
     pub rank: u8,
+}
+
+impl<R> Field<R> {
+    /// A column whose cells are in the record.
+    pub fn own(column: Column, value: fn(&R) -> Value) -> Self {
+        Self { column, value: CellOf::Own(value), shown: None, needs: None, default: false, costly: false, rank: 9 }
+    }
+
+    /// A column that comes with an option, and whose cells the edge knows.
+    pub fn at_the_edge([name, title, about]: [&'static str; 3], needs: Need, value: fn(&R, &Edge) -> Value) -> Self {
+        let column = Column {
+            name: name.into(),
+            title: title.into(),
+            unit: Unit::None,
+            meaning: Meaning::Gauge,
+            about: about.into(),
+            bounded: false,
+        };
+        Self {
+            column,
+            value: CellOf::Edge(value),
+            shown: None,
+            needs: Some(needs),
+            default: false,
+            costly: false,
+            rank: 1,
+        }
+    }
 }
 
 /// What can be printed of a kind of record.
@@ -34,8 +91,14 @@ pub struct Subject<R: 'static> {
     pub quality: fn(&R) -> Quality,
     /// What makes a record large, for `--top` without `--sort`.
     pub weight: fn(&R) -> u64,
+    /// When a record began, as a number that no other has: decides where everything else is equal.
+    pub serial: fn(&R) -> u64,
     /// The column that orders tables, upwards, unless the user says otherwise.
     pub order: &'static str,
+    /// Asks the edge for all that a record's cells need; whether the answers are there.
+    pub ask: fn(&R, &Edge) -> bool,
+    /// What the whitelist says of a record, if it says anything.
+    pub verdict: fn(&R, &Edge) -> Option<Verdict>,
 }
 
 impl<R> Subject<R> {
@@ -56,12 +119,29 @@ impl<R> Subject<R> {
         Err(Error::new(ErrorKind::Usage, format!("no column `{name}`; {hint}")))
     }
 
+    /// The same, if it is there without an option that was not given.
+    ///
+    /// # Errors
+    /// If it is not.
+    fn offered(&self, name: &str, edge: &Edge) -> Result<&Field<R>> {
+        let field = self.field(name)?;
+        match field.needs.filter(|&need| !edge.offers(need)) {
+            None => Ok(field),
+            Some(need) => {
+                let option = need.option();
+                Err(Error::new(ErrorKind::Usage, format!("column `{name}` comes with {option}, which was not given")))
+            }
+        }
+    }
+
     /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all that cost nothing).
     ///
     /// # Errors
     /// If a name is unknown, or both ways are mixed.
-    pub fn choose(&self, chosen: Option<&str>, from_all: bool) -> Result<Vec<&Field<R>>> {
-        let default = || self.fields.iter().filter(move |field| field.default || (from_all && !field.costly));
+    pub fn choose(&self, chosen: Option<&str>, from_all: bool, edge: &Edge) -> Result<Vec<&Field<R>>> {
+        let offered = |field: &&Field<R>| field.needs.is_none_or(|need| edge.offers(need));
+        let default =
+            || self.fields.iter().filter(move |field| field.default || (from_all && !field.costly)).filter(offered);
         let Some(chosen) = chosen else { return Ok(default().collect()) };
         let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
@@ -76,8 +156,11 @@ impl<R> Subject<R> {
                 (None, Some(name)) => (false, name),
                 (None, None) => (false, name),
             };
-            let meant: Vec<&Field<R>> =
-                if name == "all" { self.fields.iter().collect() } else { vec![self.field(name)?] };
+            let meant: Vec<&Field<R>> = if name == "all" {
+                self.fields.iter().filter(offered).collect()
+            } else {
+                vec![self.offered(name, edge)?]
+            };
             for field in meant {
                 let same = |other: &&Field<R>| std::ptr::eq(*other, field);
                 match (taken_away, fields.iter().position(same)) {
@@ -94,27 +177,27 @@ impl<R> Subject<R> {
     ///
     /// # Errors
     /// If a column is unknown.
-    pub fn order(&self, keys: &[SortKey]) -> Result<Order<R>> {
+    pub fn order(&self, keys: &[SortKey], edge: &Edge) -> Result<Order<R>> {
         let keys: Result<Vec<(CellOf<R>, bool)>> = keys
             .iter()
             .map(|key| {
-                let field = self.field(&key.column)?;
+                let field = self.offered(&key.column, edge)?;
                 Ok((field.value, key.descending.unwrap_or_else(|| largest_first(&field.column))))
             })
             .collect();
-        Ok(Order { keys: keys?, weight: None })
+        Ok(Order { keys: keys?, weight: None, serial: self.serial })
     }
 
     /// The order by weight, heaviest first.
     pub fn by_weight(&self) -> Order<R> {
-        Order { keys: Vec::new(), weight: Some(self.weight) }
+        Order { keys: Vec::new(), weight: Some(self.weight), serial: self.serial }
     }
 
     /// Names, units and meanings of all columns, for people.
     pub fn describe(&self) -> String {
         let width = self.fields.iter().map(|field| field.column.name.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Field { column, default, costly, .. } in &self.fields {
+        for Field { column, default, costly, needs, .. } in &self.fields {
             let mark = match (default, costly) {
                 (true, _) => '*',
                 (false, true) => '+',
@@ -129,7 +212,9 @@ impl<R> Subject<R> {
                 Unit::Percent => " (%)",
                 _ => "",
             };
-            text.push_str(&format!("{mark} {:width$}  {}{unit}\n", column.name, column.about.trim_end_matches('.')));
+            let with = needs.map_or(String::new(), |need| format!(" (with {})", need.option()));
+            let about = column.about.trim_end_matches('.');
+            text.push_str(&format!("{mark} {:width$}  {about}{unit}{with}\n", column.name));
         }
         text.push_str("* in tables unless --columns says otherwise; wide and all machine formats have every column\n");
         if self.fields.iter().any(|field| field.costly) {
@@ -141,7 +226,11 @@ impl<R> Subject<R> {
 
 /// Quantities are asked for because of the large ones; times and names are read upwards.
 fn largest_first(column: &Column) -> bool {
-    column.meaning != Meaning::Key && !matches!(column.unit, Unit::None | Unit::EpochNanos)
+    match column.meaning {
+        Meaning::Key => false,
+        Meaning::Counter => true,
+        Meaning::Gauge => !matches!(column.unit, Unit::None | Unit::EpochNanos),
+    }
 }
 
 /// How to compare two records.
@@ -149,16 +238,29 @@ pub struct Order<R: 'static> {
     /// Cell and whether the largest comes first; earlier ones decide.
     keys: Vec<(CellOf<R>, bool)>,
     weight: Option<fn(&R) -> u64>,
+    serial: fn(&R) -> u64,
 }
 
 impl<R> Order<R> {
-    /// Which of two records comes first.
-    pub fn compare(&self, a: &R, b: &R) -> Ordering {
-        if let Some(weight) = self.weight {
-            return weight(b).cmp(&weight(a));
-        }
-        let mut orderings = self.keys.iter().map(|&(value, descending)| compare(&value(a), &value(b), descending));
-        orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+    /// Whether the edge is asked for what decides.
+    pub fn asks(&self) -> bool {
+        self.keys.iter().any(|(value, _)| matches!(value, CellOf::Edge(_)))
+    }
+
+    /// Which of two records comes first. No two are equal, so an answer does not depend on the order in which records
+    /// came, which may change with the idle times.
+    pub fn compare(&self, a: &R, b: &R, edge: &Edge) -> Ordering {
+        let asked = match self.weight {
+            Some(weight) => weight(b).cmp(&weight(a)),
+            None => {
+                let mut orderings = self
+                    .keys
+                    .iter()
+                    .map(|&(value, descending)| compare(&value.get(a, edge), &value.get(b, edge), descending));
+                orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+            }
+        };
+        asked.then_with(|| (self.serial)(a).cmp(&(self.serial)(b)))
     }
 }
 
@@ -209,29 +311,36 @@ mod tests {
     type Pair = (u64, &'static str);
 
     fn subject() -> Subject<Pair> {
-        let field = |name: &'static str, unit, meaning, value, default| Field {
+        let field = |name: &'static str, unit, meaning, value: fn(&Pair) -> Value, default| Field {
             column: Column { name: name.into(), title: name.into(), unit, meaning, about: "".into(), bounded: false },
-            value,
+            value: CellOf::Own(value),
+            shown: None,
+            needs: None,
             default,
             costly: false,
             rank: 1,
         };
+        let name_from_edge = ["nick", "NICK", "From the edge."];
         Subject {
             table: "pairs",
             fields: vec![
                 field("bytes", Unit::Bytes, Meaning::Counter, |pair: &Pair| Value::U64(pair.0), true),
                 field("name", Unit::None, Meaning::Key, |pair| Value::Word(pair.1), true),
                 field("note", Unit::None, Meaning::Gauge, |_| Value::Missing, false),
+                Field::at_the_edge(name_from_edge, Need::Names, |_, _| Value::Missing),
             ],
             quality: |_| Quality::default(),
             weight: |pair| pair.0,
+            serial: |pair| u64::from(pair.1.as_bytes()[0]),
             order: "name",
+            ask: |_, _| true,
+            verdict: |_, _| None,
         }
     }
 
     fn names(chosen: Option<&str>) -> Vec<String> {
         let subject = subject();
-        let fields = subject.choose(chosen, false).unwrap();
+        let fields = subject.choose(chosen, false, &Edge::default()).unwrap();
         fields.iter().map(|field| field.column.name.to_string()).collect()
     }
 
@@ -247,9 +356,10 @@ mod tests {
     #[test]
     fn a_wrong_column_is_answered_with_the_nearest() {
         let subject = subject();
-        let message = |chosen| subject.choose(Some(chosen), false).err().unwrap().to_string();
+        let message = |chosen| subject.choose(Some(chosen), false, &Edge::default()).err().unwrap().to_string();
         assert_eq!(message("byte"), "no column `byte`; did you mean `bytes`?");
         assert_eq!(message("zzzzzzzzzz"), "no column `zzzzzzzzzz`; --list-columns shows all");
+        assert_eq!(message("nick"), "column `nick` comes with --resolve, which was not given");
         assert!(message("bytes,-name").contains("either every name"));
         assert!(message("-bytes,-name").contains("no column is left"));
     }
@@ -259,15 +369,25 @@ mod tests {
         let subject = subject();
         let first = |keys: &[&str]| {
             let keys: Vec<SortKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
-            let order = subject.order(&keys).unwrap();
+            let order = subject.order(&keys, &Edge::default()).unwrap();
             let mut pairs = [(1, "b"), (3, "a"), (3, "c")];
-            pairs.sort_by(|a, b| order.compare(a, b));
+            pairs.sort_by(|a, b| order.compare(a, b, &Edge::default()));
             pairs[0]
         };
         assert_eq!(first(&["bytes"]), (3, "a"));
         assert_eq!(first(&["bytes:asc"]), (1, "b"));
         assert_eq!(first(&["name"]), (3, "a"));
         assert_eq!(first(&["bytes", "-name"]), (3, "c"));
+    }
+
+    #[test]
+    fn what_is_equal_keeps_the_order_of_its_beginnings() {
+        let subject = subject();
+        for order in [subject.by_weight(), subject.order(&["bytes".parse().unwrap()], &Edge::default()).unwrap()] {
+            let mut pairs = [(3, "c"), (3, "a"), (3, "b"), (4, "z")];
+            pairs.sort_unstable_by(|a, b| order.compare(a, b, &Edge::default()));
+            assert_eq!(pairs.map(|pair| pair.1), ["z", "a", "b", "c"]);
+        }
     }
 
     #[test]

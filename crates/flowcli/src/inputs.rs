@@ -55,11 +55,24 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let found = glob::glob(&text)
         .map_err(|error| Error::new(ErrorKind::Usage, format!("{shown}: not a pattern")).because(error))?;
     // In alphabetical order, so rotated sets come in the order of their numbers or times.
-    let found: Vec<PathBuf> = found.filter_map(std::result::Result::ok).filter(|path| !path.is_dir()).collect();
-    if found.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, format!("{shown}: no file matches")));
+    let mut files = Vec::new();
+    let mut folders = false;
+    for path in found {
+        let path = path.map_err(|error| {
+            let subject = format!("{shown}: {} cannot be searched", error.path().display());
+            Error::io(subject, error.into())
+        })?;
+        if path.is_dir() {
+            folders = true;
+        } else {
+            files.push(path);
+        }
     }
-    Ok(found)
+    if files.is_empty() {
+        let what = if folders { "only directories match; name the files in them" } else { "no file matches" };
+        return Err(Error::new(ErrorKind::NotFound, format!("{shown}: {what}")));
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -89,5 +102,33 @@ mod tests {
         let error = expand(&["/nonexistent/*.pcap".into()]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(error.to_string(), "/nonexistent/*.pcap: no file matches");
+    }
+
+    #[test]
+    fn a_pattern_that_matches_directories_only_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("monday")).unwrap();
+        let error = expand(&[folder.path().join("mon*")]).unwrap_err();
+        assert!(error.to_string().ends_with("mon*: only directories match; name the files in them"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_searched_is_not_passed_over() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["open", "closed"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("a.pcap"), "").unwrap();
+        }
+        let closed = folder.path().join("closed");
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+        if std::fs::read_dir(&closed).is_ok() {
+            println!("skipped: permissions do not bind this user");
+            return;
+        }
+        let error = expand(&[folder.path().join("*/*.pcap")]).unwrap_err();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Permission);
+        assert!(error.to_string().contains("*/*.pcap: ") && error.to_string().contains("closed"), "{error}");
     }
 }

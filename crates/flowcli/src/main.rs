@@ -5,7 +5,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `args` | the options and what their values mean |
-//! | `conns` | `flow conns`: sources and analyzer put together; the only module that knows the engine |
+//! | `conns`, `hosts` | a command each: sources and analyzer put together; only they know the engine |
+//! | `run` | what every command that reads packets does |
+//! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
 //! | `zeek` | the form of Zeek's `conn.log` |
@@ -19,11 +21,14 @@
 mod args;
 mod conns;
 mod documents;
+mod edge;
 mod exit;
 mod fields;
+mod hosts;
 mod inputs;
 mod output;
 mod progress;
+mod run;
 mod signals;
 mod terminal;
 mod times;
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Completions { shell }), .. } => documents::completions(shell),
         Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
+        Cli { command: Some(Command::Hosts(args)), .. } => hosts::run(&args),
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()

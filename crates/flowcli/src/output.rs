@@ -1,23 +1,26 @@
 //! Rows to standard output: at once where each row stands for itself, held back where they are ordered or aligned.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use flowcore::report::{
     Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, Row, RowFormat, RowWriter, Rows,
     TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
-use flowcore::{Ledger, Result};
+use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
 
 use crate::args::{Color, ConnsArgs, Format, SortKey, TimeStyle};
+use crate::edge::{Edge, Need};
 use crate::fields::{Field, Order, Subject};
 use crate::zeek::{self, Zeek};
 use crate::{terminal, times};
 
-/// Rows that are held back at most, unless `--top` names a number.
-const MOST_HELD: usize = 1_000_000;
+/// Rows that are held back at most, unless `--top` names a number: the first in their order.
+pub const MOST_HELD: usize = 1_000_000;
 
 /// How the user wants to see rows.
 pub struct Wishes {
@@ -59,7 +62,10 @@ pub struct Output<'s, R: 'static> {
     sources: Vec<Source<'s, R>>,
     columns: Vec<Column>,
     wishes: Wishes,
+    edge: Edge,
     rows: Held<R>,
+    /// Records in their order, the first of which waits for answers of the edge.
+    waiting: VecDeque<R>,
     /// Set if rows are written as they come.
     stream: Option<RowWriter<Box<dyn RowFormat>, File>>,
 }
@@ -79,12 +85,20 @@ impl<'s, R> Source<'s, R> {
     /// Lends the cell of one record to `take`. Lent, because moving a freshly written cell stalls the processor: it
     /// was written in narrower pieces than it would be read in.
     #[inline]
-    fn with_cell(&self, record: &R, mut take: impl FnMut(&Value)) {
+    fn with_cell(&self, record: &R, edge: &Edge, mut take: impl FnMut(&Value)) {
         let Some(first) = self.first else { return take(&Value::Missing) };
-        let cell = (first.value)(record);
+        let cell = first.value.get(record, edge);
         match (&cell, self.second) {
-            (Value::Missing, Some(second)) => take(&(second.value)(record)),
+            (Value::Missing, Some(second)) => take(&second.value.get(record, edge)),
             _ => take(&cell),
+        }
+    }
+
+    /// The same as people see it.
+    fn with_shown_cell(&self, record: &R, edge: &Edge, mut take: impl FnMut(&Value)) {
+        match self.first.and_then(|field| field.shown).map(|shown| shown(record, edge)) {
+            None | Some(Value::Missing) => self.with_cell(record, edge, take),
+            Some(cell) => take(&cell),
         }
     }
 }
@@ -93,8 +107,9 @@ impl<'s, R> Source<'s, R> {
 struct Held<R: 'static> {
     records: Vec<R>,
     order: Order<R>,
-    top: Option<usize>,
-    /// Records that came after [`MOST_HELD`].
+    /// The first this many in that order are wanted.
+    most: usize,
+    /// Records that were let go.
     unreported: u64,
 }
 
@@ -103,8 +118,8 @@ impl<'s, R> Output<'s, R> {
     ///
     /// # Errors
     /// If a column is unknown.
-    pub fn new(subject: &'s Subject<R>, wishes: Wishes) -> Result<Self> {
-        let chosen = subject.choose(wishes.columns.as_deref(), wishes.format != Format::Table)?;
+    pub fn new(subject: &'s Subject<R>, wishes: Wishes, edge: Edge) -> Result<Self> {
+        let chosen = subject.choose(wishes.columns.as_deref(), wishes.format != Format::Table, &edge)?;
         let sources: Vec<Source<'_, R>> = match wishes.format {
             Format::Zeek => {
                 let known = zeek::COLUMNS.iter().map(|column| {
@@ -124,11 +139,16 @@ impl<'s, R> Output<'s, R> {
         let columns: Vec<Column> = sources.iter().map(column).collect();
         let order = match (wishes.sort.as_slice(), wishes.top) {
             ([], Some(_)) => subject.by_weight(),
-            ([], None) => subject.order(&[SortKey { column: subject.order.to_owned(), descending: None }])?,
-            (keys, _) => subject.order(keys)?,
+            ([], None) => subject.order(&[SortKey { column: subject.order.to_owned(), descending: None }], &edge)?,
+            (keys, _) => subject.order(keys, &edge)?,
         };
-        let rows = Held { records: Vec::new(), order, top: wishes.top, unreported: 0 };
-        Ok(Self { subject, sources, columns, wishes, rows, stream: None })
+        if order.asks() && wishes.top.is_some() {
+            // Which rows are the first is only known at the end, when the others are long gone.
+            let message = "--top cannot choose rows by a name or a verdict; sort all of them without --top";
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        let rows = Held { records: Vec::new(), order, most: wishes.top.unwrap_or(MOST_HELD), unreported: 0 };
+        Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
     }
 
     /// Whether a column is shown or sorted by that costs to find out.
@@ -148,6 +168,15 @@ impl<'s, R> Output<'s, R> {
     /// # Errors
     /// If the output cannot be written.
     pub fn take(&mut self, records: &mut Vec<R>) -> Result<(), io::Error> {
+        // Rows that are held back have time: only those that will be shown are asked for, at the end.
+        let waits = self.edge.only_unlisted() || (self.streams() && self.edge.is_asked());
+        if waits {
+            for record in records.drain(..) {
+                self.is_answered(&record);
+                self.waiting.push_back(record);
+            }
+            return self.release(false);
+        }
         if !self.streams() {
             self.rows.take(records);
             return Ok(());
@@ -157,8 +186,65 @@ impl<'s, R> Output<'s, R> {
             none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
         };
         for record in records.drain(..) {
-            write(writer, &record, &self.sources, self.subject.quality)?;
+            write(writer, &record, &self.sources, self.subject.quality, &self.edge)?;
         }
+        Ok(())
+    }
+
+    /// Whether the edge has answered all that the fate of a waiting record depends on; asks for it.
+    fn is_answered(&self, record: &R) -> bool {
+        if self.streams() {
+            (self.subject.ask)(record, &self.edge)
+        } else {
+            (self.subject.verdict)(record, &self.edge) != Some(Verdict::Undecided)
+        }
+    }
+
+    /// Lets go of waiting records from the first on, until one has to wait longer: for answers of the edge, unless
+    /// this is the `last` time, and as long as there is room.
+    fn release(&mut self, last: bool) -> io::Result<()> {
+        while let Some(record) = self.waiting.front() {
+            if !last && self.waiting.len() <= MOST_HELD && !self.is_answered(record) {
+                break;
+            }
+            let Some(record) = self.waiting.pop_front() else { break };
+            let verdict = (self.subject.verdict)(&record, &self.edge);
+            if self.edge.only_unlisted() && matches!(verdict, Some(Verdict::Allowed(_))) {
+                continue;
+            }
+            if self.streams() {
+                let writer = match &mut self.stream {
+                    Some(writer) => writer,
+                    none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
+                };
+                write(writer, &record, &self.sources, self.subject.quality, &self.edge)?;
+            } else {
+                self.rows.take(&mut vec![record]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the answers that are still to come, and lets go of everything that waited for them.
+    fn await_answers(&mut self) -> io::Result<()> {
+        if !self.edge.is_asked() {
+            return Ok(());
+        }
+        let pending =
+            |records: &mut dyn Iterator<Item = &R>| records.filter(|record| !self.is_answered(record)).count();
+        self.edge.settle(|| pending(&mut self.waiting.iter()));
+        if self.streams() {
+            self.edge.freeze();
+        }
+        self.release(true)?;
+        // By a name, rows can be ordered only once it is there.
+        let (ask, edge) = (self.subject.ask, &self.edge);
+        if self.rows.order.asks() {
+            edge.settle(|| self.rows.records.iter().filter(|record| !ask(record, edge)).count());
+        }
+        self.rows.settle(edge);
+        edge.settle(|| self.rows.records.iter().filter(|record| !ask(record, edge)).count());
+        edge.freeze();
         Ok(())
     }
 
@@ -178,22 +264,26 @@ impl<'s, R> Output<'s, R> {
     /// # Errors
     /// If the output cannot be written.
     pub fn finish(mut self, ending: &Ending<'_>) -> Result<u64, io::Error> {
-        self.rows.settle();
+        self.await_answers()?;
+        self.rows.settle(&self.edge);
         let mut ledger: Ledger = ending.ledger.clone();
         ledger.unreported_rows += self.rows.unreported;
         let ending = Ending { ledger: &ledger, rows: self.rows.records.len() as u64, ..*ending };
         if self.wishes.format.is_text() {
-            return self.print_table(&ending);
+            let rows = self.print_table(&ending)?;
+            self.edge.complain();
+            return Ok(rows);
         }
         let mut writer = match self.stream.take() {
             Some(writer) => writer,
             None => begin(self.subject.table, &self.columns, &self.wishes)?,
         };
         for record in &self.rows.records {
-            write(&mut writer, record, &self.sources, self.subject.quality)?;
+            write(&mut writer, record, &self.sources, self.subject.quality, &self.edge)?;
         }
         let rows = writer.rows();
         writer.trailer(&ending)?;
+        self.edge.complain();
         Ok(rows)
     }
 
@@ -210,8 +300,15 @@ impl<'s, R> Output<'s, R> {
             TextWriter::new(standard_output()?, options).with_times(times::format(self.wishes.time, ending.from));
         let ranks: Vec<u8> =
             self.sources.iter().map(|source| source.first.map_or(u8::MAX, |field| field.rank)).collect();
-        let rows = TextRows { records: &self.rows.records, sources: &self.sources, quality: self.subject.quality };
-        writer.table(&TextTable { columns: &self.columns, ranks: &ranks, rows: &rows }, &Numeric)?;
+        let named = |source: &Source<'_, R>| {
+            source.first.is_some_and(|field| matches!(field.needs, Some(Need::Names | Need::Services)))
+        };
+        // Names stand instead of numbers, unless they have columns of their own.
+        let instead = !self.sources.iter().any(named);
+        let quality = self.subject.quality;
+        let rows = TextRows { records: &self.rows.records, sources: &self.sources, quality, edge: &self.edge, instead };
+        let names: Arc<dyn Resolver> = if instead { self.edge.names() } else { Arc::new(Numeric) };
+        writer.table(&TextTable { columns: &self.columns, ranks: &ranks, rows: &rows }, &*names)?;
         writer.trailer(ending)?;
         Ok(ending.rows)
     }
@@ -219,42 +316,34 @@ impl<'s, R> Output<'s, R> {
 
 impl<R> Held<R> {
     fn take(&mut self, records: &mut Vec<R>) {
-        match self.top {
-            Some(top) => {
-                self.records.append(records);
-                // Twice the number and a little: each record is looked at a constant number of times.
-                if self.records.len() >= top.saturating_mul(2).saturating_add(1024) {
-                    self.keep_top(top);
-                }
-            }
-            None => {
-                let room = MOST_HELD.saturating_sub(self.records.len());
-                self.unreported += records.len().saturating_sub(room) as u64;
-                self.records.extend(records.drain(..).take(room));
-            }
+        self.records.append(records);
+        // A quarter more and a little: each record is looked at a small number of times.
+        if self.records.len() >= self.most.saturating_add(self.most / 4).saturating_add(1024) {
+            self.let_go();
         }
     }
 
-    fn keep_top(&mut self, top: usize) {
-        if top < self.records.len() {
-            let order = &self.order;
-            self.records.select_nth_unstable_by(top, |a, b| order.compare(a, b));
-            self.records.truncate(top);
+    /// Keeps the first [`most`](Self::most).
+    fn let_go(&mut self) {
+        if self.most < self.records.len() {
+            // The edge is not asked for what decides here.
+            let (order, edge) = (&self.order, Edge::default());
+            self.records.select_nth_unstable_by(self.most, |a, b| order.compare(a, b, &edge));
+            self.unreported += (self.records.len() - self.most) as u64;
+            self.records.truncate(self.most);
         }
     }
 
     /// Brings the records into their order.
-    fn settle(&mut self) {
-        if let Some(top) = self.top {
-            self.keep_top(top);
-        }
+    fn settle(&mut self, edge: &Edge) {
+        self.let_go();
         let order = &self.order;
-        self.records.sort_by(|a, b| order.compare(a, b));
+        self.records.sort_unstable_by(|a, b| order.compare(a, b, edge));
     }
 }
 
 /// Starts a row format on standard output.
-fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWriter<Box<dyn RowFormat>, File>> {
+pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWriter<Box<dyn RowFormat>, File>> {
     let json = || JsonOptions {
         safe_integers: wishes.safe_integers,
         notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
@@ -275,7 +364,7 @@ fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWrit
 }
 
 /// Standard output without the line buffer that the standard library puts in front of it.
-fn standard_output() -> io::Result<File> {
+pub fn standard_output() -> io::Result<File> {
     let mut out = io::stdout();
     out.flush()?;
     Ok(File::from(out.as_fd().try_clone_to_owned()?))
@@ -295,9 +384,10 @@ fn write<R>(
     record: &R,
     sources: &[Source<'_, R>],
     quality: QualityOf<R>,
+    edge: &Edge,
 ) -> io::Result<()> {
     for (place, source) in sources.iter().enumerate() {
-        source.with_cell(record, |cell| writer.cell(place, cell));
+        source.with_cell(record, edge, |cell| writer.cell(place, cell));
     }
     writer.end_row(&quality(record))
 }
@@ -307,6 +397,9 @@ struct TextRows<'a, R: 'static> {
     records: &'a [R],
     sources: &'a [Source<'a, R>],
     quality: QualityOf<R>,
+    edge: &'a Edge,
+    /// Names of ports stand instead of their numbers.
+    instead: bool,
 }
 
 impl<R> Rows for TextRows<'_, R> {
@@ -317,9 +410,69 @@ impl<R> Rows for TextRows<'_, R> {
         let record = &self.records[index];
         scratch.cells.clear();
         for source in self.sources {
-            source.with_cell(record, |cell| scratch.cells.push(cell.clone()));
+            let push = |cell: &Value| scratch.cells.push(cell.clone());
+            if self.instead {
+                source.with_shown_cell(record, self.edge, push);
+            } else {
+                source.with_cell(record, self.edge, push);
+            }
         }
         scratch.quality = (self.quality)(record);
         scratch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(most: usize, batches: &[&[u64]]) -> Held<u64> {
+        let field = Field {
+            column: Column {
+                name: "number".into(),
+                title: "number".into(),
+                unit: Unit::None,
+                meaning: flowcore::report::Meaning::Key,
+                about: "".into(),
+                bounded: false,
+            },
+            value: crate::fields::CellOf::Own(|number| Value::U64(number / 10)),
+            shown: None,
+            needs: None,
+            default: true,
+            costly: false,
+            rank: 0,
+        };
+        let subject = Subject {
+            table: "numbers",
+            fields: vec![field],
+            quality: |_| Quality::default(),
+            weight: |&number| number,
+            serial: |&number| number,
+            order: "number",
+            ask: |_, _| true,
+            verdict: |_, _| None,
+        };
+        let order = subject.order(&["number".parse().unwrap()], &Edge::default()).unwrap();
+        let mut held = Held { records: Vec::new(), order, most, unreported: 0 };
+        for batch in batches {
+            held.take(&mut batch.to_vec());
+        }
+        held.settle(&Edge::default());
+        held
+    }
+
+    #[test]
+    fn those_kept_are_the_first_in_their_order_not_the_first_that_came() {
+        let many: Vec<u64> = (0..10_000).rev().collect();
+        let kept = held(3, &[&many[..5_000], &many[5_000..]]);
+        assert_eq!((kept.records.as_slice(), kept.unreported), (&[0, 1, 2][..], 9_997));
+    }
+
+    #[test]
+    fn equals_are_ordered_by_their_beginnings_however_they_came() {
+        // Numbers 10 to 19 are equal but for when they began.
+        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, held(2, &[&[11, 31], &[15], &[12]]).records);
+        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, [11, 12]);
     }
 }

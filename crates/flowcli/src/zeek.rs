@@ -283,7 +283,7 @@ mod tests {
                 "1795226383.121324\t00000000000000a7\t10.0.0.2\t40000\t2001:db8::1\t443\tunknown_transport\t-\t\
                  0.001500\t0\t-\t-\t-\t-\t0\tShADfF\t-\t-\t-\t-\t-\t-",
                 "#flow_trust\tseen=7 delivered=7 filtered=0 lost.interface=? lost.kernel=? lost.capture=? \
-                 lost.damaged=? lost.ring=? truncated=0 malformed.link=0 malformed.shim=0 malformed.network=0 \
+                 lost.damaged=? lost.ring=? lost_at_least=0 truncated=0 malformed.link=0 malformed.shim=0 malformed.network=0 \
                  malformed.transport=0 malformed.tunnel=0 cut.link=0 cut.shim=0 cut.network=0 cut.transport=0 \
                  cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 flowless=0 duplicates=0 backwards=0 unread_bytes=0 unreported_rows=0 \
                  skipped_snapshots=0 complete=true",

@@ -233,6 +233,22 @@ fn the_largest_come_first_with_top() {
 }
 
 #[test]
+fn rows_left_out_by_top_are_counted_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    for (format, words) in [
+        ("table", "2 more rows not shown"),
+        ("jsonl", "\"unreported_rows\":2"),
+        ("json", "\"unreported_rows\":2"),
+        ("csv", "unreported_rows=2"),
+        ("zeek", "unreported_rows=2"),
+    ] {
+        let text = printed(flow().arg("-r").arg(&path).args(["--top", "1", "-o", format]));
+        assert!(text.contains(words), "{format}: {text}");
+    }
+}
+
+#[test]
 fn times_have_the_form_that_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::web().save(&folder, "web.pcap");
@@ -305,6 +321,11 @@ fn a_count_ends_early_and_the_trust_line_says_so() {
         .assert()
         .success()
         .stdout(contains("3 packets seen").and(contains("stopped by --count")));
+    // The connection goes on behind the third packet: what is counted of it is the least there was.
+    let rows = printed(flow().arg("-r").arg(&path).args(["-c", "3", "-o", "csv", "--columns", "fwd_packets"]));
+    assert!(rows.contains("\n2,stopped\n"), "{rows}");
+    let rows = printed(flow().arg("-r").arg(&path).args(["-c", "3", "--columns", "fwd_packets"]));
+    assert!(rows.contains("≥2"), "{rows}");
     flow().arg("-r").arg(&path).args(["-c", "10"]).assert().success().stdout(contains("10 packets seen"));
 }
 

@@ -122,6 +122,9 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// Every IPv6 address: `::/0`.
+    pub const ANY_V6: Self = Self { network: Addr::UNSPECIFIED, bits: 0 };
+
     /// The prefix of `bits` leading bits (as its family counts them) that holds `addr`; host bits are masked.
     ///
     /// `None` if `bits` exceeds 32 for IPv4 or 128 for IPv6.

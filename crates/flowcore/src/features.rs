@@ -20,6 +20,9 @@ bitflags! {
         const SOCKETS = 32;
         /// The owning process is known.
         const PROCESS = 64;
+        /// Link addresses, time to live and type of service are known
+        /// ([`DecodeOptions::headers`](crate::wire::DecodeOptions)).
+        const HEADERS = 128;
     }
 }
 
@@ -35,6 +38,7 @@ impl Features {
                 "LAYERS" => "link layers",
                 "FLOWS" => "flow facts",
                 "SOCKETS" => "socket samples",
+                "HEADERS" => "link addresses and IP header fields",
                 _ => "processes",
             })
             .collect();

@@ -10,8 +10,7 @@ mod services;
 mod slots;
 mod wheel;
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
@@ -50,6 +49,9 @@ pub const STEP: usize = 4096;
 /// From this many flows on, cells and entries are prefetched a stride ahead; below, the table fits the caches and
 /// prefetching only costs (about 5 ns an event at 10³ flows).
 const PREFETCH_FROM: usize = 16 * 1024;
+
+/// Flows looked at with each event while some of a second's are left. An event opens one at most, so they do not pile up.
+const VISITS_PER_EVENT: usize = 2;
 
 /// Events hashed and prefetched ahead of their look-up.
 const STRIDE: usize = 32;
@@ -218,27 +220,31 @@ pub struct Flows {
     limits: Limits,
     /// The shortest of the limits' idle times.
     shortest: Nanos,
-    hasher: RandomState,
+    hasher: KeyHasher,
     index: Index,
     entries: Slots<Entry>,
     origins: Slots<Origin>,
     /// Ids never given out begin here.
     next: u32,
-    /// Freed ids, oldest first. More than [`STEP`] stay behind, so that no id is given out twice in one step.
-    free: VecDeque<FlowId>,
+    /// Ids to give out again, the latest first: what is kept of them is still in the caches.
+    free: Vec<FlowId>,
+    /// Ids freed within this step; they may be given out again in the next.
+    freed: Vec<FlowId>,
     live: usize,
     serial: u64,
     wheel: Wheel,
     /// Time of the event that began the current second.
     now: Timestamp,
-    /// The end of the current second.
-    next_second: Timestamp,
+    /// The end of the current second, in nanoseconds after `horizon`; 0 before the first event.
+    second_ends: u64,
     /// Earlier events mean that time was set back.
     horizon: Timestamp,
     fragments: Fragments,
     /// Only for sources that may show a packet on several interfaces.
     duplicates: Option<Duplicates>,
+    /// Flows to look at in this second, and how many of them have been.
     visits: Vec<Visit>,
+    visited: usize,
     ended: Vec<FlowEvent>,
     /// Where [`close`](Self::close) goes on: every id below has been ended by it.
     closed: u32,
@@ -248,11 +254,59 @@ pub struct Flows {
 #[derive(Copy, Clone)]
 struct Place {
     words: [u64; 5],
-    hash: u64,
+    /// Of the words; see [`Index`].
+    tag: u32,
     /// What the index said before the stride; flows may have begun and ended since.
     likely: FlowId,
     /// The event goes against the order of the words.
     swapped: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { words: [0; 5], tag: 0, likely: FlowId::NONE, swapped: false }
+    }
+}
+
+/// Hashes keys, differently in each process: nobody outside can choose keys that collide.
+#[derive(Debug)]
+struct KeyHasher {
+    seeds: [u64; 5],
+}
+
+impl Default for KeyHasher {
+    fn default() -> Self {
+        let state = RandomState::default();
+        Self { seeds: std::array::from_fn(|place| state.hash_one(place)) }
+    }
+}
+
+impl KeyHasher {
+    /// Five words in three folded multiplications, two of which do not wait for each other: foldhash's own chain over
+    /// the words waits for each.
+    #[inline(always)]
+    fn hash(&self, [a, b, c, d, e]: &[u64; 5]) -> u64 {
+        #[inline(always)]
+        fn fold(a: u64, b: u64) -> u64 {
+            let product = u128::from(a) * u128::from(b);
+            product as u64 ^ (product >> 64) as u64
+        }
+        let [s, t, u, v, w] = &self.seeds;
+        fold(fold(a ^ s, b ^ t) ^ e, fold(c ^ u, d ^ v) ^ w)
+    }
+
+    /// The places of a stride's events; whether there are fragments among them, whose ports are yet to be found.
+    #[inline(never)]
+    fn places(&self, stride: &[FlowEvent], places: &mut [Place]) -> bool {
+        let mut notes = Notes::empty();
+        for (event, place) in stride.iter().zip(places) {
+            notes |= event.notes;
+            let (words, swapped) = event.key.words();
+            let tag = self.hash(&words) as u32;
+            *place = Place { words, tag, likely: FlowId::NONE, swapped };
+        }
+        notes.contains(Notes::FRAGMENT)
+    }
 }
 
 impl Flows {
@@ -261,21 +315,23 @@ impl Flows {
         Self {
             limits,
             shortest: limits.shortest(),
-            hasher: RandomState::default(),
+            hasher: KeyHasher::default(),
             index: Index::default(),
             entries: Slots::new(),
             origins: Slots::new(),
             next: 0,
-            free: VecDeque::new(),
+            free: Vec::new(),
+            freed: Vec::new(),
             live: 0,
             serial: 0,
             wheel: Wheel::default(),
             now: Timestamp::MIN,
-            next_second: Timestamp::MIN,
+            second_ends: 0,
             horizon: Timestamp::MIN,
             fragments: Fragments::default(),
             duplicates: several_interfaces.then(Duplicates::default),
             visits: Vec::new(),
+            visited: 0,
             ended: Vec::new(),
             closed: 0,
         }
@@ -336,37 +392,64 @@ impl Flows {
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
-        let mut places = [Place { words: [0; 5], hash: 0, likely: FlowId::NONE, swapped: false }; STRIDE];
-        let far = self.live >= PREFETCH_FROM;
+        self.free.append(&mut self.freed);
+        let mut places = [Place::default(); STRIDE];
         for stride in events.chunks_mut(STRIDE) {
-            for (event, place) in stride.iter_mut().zip(&mut places) {
-                if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
-                    self.fragments.join(event);
-                }
-                let (words, swapped) = event.key.words();
-                let hash = hash(&self.hasher, &words);
-                if far {
-                    self.index.prefetch(hash as u32);
-                }
-                *place = Place { words, hash, likely: FlowId::NONE, swapped };
+            let places = &mut places[..stride.len()];
+            if self.hasher.places(stride, places) {
+                self.join_fragments(stride, places);
             }
-            for place in &mut places[..stride.len()] {
-                place.likely = self.index.likely(place.hash as u32);
-                if far {
-                    self.entries.prefetch(place.likely);
-                }
-            }
-            for (event, place) in stride.iter_mut().zip(&places) {
-                self.assign_one(event, place, ledger);
-            }
+            self.look_up(places);
+            self.assign_stride(stride, places, ledger);
         }
         events.append(&mut self.ended);
     }
 
-    #[inline]
+    /// Gives fragments the ports of their datagrams.
+    #[cold]
+    #[inline(never)]
+    fn join_fragments(&mut self, stride: &mut [FlowEvent], places: &mut [Place]) {
+        for event in stride.iter_mut() {
+            if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
+                self.fragments.join(event);
+            }
+        }
+        self.hasher.places(stride, places);
+    }
+
+    /// Finds out which flow each place most likely means, and asks for its entry.
+    #[inline(never)]
+    fn look_up(&self, places: &mut [Place]) {
+        let far = self.live >= PREFETCH_FROM;
+        if far {
+            for place in places.iter() {
+                self.index.prefetch(place.tag);
+            }
+        }
+        for place in places {
+            place.likely = self.index.likely(place.tag);
+            if far {
+                self.entries.prefetch(place.likely);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn assign_stride(&mut self, stride: &mut [FlowEvent], places: &[Place], ledger: &mut Ledger) {
+        for (event, place) in stride.iter_mut().zip(places) {
+            self.assign_one(event, place, ledger);
+        }
+    }
+
+    #[inline(always)]
     fn assign_one(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
-        if event.time >= self.next_second || event.time < self.horizon {
+        // Within the current second or a little before it, in one comparison: what lies outside comes out larger.
+        let since = event.time.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
+        if since >= self.second_ends {
             self.tick(event.time);
+        }
+        if self.visited < self.visits.len() {
+            self.visit(VISITS_PER_EVENT);
         }
         // Protocol and addresses; frames without a flow have none of them.
         if place.words[4] == 0 && same(&place.words, &NOBODY) {
@@ -378,9 +461,8 @@ impl Flows {
             && goes_on(entry, event, self.shortest)
         {
             entry.last = event.time;
-            if let Detail::Tcp(_) = event.detail {
-                entry.state |= State::UNDERWAY;
-            }
+            // Only TCP has mere attempts.
+            entry.state |= State::UNDERWAY;
             event.flow = place.likely;
             event.direction = direction_in(entry.state, place.swapped);
             return;
@@ -392,9 +474,8 @@ impl Flows {
     #[inline(never)]
     fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
         let entries = &self.entries;
-        let found = self
-            .index
-            .find(place.hash as u32, |id| entries.get(id).is_some_and(|entry| same(&entry.words, &place.words)));
+        let found =
+            self.index.find(place.tag, |id| entries.get(id).is_some_and(|entry| same(&entry.words, &place.words)));
         if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
             return;
         }
@@ -460,19 +541,31 @@ impl Flows {
     fn tick(&mut self, time: Timestamp) {
         self.now = time;
         let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
-        self.next_second = Timestamp::from_parts(second.saturating_add(1), 0);
+        let next = Timestamp::from_parts(second.saturating_add(1), 0);
         // Smaller steps back are late packets; see [`Wheel::advance`].
         self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
-        self.expire(second);
+        self.second_ends = next.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
+        self.visit(usize::MAX);
+        self.wheel.advance(second, &mut self.visits);
     }
 
-    fn expire(&mut self, second: i64) {
-        let mut visits = std::mem::take(&mut self.visits);
-        self.wheel.advance(second, &mut visits);
-        for (place, &(id, generation)) in visits.iter().enumerate() {
-            if let Some(&(ahead, _)) = visits.get(place + 8) {
-                self.entries.prefetch(ahead);
-            }
+    /// Looks at the next flows whose time may have come, at most `most`.
+    ///
+    /// A few with each event rather than all of a second at once: what is kept of a flow that ends is then still in the
+    /// caches when the next flow takes its place.
+    #[inline(never)]
+    fn visit(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(&(id, generation)) = self.visits.get(self.visited) else {
+                self.visited = 0;
+                self.visits.clear();
+                if self.visits.capacity() > 4096 {
+                    self.visits = Vec::new();
+                }
+                return;
+            };
+            self.prefetch_visits();
+            self.visited += 1;
             let Some(entry) = self.entries.get(id) else { continue };
             if entry.generation != generation || !entry.state.contains(State::LIVE) {
                 continue;
@@ -485,28 +578,38 @@ impl Flows {
                 self.wheel.remind(deadline, (id, generation));
             }
         }
-        visits.clear();
-        if visits.capacity() > 1 << 16 {
-            visits = Vec::new();
+    }
+
+    /// Asks for the entry of a flow that is to be visited soon, and for what else is needed of one sooner than that.
+    #[inline]
+    fn prefetch_visits(&self) {
+        if let Some(&(ahead, _)) = self.visits.get(self.visited + 16) {
+            self.entries.prefetch(ahead);
         }
-        self.visits = visits;
+        if let Some(&(ahead, _)) = self.visits.get(self.visited + 8)
+            && let Some(entry) = self.entries.get(ahead)
+        {
+            self.index.prefetch(entry.tag);
+            self.origins.prefetch(ahead);
+        }
     }
 
     fn open(&mut self, event: &FlowEvent, place: &Place) -> Option<FlowId> {
-        let id = if self.free.len() > STEP {
-            self.free.pop_front()?
-        } else {
-            if self.live >= self.limits.flows || self.next as usize >= self.limits.flows.saturating_add(2 * STEP) {
-                return None;
+        if self.live >= self.limits.flows {
+            return None;
+        }
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => {
+                let id = FlowId(self.next);
+                self.next = self.next.checked_add(1).filter(|&next| next != u32::MAX)?;
+                id
             }
-            let id = FlowId(self.next);
-            self.next = self.next.checked_add(1).filter(|&next| next != u32::MAX)?;
-            id
         };
         let (by_sender, evidence) = originator(event);
         let mut state = State::LIVE;
         state.set(State::SWAPPED, place.swapped == by_sender);
-        let tag = place.hash as u32;
+        let tag = place.tag;
         let entry = self.entries.entry(id);
         let generation = entry.generation.wrapping_add(1);
         *entry = Entry { words: place.words, last: event.time, isn: 0, tag, generation, state };
@@ -540,14 +643,18 @@ impl Flows {
         self.index.remove(tag, id);
         self.origins.entry(id).end = Some(reason);
         self.live -= 1;
-        self.free.push_back(id);
+        self.freed.push(id);
         self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
     }
 
     /// Ends up to `most` of the flows that still live, oldest id first, as the input has ended: appends their `End`
     /// events. Returns whether some are left; ask again.
     pub fn close(&mut self, most: usize, events: &mut Vec<FlowEvent>) -> bool {
-        let mut ended = 0;
+        // Those whose time had come first.
+        while self.visited < self.visits.len() && self.ended.len() < most {
+            self.visit(1);
+        }
+        let mut ended = self.ended.len();
         while self.closed < self.next && ended < most && self.live > 0 {
             let id = FlowId(self.closed);
             self.closed += 1;
@@ -573,15 +680,6 @@ const NOBODY: [u64; 5] = [0; 5];
 #[inline]
 fn same(a: &[u64; 5], b: &[u64; 5]) -> bool {
     (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) == 0
-}
-
-#[inline]
-fn hash(state: &RandomState, words: &[u64; 5]) -> u64 {
-    let mut hasher = state.build_hasher();
-    for &word in words {
-        hasher.write_u64(word);
-    }
-    hasher.finish()
 }
 
 /// The flow's direction of an event that goes against the words' order if `swapped`.

@@ -61,6 +61,12 @@ impl Protocol {
         })
     }
 
+    /// Whether this is ICMP or ICMPv6.
+    #[inline]
+    const fn is_icmp(self) -> bool {
+        matches!(self, Self::ICMP | Self::ICMPV6)
+    }
+
     /// Whether the protocol has source and destination ports.
     pub const fn has_ports(self) -> bool {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP | Self::DCCP | Self::UDP_LITE)
@@ -180,11 +186,18 @@ impl FlowKey {
         let ports = u32::from(self.src_port) | u32::from(self.dst_port) << 16;
         // `reserved` is zero; with it the tail is one load.
         let tail = u64::from(self.zone) << 32 | u64::from(self.protocol.0) << 48 | u64::from(self.reserved) << 56;
-        let by_port = self.src_port > self.dst_port;
-        let later = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & by_port)));
-        let swap = later & !self.is_one_way();
+        let (x0, x1) = (s0 ^ d0, s1 ^ d1);
+        let whole = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+        let mut swap = whole(s0, s1) > whole(d0, d1);
+        // Both nearly never happen.
+        if x0 | x1 == 0 {
+            swap = self.src_port > self.dst_port;
+        }
+        if self.is_one_way() {
+            swap = false;
+        }
         let mask = u64::from(swap).wrapping_neg();
-        let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
+        let (x0, x1) = (x0 & mask, x1 & mask);
         let ports = ports.rotate_left(16 * u32::from(swap));
         ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
     }
@@ -205,11 +218,17 @@ impl FlowKey {
     /// Whether this is an ICMP message that nothing answers (an error, a redirect, …).
     #[inline]
     pub fn is_one_way(self) -> bool {
-        match self.protocol {
-            Protocol::ICMP => icmp_counterpart(self.src_port) != Some(self.dst_port),
-            Protocol::ICMPV6 => icmp6_counterpart(self.src_port) != Some(self.dst_port),
-            _ => false,
-        }
+        self.protocol.is_icmp() && self.has_no_answer()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn has_no_answer(self) -> bool {
+        let counterpart = match self.protocol {
+            Protocol::ICMP => icmp_counterpart(self.src_port),
+            _ => icmp6_counterpart(self.src_port),
+        };
+        counterpart != Some(self.dst_port)
     }
 
     /// Whether the key names a flow at all.
@@ -217,6 +236,33 @@ impl FlowKey {
     pub fn is_some(&self) -> bool {
         // Nearly every key has a protocol: the rest need not be looked at.
         self.protocol.0 != 0 || *self != Self::NONE
+    }
+}
+
+/// For people: `tcp 192.0.2.1:4711 > 192.0.2.2:80`, `udp [2001:db8::1]:53 > [2001:db8::2]:4711`, `gre 192.0.2.1 >
+/// 192.0.2.2`, `icmp 192.0.2.1 > 192.0.2.2 type 3 code 1`. A port that is not known is left out.
+impl fmt::Display for FlowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.protocol.has_ports() && (self.src_port, self.dst_port) != (0, 0);
+        let end = |f: &mut fmt::Formatter<'_>, addr: Addr, port: u16| match (ports, addr.to_v4()) {
+            (false, _) => write!(f, "{addr}"),
+            (true, Some(_)) => write!(f, "{addr}:{port}"),
+            (true, None) => write!(f, "[{addr}]:{port}"),
+        };
+        write!(f, "{} ", self.protocol)?;
+        end(f, self.src, self.src_port)?;
+        f.write_str(" > ")?;
+        end(f, self.dst, self.dst_port)?;
+        if matches!(self.protocol, Protocol::ICMP | Protocol::ICMPV6) {
+            write!(f, " type {}", self.src_port)?;
+            if self.is_one_way() {
+                write!(f, " code {}", self.dst_port)?;
+            }
+        }
+        if self.zone != 0 {
+            write!(f, " zone {}", self.zone)?;
+        }
+        Ok(())
     }
 }
 
@@ -272,6 +318,28 @@ mod tests {
 
     fn key(src: &str, src_port: u16, dst: &str, dst_port: u16, protocol: Protocol) -> FlowKey {
         FlowKey { src: src.parse().unwrap(), dst: dst.parse().unwrap(), src_port, dst_port, protocol, ..FlowKey::NONE }
+    }
+
+    #[test]
+    fn a_key_is_written_as_people_write_two_ends() {
+        let key = |protocol, src: &str, dst: &str, src_port, dst_port| FlowKey {
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
+            src_port,
+            dst_port,
+            protocol,
+            ..FlowKey::NONE
+        };
+        for (key, words) in [
+            (key(Protocol::TCP, "192.0.2.1", "192.0.2.2", 4711, 80), "tcp 192.0.2.1:4711 > 192.0.2.2:80"),
+            (key(Protocol::UDP, "2001:db8::1", "2001:db8::2", 53, 9), "udp [2001:db8::1]:53 > [2001:db8::2]:9"),
+            (key(Protocol::TCP, "192.0.2.1", "192.0.2.2", 0, 0), "tcp 192.0.2.1 > 192.0.2.2"),
+            (key(Protocol(47), "2001:db8::1", "2001:db8::2", 0, 0), "gre 2001:db8::1 > 2001:db8::2"),
+            (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 8, 0), "icmp 192.0.2.1 > 192.0.2.2 type 8"),
+            (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 3, 1), "icmp 192.0.2.1 > 192.0.2.2 type 3 code 1"),
+        ] {
+            assert_eq!(key.to_string(), words);
+        }
     }
 
     #[test]

@@ -287,14 +287,14 @@ impl Pipeline {
     fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
         self.count(events);
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
-            self.filtered += keep(events, early, |_| false);
+            self.filtered += keep(events, &frames, early, |_| false);
         }
         self.flows.assign(events, &mut self.counted);
         if self.whitelist.is_some() || self.late {
             self.settle_marks(events);
         }
         if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
-            self.filtered += keep(events, filter, |event| matches!(event.detail, Detail::End(_)));
+            self.filtered += keep(events, &frames, filter, |event| matches!(event.detail, Detail::End(_)));
         }
         let batch = Batch { events, frames, flows: &self.flows, through };
         for analyzer in &mut self.analyzers {
@@ -308,14 +308,34 @@ impl Pipeline {
         let Some(first) = events.first() else { return };
         self.from.get_or_insert(first.time);
         let mut through = self.through.unwrap_or(first.time);
-        let (mut delivered, mut backwards, mut truncated) = (0, 0, 0);
+        let (mut delivered, mut late, mut truncated) = (0, false, 0);
+        let (mut stopped, mut keyless) = (0, false);
         for event in events {
             let packets = u64::from(event.packets);
             delivered += packets;
-            // Late and cut packets come as they like: counted without asking whether.
-            backwards += packets * u64::from(event.time < through);
-            through = through.max(event.time);
             truncated += packets * u64::from(event.notes.contains(Notes::CUT));
+            late |= event.time < through;
+            through = event.time;
+            stopped |= event.stopped as u8;
+            keyless |= event.key.protocol.0 == 0;
+        }
+        if late | keyless | (stopped != 0) {
+            self.count_odd(events);
+        } else {
+            self.through = Some(through);
+        }
+        self.counted.truncated += truncated;
+        self.counted.deliver(delivered);
+    }
+
+    /// What only some events say.
+    #[cold]
+    #[inline(never)]
+    fn count_odd(&mut self, events: &[FlowEvent]) {
+        for event in events {
+            let packets = u64::from(event.packets);
+            self.counted.backwards += packets * u64::from(Some(event.time) < self.through);
+            self.through = self.through.max(Some(event.time));
             if event.stopped != Layer::None {
                 self.counted.stop(event.stopped, event.notes);
             }
@@ -323,10 +343,6 @@ impl Pipeline {
                 self.counted.flowless += packets;
             }
         }
-        self.through = Some(through);
-        self.counted.backwards += backwards;
-        self.counted.truncated += truncated;
-        self.counted.deliver(delivered);
     }
 
     /// Asks whitelist and filter once per flow and repeats their answers on its events. A whitelist that could not
@@ -519,13 +535,18 @@ impl Pipeline {
 }
 
 /// Keeps the events that `filter` selects or that are `exempt`; returns how many packets it took out.
-fn keep(events: &mut Vec<FlowEvent>, filter: &dyn Select, exempt: impl Fn(&FlowEvent) -> bool) -> u64 {
+fn keep(
+    events: &mut Vec<FlowEvent>,
+    frames: &Frames<'_>,
+    filter: &dyn Select,
+    exempt: impl Fn(&FlowEvent) -> bool,
+) -> u64 {
     let mut kept = 0;
     let mut out = 0;
     let mut start = 0;
     while start < events.len() {
         let end = (start + 64).min(events.len());
-        let mask = filter.select(&events[start..end]);
+        let mask = filter.select(&events[start..end], frames);
         for place in start..end {
             if mask >> (place - start) & 1 == 1 || exempt(&events[place]) {
                 events[kept] = events[place];

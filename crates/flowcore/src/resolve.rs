@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::{Addr, Prefix};
-use crate::key::Protocol;
+use crate::key::{FlowKey, Protocol};
 
 /// An answer that may not be there yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,15 @@ pub struct Network {
     pub holder: Option<Arc<str>>,
 }
 
+/// The process that owns a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Command name.
+    pub name: Arc<str>,
+}
+
 /// Gives names to numbers. Never blocks: an answer that takes time is [`Lookup::Pending`] until it is there, and is
 /// asked for again by whoever needs it.
 ///
@@ -60,6 +69,10 @@ pub trait Resolver: Send + Sync {
     fn network(&self, _addr: Addr) -> Lookup<Network> {
         Lookup::Absent
     }
+    /// Which process owns a flow's local end; filters on processes ask.
+    fn process(&self, _key: &FlowKey) -> Lookup<Process> {
+        Lookup::Absent
+    }
     /// Waits at most `within` for pending answers. The only call that may wait: a final report makes it, once
     /// everything that it will show has been asked for.
     fn settle(&self, _within: Duration) {}
@@ -74,6 +87,9 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         (**self).network(addr)
+    }
+    fn process(&self, key: &FlowKey) -> Lookup<Process> {
+        (**self).process(key)
     }
     fn settle(&self, within: Duration) {
         (**self).settle(within);
@@ -114,6 +130,9 @@ impl Resolver for Chain {
     }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.first(|resolver| resolver.network(addr))
+    }
+    fn process(&self, key: &FlowKey) -> Lookup<Process> {
+        self.first(|resolver| resolver.process(key))
     }
     fn settle(&self, within: Duration) {
         for resolver in &self.0 {

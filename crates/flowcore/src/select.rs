@@ -1,13 +1,15 @@
 //! The shape of a compiled filter.
 
+use crate::batch::Frames;
 use crate::event::{FlowEvent, Marks};
 use crate::features::Features;
 use crate::record::FlowRecord;
 
 /// A compiled filter over events. The filter language is one way to make one; any code can be another.
 pub trait Select: Send + Sync {
-    /// Bit `i` is set if and only if `events[i]` passes. The pipeline gives at most 64 events a call.
-    fn select(&self, events: &[FlowEvent]) -> u64;
+    /// Bit `i` is set if and only if `events[i]` passes. The pipeline gives at most 64 events a call, with the frames and
+    /// side columns that they refer to.
+    fn select(&self, events: &[FlowEvent], frames: &Frames<'_>) -> u64;
 
     /// What it needs to know; [`Features::FLOWS`] when it uses facts about the flow, and so must run behind the table.
     fn needs(&self) -> Features {

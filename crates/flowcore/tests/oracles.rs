@@ -19,7 +19,7 @@ use pnet_packet::udp::UdpPacket;
 fn decode(frame: &[u8], wire_len: u32) -> FlowEvent {
     let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
     // Neither oracle opens tunnels.
-    let options = DecodeOptions { decapsulate: false };
+    let options = DecodeOptions { decapsulate: false, ..DecodeOptions::default() };
     wire::decode(LinkType::ETHERNET, frame, wire_len, options, &mut event, &mut layers);
     event
 }

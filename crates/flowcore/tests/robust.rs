@@ -114,7 +114,7 @@ fn two_million_damaged_frames_never_panic_and_never_claim_more_than_the_wire() {
         }
         let wire_len = frame.len() + if random.below(3) == 0 { random.below(2000) } else { 0 };
         let link = if random.below(20) == 0 { random.below(300) as u16 } else { *link };
-        let options = DecodeOptions { decapsulate: random.below(8) != 0 };
+        let options = DecodeOptions { decapsulate: random.below(8) != 0, headers: random.below(8) == 0 };
         let (event, layers) = decode_with(link, &frame, wire_len, options);
         assert!(event.network_bytes as usize <= wire_len, "{name}: {event:?}");
         assert!(event.payload_bytes <= event.network_bytes, "{name}: {event:?}");

@@ -361,7 +361,7 @@ fn a_tunnel_gives_the_innermost_key_and_keeps_its_outer_headers() {
 
 #[test]
 fn without_decapsulation_the_outermost_ip_header_gives_the_key() {
-    let options = DecodeOptions { decapsulate: false };
+    let options = DecodeOptions { decapsulate: false, ..DecodeOptions::default() };
     let outer = ethernet(0x8100, &vlan(7, 0x0800, &ipv4(47, &join(&[&[0, 0, 8, 0], &inner()]))));
     let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
     assert!(wire::decode(LinkType(1), &outer, outer.len() as u32, options, &mut event, &mut layers));
@@ -406,4 +406,49 @@ fn snap_of_another_organisation_is_no_ethertype() {
     bytes[5] = 0x0c;
     let (event, _) = decode(1, &ethernet(bytes.len() as u16, &bytes));
     assert_eq!((event.key, event.ethertype, event.stopped), (FlowKey::NONE, 0, Layer::None));
+}
+
+fn headers(link: u16, frame: &[u8]) -> wire::Headers {
+    let (mut event, mut layers) = (FlowEvent::default(), Layers::default());
+    let options = DecodeOptions { headers: true, ..DecodeOptions::default() };
+    assert!(wire::decode(LinkType(link), frame, frame.len() as u32, options, &mut event, &mut layers));
+    layers.headers
+}
+
+#[test]
+fn headers_are_noted_when_asked_for_and_only_then() {
+    let mut frame = ethernet(0x0800, &ipv4(6, &tcp(&[], b"")));
+    frame[..12].copy_from_slice(&[0xaa, 1, 2, 3, 4, 5, 0xbb, 1, 2, 3, 4, 5]);
+    frame[15] = 0xb8;
+    frame[22] = 61;
+    let expected = wire::Headers {
+        link_src: Some([0xbb, 1, 2, 3, 4, 5]),
+        link_dst: Some([0xaa, 1, 2, 3, 4, 5]),
+        ttl: Some(61),
+        tos: Some(0xb8),
+    };
+    assert_eq!(headers(1, &frame), expected);
+    assert_eq!(decode(1, &frame).1.headers, wire::Headers::default());
+    // The traffic class lies across two bytes; a cooked header knows the sender only.
+    let mut packet = ipv6(6, &tcp(&[], b""));
+    packet[0] = 0x6b;
+    packet[1] = 0x80;
+    packet[7] = 3;
+    let cooked = [&[0, 0, 0, 1, 0, 6, 0xbb, 1, 2, 3, 4, 5, 0, 0, 0x86, 0xdd][..], &packet].concat();
+    let found = headers(113, &cooked);
+    assert_eq!((found.tos, found.ttl), (Some(0xb8), Some(3)));
+    assert_eq!((found.link_src, found.link_dst), (Some([0xbb, 1, 2, 3, 4, 5]), None));
+}
+
+#[test]
+fn an_80211_frame_names_source_and_destination_by_its_ds_bits() {
+    let [a, b, c] = [[1; 6], [2; 6], [3; 6]];
+    for (flags, src, dst) in [(0, b, a), (1, b, c), (2, c, a)] {
+        let frame = [&[0x08, flags, 0, 0][..], &a, &b, &c, &[0, 0]].concat();
+        let found = headers(105, &frame);
+        assert_eq!((found.link_src, found.link_dst), (Some(src), Some(dst)), "{flags}");
+    }
+    // An acknowledgment has a receiver only.
+    let found = headers(105, &[&[0xd4, 0, 0, 0][..], &a].concat());
+    assert_eq!((found.link_src, found.link_dst), (None, Some(a)));
 }

@@ -10,7 +10,10 @@ const MOST_MISTAKES: usize = 20;
 /// Reads a whole text file.
 pub(crate) fn read(path: &Path) -> Result<String> {
     let name = path.display();
-    let bytes = std::fs::read(path).map_err(|error| Error::io(name.to_string(), error))?;
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{name}: there is no such file")),
+        _ => Error::io(name.to_string(), error),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;

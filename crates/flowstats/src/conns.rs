@@ -14,7 +14,7 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Handshake, Nobody, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
 pub use columns::{COLUMNS, ColumnDef, column};
 pub use course::COURSE_COLUMNS;
 
@@ -45,6 +45,8 @@ bitflags! {
         const INPUT_CUT = 8;
         /// A packet of it was cut before its lengths could be read.
         const HEADERS_CUT = 16;
+        /// Whoever reads had enough while the connection was open.
+        const STOPPED = 32;
     }
 }
 
@@ -57,6 +59,7 @@ impl Doubts {
             (Self::LOSS, "loss"),
             (Self::INPUT_CUT, "input_cut"),
             (Self::HEADERS_CUT, "headers_cut"),
+            (Self::STOPPED, "stopped"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -76,6 +79,13 @@ struct Open {
 }
 
 const _: () = assert!(size_of::<Open>() <= 192);
+
+/// What is followed beside at [`Depth::Course`].
+#[derive(Default)]
+struct Followed {
+    dynamics: Dynamics,
+    figures: Figures,
+}
 
 /// What only some connections have.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +108,7 @@ pub struct Connection {
     /// What TCP adds.
     pub tcp: Option<TcpFacts>,
     /// Round trips, retransmissions, requests and the like, if they were asked for ([`Depth::Course`]).
-    pub course: Option<Box<Course>>,
+    pub course: Option<Box<(Course, Figures)>>,
     /// VLANs, labels and tunnels of the first packet that had any, and what an ICMP error quotes.
     pub layers: Option<Box<Layers>>,
     /// Packets also seen on another interface; they are not in `counts`.
@@ -146,7 +156,7 @@ pub enum Depth {
 pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
-    dynamics: Option<Slots<Dynamics>>,
+    followed: Option<Slots<Followed>>,
     live: usize,
     finished: Vec<Connection>,
     /// What holds of every connection that ends from now on.
@@ -157,7 +167,7 @@ pub struct Conns {
 const PREFETCH_FROM: usize = 8 * 1024;
 
 /// How many events ahead.
-const AHEAD: usize = 12;
+const AHEAD: usize = 16;
 
 impl Conns {
     /// With nothing seen yet.
@@ -167,12 +177,17 @@ impl Conns {
 
     /// The same, finding out as much as `depth` says.
     pub fn with(depth: Depth) -> Self {
-        Self { dynamics: (depth == Depth::Course).then(Slots::new), ..Self::default() }
+        Self { followed: (depth == Depth::Course).then(Slots::new), ..Self::default() }
     }
 
     /// Moves the connections that have ended into `out`, in the order of their ends.
     pub fn take_finished(&mut self, out: &mut Vec<Connection>) {
-        out.append(&mut self.finished);
+        if out.is_empty() {
+            // Not one by one: they are large.
+            std::mem::swap(out, &mut self.finished);
+        } else {
+            out.append(&mut self.finished);
+        }
     }
 
     /// Says something of all connections that end from now on: that the source has lost packets, or that the input
@@ -190,15 +205,29 @@ impl Conns {
     pub const fn bytes_per_connection(depth: Depth) -> usize {
         let more = match depth {
             Depth::Plain => 0,
-            Depth::Course => Dynamics::bytes_per_connection(),
+            Depth::Course => size_of::<Followed>(),
         };
         size_of::<Open>() + more
     }
 
     #[inline]
+    fn prefetch(&self, event: &FlowEvent) {
+        if let Some(open) = self.open.get(event.flow) {
+            prefetch(&open.counts);
+            prefetch(&open.tcp);
+        }
+        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
+            followed.dynamics.prefetch();
+            followed.figures.prefetch(event.direction);
+        }
+    }
+
+    #[inline]
     fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
         let open = self.open.entry(event.flow);
-        let special = !open.begun || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
+        // What has counted packets has begun: the flag itself lies in a cache line that is not wanted here.
+        let blank = open.counts[0].packets | open.counts[1].packets == 0;
+        let special = blank || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
         if special {
             self.live += usize::from(!open.begun);
             if !prepare(open, event, batch) {
@@ -211,10 +240,11 @@ impl Conns {
         counts.network_bytes += u64::from(event.network_bytes);
         counts.payload_bytes += u64::from(event.payload_bytes);
         match event.detail {
-            Detail::Tcp(segment) => match &mut self.dynamics {
+            Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
-                Some(dynamics) => {
-                    dynamics.entry(event.flow).observe(&mut open.tcp, event, &segment, &mut Nobody);
+                Some(followed) => {
+                    let Followed { dynamics, figures } = followed.entry(event.flow);
+                    dynamics.observe(&mut open.tcp, event, &segment, figures);
                 }
             },
             _ => {
@@ -237,11 +267,12 @@ impl Conns {
         let mut connection = describe(open, record);
         connection.doubts |= self.shared;
         if connection.tcp.is_some()
-            && let Some(dynamics) = self.dynamics.as_mut().and_then(|dynamics| dynamics.get_mut(id))
+            && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
-            dynamics.finish(reason, &mut Nobody);
-            connection.course = Some(Box::new(dynamics.course(&open.tcp)));
-            *dynamics = Dynamics::default();
+            // What it held goes with the connection, and the next one begins from nothing.
+            let Followed { mut dynamics, mut figures } = std::mem::take(followed);
+            dynamics.finish(reason, &mut figures);
+            connection.course = Some(Box::new((dynamics.course(&open.tcp), figures)));
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
@@ -341,16 +372,12 @@ impl Analyzer for Conns {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
+        if far {
+            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event));
+        }
         for (place, event) in batch.events.iter().enumerate() {
-            if far && let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
-                prefetch(&open.counts);
-                prefetch(&open.tcp);
-                if let Some(dynamics) = &self.dynamics {
-                    let ahead = &batch.events[place + AHEAD];
-                    if let Some(dynamics) = dynamics.get(ahead.flow) {
-                        dynamics.prefetch(ahead.direction);
-                    }
-                }
+            if far && let Some(ahead) = batch.events.get(place + AHEAD) {
+                self.prefetch(ahead);
             }
             if !event.flow.is_some() {
                 continue;
@@ -367,7 +394,7 @@ impl Analyzer for Conns {
     /// The connections that have ended and not been taken. Open ones have no row before they end.
     fn snapshot(&self, out: &mut Tables) {
         let (more, row): (&[ColumnDef], fn(&Connection) -> Row) =
-            if self.dynamics.is_some() { (&COURSE_COLUMNS, full_row) } else { (&[], row) };
+            if self.followed.is_some() { (&COURSE_COLUMNS, full_row) } else { (&[], row) };
         let columns = COLUMNS.iter().chain(more).map(|def| def.column.clone());
         let mut table = Table::new("conns", columns.collect());
         table.rows = self.finished.iter().map(row).collect();

@@ -134,7 +134,7 @@ impl Histogram {
     /// The rule is TRTOP's: of `n` values in ascending order, the one at index `floor(level · n − 0.5)`, counted from 0
     /// and held within `0..n`; see [`index_of`]. So a single value is all its percentiles, of two the 95th percentile is
     /// the larger, of 20 the 19th smallest, of 171 the one at index 161. There is no interpolation: what is reported
-    /// lies within the stated error of a value that occurred.
+    /// lies within the stated error of a value that occurred, and is exact if that is the smallest or the largest.
     pub fn quantile(&self, level: f64) -> Option<u64> {
         self.quantiles(&[level])[0]
     }
@@ -150,8 +150,13 @@ impl Histogram {
         let mut before = 0u64;
         for (bucket, count) in self.counts.iter() {
             before = before.saturating_add(count);
-            while let Some((_, place)) = wanted.next_if(|&(index, _)| index < before) {
-                found[place] = Some(self.representative(bucket));
+            while let Some((index, place)) = wanted.next_if(|&(index, _)| index < before) {
+                // The ends are known exactly.
+                found[place] = Some(match index {
+                    0 => self.least,
+                    _ if index + 1 == total => self.greatest(),
+                    _ => self.representative(bucket),
+                });
             }
         }
         found

@@ -1,11 +1,12 @@
 //! The options of `flow conns`.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::values::{AllowedLoss, Color, Format, SortKey, TimeStyle, Timeouts, parse_count};
+use super::names::NameArgs;
+use super::shared::{EndingArgs, InputArgs};
+use super::values::{Color, Format, SortKey, TimeStyle, parse_count};
 
 const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcapng.zst
@@ -19,30 +20,8 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", super::exit_codes()))]
 pub struct ConnsArgs {
-    /// Read packets from FILE: pcap or pcapng, also compressed (gzip, zstd, lz4, xz); `-` is standard input
-    ///
-    /// May be given several times; the packets of all files are merged in the order of their times. A pattern in
-    /// quotes (`'ring/*.pcap'`) stands for all files that match it.
-    #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = "Input")]
-    pub read: Vec<PathBuf>,
-
-    /// Stop after N packets
-    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
-    pub count: Option<NonZeroU64>,
-
-    /// Take the outermost headers for a flow's ends, not the innermost of a tunnel
-    #[arg(long, help_heading = "Input")]
-    pub no_decap: bool,
-
-    /// How long a flow lives without packets, as in tcp=5m,udp=1m,icmp=30s
-    ///
-    /// Kinds: tcp, tcp-attempt (a SYN without answer), tcp-close, tcp-reset, udp, icmp, other. Units: ms, s, m, h, d.
-    #[arg(long, value_name = "KIND=TIME,…", default_value = "", hide_default_value = true, help_heading = "Input")]
-    pub timeouts: Timeouts,
-
-    /// Most flows to follow at the same time; the packets of more are counted as untracked
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Input")]
-    pub max_flows: Option<NonZeroU64>,
+    #[command(flatten)]
+    pub input: InputArgs,
 
     /// Form of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
@@ -99,23 +78,9 @@ pub struct ConnsArgs {
     #[arg(short = 'l', long, help_heading = "Output")]
     pub line_buffered: bool,
 
-    /// Exit with 5 if more packets than this were lost: a number, or a part of those seen as in 0.1%
-    #[arg(long, value_name = "LOSS", help_heading = "Exit code")]
-    pub max_loss: Option<AllowedLoss>,
+    #[command(flatten)]
+    pub ending: EndingArgs,
 
-    /// Exit with 6 if there are no rows
-    #[arg(long, help_heading = "Exit code")]
-    pub fail_empty: bool,
-
-    /// No progress bar and no notes; errors and the trust line remain
-    #[arg(short, long, help_heading = "Messages")]
-    pub quiet: bool,
-
-    /// More notes about what is read, and totals at the end
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Messages")]
-    pub verbose: u8,
-
-    /// Addresses as numbers; always so, accepted for habit
-    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Messages")]
-    pub numeric: u8,
+    #[command(flatten)]
+    pub names: NameArgs,
 }

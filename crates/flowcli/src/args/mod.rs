@@ -1,12 +1,18 @@
 //! The command line: options as the user writes them.
 
 mod conns;
+mod hosts;
+mod names;
+mod shared;
 mod values;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
+pub use hosts::{Highlights, HostsArgs};
+pub use names::{NameArgs, Resolve};
+pub use shared::{EndingArgs, InputArgs};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;
@@ -20,12 +26,14 @@ use crate::exit;
 #[command(after_help = "Examples:
   flow conns -r capture.pcapng.zst                  one row per connection
   flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more.")]
 #[command(after_long_help = concat!("Examples:
   flow conns -r capture.pcapng.zst                  one row per connection
   flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more."))]
@@ -48,6 +56,9 @@ pub enum Command {
     /// One row per connection of a capture: both ends, state, packets, bytes, times
     #[command(visible_alias = "connections")]
     Conns(Box<ConnsArgs>),
+
+    /// One row per remote host: how well it answers, who resets, what is lost; TRTOP's table
+    Hosts(Box<HostsArgs>),
 
     /// Print a script that completes commands and options in a shell
     Completions {

@@ -205,7 +205,7 @@ fn parse_u64(text: &str) -> Result<u64, String> {
 }
 
 /// A span of time with a unit; seconds without one.
-fn parse_span(text: &str) -> Result<Nanos, String> {
+pub fn parse_span(text: &str) -> Result<Nanos, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_nanos = match unit {

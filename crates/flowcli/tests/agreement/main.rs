@@ -16,6 +16,7 @@ mod pcapng;
 mod readability;
 mod report;
 mod sheet;
+mod steps;
 mod tcp;
 mod truth;
 mod zeek;
@@ -98,6 +99,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     }
     if let Some(rows) = truth.rows("argus.csv", name) {
         flows::argus(&capture, rows, libpcap, &mut sheet);
+        steps::argus(&capture, rows, &mut sheet);
     }
     if let Some(rows) = truth.rows("nfdump.csv", name) {
         flows::nfdump(&capture, rows, libpcap, &mut sheet);

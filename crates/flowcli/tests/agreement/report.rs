@@ -17,7 +17,7 @@ cause or when fewer cells agree than this file says. Our side is `flow conns -o 
 | --- | --- | --- |
 | tshark, capinfos | 4.0.17 | every field of every packet, conversations, TCP streams, bounds |
 | tcpdump / libpcap | 4.99.3 / 1.10.3 | which files open |
-| argus, ra | 3.0.8.2 | bidirectional flows |
+| argus, ra | 3.0.8.2 | bidirectional flows, halves of handshakes |
 | nfpcapd, nfdump | 1.7.1 | one-way flows |
 | Zeek | baselines of its own test suite | connection states and histories |
 | nDPI, Arkime | baselines of their own test suites | flows, sessions |

@@ -18,9 +18,11 @@ pub enum Statistic {
     TcpStreams,
     Handshakes,
     Completeness,
+    ControlSegments,
     CommunityIds,
     ArgusFlows,
     ArgusSplits,
+    ArgusHandshakes,
     NfdumpFlows,
     ZeekStates,
     ZeekCounts,
@@ -29,7 +31,7 @@ pub enum Statistic {
 }
 
 impl Statistic {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Readability,
         Self::Bounds,
         Self::PacketFields,
@@ -42,9 +44,11 @@ impl Statistic {
         Self::TcpStreams,
         Self::Handshakes,
         Self::Completeness,
+        Self::ControlSegments,
         Self::CommunityIds,
         Self::ArgusFlows,
         Self::ArgusSplits,
+        Self::ArgusHandshakes,
         Self::NfdumpFlows,
         Self::ZeekStates,
         Self::ZeekCounts,
@@ -67,9 +71,11 @@ impl Statistic {
             Self::TcpStreams => "tcp streams",
             Self::Handshakes => "handshake times",
             Self::Completeness => "completeness",
+            Self::ControlSegments => "control segments",
             Self::CommunityIds => "community ids",
             Self::ArgusFlows => "argus flows",
             Self::ArgusSplits => "argus splits",
+            Self::ArgusHandshakes => "argus handshakes",
             Self::NfdumpFlows => "nfdump flows",
             Self::ZeekStates => "zeek states",
             Self::ZeekCounts => "zeek counts",
@@ -95,9 +101,13 @@ impl Statistic {
             }
             Self::Handshakes => "handshake time of a TCP connection, within 1 µs; tshark tcp.analysis.initial_rtt",
             Self::Completeness => "completeness bits of a TCP connection; tshark tcp.completeness",
+            Self::ControlSegments => "whether an end of a TCP connection sent FIN, RST; tshark",
             Self::CommunityIds => "packets of a Community ID; tshark",
             Self::ArgusFlows => "packets and bytes each way of a 5-tuple; argus",
             Self::ArgusSplits => "records of a 5-tuple; argus",
+            Self::ArgusHandshakes => {
+                "time of the handshake and of its two halves, within 1 µs; argus tcprtt, synack, ackdat"
+            }
             Self::NfdumpFlows => "packets and IP bytes of a one-way 5-tuple; nfpcapd and nfdump",
             Self::ZeekStates => "originator, conn_state and history of a connection; Zeek's own baselines",
             Self::ZeekCounts => {

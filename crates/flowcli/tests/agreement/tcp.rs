@@ -8,6 +8,7 @@ use flowcore::{Addr, Protocol, TcpFlags, Timestamp};
 use crate::capture::{Capture, Conn, Packet, Pair};
 use crate::evidence::header;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
+use crate::steps;
 use crate::truth::Row;
 
 /// Compares the streams of one capture, rows of `tcp_streams.tsv`.
@@ -80,7 +81,7 @@ pub fn splits(conns: &[&Conn]) -> Option<String> {
     }
 }
 
-fn of_pair(packet: &Packet, pair: Pair) -> bool {
+pub fn of_pair(packet: &Packet, pair: Pair) -> bool {
     let key = packet.event.key;
     Pair::of(key.protocol.0, (key.src, key.src_port), (key.dst, key.dst_port)).0 == pair
 }
@@ -229,6 +230,9 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: 
         sheet.compare(streams, field, ours, theirs, || cause(ours, all, theirs, what == "packets"));
     }
 
+    if let Some((conn, client)) = conn.zip(client) {
+        steps::control((capture, &subject), (conn, client), &parts, row, sheet);
+    }
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));
     if ours.is_some() || theirs.is_some() {

@@ -54,6 +54,10 @@ impl Wheel {
         }
         for step in 0..now_second.saturating_sub(second).min(BUCKETS as i64) {
             let place = second.wrapping_add(step).rem_euclid(BUCKETS as i64) as usize;
+            if due.is_empty() {
+                // A large bucket is not copied.
+                std::mem::swap(due, &mut self.buckets[place]);
+            }
             due.append(&mut self.buckets[place]);
             if self.buckets[place].capacity() > 4096 {
                 self.buckets[place] = Vec::new();

@@ -48,7 +48,7 @@ impl Analyzer for Sum {
 
 struct OddPorts;
 impl Select for OddPorts {
-    fn select(&self, events: &[FlowEvent]) -> u64 {
+    fn select(&self, events: &[FlowEvent], _: &Frames<'_>) -> u64 {
         events.iter().enumerate().fold(0, |mask, (i, event)| mask | u64::from(event.key.src_port % 2 == 1) << i)
     }
 }

@@ -73,7 +73,7 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         (ledger.duplicates, "duplicates from another interface", false),
         (ledger.backwards, "backwards in time", true),
         (ledger.unread_bytes, "bytes unreadable", true),
-        (ledger.unreported_rows, "more rows not kept", true),
+        (ledger.unreported_rows, "more rows not shown", true),
         (ledger.skipped_snapshots, "snapshots not shown", false),
     ] {
         if count > 0 {

@@ -52,6 +52,38 @@ pub enum Value {
     List(Arc<[u64]>),
 }
 
+impl Value {
+    /// Writes which kind of cell this is and what it holds. No two different cells give the same bytes, whatever follows
+    /// them; a word and a text of the same letters are the same.
+    fn push_identity(&self, out: &mut Vec<u8>) {
+        let mut fixed = |kind: u8, bytes: &[u8]| {
+            out.push(kind);
+            out.extend_from_slice(bytes);
+        };
+        let text = |out: &mut Vec<u8>, text: &str| {
+            out.push(8);
+            out.extend_from_slice(&text.len().to_ne_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        match self {
+            Self::Missing => fixed(0, &[]),
+            Self::U64(number) => fixed(1, &number.to_ne_bytes()),
+            Self::I64(number) => fixed(2, &number.to_ne_bytes()),
+            Self::F64(number) => fixed(3, &number.to_bits().to_ne_bytes()),
+            Self::Bool(yes) => fixed(4, &[u8::from(*yes)]),
+            Self::Time(time) => fixed(5, &time.as_nanos().to_ne_bytes()),
+            Self::Span(span) => fixed(6, &span.get().to_ne_bytes()),
+            Self::Addr(addr) => fixed(7, addr.octets()),
+            Self::Word(word) => text(out, word),
+            Self::Text(words) => text(out, words),
+            Self::List(numbers) => {
+                fixed(9, &numbers.len().to_ne_bytes());
+                numbers.iter().for_each(|number| out.extend_from_slice(&number.to_ne_bytes()));
+            }
+        }
+    }
+}
+
 /// What a column's numbers are measured in. Reporters choose the display; machine formats write the plain number.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -208,13 +240,19 @@ impl Snapshot {
 }
 
 impl Table {
-    fn key(&self, row: &Row) -> String {
-        let keys = self.columns.iter().zip(&row.cells).filter(|(column, _)| column.meaning == Meaning::Key);
-        keys.map(|(_, cell)| format!("{cell:?}\u{1f}")).collect()
+    /// What tells `row` from the others: the same bytes if and only if all its key cells are equal.
+    fn key(&self, row: &Row) -> Vec<u8> {
+        let mut key = Vec::new();
+        for (column, cell) in self.columns.iter().zip(&row.cells) {
+            if column.meaning == Meaning::Key {
+                cell.push_identity(&mut key);
+            }
+        }
+        key
     }
 
     fn since(&self, before: &Self) -> Self {
-        let earlier: std::collections::HashMap<String, &Row> =
+        let earlier: std::collections::HashMap<Vec<u8>, &Row> =
             before.rows.iter().map(|row| (before.key(row), row)).collect();
         let mut rows = self.rows.clone();
         for row in &mut rows {
@@ -332,5 +370,20 @@ mod tests {
         let before = Snapshot { tables: vec![table(&[("a", 3, 9)])], ..Snapshot::default() };
         let after = Snapshot { tables: vec![table(&[("b", 2, 1), ("a", 10, 4)])], ..Snapshot::default() };
         assert_eq!(after.since(&before).tables, vec![table(&[("b", 2, 1), ("a", 7, 4)])]);
+    }
+
+    #[test]
+    fn rows_are_the_same_only_if_every_key_cell_is() {
+        let identity = |cells: &[Value]| {
+            let mut out = Vec::new();
+            cells.iter().for_each(|cell| cell.push_identity(&mut out));
+            out
+        };
+        let text = |words: &str| Value::Text(words.into());
+        assert_ne!(identity(&[text("ab"), text("c")]), identity(&[text("a"), text("bc")]));
+        assert_ne!(identity(&[Value::Missing]), identity(&[text("Missing")]));
+        assert_ne!(identity(&[Value::U64(1)]), identity(&[Value::I64(1)]));
+        assert_ne!(identity(&[Value::List([1, 2].into())]), identity(&[Value::List([1].into()), Value::U64(2)]));
+        assert_eq!(identity(&[text("SF")]), identity(&[Value::Word("SF")]));
     }
 }

@@ -40,6 +40,11 @@ pub trait Rows {
 
     /// Row number `index`, below [`count`](Self::count); made in `scratch` if it is not at hand as such.
     fn row<'a>(&'a self, index: usize, scratch: &'a mut Row) -> &'a Row;
+
+    /// Whether the cell in column number `column` of row number `index` is to catch the eye, where there are colours.
+    fn is_alarming(&self, _index: usize, _column: usize) -> bool {
+        false
+    }
 }
 
 impl Rows for Vec<Row> {
@@ -74,6 +79,7 @@ pub struct TextWriter<W> {
 
 const HEADING: &str = "\x1b[1m";
 const WARNING: &str = "\x1b[33m";
+const ALARM: &str = "\x1b[41;37m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -142,7 +148,9 @@ impl<W: Write> TextWriter<W> {
                 cell.clear();
                 let lower_bound = table.columns[column].bounded && !row.quality.is_exact();
                 self.push_cell(&mut cell, &table.columns[column], column, value, lower_bound, names);
+                let alarming = self.options.color && table.rows.is_alarming(index, column);
                 match (self.options.color, value, lower_bound) {
+                    _ if alarming => line.painted(&mut out, &cell, &measures[column], ALARM),
                     (true, Value::Missing, _) => line.painted(&mut out, &cell, &measures[column], FAINT),
                     (true, _, true) => line.painted(&mut out, &cell, &measures[column], WARNING),
                     _ => line.cell(&mut out, &cell, &measures[column]),

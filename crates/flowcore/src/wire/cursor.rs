@@ -133,6 +133,16 @@ impl<'a> Walk<'a> {
         self.event.notes.contains(Notes::OFFLOADED)
     }
 
+    /// Keeps the addresses of the outermost link header, as far as they are there.
+    pub fn link_addresses(&mut self, src: Option<[u8; 6]>, dst: Option<[u8; 6]>) {
+        let headers = &mut self.layers.headers;
+        if self.options.headers && headers.link_src.is_none() && headers.link_dst.is_none() {
+            headers.link_src = src;
+            headers.link_dst = dst;
+            self.wrote |= src.is_some() || dst.is_some();
+        }
+    }
+
     pub fn note(&mut self, notes: Notes) {
         self.event.notes |= notes;
     }

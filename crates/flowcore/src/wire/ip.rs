@@ -94,6 +94,11 @@ pub(super) fn v4(walk: &mut Walk<'_>, span: Span<'_>) {
     let ends = (Addr::v4(ip.get_source().octets()), Addr::v4(ip.get_destination().octets()));
     begin(walk, 0x0800, ends, protocol, ip.get_ecn());
     walk.event.datagram_id = u32::from(ip.get_identification());
+    if walk.options.headers {
+        walk.layers.headers.ttl = span.u8(8);
+        walk.layers.headers.tos = span.u8(1);
+        walk.wrote = true;
+    }
     let total = u32::from(ip.get_total_length());
     let mut span = if total == 0 {
         // A host's capture sees segments before the device fills this in (Linux: segmentation offload, BIG TCP).
@@ -141,6 +146,11 @@ pub(super) fn v6(walk: &mut Walk<'_>, span: Span<'_>) {
     let next = Protocol(ip.get_next_header().0);
     let ends = (Addr::v6(ip.get_source().octets()), Addr::v6(ip.get_destination().octets()));
     begin(walk, 0x86dd, ends, next, ip.get_traffic_class());
+    if walk.options.headers {
+        walk.layers.headers.ttl = span.u8(7);
+        walk.layers.headers.tos = span.u16(0).map(|word| (word >> 4) as u8);
+        walk.wrote = true;
+    }
     let payload = u32::from(ip.get_payload_length());
     let span = if payload != 0 || next == Protocol::NO_NEXT {
         limit(walk, span, payload + 40)

@@ -80,8 +80,14 @@ pub(super) fn link(walk: &mut Walk<'_>, link: LinkType, span: Span<'_>) {
         LinkType::AVS => wlan::avs(walk, span),
         LinkType::PPI => ppi(walk, span),
         LinkType::TOKEN_RING => token_ring(walk, span),
-        LinkType::FDDI => behind(walk, span, 13, shim::llc),
-        LinkType::IP_OVER_FC => behind(walk, span, 16, shim::llc),
+        LinkType::FDDI => {
+            walk.link_addresses(span.array(7), span.array(1));
+            behind(walk, span, 13, shim::llc);
+        }
+        LinkType::IP_OVER_FC => {
+            walk.link_addresses(span.array(10), span.array(2));
+            behind(walk, span, 16, shim::llc);
+        }
         LinkType::ATM_RFC1483 => shim::llc(walk, span),
         LinkType::ARCNET => arcnet(walk, span),
         LinkType::FRAME_RELAY => frame_relay(walk, span),
@@ -107,6 +113,7 @@ fn behind(walk: &mut Walk<'_>, span: Span<'_>, header: usize, next: fn(&mut Walk
 
 /// Ethernet II and IEEE 802.3, the frame check sequence being taken for a trailer.
 pub(super) fn ethernet(walk: &mut Walk<'_>, span: Span<'_>) {
+    walk.link_addresses(span.array(6), span.array(0));
     if walk.need(span, 14, Layer::Link) && walk.enter(Layer::Link) {
         shim::type_or_length(walk, span.u16(12).unwrap_or(0), span.skip(14));
     }
@@ -156,6 +163,9 @@ fn cooked(walk: &mut Walk<'_>, hardware: u16, protocol: u16, span: Span<'_>) {
 }
 
 fn sll(walk: &mut Walk<'_>, span: Span<'_>) {
+    if span.u16(4) == Some(6) {
+        walk.link_addresses(span.array(6), None);
+    }
     if walk.need(span, 16, Layer::Link) {
         cooked(walk, span.u16(2).unwrap_or(0), span.u16(14).unwrap_or(0), span.skip(16));
     }
@@ -163,6 +173,9 @@ fn sll(walk: &mut Walk<'_>, span: Span<'_>) {
 
 /// The interface index goes into the event, its low 16 bits: there one capture holds several interfaces.
 fn sll2(walk: &mut Walk<'_>, span: Span<'_>) {
+    if span.u8(11) == Some(6) {
+        walk.link_addresses(span.array(12), None);
+    }
     if let (Some(low), true) = (span.u16(6), walk.need(span, 20, Layer::Link)) {
         walk.event.interface = low;
         cooked(walk, span.u16(8).unwrap_or(0), span.u16(0).unwrap_or(0), span.skip(20));
@@ -217,6 +230,12 @@ fn ppi(walk: &mut Walk<'_>, span: Span<'_>) {
 
 /// IEEE 802.5: access control, frame control, two addresses, an optional route, LLC.
 fn token_ring(walk: &mut Walk<'_>, span: Span<'_>) {
+    // The first bit of the source says that a route follows.
+    let source = span.array(8).map(|[first, rest @ ..]: [u8; 6]| {
+        let [b, c, d, e, f] = rest;
+        [first & 0x7f, b, c, d, e, f]
+    });
+    walk.link_addresses(source, span.array(2));
     if !walk.need(span, 14, Layer::Link) {
         return;
     }

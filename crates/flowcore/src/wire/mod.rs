@@ -29,18 +29,21 @@ pub struct LinkType(pub u16);
 pub struct DecodeOptions {
     /// Open tunnels, so that the key is that of the innermost headers. Otherwise the outermost IP header's.
     pub decapsulate: bool,
+    /// Note [`Headers`] of every frame, plain ones too. For filters that ask for them; the fast path has no time for it.
+    pub headers: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { decapsulate: true }
+        Self { decapsulate: true, headers: false }
     }
 }
 
 /// How many VLAN tags, labels or tunnels are kept of one frame; more are walked but only counted.
 pub const KEPT: usize = 4;
 
-/// What stood around and before the innermost headers of one frame. Absent for plain frames.
+/// What stood around and before the innermost headers of one frame. Absent for plain frames, unless
+/// [`DecodeOptions::headers`] asks for more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// VLAN identifiers, outermost first.
@@ -53,6 +56,21 @@ pub struct Layers {
     pub pppoe_session: Option<u16>,
     /// The flow whose packet an ICMP error quotes, oriented as that packet was sent.
     pub quoted: Option<FlowKey>,
+    /// Header fields that few ask for; all absent unless [`DecodeOptions::headers`] is set.
+    pub headers: Headers,
+}
+
+/// Header fields that events do not carry.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Who sent the frame on its link: the outermost Ethernet source, the source address of an 802.11 frame.
+    pub link_src: Option<[u8; 6]>,
+    /// Whom the frame is for on its link.
+    pub link_dst: Option<[u8; 6]>,
+    /// Time to live or hop limit of the innermost IP header.
+    pub ttl: Option<u8>,
+    /// Type of service or traffic class of the innermost IP header: DSCP in the upper six bits, ECN in the lower two.
+    pub tos: Option<u8>,
 }
 
 /// The first [`KEPT`] of a frame's repeated headers, and how many there were.

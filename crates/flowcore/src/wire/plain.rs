@@ -35,6 +35,9 @@ pub(super) fn decode(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> Option<bool> {
+    if options.headers {
+        return None;
+    }
     if link != LinkType::ETHERNET {
         return other_links(link, frame, wire_len, options, event).map(|()| false);
     }

@@ -30,6 +30,7 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
         walk.stop(Layer::Link, true);
         return;
     }
+    addresses(walk, kind, flags, span);
     if kind >> 2 & 3 != DATA {
         // Management and control frames belong to no flow; protected management frames say so.
         if flags & PROTECTED != 0 {
@@ -76,6 +77,24 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
         return;
     };
     shim::llc(walk, payload.skip(14).clip(u32::from(length)));
+}
+
+/// Source and destination by the two DS bits (IEEE 802.11-2020 table 9-30); control frames have a receiver and, some of
+/// them, a transmitter.
+fn addresses(walk: &mut Walk<'_>, kind: u8, flags: u8, span: Span<'_>) {
+    const CONTROL: u8 = 1;
+    let (src, dst) = match (kind >> 2 & 3, flags & 3) {
+        (CONTROL, _) => {
+            // Block ack requests and acks, PS-Poll, RTS, CF-End have two addresses; CTS and ack one.
+            let two = matches!(kind >> 4, 8 | 9 | 10 | 11 | 14 | 15);
+            (if two { span.array(10) } else { None }, span.array(4))
+        }
+        (_, 0) => (span.array(10), span.array(4)),
+        (_, 1) => (span.array(10), span.array(16)),
+        (_, 2) => (span.array(16), span.array(4)),
+        _ => (span.array(24), span.array(16)),
+    };
+    walk.link_addresses(src, dst);
 }
 
 /// Radiotap (radiotap.org): its length is little-endian at byte 2, its flags field tells of check sequence and padding.

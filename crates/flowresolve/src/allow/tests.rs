@@ -29,7 +29,7 @@ fn flow(from: (&str, u16), to: (&str, u16), protocol: Protocol) -> FlowRecord {
 }
 
 /// The text of the rule of `text` that allows a TCP flow from 10.0.0.1:40000.
-fn allowed<'a>(text: &'a str, to: (&str, u16)) -> Option<String> {
+fn allowed(text: &str, to: (&str, u16)) -> Option<String> {
     let names =
         Hosts::parse("192.0.2.7 WWW.Example.com.\n192.0.2.8 a.b.example.net\n192.0.2.9 example.net\n", "").unwrap();
     let rules = Rules::parse(text, "rules").unwrap();

@@ -186,7 +186,7 @@ impl Builder {
             }
         };
         let mut files = Files {
-            info: info(&inputs),
+            info: info(&inputs, options),
             inputs,
             decoder: Decoder::new(options),
             named: Named::default(),
@@ -221,7 +221,7 @@ fn all_refused(refused: Vec<Error>) -> Error {
     Error::new(first.kind(), words)
 }
 
-fn info(inputs: &Inputs) -> SourceInfo {
+fn info(inputs: &Inputs, options: DecodeOptions) -> SourceInfo {
     let mut names = inputs.readers().map(Reader::name);
     let first = names.next().unwrap_or_default().to_owned();
     let name = match names.count() {
@@ -229,9 +229,11 @@ fn info(inputs: &Inputs) -> SourceInfo {
         others => format!("{first} and {others} more"),
     };
     let of_several = |reader: &Reader| reader.is_pcapng() || reader.interfaces().iter().any(holds_others);
+    let mut offers = Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS;
+    offers.set(Features::HEADERS, options.headers);
     SourceInfo {
         name,
-        offers: Features::PACKETS | Features::FRAMES | Features::TCP_SEGMENTS | Features::LAYERS,
+        offers,
         live: false,
         several_interfaces: matches!(inputs, Inputs::Several(_)) || inputs.readers().any(of_several),
         degraded: Vec::new(),

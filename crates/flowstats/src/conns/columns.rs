@@ -170,7 +170,7 @@ pub static COLUMNS: [ColumnDef; 40] = [
     define(["tunnel", "TUNNEL", "Tunnels, outermost first: kind:id(outer source>outer destination)."], FACT, tunnels),
     define(["quoted", "QUOTED", "The flow whose packet an ICMP error quotes."], FACT, |c| {
         let quoted = c.layers.as_ref().and_then(|layers| layers.quoted);
-        quoted.map_or(Value::Missing, |key| text(&format!("{key:?}")))
+        quoted.map_or(Value::Missing, |key| text(&key.to_string()))
     }),
     define(["in_if", "IF", "Interface that showed the first packet, by the capture's numbering."], FACT, |c| {
         Value::U64(u64::from(c.flow.interface))

@@ -30,6 +30,9 @@ const EXPECTED: u16 = 1 << 15;
 /// Beyond this an advance is taken for a broken number on SYN and RST segments.
 const IMPLAUSIBLE: i64 = 1 << 20;
 
+/// Beside the letters: a FIN takes one of the positions up to [`Endpoint::last`].
+const FIN_COUNTED: u16 = 1 << 14;
+
 /// One end. Positions are bytes of its stream counted from its initial sequence number (the SYN is byte 0), in 64 bits:
 /// sequence numbers may wrap as often as they like.
 #[derive(Copy, Clone, Debug, Default)]
@@ -41,7 +44,7 @@ pub struct Endpoint {
     acked: i64,
     /// Initial sequence number; one before the first one seen if there was no SYN.
     start: u32,
-    /// History letters already given, by bit.
+    /// History letters already given, by bit, and [`FIN_COUNTED`].
     pub(super) letters: u16,
     state: State,
     previous: State,
@@ -93,7 +96,7 @@ impl Endpoint {
     /// Payload bytes by sequence numbers, sent or acknowledged; without SYN and FIN.
     pub fn stream_bytes(&self) -> u64 {
         let beyond_syn = (self.last.max(self.acked) - 1).max(0);
-        let fin = i64::from(self.letters & super::Letter::Fin.bit() != 0);
+        let fin = i64::from(self.letters & FIN_COUNTED != 0);
         (beyond_syn - fin).max(0) as u64
     }
 
@@ -105,7 +108,7 @@ impl Endpoint {
             State::Inactive => {
                 let ahead = i64::from(seq.wrapping_sub(self.start) as i32) - 1;
                 if syn {
-                    self.restart(seq, sequence_space);
+                    self.restart(seq, sequence_space, flags);
                 } else if self.letters & EXPECTED == 0 || ahead.abs() > IMPLAUSIBLE {
                     // As if there had been a SYN, so that positions count alike.
                     self.start = seq.wrapping_sub(1);
@@ -117,21 +120,30 @@ impl Endpoint {
                 false
             }
             State::SynSent | State::SynAckSent | State::Established | State::Partial if syn && seq != self.start => {
-                self.restart(seq, sequence_space);
+                self.restart(seq, sequence_space, flags);
                 true
             }
             State::Reset if syn && self.previous == State::Inactive => {
-                self.restart(seq, sequence_space);
+                self.restart(seq, sequence_space, flags);
                 true
             }
             _ => false,
         }
     }
 
-    fn restart(&mut self, seq: u32, sequence_space: u64) {
+    fn restart(&mut self, seq: u32, sequence_space: u64, flags: TcpFlags) {
+        self.letters &= !FIN_COUNTED;
+        self.count_fin(flags);
         self.start = seq;
         self.last = sequence_space as i64;
         self.acked = 0;
+    }
+
+    /// Not every FIN has a letter: one beside SYN or RST has another, one after a RST counts for nothing.
+    fn count_fin(&mut self, flags: TcpFlags) {
+        if flags.contains(TcpFlags::FIN) {
+            self.letters |= FIN_COUNTED;
+        }
     }
 
     /// Whether this end is open, `seq` comes next in its stream, and it has earned `letter` before.
@@ -218,6 +230,9 @@ impl Endpoint {
         let delta = finish - self.last;
         if flags.intersects(TcpFlags::SYN | TcpFlags::RST) && delta.abs() > IMPLAUSIBLE {
             return true;
+        }
+        if self.state != State::Reset || self.last == 1 {
+            self.count_fin(flags);
         }
         if flags.contains(TcpFlags::FIN) && self.last == 1 {
             // Of a stream of which only SYN and FIN were seen the FIN tells the length, even beyond 2 GiB.

@@ -48,6 +48,21 @@ fn a_request_and_its_answer_end_normally() {
 }
 
 #[test]
+fn a_fin_is_no_payload_whatever_stands_beside_it() {
+    let sent = |tcp: &Tcp| tcp.ends().map(|end| end.stream_bytes());
+    // SYN and FIN in one segment, as T/TCP (RFC 1644) and scanners send it.
+    assert_eq!(sent(&play(&[('>', "SF", 100, 0, 0)]).2), [0, 0]);
+    assert_eq!(sent(&play(&[('>', "SF", 100, 0, 7)]).2), [7, 0]);
+    assert_eq!(sent(&play(&[('>', "S", 100, 0, 0), ('>', "SF", 5000, 0, 3)]).2), [3, 0]);
+    // FIN and RST in one segment, at the end of a connection that carried something.
+    assert_eq!(sent(&opened(&[('>', "PA", 101, 901, 50), ('>', "FRA", 151, 901, 0)]).2), [50, 0]);
+    // A FIN that comes behind a RST takes no place in the stream any more.
+    assert_eq!(sent(&opened(&[('>', "PA", 101, 901, 50), ('>', "R", 151, 0, 0), ('>', "FA", 151, 901, 0)]).2), [50, 0]);
+    // A FIN that is sent twice is one.
+    assert_eq!(sent(&opened(&[('>', "FA", 101, 901, 5), ('>', "FA", 101, 901, 5)]).2), [5, 0]);
+}
+
+#[test]
 fn states_follow_who_did_what() {
     assert_eq!(play(&[('>', "S", 1, 0, 0)]).0, ConnState::S0);
     assert_eq!(play(&[('>', "S", 1, 0, 0), ('<', "RA", 0, 2, 0)]).0, ConnState::REJ);

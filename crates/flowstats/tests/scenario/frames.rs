@@ -30,9 +30,9 @@ impl Writer<'_> {
         for word in [magic, 0x0004_0002, 0, 0, 262_144, 1] {
             file.extend(word.to_le_bytes());
         }
-        for (number, packet) in captured.iter().enumerate() {
+        for packet in captured {
             let Sighting { segment, .. } = &self.history.sightings[packet.sighting];
-            let header = self.frame(segment, number);
+            let header = self.frame(segment);
             let time = BEGINNING + packet.time;
             let unit = if self.plan.coarse { 1000 } else { 1 };
             let fraction = (time % 1_000_000_000 / unit) as u32;
@@ -46,12 +46,12 @@ impl Writer<'_> {
     }
 
     /// Ethernet, IPv4 and TCP headers; the payload is only counted.
-    fn frame(&self, segment: &Segment, number: usize) -> Vec<u8> {
+    fn frame(&self, segment: &Segment) -> Vec<u8> {
         let options = self.options(segment);
         let length = 40 + options.len() + segment.len as usize;
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, 0x45, 0];
         frame.extend((length.min(65_535) as u16).to_be_bytes());
-        frame.extend((number as u16).to_be_bytes());
+        frame.extend(segment.ident.to_be_bytes());
         frame.extend([0x40, 0, 64, 6, 0, 0]);
         let ends = [([10, 0, 0, 1], 40_000u16), ([10, 1, 0, 1], 80)];
         let (src, dst) = (ends[segment.side], ends[1 - segment.side]);

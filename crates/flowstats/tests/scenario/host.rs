@@ -35,8 +35,18 @@ pub struct Manner {
     /// The application stops reading at so many bytes for so long.
     pub stall: Option<(u64, Time)>,
     pub listening: Listening,
+    pub idents: Idents,
     /// Bytes on the SYN (TCP Fast Open).
     pub fast_open: u64,
+}
+
+/// How an end numbers its datagrams.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Idents {
+    Counted,
+    Random,
+    /// Not at all: always 0.
+    Zero,
 }
 
 /// How an end meets a SYN.
@@ -113,6 +123,8 @@ pub struct Host {
     recent_stamp: u32,
     duplicate_block: Option<Range<u64>>,
     last_block: Option<Range<u64>>,
+    /// Sightings of what arrived since the latest acknowledgment.
+    answers: Vec<usize>,
     pub deliveries: Vec<Delivery>,
     pub advances: Vec<Advance>,
 }
@@ -160,6 +172,7 @@ impl Host {
             recent_stamp: 0,
             duplicate_block: None,
             last_block: None,
+            answers: Vec::new(),
             deliveries: Vec::new(),
             advances: Vec::new(),
             manner,
@@ -281,15 +294,19 @@ impl Host {
             sacks: Vec::new(),
             stamp: self.stamp(),
             parts: Vec::new(),
+            emission: 0,
+            ident: 0,
+            answers: Vec::new(),
             sighting: None,
         }
     }
 
-    fn send(&mut self, segment: Segment, kind: Kind) {
+    fn send(&mut self, mut segment: Segment, kind: Kind) {
         if segment.ack.is_some() {
             self.pending_acks = 0;
             self.ack_timer = None;
             self.advertised = self.received + segment.window;
+            segment.answers = std::mem::take(&mut self.answers);
         }
         if segment.end() > self.una && self.timer.is_none() {
             self.timer = Some(self.now + self.timeout());
@@ -352,6 +369,7 @@ impl Host {
         self.pending_acks = 0;
         self.ack_timer = None;
         self.advertised = self.received + segment.window;
+        segment.answers = std::mem::take(&mut self.answers);
         self.out.push((segment, Kind::Original));
     }
 
@@ -501,12 +519,16 @@ impl Host {
             match self.manner.listening {
                 Listening::Silent => return,
                 Listening::Refuses => {
-                    let segment = Segment { rst: true, ack: Some(segment.end()), window: 0, ..self.blank(0) };
+                    let answers = segment.sighting.into_iter().collect();
+                    let segment = Segment { rst: true, ack: Some(segment.end()), window: 0, answers, ..self.blank(0) };
                     self.out.push((Segment { stamp: None, ..segment }, Kind::Original));
                     return;
                 }
                 _ => {}
             }
+        }
+        if segment.end() > segment.seq {
+            self.answers.extend(segment.sighting);
         }
         if segment.syn {
             self.meet(segment);
@@ -541,6 +563,9 @@ impl Host {
         }
         self.peer_syn = true;
         self.received = 1;
+        let (emission, sighting, time) = (segment.emission, segment.sighting, self.now);
+        self.deliveries.push(Delivery { payload: 0..1, emission, sighting, time });
+        self.advances.push(Advance { range: 0..1, emissions: vec![emission] });
         self.unread_from = 1;
         self.uses_stamps &= segment.stamp.is_some();
         if let Some((value, _)) = segment.stamp {
@@ -549,7 +574,8 @@ impl Host {
         self.window_seq = segment.seq;
         let split = self.manner.listening == Listening::Splits && !self.opened;
         if split {
-            let acknowledgment = self.blank(0);
+            let answers = std::mem::take(&mut self.answers);
+            let acknowledgment = Segment { answers, ..self.blank(0) };
             self.out.push((acknowledgment, Kind::Original));
         }
         let answered = segment.ack.is_some();
@@ -646,6 +672,11 @@ impl Host {
             return;
         }
         let new = self.held.missing(&(taken.start.max(self.received)..taken.end));
+        if segment.fin && new.iter().any(|part| part.end == range.end) {
+            let (payload, emission) = (range.end - 1..range.end, segment.emission);
+            let (sighting, time) = (segment.sighting, self.now);
+            self.deliveries.push(Delivery { payload, emission, sighting, time });
+        }
         for part in &new {
             for (payload, emission) in crate::segment::clip(&segment.parts, part) {
                 let (sighting, time) = (segment.sighting, self.now);
@@ -658,7 +689,10 @@ impl Host {
         let before = self.received;
         if let Some(whole) = self.held.ranges().iter().find(|held| held.start <= before && before < held.end) {
             self.received = whole.end;
-            let emissions = segment.parts.iter().map(|(_, emission)| *emission).collect();
+            let mut emissions: Vec<_> = segment.parts.iter().map(|(_, emission)| *emission).collect();
+            if segment.fin && !emissions.contains(&segment.emission) {
+                emissions.push(segment.emission);
+            }
             self.advances.push(Advance { range: before..self.received, emissions });
             let received = self.received;
             let mut rest = Stretches::default();

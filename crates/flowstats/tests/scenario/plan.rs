@@ -1,6 +1,6 @@
 //! What a scenario is: everything that the seed decides before the first segment is sent.
 
-use crate::host::{Listening, Manner};
+use crate::host::{Idents, Listening, Manner};
 use crate::random::Random;
 use crate::segment::{CLIENT, MICROS, MILLIS, SECONDS, SERVER, Side, Time};
 
@@ -109,7 +109,8 @@ impl Plan {
         let simultaneous = hosts[SERVER].listening == Listening::Accepts && r.permille(30);
         for host in &mut hosts {
             if !simultaneous && r.permille(100) {
-                host.stall = Some((r.within(1, 20_000), r.within(1, 3000) * MILLIS));
+                host.stall = Some((r.within(1, 2000), r.within(1, 3000) * MILLIS));
+                host.buffer = r.within(2, 6) * host.mss;
             }
         }
         let (scripts, messages, alternating) = dialogue(r, &mut hosts, simultaneous);
@@ -189,6 +190,7 @@ fn manner(r: &mut Random) -> Manner {
         fin_with_data: r.permille(300),
         stall: None,
         listening: Listening::Accepts,
+        idents: r.pick(&[Idents::Counted, Idents::Counted, Idents::Random, Idents::Zero]),
         fast_open: 0,
     }
 }

@@ -62,6 +62,12 @@ pub struct Segment {
     pub stamp: Option<(u32, u32)>,
     /// Which sendings its payload comes from, in order; more than one where offload merged them.
     pub parts: Vec<(Range<u64>, usize)>,
+    /// The latest of these sendings, whose SYN or FIN it carries.
+    pub emission: usize,
+    /// IPv4 identification.
+    pub ident: u16,
+    /// Sightings of what arrived since its sender's latest acknowledgment: what this one answers.
+    pub answers: Vec<usize>,
     /// Where the capture point saw it.
     pub sighting: Option<usize>,
 }
@@ -89,7 +95,9 @@ impl Segment {
             let to = payload.end.min(from + most);
             let last = to == payload.end;
             let first = from == payload.start;
+            let ident = if self.ident == 0 { 0 } else { self.ident.wrapping_add(pieces.len() as u16) };
             pieces.push(Self {
+                ident,
                 seq: if first { self.seq } else { from },
                 len: to - from,
                 syn: self.syn && first,

@@ -55,7 +55,9 @@ pub fn of(history: &History, captured: &[Captured]) -> Truth {
     for side in [CLIENT, SERVER] {
         let mut seen = Stretches::default();
         // What came before the first packet of this side is not the capture's to miss.
-        let mut first = None;
+        let mut segments = captured.iter().map(|packet| &history.sightings[packet.sighting].segment);
+        let has_syn = segments.any(|segment| segment.side == side && segment.syn);
+        let mut first = has_syn.then_some(1);
         let mut acked = 0;
         let mut stream = 0;
         let mut then = Stretches::default();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use crate::host::{Advance, Delivery, Host};
+use crate::host::{Advance, Delivery, Host, Idents};
 use crate::plan::{Act, Plan, Step};
 use crate::random::Random;
 use crate::segment::{CLIENT, Emission, MICROS, SECONDS, SERVER, Segment, Side, Time};
@@ -53,6 +53,7 @@ struct World<'a> {
     scripts: [VecDeque<Step>; 2],
     /// When the next step's condition was met.
     met: [Option<Time>; 2],
+    idents: [u16; 2],
     sightings: Vec<Sighting>,
     emissions: Vec<Emission>,
 }
@@ -72,6 +73,7 @@ pub fn happen(plan: &Plan, seed: u64) -> History {
         merging: [None, None],
         scripts: plan.scripts.clone().map(VecDeque::from),
         met: [None; 2],
+        idents: [plan.hosts[CLIENT].isn as u16, plan.hosts[SERVER].isn as u16],
         sightings: Vec::new(),
         emissions: Vec::new(),
     };
@@ -170,7 +172,10 @@ impl World<'_> {
             let emission = self.emissions.len();
             let needless = segment.len > 0 && self.hosts[1 - side].has(&segment.payload());
             self.emissions.push(Emission::of(&segment, kind, self.now, needless));
-            segment.parts = vec![(segment.payload(), emission)];
+            segment.parts = if segment.len > 0 { vec![(segment.payload(), emission)] } else { Vec::new() };
+            segment.emission = emission;
+            let pieces = segment.len.div_ceil(self.plan.hosts[side].mss).max(1) as u16;
+            segment.ident = self.ident(side, pieces);
             let most = self.plan.hosts[side].mss;
             if self.plan.sends_merged[side] {
                 self.travel(segment, 0);
@@ -179,6 +184,19 @@ impl World<'_> {
                     self.travel(piece, 0);
                 }
             }
+        }
+    }
+
+    /// The number of the first of so many datagrams.
+    fn ident(&mut self, side: Side, pieces: u16) -> u16 {
+        match self.plan.hosts[side].idents {
+            Idents::Counted => {
+                let ident = self.idents[side];
+                self.idents[side] = ident.wrapping_add(pieces);
+                ident
+            }
+            Idents::Random => self.random.next() as u16,
+            Idents::Zero => 0,
         }
     }
 
@@ -236,6 +254,7 @@ impl World<'_> {
                 held.len += segment.len;
                 held.push = segment.push;
                 held.parts.extend(segment.parts);
+                held.emission = segment.emission;
                 return;
             }
             if let Some(held) = self.merging[side].take() {

@@ -1,0 +1,57 @@
+//! Options that several commands have.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::values::{AllowedLoss, Timeouts, parse_count};
+
+/// What is read, and how flows are made of it.
+#[derive(Clone, Debug, Args)]
+pub struct InputArgs {
+    /// Read packets from FILE: pcap or pcapng, also compressed (gzip, zstd, lz4, xz); `-` is standard input
+    ///
+    /// May be given several times; the packets of all files are merged in the order of their times. A pattern in
+    /// quotes (`'ring/*.pcap'`) stands for all files that match it.
+    #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = "Input")]
+    pub read: Vec<PathBuf>,
+
+    /// Stop after N packets
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    pub count: Option<NonZeroU64>,
+
+    /// Take the outermost headers for a flow's ends, not the innermost of a tunnel
+    #[arg(long, help_heading = "Input")]
+    pub no_decap: bool,
+
+    /// How long a flow lives without packets, as in tcp=5m,udp=1m,icmp=30s
+    ///
+    /// Kinds: tcp, tcp-attempt (a SYN without answer), tcp-close, tcp-reset, udp, icmp, other. Units: ms, s, m, h, d.
+    #[arg(long, value_name = "KIND=TIME,…", default_value = "", hide_default_value = true, help_heading = "Input")]
+    pub timeouts: Timeouts,
+
+    /// Most flows to follow at the same time; the packets of more are counted as untracked
+    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    pub max_flows: Option<NonZeroU64>,
+}
+
+/// How a run ends, and what is said on the way.
+#[derive(Debug, Args)]
+pub struct EndingArgs {
+    /// Exit with 5 if more packets than this were lost: a number, or a part of those seen as in 0.1%
+    #[arg(long, value_name = "LOSS", help_heading = "Exit code")]
+    pub max_loss: Option<AllowedLoss>,
+
+    /// Exit with 6 if there are no rows
+    #[arg(long, help_heading = "Exit code")]
+    pub fail_empty: bool,
+
+    /// No progress bar and no notes; errors and the trust line remain
+    #[arg(short, long, help_heading = "Messages")]
+    pub quiet: bool,
+
+    /// More notes about what is read, and totals at the end
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Messages")]
+    pub verbose: u8,
+}

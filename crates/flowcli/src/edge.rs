@@ -1,0 +1,307 @@
+//! Names for numbers, and the whitelist's verdicts: what is asked for where rows are shown, and nowhere before.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flowcore::report::Value;
+use flowcore::resolve::{Chain, Network};
+use flowcore::{Addr, Error, ErrorKind, FlowRecord, Lookup, Protocol, Resolver, Result, RuleId, Verdict, Whitelist};
+use flowresolve::{Dns, Hosts, Rules, Services, dns};
+
+use crate::args::{NameArgs, Resolve};
+use crate::exit::complain;
+
+/// What the user may ask for at the edge; a column that needs it is offered only then.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Names of addresses.
+    Names,
+    /// Names of ports.
+    Services,
+    /// A whitelist.
+    Whitelist,
+}
+
+impl Need {
+    /// The option that fulfils it.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Names => "--resolve",
+            Self::Services => "--resolve services",
+            Self::Whitelist => "--whitelist",
+        }
+    }
+}
+
+/// Who is asked where rows are shown.
+#[derive(Default)]
+pub struct Edge {
+    names: Arc<Answers>,
+    /// Somebody gives names of addresses, of ports.
+    has_names: bool,
+    has_services: bool,
+    /// Name servers among them.
+    servers: Option<(Arc<Dns>, usize)>,
+    rules: Option<Arc<Rules>>,
+    unlisted: bool,
+    wait: Duration,
+    quiet: bool,
+}
+
+impl Edge {
+    /// What the user asked for.
+    ///
+    /// # Errors
+    /// If a file cannot be read or has mistakes in it, or a rule compares names that nobody gives.
+    pub fn new(args: &NameArgs, quiet: bool) -> Result<Self> {
+        let mut edge = Self { unlisted: args.unlisted, quiet, ..Self::default() };
+        edge.wait = Duration::from_nanos(u64::try_from(args.resolve_wait.get()).unwrap_or(0));
+        let mut chain: Vec<Arc<dyn Resolver>> = Vec::new();
+        for resolve in args.resolvers() {
+            chain.push(match resolve {
+                Resolve::None => continue,
+                Resolve::Hosts(path) => {
+                    edge.has_names = true;
+                    Arc::new(Hosts::read(path.as_deref().unwrap_or(Path::new("/etc/hosts")))?)
+                }
+                Resolve::Services(path) => {
+                    edge.has_services = true;
+                    Arc::new(path.map_or_else(|| Ok(Services::builtin()), |path| Services::read(&path))?)
+                }
+                Resolve::Dns { server, confirm } => {
+                    edge.has_names = true;
+                    let servers = dns::Servers::system()?;
+                    let servers = server
+                        .map(|server| vec![server])
+                        .map_or(servers.clone(), |own| dns::Options { servers: own, ..servers });
+                    let count = servers.servers.len();
+                    let dns = Arc::new(Dns::new(dns::Options { confirm, ..servers }));
+                    edge.servers = Some((Arc::clone(&dns), count));
+                    dns
+                }
+            });
+        }
+        if !chain.is_empty() {
+            edge.names = Arc::new(Answers { chain: Chain(chain), ..Answers::default() });
+        }
+        if let Some(path) = &args.whitelist {
+            let rules = Rules::read(path)?;
+            let unanswered = |rule: &flowresolve::allow::Rule, why: &str| {
+                Error::new(ErrorKind::Usage, format!("{}: the rule `{rule}` compares {why}", path.display()))
+            };
+            if let (Some(rule), false) = (rules.first_with_name(), edge.has_names) {
+                return Err(unanswered(rule, "names; say who gives them, as in --resolve dns or --resolve hosts:FILE"));
+            }
+            if let Some(rule) = rules.first_with_network() {
+                return Err(unanswered(rule, "networks, of which nothing here knows which addresses they announce"));
+            }
+            edge.rules = Some(Arc::new(rules));
+        }
+        Ok(edge)
+    }
+
+    /// Whether columns that need this are offered.
+    pub fn offers(&self, need: Need) -> bool {
+        match need {
+            Need::Names => self.has_names,
+            Need::Services => self.has_services,
+            Need::Whitelist => self.rules.is_some(),
+        }
+    }
+
+    /// Whether anything is asked here at all.
+    pub fn is_asked(&self) -> bool {
+        self.has_names || self.has_services || self.rules.is_some()
+    }
+
+    /// Only what no rule allows is to be shown.
+    pub fn only_unlisted(&self) -> bool {
+        self.unlisted
+    }
+
+    /// The whitelist, for the pipeline to ask once per flow.
+    pub fn whitelist(&self) -> Option<Arc<Rules>> {
+        self.rules.clone()
+    }
+
+    /// Who gives names.
+    pub fn names(&self) -> Arc<dyn Resolver> {
+        self.names.clone()
+    }
+
+    /// How long the end of a run may wait.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// The name of an address; none if it is not there (yet).
+    pub fn name(&self, addr: Addr) -> Value {
+        self.names.name(addr, 0).known().map_or(Value::Missing, Value::Text)
+    }
+
+    /// The name of a port; none if it has none.
+    pub fn service(&self, port: u16, protocol: Protocol) -> Value {
+        self.names.service(port, protocol).known().map_or(Value::Missing, Value::Text)
+    }
+
+    /// Whether there is an answer about `addr`; asks for it.
+    pub fn knows(&self, addr: Addr) -> bool {
+        !self.has_names || self.names.name(addr, 0) != Lookup::Pending
+    }
+
+    /// What the whitelist says of a flow; asked again if it could not decide when the flow was seen.
+    pub fn verdict(&self, flow: &FlowRecord) -> Option<Verdict> {
+        match (flow.verdict, &self.rules) {
+            (Some(Verdict::Undecided), Some(rules)) => Some(rules.judge(flow, &*self.names)),
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// The text of a rule.
+    pub fn rule(&self, id: RuleId) -> Value {
+        self.rules.as_ref().map_or(Value::Missing, |rules| Value::Text(rules.rule(id).into()))
+    }
+
+    /// Waits until `pending` finds nothing that is still to come, or the time is over. From then on answers do not
+    /// change, so that what is measured is what is written.
+    pub fn settle(&self, mut pending: impl FnMut() -> usize) {
+        let end = Instant::now() + self.wait;
+        let mut before = usize::MAX;
+        loop {
+            let now = pending();
+            let left = end.saturating_duration_since(Instant::now());
+            if now == 0 || now >= before || left.is_zero() {
+                break;
+            }
+            // Not everything may have found a place in the queue: what is left is asked for again.
+            before = now;
+            self.names.settle(left);
+        }
+    }
+
+    /// Answers do not change any more: what is not there now never comes.
+    pub fn freeze(&self) {
+        *self.names.frozen() = Some(HashMap::new());
+    }
+
+    /// Says how many names are missing, and why.
+    pub fn complain(&self) {
+        let Some((dns, servers)) = self.servers.as_ref().filter(|_| !self.quiet) else { return };
+        let counts = dns.counts();
+        let late = self.names.late();
+        if late > 0 {
+            let remedy = "--resolve-wait waits longer";
+            complain(&format!("note: no name came in time for {late} of the addresses shown; {remedy}"));
+        }
+        if counts.failed > 0 {
+            let (failed, asked) = (counts.failed, counts.asked);
+            let whom = if *servers == 1 { "the name server" } else { "every name server" };
+            complain(&format!("note: {failed} of {asked} names could not be looked up: {whom} failed or was silent"));
+        }
+    }
+}
+
+/// Names that do not change any more, by address and port.
+type Final = HashMap<(Addr, u16), Lookup<Arc<str>>>;
+
+/// What others say, kept once it is final.
+#[derive(Default)]
+struct Answers {
+    chain: Chain,
+    /// Final answers, once there are some.
+    frozen: Mutex<Option<Final>>,
+}
+
+impl Answers {
+    fn frozen(&self) -> MutexGuard<'_, Option<Final>> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Addresses whose names did not come in time.
+    fn late(&self) -> usize {
+        let frozen = self.frozen();
+        let answers = frozen.iter().flatten();
+        answers.filter(|((_, port), answer)| *port == 0 && **answer == Lookup::Pending).count()
+    }
+}
+
+impl Resolver for Answers {
+    fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
+        match &mut *self.frozen() {
+            None => {}
+            Some(answers) => {
+                return answers.entry((addr, port)).or_insert_with(|| self.chain.name(addr, port)).clone();
+            }
+        }
+        self.chain.name(addr, port)
+    }
+    fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
+        self.chain.service(port, protocol)
+    }
+    fn network(&self, addr: Addr) -> Lookup<Network> {
+        self.chain.network(addr)
+    }
+    fn settle(&self, within: Duration) {
+        self.chain.settle(within);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives names one by one, one at each wait.
+    #[derive(Default)]
+    struct Slow(Mutex<u8>);
+
+    impl Resolver for Slow {
+        fn name(&self, addr: Addr, _: u16) -> Lookup<Arc<str>> {
+            let [.., last] = *addr.octets();
+            if last <= *self.0.lock().unwrap() { Lookup::Known(format!("h{last}").into()) } else { Lookup::Pending }
+        }
+        fn settle(&self, _: Duration) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+
+    fn edge(slow: &Arc<Slow>, wait: Duration) -> Edge {
+        let names = Arc::new(Answers { chain: Chain(vec![slow.clone()]), ..Answers::default() });
+        Edge { names, has_names: true, wait, ..Edge::default() }
+    }
+
+    fn addr(last: u8) -> Addr {
+        Addr::v4([192, 0, 2, last])
+    }
+
+    #[test]
+    fn waiting_goes_on_while_names_come_and_no_longer() {
+        let slow = Arc::new(Slow::default());
+        let edge = edge(&slow, Duration::from_secs(60));
+        edge.settle(|| (1..=3).filter(|&last| !edge.knows(addr(last))).count());
+        assert_eq!(edge.name(addr(3)), Value::Text("h3".into()));
+        // One that never comes: a wait without progress is the last.
+        edge.settle(|| usize::from(!edge.knows(addr(200))));
+        assert_eq!(*slow.0.lock().unwrap(), 4);
+    }
+
+    #[test]
+    fn without_time_nobody_waits() {
+        let slow = Arc::new(Slow::default());
+        let edge = edge(&slow, Duration::ZERO);
+        edge.settle(|| 1);
+        assert_eq!(*slow.0.lock().unwrap(), 0);
+    }
+
+    #[test]
+    fn frozen_answers_do_not_change() {
+        let slow = Arc::new(Slow::default());
+        let edge = edge(&slow, Duration::ZERO);
+        edge.freeze();
+        assert_eq!(edge.name(addr(1)), Value::Missing);
+        slow.settle(Duration::ZERO);
+        assert_eq!(edge.name(addr(1)), Value::Missing);
+        assert_eq!(edge.names.late(), 1);
+    }
+}

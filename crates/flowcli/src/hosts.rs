@@ -1,0 +1,303 @@
+//! `flow hosts`: one row per remote host.
+//!
+//! Puts source and analyzer together, and their rows into order.
+
+mod classic;
+
+use flowcore::pipeline::{Moment, Pipeline};
+use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
+use flowcore::resolve::Resolver;
+use flowcore::{Collector, Error, ErrorKind, Lookup, Nanos, Protocol};
+use flowstats::conns::Doubts;
+use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
+
+use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
+use crate::edge::{Edge, Need};
+use crate::exit::{Exit, complain};
+use crate::fields::{Field, Order, Subject};
+use crate::output::{self, Wishes};
+use crate::progress::Progress;
+use crate::run::{self, Finish};
+use crate::signals::Signals;
+use crate::terminal;
+
+/// Runs the command.
+pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
+    let levels = &args.percentiles.0;
+    let defs = hosts::columns(levels);
+    let subject = subject(&defs);
+    if args.list_columns {
+        return crate::documents::print(&subject.describe());
+    }
+    if args.output == Format::Zeek {
+        return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
+    }
+    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let sheet = Sheet::new(args, &subject, &edge)?;
+    let signals = Signals::listen()?;
+    let mut input = run::inputs(&with_interfaces(args)?, &signals)?;
+    let mut source = match run::open(&args.input, std::mem::take(&mut input)) {
+        Ok(source) => source,
+        // Nothing came before the user had enough.
+        Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
+        Err(error) => return Err(error.into()),
+    };
+    let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(edge.names()).patience(edge.wait());
+    if let Some(whitelist) = edge.whitelist() {
+        builder = builder.whitelist(whitelist);
+    }
+    let handle = builder.add(Hosts::new(options(args, &edge)));
+    let mut pipeline = builder.build(source.info())?;
+    if args.ending.verbose > 0 {
+        complain(&format!("reading {}", source.info().name));
+    }
+    let mut progress = Progress::new(!args.ending.quiet);
+    let (mut stopped, mut knows_loss) = (false, false);
+    let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
+        let hosts = pipeline.get_mut(&handle);
+        match moment {
+            Moment::Batch if !knows_loss && source.ledger()?.lost_total() > 0 => {
+                knows_loss = true;
+                hosts.doubt(Doubts::LOSS);
+            }
+            Moment::Closing { incomplete: true } => hosts.doubt(Doubts::INPUT_CUT),
+            Moment::Closing { .. } if run::is_limited(&args.input, source.ledger()?.delivered()) => {
+                hosts.doubt(Doubts::STOPPED);
+            }
+            _ => {}
+        }
+        if moment == Moment::Batch {
+            progress.tick(|| {
+                let position = source.position();
+                (position.read, position.total)
+            });
+            if signals.wants_totals() {
+                progress.clear();
+                let (open, remotes) = (hosts.open(), hosts.remotes().len());
+                let packets = source.ledger()?.delivered();
+                complain(&format!("{packets} packets so far, {remotes} remotes, {open} connections open"));
+            }
+            stopped = signals.stop().is_some();
+        }
+        Ok(!stopped)
+    })?;
+    progress.clear();
+    if stopped && snapshot.ledger.seen() == 0 {
+        return Ok(run::interrupted(&signals));
+    }
+    let hosts = pipeline.get(&handle);
+    let names = edge.names();
+    // A name is the key of its row: all of them are asked for before there are rows.
+    let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
+    edge.settle(|| hosts.remotes().iter().filter(is_pending).count());
+    edge.freeze();
+    let rows = sheet.arrange(hosts.rows(&*names, levels));
+    let count = rows.len() as u64;
+    let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
+    let why = run::why(&args.input, &snapshot, stopped);
+    let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
+    sheet.print(rows, total, &ending, &*names)?;
+    edge.complain();
+    let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+    Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
+}
+
+fn options(args: &HostsArgs, edge: &Edge) -> Options {
+    let listing = match (edge.offers(Need::Whitelist), edge.only_unlisted()) {
+        (false, _) => Listing::All,
+        (true, false) => Listing::Allowed,
+        (true, true) => Listing::Unlisted,
+    };
+    Options {
+        view: View { incoming: args.incoming, local: args.local.clone() },
+        by_port: args.by_port,
+        listing,
+        most_rows: args.max_hosts.map_or(0, |most| usize::try_from(most.get()).unwrap_or(usize::MAX)),
+    }
+}
+
+/// The inputs, with the files that were named as TRTOP's users do.
+fn with_interfaces(args: &HostsArgs) -> Result<crate::args::InputArgs, Error> {
+    let mut input = args.input.clone();
+    for path in &args.interface {
+        if !path.exists() {
+            let message = format!("-i {}: there is no such file, and interfaces cannot be read yet", path.display());
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        if !args.ending.quiet {
+            complain(&format!("note: -i {} is taken for a file to read; -r says so", path.display()));
+        }
+        input.read.push(path.clone());
+    }
+    Ok(input)
+}
+
+/// What can be printed of a host.
+fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
+    let field = |def: &hosts::ColumnDef| Field {
+        default: def.default,
+        rank: def.priority,
+        shown: (def.column.name == "port").then_some(|host: &Host, edge: &Edge| match host.port {
+            Some(port) => edge.service(port, Protocol::TCP),
+            None => Value::Missing,
+        }),
+        ..Field::own(def.column.clone(), def.value)
+    };
+    Subject {
+        table: "hosts",
+        fields: defs.iter().map(field).collect(),
+        quality: Host::quality,
+        weight: |host| host.tally.connections,
+        // Rows come in a stable order and are sorted stably.
+        serial: |_| 0,
+        order: "host",
+        ask: |_, _| true,
+        verdict: |_, _| None,
+    }
+}
+
+/// How the user wants to see rows.
+struct Sheet<'a> {
+    args: &'a HostsArgs,
+    edge: &'a Edge,
+    fields: Vec<&'a Field<Host>>,
+    order: Order<Host>,
+}
+
+impl<'a> Sheet<'a> {
+    fn new(args: &'a HostsArgs, subject: &'a Subject<Host>, edge: &'a Edge) -> Result<Self, Error> {
+        let mut fields = subject.choose(args.columns.as_deref(), args.output != Format::Table, edge)?;
+        if args.by_port && args.columns.is_none() && args.output == Format::Table {
+            let port = subject.field("port")?;
+            let place = fields.iter().position(|field| field.column.name == "host").map_or(0, |place| place + 1);
+            fields.insert(place, port);
+        }
+        let key = |column: &str, descending| SortKey { column: column.to_owned(), descending: Some(descending) };
+        let order = match args.sort.as_slice() {
+            // TRTOP's order is upwards.
+            [] if args.classic => subject.order(&[key("est_rate", false), key("host", false)], edge)?,
+            [] => subject.order(&[key("connections", true), key("host", false)], edge)?,
+            keys => subject.order(keys, edge)?,
+        };
+        Ok(Self { args, edge, fields, order })
+    }
+
+    /// The rows that are shown, in their order; what has no row of its own comes last.
+    fn arrange(&self, mut rows: Vec<Host>) -> Vec<Host> {
+        let is_rest = |host: &Host| !matches!(host.who, Who::Remote(_) | Who::Named(_));
+        rows.sort_by(|a, b| is_rest(a).cmp(&is_rest(b)).then_with(|| self.order.compare(a, b, self.edge)));
+        if let Some(top) = self.args.top {
+            rows.truncate(usize::try_from(top.get()).unwrap_or(usize::MAX));
+        }
+        rows
+    }
+
+    fn print(
+        &self,
+        rows: Vec<Host>,
+        total: Option<Host>,
+        ending: &Ending<'_>,
+        names: &dyn Resolver,
+    ) -> std::io::Result<()> {
+        if self.args.classic {
+            let width = terminal::width();
+            let paint = terminal::color(self.args.color);
+            let table = classic::Classic { rows: &rows, total: total.as_ref(), highlights: &self.args.highlight };
+            return table.print(width, paint, names, (!self.args.no_trailer).then_some(ending));
+        }
+        let rows: Vec<Host> = rows.into_iter().chain(total).collect();
+        if self.args.output.is_text() { self.print_table(&rows, ending, names) } else { self.print_rows(&rows, ending) }
+    }
+
+    fn print_table(&self, rows: &[Host], ending: &Ending<'_>, names: &dyn Resolver) -> std::io::Result<()> {
+        let options = TextOptions {
+            width: if self.args.output == Format::Table { terminal::width() } else { None },
+            color: terminal::color(self.args.color),
+            humanized: self.args.human,
+            no_header: self.args.no_header,
+            no_trailer: self.args.no_trailer,
+            wide_hint: "-o wide shows all",
+        };
+        let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
+        let ranks: Vec<u8> = self.fields.iter().map(|field| field.rank).collect();
+        let rows = TextRows { rows, sheet: self };
+        let mut writer = TextWriter::new(output::standard_output()?, options);
+        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;
+        writer.trailer(ending)
+    }
+
+    fn print_rows(&self, rows: &[Host], ending: &Ending<'_>) -> std::io::Result<()> {
+        let wishes = Wishes {
+            format: self.args.output,
+            columns: None,
+            sort: Vec::new(),
+            top: None,
+            time: TimeStyle::Utc,
+            humanized: false,
+            color: self.args.color,
+            no_header: self.args.no_header,
+            no_trailer: self.args.no_trailer,
+            safe_integers: self.args.json_safe_int,
+            line_buffered: false,
+        };
+        let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
+        let mut writer = output::begin("hosts", &columns, &wishes)?;
+        for host in rows {
+            for (place, field) in self.fields.iter().enumerate() {
+                writer.cell(place, &field.value.get(host, self.edge));
+            }
+            writer.end_row(&host.quality())?;
+        }
+        writer.trailer(ending)
+    }
+}
+
+/// Hosts as rows of a text table.
+struct TextRows<'a> {
+    rows: &'a [Host],
+    sheet: &'a Sheet<'a>,
+}
+
+impl Rows for TextRows<'_> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row<'a>(&'a self, index: usize, scratch: &'a mut Row) -> &'a Row {
+        let host = &self.rows[index];
+        scratch.cells.clear();
+        let edge = self.sheet.edge;
+        scratch.cells.extend(self.sheet.fields.iter().map(|field| {
+            let shown = field.shown.map_or(Value::Missing, |shown| shown(host, edge));
+            if shown == Value::Missing { field.value.get(host, edge) } else { shown }
+        }));
+        scratch.quality = host.quality();
+        scratch
+    }
+
+    fn is_alarming(&self, index: usize, column: usize) -> bool {
+        let field = self.sheet.fields[column];
+        let value = field.value.get(&self.rows[index], self.sheet.edge);
+        self.sheet.args.highlight.catch(&field.column.name, &value)
+    }
+}
+
+impl Highlights {
+    /// Whether the cell of the column called `name` is beyond what was set for it. What is not known is not.
+    fn catch(&self, name: &str, value: &Value) -> bool {
+        let below = |limit: Option<f64>, value: f64| limit.is_some_and(|limit| value < limit);
+        let above = |limit: Option<Nanos>, value: Nanos| limit.is_some_and(|limit| value > limit);
+        match *value {
+            Value::F64(value) => match name {
+                "syn_ack_percent" => below(self.syn_ack, value),
+                "est_percent" => below(self.est, value),
+                "rst_percent" => self.rst.is_some_and(|limit| value > limit),
+                _ => false,
+            },
+            Value::Span(value) if name.starts_with("lat_p") => above(self.lat, value),
+            Value::Span(value) if name.starts_with("rtt_p") => above(self.rtt, value),
+            Value::U64(value) if name.starts_with("qos_p") => below(self.qos, value as f64),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What every command that reads packets does: opening what the user named, and saying how it went.
+
+use std::path::PathBuf;
+
+use flowcore::flows::Limits;
+use flowcore::wire::DecodeOptions;
+use flowcore::{Flows, Result, Snapshot};
+use flowsrc_pcap::Files;
+
+use crate::args::{EndingArgs, InputArgs, Timeouts};
+use crate::exit::{Exit, complain};
+use crate::inputs;
+use crate::signals::{Signals, StoppableInput};
+
+/// One thing to read.
+pub struct Input {
+    path: PathBuf,
+    /// Set if it may have nothing to give for long.
+    pipe: Option<StoppableInput>,
+}
+
+impl Input {
+    /// Whether packets may come slowly.
+    pub fn may_wait(&self) -> bool {
+        self.pipe.is_some()
+    }
+}
+
+/// What the user named.
+///
+/// # Errors
+/// If that is nothing, or a pattern without files.
+pub fn inputs(args: &InputArgs, signals: &Signals) -> Result<Vec<Input>> {
+    let paths = inputs::expand(&args.read)?;
+    Ok(paths.into_iter().map(|path| Input { pipe: StoppableInput::at(&path, signals), path }).collect())
+}
+
+/// Opens it.
+///
+/// # Errors
+/// If something cannot be read as a capture.
+pub fn open(args: &InputArgs, inputs: Vec<Input>) -> Result<Files> {
+    let mut builder =
+        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
+    for Input { path, pipe } in inputs {
+        builder = match pipe {
+            Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
+            None => builder.path(path),
+        };
+    }
+    if let Some(count) = args.count {
+        builder = builder.packet_limit(count.get());
+    }
+    builder.open()
+}
+
+/// How long flows live and how many there may be.
+pub fn limits(args: &InputArgs) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(flows) = args.max_flows {
+        limits.flows = usize::try_from(flows.get()).unwrap_or(usize::MAX);
+    }
+    let Timeouts { tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = args.timeouts;
+    for (limit, asked) in [
+        (&mut limits.tcp, tcp),
+        (&mut limits.tcp_attempt, tcp_attempt),
+        (&mut limits.tcp_close, tcp_close),
+        (&mut limits.tcp_reset, tcp_reset),
+        (&mut limits.udp, udp),
+        (&mut limits.icmp, icmp),
+        (&mut limits.other, other),
+    ] {
+        *limit = asked.unwrap_or(*limit);
+    }
+    limits
+}
+
+/// Ended by a signal before there was anything to show.
+pub fn interrupted(signals: &Signals) -> Exit {
+    signals.stop().map_or(Exit::DONE, Exit::signalled)
+}
+
+/// Whether `--count` ended it; there may be more behind.
+pub fn is_limited(args: &InputArgs, delivered: u64) -> bool {
+    args.count.is_some_and(|count| delivered >= count.get())
+}
+
+/// Why the input ended before its own end, for the trust line.
+pub fn why<'a>(args: &InputArgs, snapshot: &'a Snapshot, stopped: bool) -> Option<&'a str> {
+    let limited = is_limited(args, snapshot.ledger.delivered());
+    match snapshot.fault.as_deref() {
+        _ if stopped => Some("interrupted by the user"),
+        None if limited => Some("stopped by --count"),
+        fault => fault,
+    }
+}
+
+/// How a run ended, beside what its snapshot says.
+pub struct Finish {
+    /// Rows written.
+    pub rows: u64,
+    /// The user had enough before the input ended.
+    pub stopped: bool,
+    /// The user has the trust line before his eyes.
+    pub said: bool,
+}
+
+/// Says what there is to say at the end, and gives the exit code.
+pub fn conclude(args: &EndingArgs, snapshot: &Snapshot, flows: &Flows, finish: &Finish) -> Exit {
+    let &Finish { rows, stopped, said } = finish;
+    let (ledger, fault) = (&snapshot.ledger, snapshot.fault.as_deref());
+    if let (Some(fault), false) = (fault, stopped || said) {
+        complain(fault);
+    }
+    if args.verbose > 0 {
+        let kibibytes = flows.memory_bytes() / 1024;
+        complain(&format!("{} packets, {rows} rows, {kibibytes} KiB in the flow table", ledger.seen()));
+    }
+    let allowed = args.max_loss.filter(|allowed| allowed.is_exceeded(ledger));
+    if stopped || fault.is_some() || ledger.incomplete {
+        Exit::PARTIAL
+    } else if allowed.is_some() {
+        let (lost, seen) = (ledger.lost_total(), ledger.seen());
+        complain(&format!("{lost} of {seen} packets were lost, more than --max-loss allows"));
+        Exit::LOSS
+    } else if rows == 0 && args.fail_empty {
+        Exit::EMPTY
+    } else {
+        Exit::DONE
+    }
+}

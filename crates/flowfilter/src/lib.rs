@@ -1,0 +1,61 @@
+//! The filter language of the flow family: one text selects packets, flows and sockets.
+//!
+//! [`Filter::parse`] understands a text at once: syntax, names and types; a [`FilterError`] says what is wrong, where,
+//! and how to write it. [`Filter::bind`] makes a [`Predicate`] for one kind of [`Record`], which looks at 64 records a
+//! step; a `Predicate<FlowEvent>` is what a pipeline takes as its filter. The grammar and what each test means of a
+//! packet are in `docs/filter.md`.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use flowcore::{FlowEvent, FlowKey, Frames, Protocol, Resolver, resolve::Numeric};
+//! use flowfilter::Filter;
+//!
+//! let names: Arc<dyn Resolver> = Arc::new(Numeric);
+//! let filter = Filter::parse("tcp and dport 443 and not src 10.0.0.0/8")?;
+//! let passes = filter.bind::<FlowEvent>(&names)?;
+//! let key = FlowKey {
+//!     src: "192.0.2.1".parse()?,
+//!     dst: "192.0.2.2".parse()?,
+//!     dst_port: 443,
+//!     protocol: Protocol::TCP,
+//!     ..FlowKey::NONE
+//! };
+//! assert!(passes.matches(&FlowEvent { key, ..FlowEvent::default() }, &Frames::EMPTY));
+//! let error = Filter::parse("tcp and dprot 443").unwrap_err();
+//! assert_eq!(error.to_string(), "filter:1:9: `dprot` is no word of the filter language; did you mean `dport`?");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`field`] | what can be asked: names, types, units |
+//! | [`ast`] | the tree, as it was written |
+//! | [`record`] | kinds of record, and how their fields are read |
+//! | `lex`, `parse`, `literal` | from text to tree |
+//! | `foreign`, `suggest` | what other tools call it, what somebody may have meant |
+//! | `print` | from tree to text |
+//! | `plan` | binding |
+//! | `widen`, [`normal`] | weaker filters, equal filters |
+
+pub mod ast;
+mod error;
+pub mod field;
+mod filter;
+mod foreign;
+mod lex;
+mod literal;
+pub mod normal;
+mod parse;
+mod plan;
+mod print;
+pub mod record;
+mod set;
+mod suggest;
+mod widen;
+
+pub use error::{FilterError, Span, Warning};
+pub use field::{Field, FieldSet};
+pub use filter::{Compat, Filter, FindHost, Options, ReadList};
+pub use parse::{MAX_DEPTH, MAX_ITEMS, MAX_TEXT};
+pub use plan::{Predicate, STEP};
+pub use record::{Flow, Record, Visitor};

@@ -1,0 +1,341 @@
+//! A filter bound to one kind of record: leaves that are loops over up to 64 records, joined by words of bits.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flowcore::{Addr, Features, FlowEvent, Frames, Resolver, Select};
+
+use crate::ast::{Condition, Expr, Order, Subject, Test, ranges, texts};
+use crate::error::FilterError;
+use crate::field::{Field, FieldSet};
+use crate::filter::Filter;
+use crate::record::{Record, Visitor};
+use crate::set::{Ranges, number};
+
+/// How many records one step looks at: one bit each.
+pub const STEP: usize = 64;
+
+/// A filter that knows how to read one kind of record.
+///
+/// Cheap to clone, may be used from any thread.
+pub struct Predicate<R> {
+    plan: Arc<Plan<R>>,
+    needs: Features,
+    /// Of a filter that uses facts about the flow, what can be decided before they are known.
+    early: Option<Arc<Plan<R>>>,
+}
+
+impl<R> Clone for Predicate<R> {
+    fn clone(&self) -> Self {
+        Self { plan: self.plan.clone(), needs: self.needs, early: self.early.clone() }
+    }
+}
+
+/// Bit `i` says whether record `i` passes.
+type Leaf<R> = Box<dyn Fn(&[R], &Frames<'_>) -> u64 + Send + Sync>;
+
+enum Plan<R> {
+    All,
+    None,
+    And(Vec<Plan<R>>),
+    Or(Vec<Plan<R>>),
+    Not(Box<Plan<R>>),
+    Leaf(Leaf<R>),
+}
+
+impl<R> Plan<R> {
+    /// Which of the records in `live` pass.
+    fn mask(&self, records: &[R], frames: &Frames<'_>, live: u64) -> u64 {
+        match self {
+            Self::All => live,
+            Self::None => 0,
+            Self::Leaf(leaf) => leaf(records, frames) & live,
+            Self::Not(inner) => live & !inner.mask(records, frames, live),
+            Self::And(all) => {
+                let mut left = live;
+                for one in all {
+                    if left == 0 {
+                        break;
+                    }
+                    left = one.mask(records, frames, left);
+                }
+                left
+            }
+            Self::Or(all) => {
+                let mut found = 0;
+                for one in all {
+                    if found == live {
+                        break;
+                    }
+                    found |= one.mask(records, frames, live & !found);
+                }
+                found
+            }
+        }
+    }
+}
+
+impl Filter {
+    /// Binds the filter to a kind of record. Names and networks are asked of `names` when records are looked at.
+    ///
+    /// # Errors
+    /// If it asks for a field that such records never have; names both, at its place in the text.
+    pub fn bind<R: Record>(&self, names: &Arc<dyn Resolver>) -> Result<Predicate<R>, FilterError> {
+        let plan = self.plan(self.expr(), names)?;
+        let needs = needs(self.fields());
+        let early = if needs.contains(Features::FLOWS) {
+            let known = self.fields().without(FieldSet::of([Field::Direction]));
+            Some(Arc::new(self.plan(&crate::widen::widen(self.expr(), known), names)?))
+        } else {
+            None
+        };
+        Ok(Predicate { plan: Arc::new(plan), needs, early })
+    }
+
+    fn plan<R: Record>(&self, expr: &Expr, names: &Arc<dyn Resolver>) -> Result<Plan<R>, FilterError> {
+        Ok(match expr {
+            Expr::All => Plan::All,
+            Expr::None => Plan::None,
+            Expr::And(all) => Plan::And(all.iter().map(|one| self.plan(one, names)).collect::<Result<_, _>>()?),
+            Expr::Or(all) => Plan::Or(all.iter().map(|one| self.plan(one, names)).collect::<Result<_, _>>()?),
+            Expr::Not(inner) => Plan::Not(Box::new(self.plan(inner, names)?)),
+            Expr::Test(Test { subject: Subject::One(field), condition }) => self.leaf(*field, condition, names)?,
+            Expr::Test(Test { subject: Subject::Either(pair), condition }) => {
+                let [src, dst] = pair.fields();
+                let both = vec![self.leaf(src, condition, names)?, self.leaf(dst, condition, names)?];
+                // "Not this one" of a pair is said of both ends.
+                if matches!(condition, Condition::NotIn(_)) { Plan::And(both) } else { Plan::Or(both) }
+            }
+        })
+    }
+
+    fn leaf<R: Record>(
+        &self,
+        field: Field,
+        condition: &Condition,
+        names: &Arc<dyn Resolver>,
+    ) -> Result<Plan<R>, FilterError> {
+        let leaf = R::field(field, names, Compare { field, condition });
+        leaf.ok_or_else(|| self.no_field(field, R::NAME, R::instead(field).map(str::to_owned)))
+    }
+}
+
+/// What a source must offer for these fields.
+fn needs(fields: FieldSet) -> Features {
+    fields.iter().fold(Features::empty(), |needs, field| {
+        needs
+            | match field {
+                Field::SrcMac | Field::DstMac | Field::Ttl | Field::Tos | Field::Dscp => Features::HEADERS,
+                Field::Vlan
+                | Field::Mpls
+                | Field::Pppoe
+                | Field::Tunnel
+                | Field::TunnelId
+                | Field::OuterSrcAddr
+                | Field::OuterDstAddr
+                | Field::OuterSrcPort
+                | Field::OuterDstPort
+                | Field::OuterProto => Features::LAYERS,
+                Field::TcpFlags => Features::TCP_SEGMENTS,
+                Field::Length | Field::Fragment | Field::ToDs | Field::FromDs => Features::PACKETS,
+                Field::Direction => Features::FLOWS,
+                Field::Process | Field::Pid | Field::Uid | Field::Cgroup => Features::PROCESS,
+                _ => Features::empty(),
+            }
+    })
+}
+
+/// Makes a leaf of an accessor and a condition.
+struct Compare<'c> {
+    field: Field,
+    condition: &'c Condition,
+}
+
+impl Compare<'_> {
+    /// The numbers that pass, of a field that has at most one.
+    fn passing(&self) -> Ranges {
+        let kind = self.field.kind();
+        match self.condition {
+            Condition::Present | Condition::Flags { .. } => Ranges::new([(0, u128::MAX)]),
+            Condition::In(items) => ranges(items, kind),
+            Condition::NotIn(items) => ranges(items, kind).complement(u128::MAX),
+            Condition::Compare(order, number) => {
+                let number = u128::from(*number);
+                let most = u128::from(u64::MAX);
+                match order {
+                    Order::Less => number.checked_sub(1).map_or_else(Ranges::default, |high| Ranges::new([(0, high)])),
+                    Order::AtMost => Ranges::new([(0, number)]),
+                    Order::More => Ranges::new([(number + 1, most)]),
+                    Order::AtLeast => Ranges::new([(number, most)]),
+                }
+            }
+        }
+    }
+}
+
+/// One bit for each record that passes.
+#[inline(always)]
+fn scan<R>(records: &[R], test: impl Fn(&R) -> bool) -> u64 {
+    records.iter().take(STEP).enumerate().fold(0, |mask, (index, record)| mask | u64::from(test(record)) << index)
+}
+
+fn leaf<R>(test: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
+    Plan::Leaf(Box::new(move |records, frames| scan(records, |record| test(record, frames))))
+}
+
+/// Ranges of 64-bit numbers, in the form that answers fastest.
+enum Numbers {
+    /// At most two ranges, as lowest number and how many more; unused ones hold nothing.
+    Few([(u64, u64); 2], usize),
+    /// One bit for each number below 65,536.
+    Bits(Box<[u64; 1024]>),
+    Many(Ranges),
+}
+
+impl Numbers {
+    fn new(ranges: Ranges) -> Self {
+        let clipped = ranges.intersection(&Ranges::new([(0, u128::from(u64::MAX))]));
+        let all: Vec<(u64, u64)> =
+            clipped.as_slice().iter().map(|&(low, high)| (low as u64, (high - low) as u64)).collect();
+        match *all.as_slice() {
+            [] => Self::Few([(0, 0); 2], 0),
+            [one] => Self::Few([one; 2], 1),
+            [one, two] => Self::Few([one, two], 2),
+            _ if clipped.as_slice().iter().all(|&(_, high)| high < 65_536) => {
+                let mut bits = Box::new([0_u64; 1024]);
+                for number in all.iter().flat_map(|&(low, more)| low..=low + more) {
+                    bits[(number >> 6) as usize & 1023] |= 1 << (number & 63);
+                }
+                Self::Bits(bits)
+            }
+            _ => Self::Many(clipped),
+        }
+    }
+
+    #[inline(always)]
+    fn contains(&self, number: u64) -> bool {
+        match self {
+            Self::Few(_, 0) => false,
+            Self::Few([(low, more), (low2, more2)], _) => {
+                (number.wrapping_sub(*low) <= *more) | (number.wrapping_sub(*low2) <= *more2)
+            }
+            Self::Bits(bits) => number < 65_536 && bits[(number >> 6) as usize & 1023] >> (number & 63) & 1 == 1,
+            Self::Many(ranges) => ranges.contains(u128::from(number)),
+        }
+    }
+}
+
+impl<R: 'static> Visitor<R> for Compare<'_> {
+    type Out = Plan<R>;
+
+    fn flag(self, get: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
+        leaf(get)
+    }
+
+    fn number(self, get: impl Fn(&R, &Frames<'_>) -> Option<u64> + Send + Sync + 'static) -> Plan<R> {
+        if let Condition::Flags { set, of } = *self.condition {
+            let (set, of) = (u64::from(set), u64::from(of));
+            return leaf(move |record, frames| get(record, frames).is_some_and(|flags| flags & of == set));
+        }
+        let passing = self.passing();
+        // The shapes that most filters have get loops of their own.
+        match Numbers::new(passing) {
+            Numbers::Few(_, 0) => Plan::None,
+            Numbers::Few([(low, 0), _], 1) => leaf(move |record, frames| get(record, frames) == Some(low)),
+            Numbers::Few([(low, more), _], 1) => {
+                leaf(move |record, frames| get(record, frames).is_some_and(|number| number.wrapping_sub(low) <= more))
+            }
+            numbers => leaf(move |record, frames| get(record, frames).is_some_and(|number| numbers.contains(number))),
+        }
+    }
+
+    fn addr(self, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Plan<R> {
+        let passing = self.passing();
+        match *passing.as_slice() {
+            [] => Plan::None,
+            // A prefix: one masked comparison, without turning bytes round.
+            [(low, high)] if (low ^ high) & (low ^ high).wrapping_add(1) == 0 && low & (low ^ high) == 0 => {
+                let mask = (!(low ^ high)).to_be();
+                let network = low.to_be();
+                leaf(move |record, frames| {
+                    get(record, frames).is_some_and(|addr| u128::from_ne_bytes(*addr.octets()) & mask == network)
+                })
+            }
+            [(low, high)] => {
+                leaf(move |record, frames| get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr))))
+            }
+            _ => leaf(move |record, frames| get(record, frames).is_some_and(|addr| passing.contains(number(addr)))),
+        }
+    }
+
+    fn several(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) -> Plan<R> {
+        let negated = matches!(self.condition, Condition::NotIn(_));
+        let wanted = match self.condition {
+            Condition::NotIn(items) => Numbers::new(ranges(items, self.field.kind())),
+            _ => Numbers::new(self.passing()),
+        };
+        leaf(move |record, frames| {
+            let (mut any, mut found) = (false, false);
+            get(record, frames, &mut |number| {
+                any = true;
+                found |= wanted.contains(number);
+            });
+            if negated { any && !found } else { found }
+        })
+    }
+
+    fn text(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(&str)) + Send + Sync + 'static) -> Plan<R> {
+        let (wanted, negated): (BTreeSet<Arc<str>>, bool) = match self.condition {
+            Condition::In(items) => (texts(items).into_iter().collect(), false),
+            Condition::NotIn(items) => (texts(items).into_iter().collect(), true),
+            // Any text.
+            _ => (BTreeSet::new(), true),
+        };
+        leaf(move |record, frames| {
+            let mut passes = false;
+            get(record, frames, &mut |text| passes |= wanted.contains(text) != negated);
+            passes
+        })
+    }
+}
+
+impl<R> Predicate<R> {
+    /// Whether one record passes; `frames` are those that it refers to, if any.
+    pub fn matches(&self, record: &R, frames: &Frames<'_>) -> bool {
+        self.plan.mask(std::slice::from_ref(record), frames, 1) == 1
+    }
+
+    /// Bit `i` says whether `records[i]` passes. At most [`STEP`] records; those beyond do not pass.
+    pub fn mask(&self, records: &[R], frames: &Frames<'_>) -> u64 {
+        self.plan.mask(records, frames, live(records.len()))
+    }
+
+    /// What a source must offer.
+    pub fn needs(&self) -> Features {
+        self.needs
+    }
+}
+
+/// One bit for each of so many records.
+fn live(records: usize) -> u64 {
+    match records {
+        0 => 0,
+        1..STEP => (1 << records) - 1,
+        _ => u64::MAX,
+    }
+}
+
+impl Select for Predicate<FlowEvent> {
+    fn select(&self, events: &[FlowEvent], frames: &Frames<'_>) -> u64 {
+        self.mask(events, frames)
+    }
+
+    fn needs(&self) -> Features {
+        self.needs
+    }
+
+    fn early(&self) -> Option<Box<dyn Select>> {
+        let plan = self.early.clone()?;
+        Some(Box::new(Self { plan, needs: self.needs - Features::FLOWS, early: None }))
+    }
+}

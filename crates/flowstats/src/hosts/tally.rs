@@ -1,0 +1,363 @@
+//! What is counted of one remote.
+
+use flowcore::{Direction, Timestamp};
+
+use crate::Histogram;
+use crate::conns::Doubts;
+use crate::tcp::{Opening, Outcome, Retransmission, RttSample, Turn, Witness};
+
+/// From the first byte of a request, when its response came.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// To the first byte of the response, in nanoseconds: the path there and back, and the remote's thinking.
+    pub first_byte: Histogram,
+    /// To its last byte, in nanoseconds: with the time that sending it took.
+    pub last_byte: Histogram,
+}
+
+/// What is known of one remote, or of several together. Counts are connections unless they say otherwise.
+///
+/// *Out* and *local* mean the end that is not the remote, whichever end asked.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Seen at all, from their beginning or not.
+    pub connections: u64,
+    /// Began with a SYN. Every one counts once, however often its SYN was repeated.
+    pub syn: u64,
+    /// Of these, answered with a SYN-ACK.
+    pub syn_ack: u64,
+    /// Of these, with a complete handshake; its ACK may carry data.
+    pub established: u64,
+    /// Their SYN was answered with a RST.
+    pub refused: u64,
+    /// Their SYN was answered with nothing, or the handshake never became complete, and the attempt idled out.
+    pub timed_out: u64,
+    /// Seen from the middle on: their SYN was not captured.
+    pub midstream: u64,
+    /// Reset by either end, refused ones included, with or without ACK flag; indexed by [`Began`].
+    pub reset: [u64; 2],
+    /// The first RST came from the remote.
+    pub reset_by_remote: u64,
+    /// Closed first by the local end, with a FIN; indexed by [`Began`].
+    pub closed_out: [u64; 2],
+    /// Closed first by the remote, with a FIN; indexed by [`Began`].
+    pub closed_in: [u64; 2],
+    /// Requests: what the one who asked sent until it was answered, in however many segments.
+    pub requests: u64,
+    /// Requests that were answered, wholly or in part.
+    pub responses: u64,
+    /// Segments sent again, by their kind; both directions.
+    pub again: [u64; Retransmission::COUNT],
+    /// Payload bytes in them that had been seen before.
+    pub again_bytes: u64,
+    /// Of the data retransmissions, those sent by the remote.
+    pub again_by_remote: u64,
+    /// Segments that came later than one sent after them.
+    pub reordered: u64,
+    /// Segments captured twice, or doubled by the network.
+    pub duplicates: u64,
+    /// Times that data was acknowledged which the capture does not have.
+    pub gaps: u64,
+    /// Bytes of such data.
+    pub missing_bytes: u64,
+    /// Segments whose control bits contradict each other.
+    pub invalid: u64,
+    /// Acknowledgments that give no round trip because of a retransmission (Karn's rule).
+    pub ambiguous: u64,
+    /// From the first SYN to the end of the handshake, in nanoseconds: what the user waits for a connection.
+    pub connect: Histogram,
+    /// From the SYN that was answered to the end of the handshake, in nanoseconds.
+    pub handshake: Histogram,
+    /// Round trips between the capture point and the remote, in nanoseconds: the path, without the remote's thinking.
+    pub path: Histogram,
+    /// What the requests waited for.
+    pub response: Response,
+    /// Responses per connection, of connections that were closed by a FIN and had any.
+    pub per_connection: Histogram,
+    /// Why counts are only lower bounds.
+    pub doubts: Doubts,
+}
+
+/// Index of counts that tell connections by how they were first seen.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Began {
+    /// In the middle.
+    Midstream = 0,
+    /// With a SYN.
+    Syn = 1,
+}
+
+impl Tally {
+    /// Takes in another one.
+    pub fn merge(&mut self, other: &Self) {
+        // Every field, so that none is forgotten.
+        let Self {
+            connections,
+            syn,
+            syn_ack,
+            established,
+            refused,
+            timed_out,
+            midstream,
+            reset,
+            reset_by_remote,
+            closed_out,
+            closed_in,
+            requests,
+            responses,
+            again,
+            again_bytes,
+            again_by_remote,
+            reordered,
+            duplicates,
+            gaps,
+            missing_bytes,
+            invalid,
+            ambiguous,
+            connect,
+            handshake,
+            path,
+            response: Response { first_byte, last_byte },
+            per_connection,
+            doubts,
+        } = other;
+        for (mine, theirs) in [
+            (&mut self.connections, connections),
+            (&mut self.syn, syn),
+            (&mut self.syn_ack, syn_ack),
+            (&mut self.established, established),
+            (&mut self.refused, refused),
+            (&mut self.timed_out, timed_out),
+            (&mut self.midstream, midstream),
+            (&mut self.reset_by_remote, reset_by_remote),
+            (&mut self.requests, requests),
+            (&mut self.responses, responses),
+            (&mut self.again_bytes, again_bytes),
+            (&mut self.again_by_remote, again_by_remote),
+            (&mut self.reordered, reordered),
+            (&mut self.duplicates, duplicates),
+            (&mut self.gaps, gaps),
+            (&mut self.missing_bytes, missing_bytes),
+            (&mut self.invalid, invalid),
+            (&mut self.ambiguous, ambiguous),
+        ] {
+            *mine += theirs;
+        }
+        for (mine, theirs) in
+            [(&mut self.reset, reset), (&mut self.closed_out, closed_out), (&mut self.closed_in, closed_in)]
+        {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        }
+        self.again.iter_mut().zip(again).for_each(|(mine, theirs)| *mine += theirs);
+        for (mine, theirs) in [
+            (&mut self.connect, connect),
+            (&mut self.handshake, handshake),
+            (&mut self.path, path),
+            (&mut self.response.first_byte, first_byte),
+            (&mut self.response.last_byte, last_byte),
+            (&mut self.per_connection, per_connection),
+        ] {
+            mine.merge(theirs);
+        }
+        self.doubts |= *doubts;
+    }
+
+    /// Retransmissions of data: not of a handshake, no keep-alive, no window probe.
+    pub fn retransmissions(&self) -> u64 {
+        const DATA: [Retransmission; 3] = [Retransmission::Timeout, Retransmission::Fast, Retransmission::Spurious];
+        DATA.iter().map(|&kind| self.again[kind as usize]).sum()
+    }
+
+    /// What TRTOP called errors and meant by it: signs that the capture does not have everything, or that somebody
+    /// sends nonsense. Not what TCP itself repairs.
+    pub fn errors(&self) -> u64 {
+        self.gaps + self.invalid
+    }
+
+    /// Bytes on the heap.
+    pub fn memory_bytes(&self) -> usize {
+        let Response { first_byte, last_byte } = &self.response;
+        let all = [&self.connect, &self.handshake, &self.path, first_byte, last_byte, &self.per_connection];
+        all.into_iter().map(Histogram::memory_bytes).sum()
+    }
+}
+
+bitflags::bitflags! {
+    /// What has to be remembered of a connection to tell its remote's tally.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Course: u8 {
+        const BEGUN = 1;
+        /// Directions of events are to be taken the other way round.
+        const TURNED = 2;
+        /// The remote is the responder.
+        const REMOTE_ANSWERS = 4;
+        const SYN = 8;
+        const MIDSTREAM = 16;
+        const CLOSED = 32;
+        const RESET = 64;
+    }
+}
+
+impl Course {
+    pub fn new(turned: bool, remote_answers: bool) -> Self {
+        let when = |holds: bool, flag: Self| if holds { flag } else { Self::empty() };
+        Self::BEGUN | when(turned, Self::TURNED) | when(remote_answers, Self::REMOTE_ANSWERS)
+    }
+
+    #[inline]
+    pub fn begun(self) -> bool {
+        self.contains(Self::BEGUN)
+    }
+
+    #[inline]
+    pub fn turned(self) -> bool {
+        self.contains(Self::TURNED)
+    }
+
+    /// Whether `direction` is the remote's.
+    #[inline]
+    fn is_remote(self, direction: Direction) -> bool {
+        (direction == Direction::Reverse) == self.contains(Self::REMOTE_ANSWERS)
+    }
+
+    fn began(self) -> usize {
+        (if self.contains(Self::SYN) { Began::Syn } else { Began::Midstream }) as usize
+    }
+}
+
+/// Writes what a connection shows into its remote's tally.
+pub(super) struct Told<'a> {
+    pub tally: &'a mut Tally,
+    pub course: &'a mut Course,
+}
+
+impl Told<'_> {
+    fn missed_the_beginning(&mut self) {
+        if !self.course.intersects(Course::SYN | Course::MIDSTREAM) {
+            self.course.insert(Course::MIDSTREAM);
+            self.tally.midstream += 1;
+            self.tally.doubts |= Doubts::MIDSTREAM;
+        }
+    }
+}
+
+impl Witness for Told<'_> {
+    fn midstream(&mut self, _: Timestamp) {
+        self.missed_the_beginning();
+    }
+
+    fn syn(&mut self, _: Timestamp) {
+        if !self.course.intersects(Course::SYN | Course::MIDSTREAM) {
+            self.course.insert(Course::SYN);
+            self.tally.syn += 1;
+        }
+    }
+
+    fn syn_ack(&mut self, _: Timestamp) {
+        if self.course.contains(Course::SYN) {
+            self.tally.syn_ack += 1;
+        } else {
+            // An answer to a SYN that the capture does not have.
+            self.missed_the_beginning();
+        }
+    }
+
+    fn established(&mut self, opening: &Opening, _: Timestamp) {
+        if self.course.contains(Course::SYN) {
+            self.tally.established += 1;
+        }
+        for (histogram, span) in
+            [(&mut self.tally.connect, opening.connect()), (&mut self.tally.handshake, opening.rtt())]
+        {
+            if let Some(span) = span.and_then(|span| u64::try_from(span.get()).ok()) {
+                histogram.record(span);
+            }
+        }
+    }
+
+    #[inline]
+    fn rtt(&mut self, sample: RttSample) {
+        // The remote acknowledged what the local end had sent.
+        if !self.course.is_remote(sample.of)
+            && let Ok(span) = u64::try_from(sample.rtt.get())
+        {
+            self.tally.path.record(span);
+        }
+    }
+
+    fn ambiguous(&mut self, _: Direction, _: Timestamp) {
+        self.tally.ambiguous += 1;
+    }
+
+    fn request(&mut self, _: Timestamp) {
+        self.tally.requests += 1;
+    }
+
+    fn response(&mut self, turn: Turn) {
+        self.tally.responses += 1;
+        let Response { first_byte, last_byte } = &mut self.tally.response;
+        for (histogram, span) in [(first_byte, turn.first_byte), (last_byte, turn.last_byte)] {
+            if let Some(span) = span.and_then(|span| u64::try_from(span.get()).ok()) {
+                histogram.record(span);
+            }
+        }
+    }
+
+    fn retransmission(&mut self, kind: Retransmission, by: Direction, bytes: u32, _: Timestamp) {
+        self.tally.again[kind as usize] += 1;
+        self.tally.again_bytes += u64::from(bytes);
+        self.tally.again_by_remote += u64::from(kind.is_of_data() && self.course.is_remote(by));
+    }
+
+    fn needless(&mut self, kind: Retransmission, _: Direction, _: Timestamp) {
+        // It was told as something else when it was seen.
+        let again = &mut self.tally.again;
+        again[kind as usize] = again[kind as usize].saturating_sub(1);
+        again[Retransmission::Spurious as usize] += 1;
+    }
+
+    fn reordering(&mut self, _: Direction, _: Timestamp) {
+        self.tally.reordered += 1;
+    }
+
+    fn duplicate(&mut self, _: Direction, _: Timestamp) {
+        self.tally.duplicates += 1;
+    }
+
+    fn missing(&mut self, _: Direction, bytes: u64, _: Timestamp) {
+        self.tally.gaps += 1;
+        self.tally.missing_bytes += bytes;
+        self.tally.doubts |= Doubts::GAP;
+    }
+
+    fn invalid(&mut self, _: Direction, _: Timestamp) {
+        self.tally.invalid += 1;
+    }
+
+    fn closing(&mut self, by: Direction, _: Timestamp) {
+        if !self.course.contains(Course::CLOSED) {
+            self.course.insert(Course::CLOSED);
+            let counts = if self.course.is_remote(by) { &mut self.tally.closed_in } else { &mut self.tally.closed_out };
+            counts[self.course.began()] += 1;
+        }
+    }
+
+    fn reset(&mut self, by: Direction, _: Timestamp) {
+        if !self.course.contains(Course::RESET) {
+            self.course.insert(Course::RESET);
+            self.tally.reset[self.course.began()] += 1;
+            self.tally.reset_by_remote += u64::from(self.course.is_remote(by));
+        }
+    }
+
+    fn finished(&mut self, outcome: Outcome, responses: u32) {
+        match outcome {
+            Outcome::Refused => self.tally.refused += 1,
+            Outcome::TimedOut => self.tally.timed_out += 1,
+            Outcome::Midstream | Outcome::Established | Outcome::Reset | Outcome::Unanswered => {}
+        }
+        if self.course.contains(Course::CLOSED) && responses > 0 {
+            self.tally.per_connection.record(u64::from(responses));
+        }
+    }
+}
