@@ -1,24 +1,24 @@
 //! `flow conns`: one row per connection.
 //!
-//! The only module that knows sources and analyzers; it puts them together and hands finished connections on.
-
-use std::path::PathBuf;
+//! Puts source, filter and analyzer together and hands finished connections on.
 
 use flowcore::flows::Limits;
 use flowcore::pipeline::{Handle, Pipeline};
 use flowcore::report::Ending;
 use flowcore::wire::DecodeOptions;
-use flowcore::{Collector, Limit, Result, Status};
+use flowcore::{Collector, Limit, Status};
+use flowfilter::{Flow, Predicate};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
 
 use crate::args::{ConnsArgs, Timeouts};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
-use crate::inputs;
+use crate::filter::{self, Selection};
+use crate::inputs::{self, Reading};
 use crate::output::{self, Output, Wishes};
 use crate::progress::Progress;
-use crate::signals::{Signals, StoppableInput};
+use crate::signals::Signals;
 
 /// Runs the command.
 pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
@@ -30,18 +30,32 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
+    let selection = match filter::read(&args.filter, args.quiet, args.color)? {
+        Some(filter) => Some(Selection::of(&filter)?),
+        None => None,
+    };
+    let options = DecodeOptions {
+        decapsulate: !args.no_decap,
+        headers: selection.as_ref().is_some_and(Selection::needs_headers),
+    };
     let output = Output::new(&subject, wishes)?;
     let paths = inputs::expand(&args.read)?;
     let signals = Signals::listen()?;
     // Somebody may look at rows while they come: then they are not kept in blocks.
     let waiting = paths.iter().any(|path| inputs::is_standard_input(path)) || output::is_watched();
-    let mut source = match open(args, paths, &signals) {
+    let mut source = match inputs::open(Reading { paths, options, count: args.count }, &signals) {
         Ok(source) => source,
         // Nothing came before the user had enough.
         Err(_) if signals.stop().is_some() => return Ok(interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
     let mut builder = Pipeline::builder().limits(limits(args));
+    let mut rows = None;
+    match selection {
+        Some(Selection::Packets(packets)) => builder = builder.filter(packets),
+        Some(Selection::Connections(connections)) => rows = Some(connections),
+        None => {}
+    }
     let conns = builder.add(Conns::new());
     let pipeline = builder.build(source.info())?;
     if args.verbose > 0 {
@@ -49,7 +63,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     }
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.quiet && !rows_in_the_way);
-    let mut job = Job { pipeline, conns, output, progress, signals: &signals, waiting, finished: Vec::new() };
+    let mut job =
+        Job { pipeline, conns, output, progress, signals: &signals, waiting, rows, left_out: 0, finished: Vec::new() };
     job.read(&mut source)?;
     job.finish(args, &mut source)
 }
@@ -63,6 +78,10 @@ struct Job<'a> {
     signals: &'a Signals,
     /// Somebody waits for rows.
     waiting: bool,
+    /// Selects connections that are over.
+    rows: Option<Predicate<Flow>>,
+    /// Connections that it did not select.
+    left_out: u64,
     finished: Vec<Connection>,
 }
 
@@ -126,6 +145,9 @@ impl Job<'_> {
         let rows = self.output.finish(&Ending { fault: why.as_deref(), ..Ending::of(&snapshot) })?;
 
         let ledger = &snapshot.ledger;
+        if self.rows.is_some() && !args.quiet {
+            complain(&format!("note: {} of {} connections selected", rows, rows + self.left_out));
+        }
         // On a terminal the trust line has just said it.
         let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
         if let (Some(fault), false) = (&fault, stopped || said) {
@@ -153,6 +175,11 @@ impl Job<'_> {
     /// Hands finished connections on.
     fn hand_on(&mut self) -> anyhow::Result<()> {
         self.pipeline.get_mut(&self.conns).take_finished(&mut self.finished);
+        if let Some(rows) = &self.rows {
+            let before = self.finished.len();
+            self.finished.retain(|connection| filter::selects(rows, connection));
+            self.left_out += (before - self.finished.len()) as u64;
+        }
         if !self.finished.is_empty() {
             self.output.take(&mut self.finished)?;
             self.output.settle(self.waiting)?;
@@ -181,23 +208,6 @@ fn subject() -> Subject<Connection> {
         weight: |connection| connection.counts.iter().map(|side| side.wire_bytes).sum(),
         order: "start_ns",
     }
-}
-
-/// Opens what the user named.
-fn open(args: &ConnsArgs, paths: Vec<PathBuf>, signals: &Signals) -> Result<Files> {
-    let mut builder =
-        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
-    for path in paths {
-        builder = if inputs::is_standard_input(&path) {
-            builder.stream(Box::new(StoppableInput::new(signals.clone())), "standard input")
-        } else {
-            builder.path(path)
-        };
-    }
-    if let Some(count) = args.count {
-        builder = builder.packet_limit(count.get());
-    }
-    builder.open()
 }
 
 /// How long flows live and how many there may be.

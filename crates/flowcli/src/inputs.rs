@@ -3,7 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use std::num::NonZeroU64;
+
+use flowcore::wire::DecodeOptions;
 use flowcore::{Error, ErrorKind, Result};
+use flowsrc_pcap::Files;
+
+use crate::signals::{Signals, StoppableInput};
 
 /// The name of standard input.
 pub const STANDARD_INPUT: &str = "-";
@@ -32,6 +38,35 @@ pub fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
         return Err(Error::new(ErrorKind::Usage, message));
     }
     Ok(paths)
+}
+
+/// What to read and how.
+pub struct Reading {
+    /// As [`expand`] gave them.
+    pub paths: Vec<PathBuf>,
+    /// How frames are decoded.
+    pub options: DecodeOptions,
+    /// Packets at most.
+    pub count: Option<NonZeroU64>,
+}
+
+/// Opens what the user named.
+///
+/// # Errors
+/// As [`flowsrc_pcap::file::Builder::open`].
+pub fn open(reading: Reading, signals: &Signals) -> Result<Files> {
+    let mut builder = Files::builder().decode(reading.options);
+    for path in reading.paths {
+        builder = if is_standard_input(&path) {
+            builder.stream(Box::new(StoppableInput::new(signals.clone())), "standard input")
+        } else {
+            builder.path(path)
+        };
+    }
+    if let Some(count) = reading.count {
+        builder = builder.packet_limit(count.get());
+    }
+    builder.open()
 }
 
 /// Whether `path` means standard input.

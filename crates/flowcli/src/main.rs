@@ -5,7 +5,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `args` | the options and what their values mean |
-//! | `conns` | `flow conns`: sources and analyzer put together; the only module that knows the engine |
+//! | `conns` | `flow conns`: sources and analyzer put together |
+//! | `count` | `flow count`: source and filter put together |
+//! | `filter` | filters from the command line, `flow filter` |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
 //! | `zeek` | the form of Zeek's `conn.log` |
@@ -18,9 +20,11 @@
 
 mod args;
 mod conns;
+mod count;
 mod documents;
 mod exit;
 mod fields;
+mod filter;
 mod inputs;
 mod output;
 mod progress;
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Completions { shell }), .. } => documents::completions(shell),
         Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
+        Cli { command: Some(Command::Count(args)), .. } => count::run(&args),
+        Cli { command: Some(Command::Filter(command)), .. } => filter::run(&command),
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::filter::FilterArgs;
 use super::values::{AllowedLoss, Color, Format, SortKey, TimeStyle, Timeouts, parse_count};
 
 const EXAMPLES: &str = "Examples:
@@ -12,6 +13,8 @@ const EXAMPLES: &str = "Examples:
   flow conns -r 'ring/*.pcap' --top 10 --sort duration_ns
   flow conns -r capture.pcap --columns +vlan,+community_id,-history
   flow conns -r capture.pcap -o csv > conns.csv
+  flow conns -r capture.pcap 'tcp and dport 443'        packets, then their connections
+  flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq .src_ip";
 
 /// Options after tcpdump's habits where it has one for the same thing.
@@ -43,6 +46,9 @@ pub struct ConnsArgs {
     /// Most flows to follow at the same time; the packets of more are counted as untracked
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Input")]
     pub max_flows: Option<NonZeroU64>,
+
+    #[command(flatten)]
+    pub filter: FilterArgs,
 
     /// Form of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]

@@ -1,12 +1,16 @@
 //! The command line: options as the user writes them.
 
 mod conns;
+mod count;
+mod filter;
 mod values;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
+pub use count::CountArgs;
+pub use filter::{CompatArg, FilterArgs, FilterCommand};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;
@@ -20,12 +24,16 @@ use crate::exit;
 #[command(after_help = "Examples:
   flow conns -r capture.pcapng.zst                  one row per connection
   flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  flow conns -r capture.pcap 'tcp and port 443'     only what a filter selects
+  flow count -r capture.pcap 'syn and not ack'      packets and bytes that match
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more.")]
 #[command(after_long_help = concat!("Examples:
   flow conns -r capture.pcapng.zst                  one row per connection
   flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  flow conns -r capture.pcap 'tcp and port 443'     only what a filter selects
+  flow count -r capture.pcap 'syn and not ack'      packets and bytes that match
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more."))]
@@ -48,6 +56,13 @@ pub enum Command {
     /// One row per connection of a capture: both ends, state, packets, bytes, times
     #[command(visible_alias = "connections")]
     Conns(Box<ConnsArgs>),
+
+    /// How many packets and bytes of a capture a filter selects
+    Count(Box<CountArgs>),
+
+    /// Try a filter without reading anything
+    #[command(subcommand)]
+    Filter(FilterCommand),
 
     /// Print a script that completes commands and options in a shell
     Completions {
