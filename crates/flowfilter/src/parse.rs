@@ -533,7 +533,8 @@ impl<'p> Parser<'p> {
     fn flags<'a, 't>(&self, start: Tokens<'a, 't>, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
         let token = first(input);
         let span = token.span.clone();
-        let TokenKind::Word(word) = token.kind else {
+        let word = word(input).filter(|_| operator(input).is_none() && !is_word(input, "not"));
+        let Some(word) = word else {
             return fail(
                 Mistake::new("flags", span, "flags are written as letters")
                     .label("letters are expected here")
@@ -675,26 +676,19 @@ impl<'p> Parser<'p> {
         let span = token.span.clone();
         let kind = subject.kind();
         let word = match &token.kind {
+            TokenKind::Word(_) if operator(input).is_some() || is_word(input, "not") => {
+                return fail(no_value(span, subject));
+            }
             TokenKind::Word(word) => *word,
             TokenKind::Quoted(text) if kind == Kind::Text => {
                 return Ok((rest(input), Item::Text(text.as_str().into())));
             }
             TokenKind::Quoted(text) => text.as_str(),
-            TokenKind::End => {
-                let at = span.start..span.end;
-                return fail(
-                    Mistake::new("no-value", at, format!("`{}` needs a value", subject.name()))
-                        .label(format!("{} is expected here", literal::describe(kind)))
-                        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first()))),
-                );
+            TokenKind::Sign(Sign::OpenSlice) => {
+                let help = format!("lists are in braces, with commas: `{} {{…, …}}`", subject.name());
+                return fail(no_value(span, subject).help(help));
             }
-            TokenKind::Sign(_) => {
-                return fail(
-                    Mistake::new("no-value", span, format!("`{}` needs a value", subject.name()))
-                        .label(format!("{} is expected here", literal::describe(kind)))
-                        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first()))),
-                );
-            }
+            TokenKind::End | TokenKind::Sign(_) => return fail(no_value(span, subject)),
         };
         if let Some(name) = word.strip_prefix('@') {
             return match self.named(name, subject, &span) {
@@ -761,6 +755,13 @@ impl<'p> Parser<'p> {
         }
         Ok(Item::List(List { name: name.into(), items: Arc::from(items) }))
     }
+}
+
+/// A field without its value.
+fn no_value(span: Span, subject: Subject) -> Mistake {
+    Mistake::new("no-value", span, format!("`{}` needs a value", subject.name()))
+        .label(format!("{} is expected here", literal::describe(subject.kind())))
+        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first())))
 }
 
 /// What stands between a field and its value.
