@@ -570,7 +570,7 @@ impl<'p> Parser<'p> {
             TokenKind::Sign(Sign::AtMost) => (Comparison::Order(Order::AtMost), behind),
             TokenKind::Sign(Sign::More) => (Comparison::Order(Order::More), behind),
             TokenKind::Sign(Sign::AtLeast) => (Comparison::Order(Order::AtLeast), behind),
-            TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => (Comparison::Equal, behind),
+            TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => (Comparison::In, behind),
             TokenKind::Word(word) if word.eq_ignore_ascii_case("not") && is_word(behind, "in") => {
                 (Comparison::NotIn, rest(behind))
             }
@@ -611,7 +611,7 @@ impl<'p> Parser<'p> {
                 ),
             };
         }
-        let exact = comparison != Comparison::None;
+        let exact = comparison == Comparison::Equal;
         let (left, items) = if is_sign(left, Sign::OpenList) {
             self.list(left, subject)?
         } else {
@@ -669,7 +669,7 @@ impl<'p> Parser<'p> {
         }
     }
 
-    /// One value. `exact`: an operator stands before it, so that an open range would be odd.
+    /// One value. `exact`: `=` or an order stands before it, so that an open range would be odd.
     fn item<'a, 't>(&self, input: Tokens<'a, 't>, subject: Subject, exact: bool) -> Parsed<'a, 't, Item> {
         self.items.set(self.items.get() + 1);
         let token = first(input);
@@ -768,7 +768,9 @@ fn no_value(span: Span, subject: Subject) -> Mistake {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Comparison {
     None,
+    /// `=`, behind which an open range is odd.
     Equal,
+    In,
     NotIn,
     Order(Order),
 }
