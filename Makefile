@@ -32,7 +32,7 @@ unit: ## Unit, property, tape and program tests
 	$(CARGO) test --workspace $(LOCKED)
 
 mutations: ## Two million mutated inputs through every decoder and reader, in release mode
-	$(CARGO) test --release $(LOCKED) -p flowcore -p flowsrc-pcap --lib --tests -- mutated damaged --include-ignored
+	$(CARGO) test --release $(LOCKED) -p flowcore -p flowsrc-pcap -p flowfilter --lib --tests -- mutated damaged --include-ignored
 
 readme: ## Run the README's first command as it is written there
 	.ci/readme
@@ -63,7 +63,7 @@ man: packages ## Man pages and shell completions: target/man, target/completions
 	$(CARGO) build --release $(LOCKED) -p flowcli
 	mkdir -p target/man target/completions
 	target/release/flow man >target/man/flow.1
-	for command in conns hosts; do target/release/flow man $$command >target/man/flow-$$command.1 || exit 1; done
+	for command in conns hosts count filter; do target/release/flow man $$command >target/man/flow-$$command.1 || exit 1; done
 	for shell in bash zsh fish elvish powershell; do \
 		target/release/flow completions $$shell >target/completions/flow.$$shell || exit 1; done
 

@@ -21,8 +21,12 @@ fi
 
 # The seeds have names, so that a report says what it began with; what the fuzzer finds is added beside them.
 $cargo run --quiet --locked --manifest-path fuzz/Cargo.toml --example seeds -- captures fuzz/corpus
+mkdir -p fuzz/corpus/filter
+for mistake in crates/flowfilter/tests/errors/*.txt; do
+    sed '/^---$/,$d' "$mistake" >"fuzz/corpus/filter/$(basename "$mistake" .txt)"
+done
 status=0
-for target in decode reader conns texts; do
+for target in decode reader conns filter texts; do
     echo "fuzz: $target for $seconds s, $(find fuzz/corpus/$target -type f | wc -l) inputs to begin with"
     # 1 GiB with the sanitizer, 10 s an input: a reader that hoards or spins is a finding.
     RUSTUP_TOOLCHAIN=nightly $cargo fuzz run --fuzz-dir fuzz "$target" -- \

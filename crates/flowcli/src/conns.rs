@@ -1,10 +1,11 @@
 //! `flow conns`: one row per connection.
 //!
-//! Puts source and analyzer together and hands finished connections on.
+//! Puts source, filter and analyzer together and hands finished connections on.
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
 use flowcore::report::{Ending, Value};
 use flowcore::{Collector, Flows, Snapshot, Verdict};
+use flowfilter::{Flow, Predicate};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, COURSE_COLUMNS, ColumnDef, Connection, Conns, Depth, Doubts};
 
@@ -12,6 +13,7 @@ use crate::args::{ConnsArgs, InputArgs};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
+use crate::filter::{self, Selection};
 use crate::output::{self, Output, Wishes};
 use crate::progress::Progress;
 use crate::run::{self, Finish};
@@ -28,19 +30,30 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
+    let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
+        Some(filter) => Some(Selection::of(&filter)?),
+        None => None,
+    };
     let edge = Edge::new(&args.names, args.ending.quiet)?;
     let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
     let output = Output::new(&subject, wishes, edge)?;
-    let inputs = run::inputs(&args.input, &signals)?;
+    let inputs = run::inputs(&args.input.read, &signals)?;
     // Somebody may look at rows while they come: then they are not kept in blocks.
     let waiting = inputs.iter().any(run::Input::may_wait) || output::is_watched();
-    let mut source = match run::open(&args.input, inputs) {
+    let headers = selection.as_ref().is_some_and(Selection::needs_headers);
+    let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
         Ok(source) => source,
         // Nothing came before the user had enough.
         Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
     let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(names).patience(wait);
+    let mut rows = None;
+    match selection {
+        Some(Selection::Packets(packets)) => builder = builder.filter(packets),
+        Some(Selection::Connections(connections)) => rows = Some(connections),
+        None => {}
+    }
     if let Some(whitelist) = whitelist {
         builder = builder.whitelist(whitelist);
     }
@@ -55,6 +68,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         progress,
         signals: &signals,
         input: &args.input,
+        rows,
+        left_out: 0,
         waiting,
         knows_loss: false,
         stopped: false,
@@ -76,6 +91,10 @@ struct Job<'a> {
     knows_loss: bool,
     /// The user had enough before the input ended.
     stopped: bool,
+    /// Selects connections that are over.
+    rows: Option<Predicate<Flow>>,
+    /// Connections that it did not select.
+    left_out: u64,
     finished: Vec<Connection>,
 }
 
@@ -89,12 +108,17 @@ impl Job<'_> {
                 conns.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
-            Moment::Closing { .. } if run::is_limited(self.input, source.ledger()?.delivered()) => {
+            Moment::Closing { .. } if run::is_limited(self.input.count, source.ledger()?.delivered()) => {
                 conns.doubt(Doubts::STOPPED)
             }
             _ => {}
         }
         conns.take_finished(&mut self.finished);
+        if let Some(rows) = &self.rows {
+            let before = self.finished.len();
+            self.finished.retain(|connection| filter::selects(rows, connection));
+            self.left_out += (before - self.finished.len()) as u64;
+        }
         if !self.finished.is_empty() {
             self.output.take(&mut self.finished)?;
             self.output.settle(self.waiting)?;
@@ -123,11 +147,14 @@ impl Job<'_> {
         if stopped && ledger.seen() == 0 {
             return Ok(run::interrupted(self.signals));
         }
-        let why = run::why(&args.input, snapshot, stopped);
+        let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
         // On a terminal the trust line has just said it, in whatever format.
         let said = run::has_said(args.output, args.no_trailer);
+        if self.rows.is_some() && !args.ending.quiet {
+            complain(&format!("note: {} of {} connections selected", rows, rows + self.left_out));
+        }
         Ok(run::conclude(&args.ending, snapshot, flows, &Finish { rows, stopped, said }))
     }
 }

@@ -4,6 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use flowcore::ErrorKind;
+use flowfilter::FilterError;
+
+use crate::args::Color;
+use crate::filter::complain_whole;
+use crate::terminal;
 
 /// What the process tells its caller. The numbers are part of the interface and listed in `flow --help`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ impl From<Exit> for ExitCode {
 pub const TABLE: &str = concat!(
     "  0  done: the input is complete\n",
     "  1  failed: reading, writing, not a capture file\n",
-    "  2  wrong usage\n",
+    "  2  wrong usage, a filter that cannot be used\n",
     "  3  the input was damaged, cut or interrupted: what was read is printed and marked\n",
     "  4  a permission is missing\n",
     "  5  more was lost than --max-loss allows\n",
@@ -58,6 +63,10 @@ pub fn conclude(done: anyhow::Result<Exit>) -> Exit {
     };
     if is_closed_pipe(&error) {
         return Exit::DONE;
+    }
+    if let Some(error) = error.downcast_ref::<FilterError>() {
+        complain_whole(&error.render(terminal::error_color(Color::Auto)));
+        return Exit::USAGE;
     }
     complain(&describe(&error));
     match error.chain().find_map(|cause| cause.downcast_ref::<flowcore::Error>()).map(flowcore::Error::kind) {

@@ -7,7 +7,7 @@ mod classic;
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
 use flowcore::resolve::Resolver;
-use flowcore::{Collector, Error, ErrorKind, Lookup, Nanos, Protocol};
+use flowcore::{Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
@@ -15,6 +15,7 @@ use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject};
+use crate::filter;
 use crate::output::{self, Wishes};
 use crate::progress::Progress;
 use crate::run::{self, Finish};
@@ -32,17 +33,25 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if args.output == Format::Zeek {
         return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
     }
+    let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {
+        Some(filter) => Some(filter::of_packets(&filter)?),
+        None => None,
+    };
     let edge = Edge::new(&args.names, args.ending.quiet)?;
     let sheet = Sheet::new(args, &subject, &edge)?;
     let signals = Signals::listen()?;
-    let mut input = run::inputs(&with_interfaces(args)?, &signals)?;
-    let mut source = match run::open(&args.input, std::mem::take(&mut input)) {
+    let inputs = run::inputs(&with_interfaces(args)?.read, &signals)?;
+    let headers = packets.as_ref().is_some_and(|packets| packets.needs().contains(Features::HEADERS));
+    let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
         Ok(source) => source,
         // Nothing came before the user had enough.
         Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
         Err(error) => return Err(error.into()),
     };
     let mut builder = Pipeline::builder().limits(run::limits(&args.input)).resolver(edge.names()).patience(edge.wait());
+    if let Some(packets) = packets {
+        builder = builder.filter(packets);
+    }
     if let Some(whitelist) = edge.whitelist() {
         builder = builder.whitelist(whitelist);
     }
@@ -59,7 +68,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
                 hosts.doubt(Doubts::LOSS);
             }
             Moment::Closing { incomplete: true } => hosts.doubt(Doubts::INPUT_CUT),
-            Moment::Closing { .. } if run::is_limited(&args.input, source.ledger()?.delivered()) => {
+            Moment::Closing { .. } if run::is_limited(args.input.count, source.ledger()?.delivered()) => {
                 hosts.doubt(Doubts::STOPPED);
             }
             _ => {}
@@ -92,7 +101,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let rows = sheet.arrange(hosts.rows(&*names, levels));
     let count = rows.len() as u64;
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
-    let why = run::why(&args.input, &snapshot, stopped);
+    let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
     sheet.print(rows, total, &ending, &*names)?;
     edge.complain();

@@ -5,8 +5,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `args` | the options and what their values mean |
-//! | `conns`, `hosts` | a command each: sources and analyzer put together; only they know the engine |
+//! | `conns`, `hosts`, `count` | a command each: sources, filters and analyzers put together; only they know the engine |
 //! | `run` | what every command that reads packets does |
+//! | `filter` | filters from the command line, `flow filter` |
 //! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
@@ -20,10 +21,12 @@
 
 mod args;
 mod conns;
+mod count;
 mod documents;
 mod edge;
 mod exit;
 mod fields;
+mod filter;
 mod hosts;
 mod inputs;
 mod output;
@@ -62,6 +65,8 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
         Cli { command: Some(Command::Hosts(args)), .. } => hosts::run(&args),
+        Cli { command: Some(Command::Count(args)), .. } => count::run(&args),
+        Cli { command: Some(Command::Filter(command)), .. } => filter::run(&command),
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()

@@ -1,11 +1,12 @@
 //! What every command that reads packets does: opening what the user named, and saying how it went.
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use flowcore::flows::Limits;
 use flowcore::wire::DecodeOptions;
-use flowcore::{Flows, Result, Snapshot, SourceInfo};
+use flowcore::{Flows, Ledger, Result, Snapshot, SourceInfo};
 use flowsrc_pcap::Files;
 
 use crate::args::{EndingArgs, Format, InputArgs, Timeouts};
@@ -31,25 +32,29 @@ impl Input {
 ///
 /// # Errors
 /// If that is nothing, or a pattern without files.
-pub fn inputs(args: &InputArgs, signals: &Signals) -> Result<Vec<Input>> {
-    let paths = inputs::expand(&args.read)?;
+pub fn inputs(read: &[PathBuf], signals: &Signals) -> Result<Vec<Input>> {
+    let paths = inputs::expand(read)?;
     Ok(paths.into_iter().map(|path| Input { pipe: StoppableInput::at(&path, signals), path }).collect())
 }
 
-/// Opens it.
+/// How frames are decoded.
+pub fn decoding(no_decap: bool, headers: bool) -> DecodeOptions {
+    DecodeOptions { decapsulate: !no_decap, headers }
+}
+
+/// Opens it; `count` packets at most are read.
 ///
 /// # Errors
 /// If something cannot be read as a capture.
-pub fn open(args: &InputArgs, inputs: Vec<Input>) -> Result<Files> {
-    let mut builder =
-        Files::builder().decode(DecodeOptions { decapsulate: !args.no_decap, ..DecodeOptions::default() });
+pub fn open(inputs: Vec<Input>, options: DecodeOptions, count: Option<NonZeroU64>) -> Result<Files> {
+    let mut builder = Files::builder().decode(options);
     for Input { path, pipe } in inputs {
         builder = match pipe {
             Some(pipe) => builder.stream(Box::new(pipe), inputs::name(&path)),
             None => builder.path(path),
         };
     }
-    if let Some(count) = args.count {
+    if let Some(count) = count {
         builder = builder.packet_limit(count.get());
     }
     builder.open()
@@ -82,16 +87,15 @@ pub fn interrupted(signals: &Signals) -> Exit {
 }
 
 /// Whether `--count` ended it; there may be more behind.
-pub fn is_limited(args: &InputArgs, delivered: u64) -> bool {
-    args.count.is_some_and(|count| delivered >= count.get())
+pub fn is_limited(count: Option<NonZeroU64>, delivered: u64) -> bool {
+    count.is_some_and(|count| delivered >= count.get())
 }
 
 /// Why the input ended before its own end, for the trust line.
-pub fn why<'a>(args: &InputArgs, snapshot: &'a Snapshot, stopped: bool) -> Option<&'a str> {
-    let limited = is_limited(args, snapshot.ledger.delivered());
-    match snapshot.fault.as_deref() {
+pub fn why(count: Option<NonZeroU64>, read: u64, fault: Option<&str>, stopped: bool) -> Option<&str> {
+    match fault {
         _ if stopped => Some("interrupted by the user"),
-        None if limited => Some("stopped by --count"),
+        None if is_limited(count, read) => Some("stopped by --count"),
         fault => fault,
     }
 }
@@ -123,14 +127,18 @@ pub struct Finish {
 
 /// Says what there is to say at the end, and gives the exit code.
 pub fn conclude(args: &EndingArgs, snapshot: &Snapshot, flows: &Flows, finish: &Finish) -> Exit {
+    if args.verbose > 0 {
+        let (seen, rows, kibibytes) = (snapshot.ledger.seen(), finish.rows, flows.memory_bytes() / 1024);
+        complain(&format!("{seen} packets, {rows} rows, {kibibytes} KiB in the flow table"));
+    }
+    conclude_ledger(args, &snapshot.ledger, snapshot.fault.as_deref(), finish)
+}
+
+/// The same where there is no flow table.
+pub fn conclude_ledger(args: &EndingArgs, ledger: &Ledger, fault: Option<&str>, finish: &Finish) -> Exit {
     let &Finish { rows, stopped, said } = finish;
-    let (ledger, fault) = (&snapshot.ledger, snapshot.fault.as_deref());
     if let (Some(fault), false) = (fault, stopped || said) {
         complain(fault);
-    }
-    if args.verbose > 0 {
-        let kibibytes = flows.memory_bytes() / 1024;
-        complain(&format!("{} packets, {rows} rows, {kibibytes} KiB in the flow table", ledger.seen()));
     }
     let allowed = args.max_loss.filter(|allowed| allowed.is_exceeded(ledger));
     if stopped || fault.is_some() || ledger.incomplete {

@@ -31,6 +31,15 @@ pub fn color(asked: Color) -> bool {
     )
 }
 
+/// Whether to use colours on standard error.
+pub fn error_color(asked: Color) -> bool {
+    color_of(
+        asked,
+        |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+        || io::stderr().is_terminal(),
+    )
+}
+
 /// The conventions of no-color.org and bixense.com/clicolors; the option stands above them all.
 fn color_of(asked: Color, variable: impl Fn(&str) -> Option<String>, is_terminal: impl Fn() -> bool) -> bool {
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());

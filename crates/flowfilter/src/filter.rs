@@ -138,11 +138,22 @@ impl Filter {
         Self::from_expr(crate::normal::normal(&self.expr))
     }
 
+    /// An error that refuses a field for a reason only the caller knows, at the field's place in the text.
+    pub fn refuse(&self, field: Field, title: &str, help: Option<&str>) -> FilterError {
+        let mut mistake = Mistake::new("refused", self.place(field), title).label(field.def().about);
+        mistake.help.extend(help.map(str::to_owned));
+        mistake.error(&self.text, &self.origin)
+    }
+
+    /// Where a field is first asked for.
+    fn place(&self, field: Field) -> Span {
+        self.places.iter().find(|(known, _)| *known == field).map_or(0..0, |(_, span)| span.clone())
+    }
+
     /// The error for a field that a kind of record never has, at its place in the text.
     pub(crate) fn no_field(&self, field: Field, record: &str, help: Option<String>) -> FilterError {
-        let span = self.places.iter().find(|(known, _)| *known == field).map_or(0..0, |(_, span)| span.clone());
-        let mut mistake =
-            Mistake::new("no-field", span, format!("{record} have no `{}`", field.name())).label(field.def().about);
+        let mut mistake = Mistake::new("no-field", self.place(field), format!("{record} have no `{}`", field.name()))
+            .label(field.def().about);
         mistake.help.extend(help);
         mistake.error(&self.text, &self.origin)
     }

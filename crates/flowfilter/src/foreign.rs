@@ -314,14 +314,9 @@ pub fn slice_of(before: &str, text: &str, input: &[Token<'_>]) -> Mistake {
     let tail: String = tail.chars().take(80).collect();
     match (before.to_ascii_lowercase().as_str(), inside.split(':').next().unwrap_or("")) {
         ("tcp", "13" | "tcpflags") => {
-            let named: Vec<&str> = FLAG_WORDS
-                .iter()
-                .map(|(name, _, _)| *name)
-                .filter(|name| tail.contains(&format!("tcp-{name}")))
-                .collect();
-            let mistake = match named.as_slice() {
-                [] => mistake,
-                names => mistake.help(format!("write `{}`", names.join(" and "))),
+            let mistake = match tcp_flags(&tail) {
+                Some(ours) => mistake.help(format!("write `{ours}`")),
+                None => mistake,
             };
             mistake.help("TCP flags have names: `syn`, `syn and not ack`, `flags S/SA`")
         }
@@ -337,6 +332,39 @@ pub fn slice_of(before: &str, text: &str, input: &[Token<'_>]) -> Mistake {
         ("tcp" | "udp", "0") => mistake.help("write `sport N`"),
         ("tcp" | "udp", "2") => mistake.help("write `dport N`"),
         _ => mistake.help("header fields have names: `docs/filter.md` lists them"),
+    }
+}
+
+/// What a test of the flags' byte says: behind `tcp[13]` stand a mask, a comparison and a value.
+fn tcp_flags(tail: &str) -> Option<String> {
+    let tail = tail.split_once(']')?.1;
+    // What follows the test is not its own.
+    let end = [" and ", " or ", "&&", "||"].iter().filter_map(|end| tail.find(end)).min().unwrap_or(tail.len());
+    let (mask, sign, value) = ["!=", "==", "="].iter().find_map(|sign| {
+        let (mask, value) = tail.get(..end)?.split_once(sign)?;
+        Some((mask, *sign, value))
+    })?;
+    let bits = |text: &str| -> Option<u16> {
+        text.split(['|', '(', ')', '&', ' ']).filter(|part| !part.is_empty()).try_fold(0, |bits, part| {
+            let named = part.strip_prefix("tcp-").map(|name| if name == "push" { "psh" } else { name });
+            let number =
+                part.strip_prefix("0x").map_or_else(|| part.parse().ok(), |hex| u16::from_str_radix(hex, 16).ok());
+            let known = FLAG_WORDS.iter().find(|(name, _, _)| Some(*name) == named).map(|(_, _, bit)| *bit);
+            known.or(number.filter(|&number| number < 256)).map(|more| bits | more)
+        })
+    };
+    let mask = if mask.trim().is_empty() { 255 } else { bits(mask)? };
+    let value = bits(value)?;
+    let names: Vec<&str> = FLAG_WORDS.iter().filter(|(_, _, bit)| mask & bit != 0).map(|(name, _, _)| *name).collect();
+    let letters = |bits: u16| -> String {
+        FLAG_WORDS.iter().filter(|(_, _, bit)| bits & bit != 0).map(|(_, letter, _)| *letter).collect()
+    };
+    match (sign, value) {
+        ("!=", 0) => Some(names.join(" or ")),
+        ("!=", _) => None,
+        (_, value) if value & !mask != 0 => None,
+        (_, value) if value == mask && names.len() <= 2 => Some(names.join(" and ")),
+        (_, value) => Some(format!("flags {}/{}", letters(value), letters(mask))),
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Literal<'l> {
     pub next: &'l [&'l str],
     pub span: Span,
     pub subject: Subject,
-    /// An operator stands before it.
+    /// `=` or an order stands before it.
     pub exact: bool,
     pub options: &'l Options<'l>,
 }
@@ -376,8 +376,8 @@ impl Literal<'_> {
             used = 1;
         }
         if let Some((low, high)) = self.word.split_once(':')
-            && !self.exact
             && self.subject.kind() == Kind::Bytes
+            && !(self.exact && (low.is_empty() || high.is_empty()))
         {
             let low = if low.is_empty() { 0 } else { self.amount(low)? };
             let high = if high.is_empty() { u64::MAX } else { self.amount(high)? };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::ast::{Condition, Expr, Item, Order, Subject, Test, mac_of, ranges, texts};
 use crate::field::{Field, Kind};
-use crate::set::{Ranges, address, prefixes};
+use crate::set::{Ranges, prefixes};
 
 /// Clauses held at most.
 const MAX_CLAUSES: usize = 256;
@@ -452,27 +452,34 @@ fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
 }
 
 fn print_addrs(field: Field, ranges: &Ranges) -> Expr {
+    let items = addr_items(ranges);
+    // `src != 10.0.0.1` rather than the hundred prefixes of all others.
+    let others = addr_items(&ranges.complement(u128::MAX));
+    if !others.is_empty() && others.len() < items.len() {
+        return test(field, Condition::NotIn(others));
+    }
+    test(field, Condition::In(items))
+}
+
+fn addr_items(ranges: &Ranges) -> Vec<Item> {
     let item = |prefix: flowcore::Prefix| {
         let longest = if prefix.network().is_v4() { 32 } else { 128 };
         if prefix.bits() == longest { Item::Addr(prefix.network()) } else { Item::Prefix(prefix) }
     };
-    // A range of IPv6 on both sides of where IPv4 lies is one prefix or few: IPv4 is never meant by it.
-    let v4 = Ranges::prefix(flowcore::Prefix::new(address(0xffff_0000_0000), 0).unwrap_or(ANY));
-    let v6 = ranges.difference(&v4);
+    let v4 = Ranges::new([(0xffff_0000_0000, 0xffff_ffff_ffff)]);
     let mut items: Vec<Item> = Vec::new();
     for &(low, high) in ranges.intersection(&v4).as_slice() {
         items.extend(prefixes(low, high).into_iter().map(item));
     }
-    let joined = v6.union(&v4);
-    let across = joined.as_slice().iter().any(|&(low, high)| low < 0xffff_0000_0000 && high > 0xffff_ffff_ffff);
-    if across && joined.as_slice().iter().any(|&(low, high)| (low, high) == (0, u128::MAX)) {
+    // IPv4 is never meant by a prefix of IPv6: all the rest is `::/0`.
+    if ranges.union(&v4).as_slice() == [(0, u128::MAX)] {
         items.push(Item::Prefix(ANY));
     } else {
-        for &(low, high) in v6.as_slice() {
+        for &(low, high) in ranges.difference(&v4).as_slice() {
             items.extend(prefixes(low, high).into_iter().map(item));
         }
     }
-    test(field, Condition::In(items))
+    items
 }
 
 /// `::/0`

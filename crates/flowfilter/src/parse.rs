@@ -533,7 +533,8 @@ impl<'p> Parser<'p> {
     fn flags<'a, 't>(&self, start: Tokens<'a, 't>, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
         let token = first(input);
         let span = token.span.clone();
-        let TokenKind::Word(word) = token.kind else {
+        let word = word(input).filter(|_| operator(input).is_none() && !is_word(input, "not"));
+        let Some(word) = word else {
             return fail(
                 Mistake::new("flags", span, "flags are written as letters")
                     .label("letters are expected here")
@@ -569,7 +570,7 @@ impl<'p> Parser<'p> {
             TokenKind::Sign(Sign::AtMost) => (Comparison::Order(Order::AtMost), behind),
             TokenKind::Sign(Sign::More) => (Comparison::Order(Order::More), behind),
             TokenKind::Sign(Sign::AtLeast) => (Comparison::Order(Order::AtLeast), behind),
-            TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => (Comparison::Equal, behind),
+            TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => (Comparison::In, behind),
             TokenKind::Word(word) if word.eq_ignore_ascii_case("not") && is_word(behind, "in") => {
                 (Comparison::NotIn, rest(behind))
             }
@@ -610,7 +611,7 @@ impl<'p> Parser<'p> {
                 ),
             };
         }
-        let exact = comparison != Comparison::None;
+        let exact = comparison == Comparison::Equal;
         let (left, items) = if is_sign(left, Sign::OpenList) {
             self.list(left, subject)?
         } else {
@@ -668,33 +669,26 @@ impl<'p> Parser<'p> {
         }
     }
 
-    /// One value. `exact`: an operator stands before it, so that an open range would be odd.
+    /// One value. `exact`: `=` or an order stands before it, so that an open range would be odd.
     fn item<'a, 't>(&self, input: Tokens<'a, 't>, subject: Subject, exact: bool) -> Parsed<'a, 't, Item> {
         self.items.set(self.items.get() + 1);
         let token = first(input);
         let span = token.span.clone();
         let kind = subject.kind();
         let word = match &token.kind {
+            TokenKind::Word(_) if operator(input).is_some() || is_word(input, "not") => {
+                return fail(no_value(span, subject));
+            }
             TokenKind::Word(word) => *word,
             TokenKind::Quoted(text) if kind == Kind::Text => {
                 return Ok((rest(input), Item::Text(text.as_str().into())));
             }
             TokenKind::Quoted(text) => text.as_str(),
-            TokenKind::End => {
-                let at = span.start..span.end;
-                return fail(
-                    Mistake::new("no-value", at, format!("`{}` needs a value", subject.name()))
-                        .label(format!("{} is expected here", literal::describe(kind)))
-                        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first()))),
-                );
+            TokenKind::Sign(Sign::OpenSlice) => {
+                let help = format!("lists are in braces, with commas: `{} {{…, …}}`", subject.name());
+                return fail(no_value(span, subject).help(help));
             }
-            TokenKind::Sign(_) => {
-                return fail(
-                    Mistake::new("no-value", span, format!("`{}` needs a value", subject.name()))
-                        .label(format!("{} is expected here", literal::describe(kind)))
-                        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first()))),
-                );
-            }
+            TokenKind::End | TokenKind::Sign(_) => return fail(no_value(span, subject)),
         };
         if let Some(name) = word.strip_prefix('@') {
             return match self.named(name, subject, &span) {
@@ -763,11 +757,20 @@ impl<'p> Parser<'p> {
     }
 }
 
+/// A field without its value.
+fn no_value(span: Span, subject: Subject) -> Mistake {
+    Mistake::new("no-value", span, format!("`{}` needs a value", subject.name()))
+        .label(format!("{} is expected here", literal::describe(subject.kind())))
+        .help(format!("as in `{} {}`", subject.name(), literal::example(subject.first())))
+}
+
 /// What stands between a field and its value.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Comparison {
     None,
+    /// `=`, behind which an open range is odd.
     Equal,
+    In,
     NotIn,
     Order(Order),
 }

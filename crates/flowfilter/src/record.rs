@@ -269,7 +269,7 @@ impl Record for FlowEvent {
         match field {
             Field::Bytes => Some("`len` is a packet's length"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
-            Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Retrans => {
+            Field::State | Field::Duration | Field::Packets | Field::Rtt => {
                 Some("it is known of whole connections: `flow conns` selects them by it")
             }
             _ => None,

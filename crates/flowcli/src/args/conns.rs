@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use clap::{ArgAction, Args};
 
+use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
 use super::values::{Color, Format, SortKey, TimeStyle, parse_count};
@@ -13,6 +14,8 @@ const EXAMPLES: &str = "Examples:
   flow conns -r 'ring/*.pcap' --top 10 --sort duration_ns
   flow conns -r capture.pcap --columns +vlan,+community_id,-history
   flow conns -r capture.pcap -o csv > conns.csv
+  flow conns -r capture.pcap 'tcp and dport 443'        packets, then their connections
+  flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq .src_ip";
 
 /// Options after tcpdump's habits where it has one for the same thing.
@@ -22,6 +25,9 @@ const EXAMPLES: &str = "Examples:
 pub struct ConnsArgs {
     #[command(flatten)]
     pub input: InputArgs,
+
+    #[command(flatten)]
+    pub filter: FilterArgs,
 
     /// Form of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]

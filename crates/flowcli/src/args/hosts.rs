@@ -8,6 +8,7 @@ use clap::Args;
 use flowcore::{Addr, Nanos, Prefix};
 use flowstats::hosts::{Levels, MOST_LEVELS};
 
+use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
 use super::values::{Color, Format, SortKey, parse_count, parse_span};
@@ -34,6 +35,9 @@ const EXAMPLES: &str = "Examples:
 pub struct HostsArgs {
     #[command(flatten)]
     pub input: InputArgs,
+
+    #[command(flatten)]
+    pub filter: FilterArgs,
 
     /// The same as -r for a file, as TRTOP had it; interfaces cannot be read yet
     #[arg(short = 'i', value_name = "FILE", hide_short_help = true, help_heading = "Input")]

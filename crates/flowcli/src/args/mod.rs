@@ -1,6 +1,8 @@
 //! The command line: options as the user writes them.
 
 mod conns;
+mod count;
+mod filter;
 mod hosts;
 mod names;
 mod shared;
@@ -10,6 +12,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
+pub use count::CountArgs;
+pub use filter::{CompatArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
@@ -20,7 +24,9 @@ use crate::exit;
 const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcapng.zst                  one row per connection
   flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
-  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
+  flow conns -r capture.pcap 'tcp and port 443'     only what a filter selects
+  flow count -r capture.pcap 'syn and not ack'      packets and bytes that match
+  flow hosts -r capture.pcap --percentiles 50,95,99 how well every remote answers
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more.";
@@ -55,6 +61,12 @@ pub enum Command {
 
     /// One row per remote host: how well it answers, who resets, what is lost; TRTOP's table
     Hosts(Box<HostsArgs>),
+    /// How many packets and bytes of a capture a filter selects
+    Count(Box<CountArgs>),
+
+    /// Try a filter without reading anything
+    #[command(subcommand)]
+    Filter(FilterCommand),
 
     /// Print a script that completes commands and options in a shell
     Completions {

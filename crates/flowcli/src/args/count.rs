@@ -1,0 +1,65 @@
+//! The options of `flow count`.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::filter::FilterArgs;
+use super::shared::EndingArgs;
+use super::values::{Color, Format, parse_count};
+
+const EXAMPLES: &str = "Examples:
+  flow count -r capture.pcap 'tcp and port 443'
+  flow count -r 'ring/*.pcap' syn and not ack
+  flow count -r capture.pcap -o jsonl 'src 10.0.0.0/8 or vlan 5' | jq .packets";
+
+/// Options as those of `flow conns`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", super::exit_codes()))]
+pub struct CountArgs {
+    /// Read packets from FILE: pcap or pcapng, also compressed (gzip, zstd, lz4, xz); `-` is standard input
+    ///
+    /// May be given several times. A pattern in quotes (`'ring/*.pcap'`) stands for all files that match it.
+    #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = "Input")]
+    pub read: Vec<PathBuf>,
+
+    /// Stop after N packets, selected or not
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    pub count: Option<NonZeroU64>,
+
+    /// Look at the outermost headers, not the innermost of a tunnel
+    #[arg(long, help_heading = "Input")]
+    pub no_decap: bool,
+
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Form of the output
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    pub output: Format,
+
+    /// Packets and bytes in tables as 1.2k, 3.4M
+    #[arg(long, help_heading = "Output")]
+    pub human: bool,
+
+    /// Colours in tables and messages
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    pub color: Color,
+
+    /// Leave out column names (table, wide, csv, tsv)
+    #[arg(long, help_heading = "Output")]
+    pub no_header: bool,
+
+    /// Leave out the trust line (table, wide, csv, tsv)
+    #[arg(long, help_heading = "Output")]
+    pub no_trailer: bool,
+
+    #[command(flatten)]
+    pub ending: EndingArgs,
+
+    /// Addresses as numbers; always so, accepted for habit
+    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Messages")]
+    pub numeric: u8,
+}

@@ -1,0 +1,161 @@
+//! `flow count`: how many packets and bytes a filter selects.
+//!
+//! Nothing is followed here: packets go from the source to the filter and are gone.
+
+use std::borrow::Cow;
+
+use flowcore::report::{Column, Ending, Meaning, Quality, Unit, Value};
+use flowcore::{Collector, Features, FlowEvent, Frames, Limit, Select, Status, Timestamp};
+use flowfilter::{Filter, STEP};
+use flowsrc_pcap::Files;
+
+use crate::args::{CountArgs, TimeStyle};
+use crate::edge::Edge;
+use crate::exit::{Exit, complain};
+use crate::fields::{Field, Subject};
+use crate::output::{Output, Wishes};
+use crate::progress::Progress;
+use crate::run::{self, Finish};
+use crate::signals::Signals;
+
+/// What was selected.
+#[derive(Copy, Clone, Debug, Default)]
+struct Totals {
+    packets: u64,
+    wire_bytes: u64,
+    /// Bytes are missing: the input broke off or packets were lost.
+    is_bound: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
+    let filter = crate::filter::read(&args.filter, args.ending.quiet, args.color)?.unwrap_or_else(Filter::all);
+    let filter = crate::filter::of_packets(&filter)?;
+    let subject = subject();
+    let mut output = Output::new(&subject, wishes(args), Edge::default())?;
+    let signals = Signals::listen()?;
+    let inputs = run::inputs(&args.read, &signals)?;
+    let headers = filter.needs().contains(Features::HEADERS);
+    let mut source = match run::open(inputs, run::decoding(args.no_decap, headers), args.count) {
+        Ok(source) => source,
+        Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
+        Err(error) => return Err(error.into()),
+    };
+    run::introduce(&args.ending, source.info());
+    let mut totals = Totals::default();
+    let mut progress = Progress::new(!args.ending.quiet);
+    let mut seen = Seen::default();
+    read(&mut source, &filter, &signals, &mut progress, &mut totals, &mut seen)?;
+    progress.clear();
+
+    let stopped = signals.stop().is_some();
+    let mut ledger = source.ledger()?;
+    if stopped && ledger.seen() == 0 {
+        return Ok(run::interrupted(&signals));
+    }
+    ledger.incomplete |= stopped;
+    ledger.filter(ledger.delivered().saturating_sub(totals.packets));
+    totals.is_bound = ledger.incomplete || ledger.lost_total() > 0;
+    let fault = source.fault();
+    let why = run::why(args.count, seen.packets, fault, stopped);
+    let ending = Ending { from: seen.from, through: seen.through, complete: true, fault: why, ..Ending::new(&ledger) };
+    output.take(&mut vec![totals])?;
+    output.finish(&ending)?;
+
+    let said = run::has_said(args.output, args.no_trailer);
+    // A count is a row like any other; empty is what selects nothing.
+    Ok(run::conclude_ledger(&args.ending, &ledger, fault, &Finish { rows: totals.packets, stopped, said }))
+}
+
+/// What the input held.
+#[derive(Debug, Default)]
+struct Seen {
+    packets: u64,
+    from: Option<Timestamp>,
+    through: Option<Timestamp>,
+}
+
+/// Reads until the input ends or the user has enough.
+fn read(
+    source: &mut Files,
+    filter: &dyn Select,
+    signals: &Signals,
+    progress: &mut Progress,
+    totals: &mut Totals,
+    seen: &mut Seen,
+) -> anyhow::Result<()> {
+    let mut events = Vec::with_capacity(Limit::default().events);
+    loop {
+        events.clear();
+        let filled = source.fill(&mut events, Limit::default())?;
+        let (frames, through, status) = (filled.frames, filled.through, filled.status);
+        if let Some(first) = events.first() {
+            seen.from.get_or_insert(first.time);
+            seen.through = Some(through);
+        }
+        seen.packets += events.len() as u64;
+        count(&events, &frames, filter, totals);
+        progress.tick(|| {
+            let position = source.position();
+            (position.read, position.total)
+        });
+        if signals.wants_totals() {
+            progress.clear();
+            complain(&format!("{} of {} packets so far", totals.packets, seen.packets));
+        }
+        if status == Status::End || signals.stop().is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn count(events: &[FlowEvent], frames: &Frames<'_>, filter: &dyn Select, totals: &mut Totals) {
+    for step in events.chunks(STEP) {
+        let mask = filter.select(step, frames);
+        for (place, event) in step.iter().enumerate() {
+            let selected = mask >> place & 1;
+            totals.packets += selected * u64::from(event.packets);
+            totals.wire_bytes += selected * event.bytes;
+        }
+    }
+}
+
+fn wishes(args: &CountArgs) -> Wishes {
+    Wishes {
+        format: args.output,
+        columns: None,
+        sort: Vec::new(),
+        top: None,
+        time: TimeStyle::Utc,
+        humanized: args.human,
+        color: args.color,
+        no_header: args.no_header,
+        no_trailer: args.no_trailer,
+        safe_integers: false,
+        line_buffered: false,
+    }
+}
+
+/// What can be printed of the totals.
+fn subject() -> Subject<Totals> {
+    let field = |name: &'static str, unit: Unit, about: &'static str, value: fn(&Totals) -> Value| {
+        let (name, about) = (Cow::Borrowed(name), Cow::Borrowed(about));
+        let column = Column { title: name.clone(), name, unit, meaning: Meaning::Counter, about, bounded: true };
+        Field { default: true, rank: 0, ..Field::own(column, value) }
+    };
+    Subject {
+        table: "count",
+        fields: vec![
+            field("packets", Unit::Packets, "packets selected", |totals| Value::U64(totals.packets)),
+            field("bytes", Unit::Bytes, "their bytes on the wire, link layer included", |totals| {
+                Value::U64(totals.wire_bytes)
+            }),
+        ],
+        quality: |totals| Quality { at_least: if totals.is_bound { vec!["loss"] } else { Vec::new() } },
+        weight: |totals| totals.wire_bytes,
+        serial: |_| 0,
+        order: "packets",
+        ask: |_, _| true,
+        verdict: |_, _| None,
+    }
+}

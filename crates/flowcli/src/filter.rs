@@ -1,0 +1,218 @@
+//! Filters from the command line: texts, files, lists, names, and what is said about them.
+
+use std::fs;
+use std::io::{self, Read};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use flowcore::resolve::Numeric;
+use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
+use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
+use flowstats::conns::Connection;
+
+use crate::args::{Color, CompatArg, FilterArgs, FilterCommand};
+use crate::exit::Exit;
+use crate::{documents, terminal};
+
+/// Bytes of a list's file at most.
+const LARGEST_LIST: u64 = 64 << 20;
+
+/// The filter that the user gave, if any; what there is to know about it goes to standard error unless `quiet`.
+///
+/// # Errors
+/// If it is wrong, or its file or a list cannot be read.
+pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Option<Filter>> {
+    let (text, origin) = match (&args.text, &args.file) {
+        (Some(text), _) => (text.clone(), String::new()),
+        (None, Some(file)) => {
+            let name = file.display().to_string();
+            let text = contents(&name, MAX_TEXT as u64 + 1)
+                .map_err(|why| Error::new(ErrorKind::NotFound, format!("{name}: {why}")))?;
+            (text, name)
+        }
+        (None, None) if args.words.is_empty() => return Ok(None),
+        (None, None) => (args.words.join(" "), String::new()),
+    };
+    let compat = match args.filter_compat {
+        None => Compat::None,
+        Some(CompatArg::Como) => Compat::Como,
+        Some(CompatArg::Libpcap) => Compat::Libpcap,
+    };
+    let list = |name: &str| contents(name, LARGEST_LIST);
+    let options = Options { compat, lists: Some(&list), hosts: Some(&addresses), origin: &origin };
+    let filter = Filter::parse_with(&text, &options)?;
+    if !quiet {
+        for warning in filter.warnings() {
+            complain_whole(&warning.render(terminal::error_color(color)));
+        }
+    }
+    Ok(Some(filter))
+}
+
+/// A file's text, or why there is none.
+fn contents(name: &str, most: u64) -> Result<String, String> {
+    let said = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::InvalidData => "it is not text".to_owned(),
+        _ => {
+            let words = error.to_string();
+            words.split(" (os error ").next().unwrap_or(&words).to_owned()
+        }
+    };
+    let mut text = String::new();
+    let file = fs::File::open(name).map_err(said)?;
+    file.take(most).read_to_string(&mut text).map_err(said)?;
+    if text.len() as u64 == most { Err("it is too large".to_owned()) } else { Ok(text) }
+}
+
+/// Asks the system for a host's addresses: only where the filter says `name:`.
+fn addresses(host: &str) -> Result<Vec<Addr>, String> {
+    let found = (host, 0).to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut addrs: Vec<Addr> = found.map(|socket| socket.ip().into()).collect();
+    addrs.sort_unstable();
+    addrs.dedup();
+    Ok(addrs)
+}
+
+/// Several lines to standard error, as they are.
+pub fn complain_whole(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Who knows networks and processes: nobody yet.
+fn names() -> Arc<dyn Resolver> {
+    Arc::new(Numeric)
+}
+
+/// Refuses what no capture can answer, at its place in the filter.
+fn answerable(filter: &Filter) -> Result<(), FilterError> {
+    for field in filter.fields().iter() {
+        let (title, help) = match field {
+            Field::SrcAsn | Field::DstAsn => ("AS numbers need a table of networks, and none is loaded", None),
+            Field::Process | Field::Pid => {
+                ("a capture does not say which process a packet belongs to", Some("sockets of this host do"))
+            }
+            _ => continue,
+        };
+        return Err(filter.refuse(field, title, help));
+    }
+    Ok(())
+}
+
+/// A filter over single packets.
+///
+/// # Errors
+/// If packets of captures do not have what it asks for.
+pub fn of_packets(filter: &Filter) -> Result<Predicate<FlowEvent>, FilterError> {
+    let bound = filter.bind::<FlowEvent>(&names())?;
+    answerable(filter)?;
+    Ok(bound)
+}
+
+/// What a filter selects for a table of connections.
+pub enum Selection {
+    /// Packets, before they become connections.
+    Packets(Predicate<FlowEvent>),
+    /// Connections that are over.
+    Connections(Predicate<Flow>),
+}
+
+impl Selection {
+    /// Packets if packets have all that it asks for, else connections.
+    ///
+    /// # Errors
+    /// If neither have, or captures have not.
+    pub fn of(filter: &Filter) -> Result<Self, FilterError> {
+        answerable(filter)?;
+        let (packets, connections) = (FlowEvent::fields(), Flow::fields());
+        let only_connections = filter.fields().without(packets);
+        let only_packets = filter.fields().without(connections);
+        let first = |fields: FieldSet| fields.common(packets).iter().chain(fields.common(connections).iter()).next();
+        if let (Some(of_connection), Some(of_packet)) = (first(only_connections), first(only_packets)) {
+            let title = format!(
+                "`{}` is asked of whole connections, `{}` of single packets",
+                of_connection.name(),
+                of_packet.name()
+            );
+            return Err(filter.refuse(of_packet, &title, Some("one filter asks either packets or connections")));
+        }
+        if only_connections.is_empty() || !only_packets.is_empty() {
+            filter.bind(&names()).map(Self::Packets)
+        } else {
+            // What neither have is said of packets, which have more.
+            let strangers = only_connections.without(connections);
+            if !strangers.is_empty() {
+                filter.bind::<FlowEvent>(&names())?;
+            }
+            filter.bind(&names()).map(Self::Connections)
+        }
+    }
+
+    /// Whether frames must be read for fields that events do not carry.
+    pub fn needs_headers(&self) -> bool {
+        matches!(self, Self::Packets(packets) if packets.needs().contains(Features::HEADERS))
+    }
+}
+
+/// Whether a finished connection is selected.
+pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
+    let sum = |of: fn(&flowstats::conns::Counts) -> u64| connection.counts.iter().map(of).sum();
+    let handshake = connection.tcp.map(|tcp| tcp.handshake);
+    let flow = Flow {
+        key: Some(connection.flow.key),
+        duration: Some(connection.duration()),
+        packets: Some(sum(|side| side.packets)),
+        wire_bytes: Some(sum(|side| side.wire_bytes)),
+        state: Some(connection.state.name()),
+        rtt: handshake.and_then(|steps| round_trip(steps.syn?, steps.ack?)),
+        layers: connection.layers.clone(),
+    };
+    filter.matches(&flow, &Frames::EMPTY)
+}
+
+/// From the SYN to the ACK of its answer: the path from the capturing point to both ends and back.
+fn round_trip(syn: flowcore::Timestamp, ack: flowcore::Timestamp) -> Option<Nanos> {
+    (ack >= syn).then(|| ack - syn)
+}
+
+/// Runs `flow filter`.
+pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
+    let args = match command {
+        FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
+    };
+    let Some(filter) = read(args, false, Color::Auto)? else {
+        let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
+        return Err(Error::new(ErrorKind::Usage, message).into());
+    };
+    let text = match command {
+        FilterCommand::Check(_) => format!("{filter}\n"),
+        FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
+        FilterCommand::Explain(_) => explain(&filter),
+    };
+    documents::print(&text)
+}
+
+/// What a filter asks for, and of what it can be asked.
+fn explain(filter: &Filter) -> String {
+    let mut text = format!("read as      {filter}\nnormal form  {}\n\n", filter.normal());
+    let fields = filter.fields();
+    for field in fields.iter() {
+        text += &format!("{:<12} {}\n", field.name(), field.def().about);
+    }
+    if !fields.is_empty() {
+        text.push('\n');
+    }
+    for (what, known) in
+        [("packets", FlowEvent::fields()), ("connections", Flow::fields()), ("live flows", FlowRecord::fields())]
+    {
+        let missing: Vec<&str> = fields.without(known).iter().map(Field::name).collect();
+        text += &match (missing.is_empty(), filter.widen(known)) {
+            (true, _) => format!("{what:<12} yes\n"),
+            (false, wider) => {
+                format!("{what:<12} no: they have no {}; what remains would pass: {wider}\n", missing.join(", "))
+            }
+        };
+    }
+    text
+}

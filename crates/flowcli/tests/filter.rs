@@ -1,0 +1,159 @@
+//! Filters on the command line: which packets and connections remain, and what is said of mistakes.
+#![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
+
+use std::fs;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+
+const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/web.pcapng.zst");
+
+fn flow(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("flow").unwrap();
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments);
+    command
+}
+
+/// Packets and bytes that `flow count` gives.
+fn count(filter: &[&str]) -> (u64, u64) {
+    let output = flow(&["count", "-o", "csv", "--no-header", "--no-trailer", "-r", WEB]).args(filter).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut cells = text.trim().split(',').map(|cell| cell.parse().unwrap());
+    (cells.next().unwrap(), cells.next().unwrap())
+}
+
+/// Counts of `tcpdump --count` and bytes of `tshark -z io,stat` over the same file.
+#[test]
+fn counts_are_those_of_tcpdump_and_tshark() {
+    assert_eq!(count(&[]), (176, 147_595));
+    assert_eq!(count(&["tcp", "and", "port", "80"]), (127, 128_947));
+    assert_eq!(count(&["udp"]), (4, 396));
+    assert_eq!(count(&["ip6 and tcp"]), (55, 81_198));
+    assert_eq!(count(&["syn and not ack"]), (15, 1170));
+}
+
+#[test]
+fn words_a_text_and_a_file_say_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web");
+    fs::write(&file, "tcp # the web\n  and port 80\n").unwrap();
+    let expected = count(&["tcp", "and", "port", "80"]);
+    assert_eq!(count(&["tcp and port 80"]), expected);
+    assert_eq!(count(&["-f", "tcp and port 80"]), expected);
+    assert_eq!(count(&["-F", file.to_str().unwrap()]), expected);
+    flow(&["count", "-r", WEB, "-f", "tcp", "udp"]).assert().code(2).stderr(contains("cannot be used with"));
+}
+
+#[test]
+fn what_a_filter_takes_out_is_in_the_trust_line() {
+    flow(&["count", "-r", WEB, "udp"])
+        .assert()
+        .success()
+        .stdout(contains("trust: 176 packets seen = 4 delivered + 172 filtered + 0 lost"));
+    flow(&["conns", "-r", WEB, "udp"])
+        .assert()
+        .success()
+        .stdout(contains("trust: 176 packets seen = 4 delivered + 172 filtered + 0 lost"));
+}
+
+#[test]
+fn connections_are_selected_by_what_became_of_them() {
+    let rows = |filter: &str| {
+        let output =
+            flow(&["conns", "-q", "-o", "csv", "--no-header", "--no-trailer", "-r", WEB, filter]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    assert_eq!(rows("all"), 15);
+    assert_eq!(rows("state {REJ, S0}"), 2);
+    assert_eq!(rows("duration > 3s"), 1);
+    assert_eq!(rows("bytes > 50kB"), 1);
+    assert_eq!(rows("packets <= 2 and not tcp"), 2);
+    assert_eq!(rows("not state SF and tcp"), 3);
+    flow(&["conns", "-r", WEB, "state S0"])
+        .assert()
+        .success()
+        .stdout(contains("176 delivered + 0 filtered"))
+        .stderr("flow: note: 1 of 15 connections selected\n");
+}
+
+#[test]
+fn link_addresses_and_ttl_are_read_when_a_filter_asks() {
+    assert_eq!(count(&["ttl 64 or ttl != 64"]).0 + count(&["not ip and not ip6"]).0, 176);
+    assert!(count(&["ether ff:ff:ff:ff:ff:ff or not ether ff:ff:ff:ff:ff:ff"]).0 == 176);
+}
+
+#[test]
+fn a_wrong_filter_is_shown_with_its_place_and_ends_with_2() {
+    flow(&["count", "-r", WEB, "tcp", "and", "dprot", "80"]).assert().code(2).stdout(is_empty()).stderr(
+        "error: `dprot` is no word of the filter language\n --> filter:1:9\n  |\n1 | tcp and dprot 80\n  |         ^^^^^ unknown\n  |\n  = help: did you mean `dport`?\n",
+    );
+    flow(&["conns", "-r", "/nonexistent/a.pcap", "tcp and"])
+        .assert()
+        .code(2)
+        .stderr(starts_with("error: nothing stands behind `and`"));
+}
+
+#[test]
+fn a_filters_file_and_line_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web");
+    fs::write(&file, "tcp\nand prot 80\n").unwrap();
+    let place = format!(" --> {}:2:5\n", file.display());
+    flow(&["count", "-r", WEB, "-F", file.to_str().unwrap()]).assert().code(2).stderr(contains(place));
+    flow(&["count", "-r", WEB, "-F", "/nonexistent/f"])
+        .assert()
+        .code(1)
+        .stderr("flow: /nonexistent/f: there is no such file\n");
+}
+
+#[test]
+fn lists_are_read_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ports"), "80 # web\n443\n").unwrap();
+    let list = format!("port in @{}", folder.path().join("ports").display());
+    assert_eq!(count(&[&list]), count(&["port {80, 443}"]));
+    flow(&["count", "-r", WEB, "port in @/nonexistent/ports"])
+        .assert()
+        .code(2)
+        .stderr(contains("the list `/nonexistent/ports` cannot be read: there is no such file"));
+}
+
+#[test]
+fn another_reading_is_warned_of_and_to_be_had() {
+    flow(&["count", "-r", WEB, "udp or tcp and port 53"])
+        .assert()
+        .success()
+        .stderr(contains("`and` binds tighter than `or` here").and(contains("(udp or tcp) and port 53")));
+    let como = ["--filter-compat", "como", "udp or tcp and port 80"];
+    assert_eq!(count(&como), count(&["(udp or tcp) and port 80"]));
+    flow(&["count", "-r", WEB]).args(como).assert().success().stderr(is_empty());
+}
+
+#[test]
+fn what_a_capture_cannot_answer_is_refused() {
+    for (filter, words) in [
+        ("src asn 5", "AS numbers need a table of networks"),
+        ("process nginx", "does not say which process"),
+        ("input 3", "packets have no `input`"),
+        ("syn and duration > 5s", "`duration` is asked of whole connections, `flags` of single packets"),
+        ("uid 0", "packets have no `uid`"),
+    ] {
+        flow(&["conns", "-r", WEB, filter]).assert().code(2).stdout(is_empty()).stderr(contains(words));
+    }
+}
+
+#[test]
+fn a_filter_can_be_tried_alone() {
+    flow(&["filter", "check", "tcp", "port", "80"]).assert().success().stdout("tcp and port 80\n");
+    flow(&["filter", "normal", "port 80"]).assert().success().stdout("dport 80 or sport 80\n");
+    flow(&["filter", "explain", "vlan 5 and duration > 1s"]).assert().success().stdout(
+        contains("connections  yes")
+            .and(contains("packets      no: they have no duration; what remains would pass: vlan 5")),
+    );
+    flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
+}
