@@ -140,8 +140,8 @@ impl<R> Subject<R> {
     /// If a name is unknown, or both ways are mixed.
     pub fn choose(&self, chosen: Option<&str>, from_all: bool, edge: &Edge) -> Result<Vec<&Field<R>>> {
         let offered = |field: &&Field<R>| field.needs.is_none_or(|need| edge.offers(need));
-        let default =
-            || self.fields.iter().filter(move |field| field.default || (from_all && !field.costly)).filter(offered);
+        let asked = move |field: &&Field<R>| field.default || (from_all && !field.costly);
+        let default = || self.fields.iter().filter(asked).filter(offered);
         let Some(chosen) = chosen else { return Ok(default().collect()) };
         let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));

@@ -2,6 +2,7 @@
 
 mod columns;
 mod course;
+mod histories;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use flowcore::{
 };
 
 use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
+use histories::Histories;
+
 pub use columns::{COLUMNS, ColumnDef, column};
 pub use course::COURSE_COLUMNS;
 
@@ -159,6 +162,7 @@ pub struct Conns {
     followed: Option<Slots<Followed>>,
     live: usize,
     finished: Vec<Connection>,
+    histories: Histories,
     /// What holds of every connection that ends from now on.
     shared: Doubts,
 }
@@ -264,9 +268,10 @@ impl Conns {
             // A filter let nothing of it through.
             return;
         }
-        let mut connection = describe(open, record);
-        connection.doubts |= self.shared;
-        if connection.tcp.is_some()
+        // Written where it stays: it is large.
+        self.finished.push(describe(open, record, self.shared, &mut self.histories));
+        if let Some(connection) = self.finished.last_mut()
+            && connection.tcp.is_some()
             && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
             // What it held goes with the connection, and the next one begins from nothing.
@@ -277,7 +282,6 @@ impl Conns {
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
         self.live -= 1;
-        self.finished.push(connection);
     }
 }
 
@@ -314,9 +318,10 @@ fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
     }
 }
 
-fn describe(open: &Open, flow: FlowRecord) -> Connection {
+#[inline(always)]
+fn describe(open: &Open, flow: FlowRecord, shared: Doubts, histories: &mut Histories) -> Connection {
     let [forward, reverse] = open.counts;
-    let mut doubts = open.doubts;
+    let mut doubts = open.doubts | shared;
     let (state, history, tcp) = match flow.key.protocol {
         // A flow of later fragments alone has no ports and no segments.
         Protocol::TCP => {
@@ -332,20 +337,23 @@ fn describe(open: &Open, flow: FlowRecord) -> Connection {
                 missed_bytes,
                 active_until: open.tcp.active_until(),
             };
-            (open.tcp.state(), Arc::from(open.tcp.history().as_str()), Some(facts))
+            (open.tcp.state(), histories.get(open.tcp.history().as_str()), Some(facts))
         }
         Protocol::UDP | Protocol::UDP_LITE => {
-            let flip = if matches!(flow.evidence, Evidence::Ports) { "^" } else { "" };
-            let sent = |counts: Counts, letter| if counts.payload_bytes > 0 { letter } else { "" };
-            let letters = if flip.is_empty() {
-                [sent(forward, "D"), sent(reverse, "d")]
-            } else {
-                [sent(reverse, "d"), sent(forward, "D")]
+            let flipped = matches!(flow.evidence, Evidence::Ports);
+            let history = match (flipped, forward.payload_bytes > 0, reverse.payload_bytes > 0) {
+                (false, false, false) => "",
+                (false, true, false) => "D",
+                (false, false, true) => "d",
+                (false, true, true) => "Dd",
+                (true, false, false) => "^",
+                (true, true, false) => "^D",
+                (true, false, true) => "^d",
+                (true, true, true) => "^dD",
             };
-            let history = format!("{flip}{}{}", letters[0], letters[1]);
-            (udp_state(forward.packets > 0, reverse.packets > 0), Arc::from(history), None)
+            (udp_state(forward.packets > 0, reverse.packets > 0), histories.get(history), None)
         }
-        _ => (ConnState::OTH, Arc::from(""), None),
+        _ => (ConnState::OTH, histories.get(""), None),
     };
     let side = open.side.as_deref();
     Connection {

@@ -268,6 +268,11 @@ impl Dynamics {
     #[inline]
     fn note_newest(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         if event.payload_bytes > 0 {
+            if self.watches(watch::RECOVERY, event.direction)
+                && let Some(trouble) = &mut self.trouble
+            {
+                trouble.sides[event.direction.index()].share(segment.timestamp.0);
+            }
             self.sent[event.direction.index()].stamp = segment.timestamp.0;
         }
     }
@@ -327,6 +332,10 @@ impl Dynamics {
         if let Some(rings) = &mut self.rings {
             rings[by.index()].push(end, event.time, segment.timestamp.0);
         }
+    }
+
+    fn newest_repeat(&mut self, by: Direction) -> Option<&mut Repeat> {
+        self.trouble.as_mut()?.sides[by.index()].repeats.iter_mut().next()
     }
 
     /// ACKs up to `position` of `of`'s data tell no round trip.
@@ -422,7 +431,7 @@ impl Dynamics {
                 continue;
             }
             if echo == repeat.stamp {
-                found = Some(repeat.time.as_nanos());
+                found = (!repeat.shared).then_some(repeat.time.as_nanos());
             } else if let Some((first, stamp)) = repeat.first
                 && echo == Some(stamp)
             {
@@ -442,6 +451,9 @@ impl Dynamics {
     /// An ACK without payload of nothing more.
     fn acknowledged_again(&mut self, end: &Endpoint, event: &FlowEvent, segment: &TcpSegment) {
         let of = event.direction.opposite();
+        if let (Some(trouble), true) = (&mut self.trouble, segment.options.contains(TcpOptions::TIMESTAMP)) {
+            trouble.sides[of.index()].echo(segment.timestamp.1);
+        }
         // RFC 5681 section 2; with SACK the window may change (RFC 6675 section 2).
         let same_window = segment.window == self.sent[event.direction.index()].window;
         if end.acked() >= end.last()
@@ -582,6 +594,9 @@ impl Dynamics {
                 event.datagram_id as u16 == self.sent[by.index()].id
             };
         if copied {
+            if event.datagram_id == 0 {
+                self.steps.note_twin(by);
+            }
             return self.note_duplicate(event, witness);
         }
         let step = self.steps.syn(event, segment, before.established);
@@ -616,8 +631,12 @@ impl Dynamics {
         let rtt = event.time.as_nanos().wrapping_sub(sent);
         let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
         // Linux stamps SYNs with milliseconds: those of two copies differ.
-        let told = !only && echo.is_some_and(|echo| echo != 0 && echo == stamp);
-        if rtt < 0 || !(only || told) || echo.is_some_and(|echo| echoes_later(echo, stamp)) {
+        let told = only || echo.is_some_and(|echo| echo != 0 && echo == stamp);
+        if rtt < 0
+            || !(told && self.steps.is_told(of))
+            || self.steps.is_crossed()
+            || echo.is_some_and(|echo| echoes_later(echo, stamp))
+        {
             return self.note_ambiguous(of, event.time, witness);
         }
         let method = if only { RttMethod::Handshake } else { RttMethod::Timestamp };
@@ -774,6 +793,10 @@ impl Dynamics {
             Again::Duplicate => {}
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
                 self.note_retransmission(kind, payload, event, witness);
+                // A probe's byte that was not taken before is sent twice as any other.
+                if length > 0 && to > was.acked() {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
             }
             Again::Sent(_) if length == 0 => {}
             Again::Sent(kind) => {
@@ -782,6 +805,8 @@ impl Dynamics {
                 self.resend(kind, old, (from, to), first, event, segment, witness);
                 if to > was.acked() {
                     self.blur(by, tcp.ends()[by.index()].last());
+                } else if let Some(repeat) = self.newest_repeat(by) {
+                    repeat.acknowledged = true;
                 }
             }
         }
@@ -862,14 +887,14 @@ impl Dynamics {
         let newest = self.sent[event.direction.index()].stamp;
         let stamp = segment.timestamp.0;
         let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
-        let own = segment.options.contains(TcpOptions::TIMESTAMP)
-            && echoes_later(stamp, newest)
-            && side.repeats.iter_mut().all(|other| other.stamp != Some(stamp));
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
+        let shared = side.share(stamp) || !echoes_later(stamp, newest);
         side.repeats.push(Repeat {
             from,
             to,
             time: event.time,
-            stamp: own.then_some(stamp),
+            stamp: stamped.then_some(stamp),
+            shared,
             first,
             kind,
             acknowledged: false,
