@@ -64,7 +64,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, Durations::max)
     }),
-    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| both(c, |side| side.rtts)),
+    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| samples(c, &[0, 1])),
     define(
         ["rtt_ambiguous", "RTT-AMB", "ACKs that tell no round trip (Karn's rule), of both directions."],
         COUNT,
@@ -83,9 +83,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.95))
     }),
-    define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
-        one(c, Direction::Forward, |side| side.rtts)
-    }),
+    define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| samples(c, &[0])),
     define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
         rtt(c, reverse, Durations::min)
     }),
@@ -95,9 +93,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.95))
     }),
-    define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
-        one(c, Direction::Reverse, |side| side.rtts)
-    }),
+    define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| samples(c, &[1])),
     define(["retrans", "RETRANS", "Segments sent again, SYNs and SYN-ACKs included, probes not."], PACKETS, |c| {
         both(c, SideFacts::all_sent_again)
     }),
@@ -246,6 +242,12 @@ fn both(connection: &Connection, count: impl Fn(&SideFacts) -> u64) -> Value {
 
 fn one(connection: &Connection, direction: Direction, count: impl Fn(&SideFacts) -> u64) -> Value {
     course(connection, |course| Value::U64(count(&course.sides[direction.index()])))
+}
+
+/// Round trips of these directions' data.
+fn samples(connection: &Connection, of: &[usize]) -> Value {
+    let count = |figures: &Figures| of.iter().map(|&at| figures.rtt[at].count()).sum();
+    connection.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1)))
 }
 
 fn kind(connection: &Connection, kind: Retransmission) -> Value {

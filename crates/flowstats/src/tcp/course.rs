@@ -7,8 +7,6 @@ use super::{Opening, Retransmission, Turns};
 /// What one end of a connection did, and what became of its data.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct SideFacts {
-    /// ACKs of this end's data that told a round trip.
-    pub rtts: u64,
     /// ACKs of this end's data that tell no round trip: there were two copies, or a hole below.
     pub ambiguous_rtts: u64,
     /// Segments sent again, indexed by [`Retransmission`].

@@ -41,13 +41,29 @@ pub struct Dynamics {
     outcome: Outcome,
     seen: Seen,
     interfaces: [u16; 2],
+    shortest: [Shortest; 2],
     /// ACKs of this direction's data that told no round trip.
     ambiguous: [u32; 2],
-    /// Those that did, and the shortest round trip in nanoseconds if there were any.
-    timed: [u32; 2],
-    shortest: [i64; 2],
     talk: Conversation,
     steps: Steps,
+}
+
+/// The shortest round trip of one direction's data, in nanoseconds less than which none was; 0 = none was measured.
+#[derive(Copy, Clone, Debug, Default)]
+struct Shortest(u32);
+
+impl Shortest {
+    /// Longer ones than 4.29 s count as that, shorter ones than 1 ns as that.
+    #[inline]
+    fn take(&mut self, rtt: Nanos) {
+        let nanos = u32::try_from(rtt.get()).unwrap_or(u32::MAX).max(1);
+        // None, taken for one less, is the largest.
+        self.0 = self.0.wrapping_sub(1).min(nanos - 1) + 1;
+    }
+
+    fn nanos(self) -> Option<i64> {
+        (self.0 > 0).then_some(i64::from(self.0))
+    }
 }
 
 bitflags::bitflags! {
@@ -67,7 +83,8 @@ bitflags::bitflags! {
     }
 }
 
-const _: () = assert!(size_of::<Dynamics>() <= 256);
+const _: () = assert!(size_of::<Dynamics>() <= 192);
+const _: () = assert!(std::mem::offset_of!(Dynamics, ambiguous) == 64);
 
 /// What was known before the segment at hand.
 struct Before {
@@ -84,11 +101,11 @@ impl Dynamics {
         size_of::<Self>()
     }
 
-    /// Asks the processor to bring closer what every segment touches.
+    /// Asks the processor to bring closer what segments touch.
     #[inline]
     pub fn prefetch(&self) {
         prefetch(&self.sent);
-        prefetch(&self.shortest);
+        prefetch(&self.talk);
     }
 
     /// Takes in one segment, and hands it to `tcp`.
@@ -295,9 +312,7 @@ impl Dynamics {
 
     #[inline]
     fn take<W: Witness>(&mut self, of: Direction, rtt: Nanos, method: RttMethod, time: Timestamp, witness: &mut W) {
-        let (timed, shortest) = (&mut self.timed[of.index()], &mut self.shortest[of.index()]);
-        *shortest = if *timed == 0 { rtt.get() } else { rtt.get().min(*shortest) };
-        *timed = timed.saturating_add(1);
+        self.shortest[of.index()].take(rtt);
         witness.rtt(RttSample { time, rtt, of, method });
     }
 
@@ -943,8 +958,8 @@ impl Dynamics {
 
     /// The shortest round trip from end to end, if both halves were measured.
     fn round_trip(&self) -> Option<Nanos> {
-        let both = self.timed[0] > 0 && self.timed[1] > 0;
-        both.then(|| Nanos::new(self.shortest[0].saturating_add(self.shortest[1])))
+        let [forward, reverse] = self.shortest;
+        Some(Nanos::new(forward.nanos()?.saturating_add(reverse.nanos()?)))
     }
 
     /// What was found out, as known now.
@@ -957,7 +972,6 @@ impl Dynamics {
         let side = |direction: Direction| {
             let at = direction.index();
             let mut facts = SideFacts {
-                rtts: u64::from(self.timed[at]),
                 ambiguous_rtts: u64::from(self.ambiguous[at]),
                 missing_bytes: missed[at],
                 ..SideFacts::default()
