@@ -22,7 +22,7 @@ fi
 # The seeds have names, so that a report says what it began with; what the fuzzer finds is added beside them.
 $cargo run --quiet --locked --manifest-path fuzz/Cargo.toml --example seeds -- captures fuzz/corpus
 status=0
-for target in decode reader conns; do
+for target in decode reader conns texts; do
     echo "fuzz: $target for $seconds s, $(find fuzz/corpus/$target -type f | wc -l) inputs to begin with"
     # 1 GiB with the sanitizer, 10 s an input: a reader that hoards or spins is a finding.
     RUSTUP_TOOLCHAIN=nightly $cargo fuzz run --fuzz-dir fuzz "$target" -- \

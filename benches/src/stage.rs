@@ -8,7 +8,7 @@ use flowcore::pipeline::Pipeline;
 use flowcore::{Collector, Error, ErrorKind, Result};
 use flowsrc_pcap::{Files, Reader};
 use flowstats::Hosts;
-use flowstats::conns::Conns;
+use flowstats::conns::{Conns, Depth};
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
@@ -29,14 +29,16 @@ pub enum Stage {
     Table,
     /// And every connection followed: the whole command but for its output.
     Conns,
+    /// And their round trips, retransmissions, requests.
+    Course,
     /// The table, and every remote host's tally: the other command.
     Hosts,
 }
 
 impl Stage {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 7] =
-        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Hosts];
+    pub const ALL: [Self; 8] =
+        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Course, Self::Hosts];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Stage {
             Self::Decode => "decode",
             Self::Table => "table",
             Self::Conns => "conns",
+            Self::Course => "course",
             Self::Hosts => "hosts",
         }
     }
@@ -67,7 +70,8 @@ impl Stage {
             Self::Read => read(path),
             Self::Decode => decode(path),
             Self::Table => table(path),
-            Self::Conns => conns(path),
+            Self::Conns => conns(path, Depth::Plain),
+            Self::Course => conns(path, Depth::Course),
             Self::Hosts => hosts(path),
         }
     }
@@ -148,10 +152,10 @@ fn table(path: &str) -> Result<Seen> {
     Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
 }
 
-fn conns(path: &str) -> Result<Seen> {
+fn conns(path: &str, depth: Depth) -> Result<Seen> {
     let mut source = Files::open(path)?;
     let mut builder = Pipeline::builder();
-    let conns = builder.add(Conns::new());
+    let conns = builder.add(Conns::with(depth));
     let mut pipeline = builder.build(source.info())?;
     let mut finished = Vec::new();
     let snapshot = pipeline.run_with(&mut source, |pipeline, _, _| {

@@ -1,7 +1,7 @@
 //! Writes the seed corpora, each seed named for where it comes from: `seeds CAPTURES CORPUS`.
 //!
 //! `decode` gets one frame of every shape that the captures hold, `reader` and `conns` the captures themselves: as they
-//! are, unpacked to their first packets, and cut.
+//! are, unpacked to their first packets, and cut; `texts` gets files of names and rules.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,14 +16,26 @@ use flowsrc_pcap::Reader;
 /// Larger inputs only make a fuzzer slow.
 const LARGEST_SEED: usize = 16 * 1024;
 
+/// Files of names and rules, as people write them.
+const TEXTS: [(&str, &str); 5] = [
+    ("rules", "# ours\n192.0.2.0/24, 198.51.100.7:443\n[2001:db8::7]:8000-8100/tcp\n*.example.net:https\n"),
+    ("rule", "from 10.0.0.0/8 to as64496:53/udp"),
+    ("hosts", "127.0.0.1 localhost\nfe80::1%lo0 lo # link\n"),
+    ("services", "domain 53/udp nameserver\nhttps 443/tcp\n"),
+    ("resolv.conf", "nameserver 192.0.2.53\nnameserver fe80::1%7\noptions timeout:1 attempts:2\n"),
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(captures), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err("usage: seeds CAPTURES CORPUS".into());
     };
     let corpus = Path::new(&corpus);
-    for target in ["decode", "reader", "conns"] {
+    for target in ["decode", "reader", "conns", "texts"] {
         fs::create_dir_all(corpus.join(target))?;
+    }
+    for (name, text) in TEXTS {
+        fs::write(corpus.join("texts").join(name), text)?;
     }
     let mut shapes = HashSet::new();
     for entry in fs::read_dir(&captures)? {

@@ -6,7 +6,7 @@ use flowcore::pipeline::{Handle, Moment, Pipeline};
 use flowcore::report::{Ending, Value};
 use flowcore::{Collector, Flows, Snapshot, Verdict};
 use flowsrc_pcap::Files;
-use flowstats::conns::{COLUMNS, ColumnDef, Connection, Conns, Doubts};
+use flowstats::conns::{COLUMNS, COURSE_COLUMNS, ColumnDef, Connection, Conns, Depth, Doubts};
 
 use crate::args::{ConnsArgs, InputArgs};
 use crate::edge::{Edge, Need};
@@ -44,11 +44,9 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if let Some(whitelist) = whitelist {
         builder = builder.whitelist(whitelist);
     }
-    let conns = builder.add(Conns::new());
+    let conns = builder.add(Conns::with(if output.is_costly() { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
-    if args.ending.verbose > 0 {
-        complain(&format!("reading {}", source.info().name));
-    }
+    run::introduce(&args.ending, source.info());
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.ending.quiet && !rows_in_the_way);
     let mut job = Job {
@@ -128,27 +126,33 @@ impl Job<'_> {
         let why = run::why(&args.input, snapshot, stopped);
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
-        // On a terminal the trust line has just said it.
-        let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+        // On a terminal the trust line has just said it, in whatever format.
+        let said = run::has_said(args.output, args.no_trailer);
         Ok(run::conclude(&args.ending, snapshot, flows, &Finish { rows, stopped, said }))
     }
 }
 
 /// What can be printed of a connection.
 fn subject() -> Subject<Connection> {
-    let own = |def: &ColumnDef| Field {
-        default: def.default,
-        rank: def.priority,
-        shown: match &*def.column.name {
-            "src_port" => Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol)),
-            "dst_port" => Some(|c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol)),
-            _ => None,
-        },
-        ..Field::own(def.column.clone(), def.value)
+    let own = |costly| {
+        move |def: &ColumnDef| Field {
+            default: def.default,
+            costly,
+            rank: def.priority,
+            shown: match &*def.column.name {
+                "src_port" => {
+                    Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol))
+                }
+                "dst_port" => Some(|c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol)),
+                _ => None,
+            },
+            ..Field::own(def.column.clone(), def.value)
+        }
     };
+    let fields = COLUMNS.iter().map(own(false)).chain(COURSE_COLUMNS.iter().map(own(true)));
     Subject {
         table: "conns",
-        fields: COLUMNS.iter().map(own).chain(edge_fields()).collect(),
+        fields: fields.chain(edge_fields()).collect(),
         ask: |connection, edge| {
             let key = &connection.flow.key;
             // Both, so that both are on their way.

@@ -37,7 +37,9 @@ pub fn manual(command: Option<&str>) -> anyhow::Result<Exit> {
     };
     let mut roff = Vec::new();
     clap_mangen::Man::new(page).render(&mut roff)?;
-    write_out(&roff)
+    // An option without a long name leaves a space behind it in the synopsis: `[-t ]...`.
+    let roff = String::from_utf8_lossy(&roff).replace(r" \fR]...", r"\fR]...");
+    write_out(roff.as_bytes())
 }
 
 /// Prints text that is ready.

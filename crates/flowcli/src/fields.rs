@@ -47,6 +47,8 @@ pub struct Field<R: 'static> {
     pub needs: Option<Need>,
     /// Shown unless the user chooses.
     pub default: bool,
+    /// Costs to find out: there only if it is asked for by name, or by `all`.
+    pub costly: bool,
     /// Columns of the greatest rank go first when a terminal is too narrow; 0 always stays.
     pub rank: u8,
 }
@@ -54,7 +56,7 @@ pub struct Field<R: 'static> {
 impl<R> Field<R> {
     /// A column whose cells are in the record.
     pub fn own(column: Column, value: fn(&R) -> Value) -> Self {
-        Self { column, value: CellOf::Own(value), shown: None, needs: None, default: false, rank: 9 }
+        Self { column, value: CellOf::Own(value), shown: None, needs: None, default: false, costly: false, rank: 9 }
     }
 
     /// A column that comes with an option, and whose cells the edge knows.
@@ -67,7 +69,15 @@ impl<R> Field<R> {
             about: about.into(),
             bounded: false,
         };
-        Self { column, value: CellOf::Edge(value), shown: None, needs: Some(needs), default: false, rank: 1 }
+        Self {
+            column,
+            value: CellOf::Edge(value),
+            shown: None,
+            needs: Some(needs),
+            default: false,
+            costly: false,
+            rank: 1,
+        }
     }
 }
 
@@ -124,13 +134,14 @@ impl<R> Subject<R> {
         }
     }
 
-    /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all of them).
+    /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all that cost nothing).
     ///
     /// # Errors
     /// If a name is unknown, or both ways are mixed.
     pub fn choose(&self, chosen: Option<&str>, from_all: bool, edge: &Edge) -> Result<Vec<&Field<R>>> {
         let offered = |field: &&Field<R>| field.needs.is_none_or(|need| edge.offers(need));
-        let default = || self.fields.iter().filter(move |field| from_all || field.default).filter(offered);
+        let asked = move |field: &&Field<R>| field.default || (from_all && !field.costly);
+        let default = || self.fields.iter().filter(asked).filter(offered);
         let Some(chosen) = chosen else { return Ok(default().collect()) };
         let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
@@ -186,8 +197,12 @@ impl<R> Subject<R> {
     pub fn describe(&self) -> String {
         let width = self.fields.iter().map(|field| field.column.name.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Field { column, default, needs, .. } in &self.fields {
-            let mark = if *default { '*' } else { ' ' };
+        for Field { column, default, costly, needs, .. } in &self.fields {
+            let mark = match (default, costly) {
+                (true, _) => '*',
+                (false, true) => '+',
+                (false, false) => ' ',
+            };
             let unit = match column.unit {
                 Unit::EpochNanos => " (ns since 1970)",
                 Unit::Nanos => " (ns)",
@@ -202,6 +217,9 @@ impl<R> Subject<R> {
             text.push_str(&format!("{mark} {:width$}  {about}{unit}{with}\n", column.name));
         }
         text.push_str("* in tables unless --columns says otherwise; wide and all machine formats have every column\n");
+        if self.fields.iter().any(|field| field.costly) {
+            text.push_str("+ takes longer to find out: only if --columns or --sort names it, or --columns +all\n");
+        }
         text
     }
 }
@@ -299,6 +317,7 @@ mod tests {
             shown: None,
             needs: None,
             default,
+            costly: false,
             rank: 1,
         };
         let name_from_edge = ["nick", "NICK", "From the edge."];

@@ -36,10 +36,11 @@ mod zeek;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
-use crate::exit::Exit;
+use crate::exit::{Exit, complain};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
             let _ = error.print();
+            if let Some(file) = stray_file(&error) {
+                complain(&format!("files are named with -r: did you mean `-r {file}`?"));
+            }
             return if error.use_stderr() { Exit::USAGE } else { Exit::DONE }.into();
         }
     };
@@ -61,4 +65,15 @@ fn main() -> ExitCode {
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()
+}
+
+/// What stands where no option does and looks like a file, or is one.
+fn stray_file(error: &clap::Error) -> Option<&str> {
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => {
+            let is_name = !word.starts_with('-') && (word.contains('.') || std::path::Path::new(word).exists());
+            is_name.then_some(word)
+        }
+        _ => None,
+    }
 }

@@ -151,6 +151,13 @@ impl<'s, R> Output<'s, R> {
         Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
     }
 
+    /// Whether a column is shown or sorted by that costs to find out.
+    pub fn is_costly(&self) -> bool {
+        let shown = self.sources.iter().flat_map(|source| [source.first, source.second]).flatten();
+        let sorted = self.wishes.sort.iter().filter_map(|key| self.subject.field(&key.column).ok());
+        shown.chain(sorted).any(|field| field.costly)
+    }
+
     /// Whether rows are written as they come.
     pub fn streams(&self) -> bool {
         self.wishes.format.streams() && self.wishes.sort.is_empty() && self.wishes.top.is_none()
@@ -433,6 +440,7 @@ mod tests {
             shown: None,
             needs: None,
             default: true,
+            costly: false,
             rank: 0,
         };
         let subject = Subject {

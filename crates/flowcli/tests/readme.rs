@@ -95,6 +95,15 @@ fn every_option_the_readme_gives_to_flow_is_in_its_help() {
 }
 
 #[test]
+fn the_rules_of_a_whitelist_that_it_shows_are_rules() {
+    let text = read("README.md");
+    let shown =
+        text.split("```text\n").filter_map(|part| part.split("```").next()).find(|block| block.contains("from 10."));
+    let rules = flowresolve::Rules::parse(shown.expect("an example of a whitelist"), "README.md");
+    assert_eq!(rules.expect("rules without mistakes").len(), 8);
+}
+
+#[test]
 fn every_command_on_a_capture_of_this_repository_answers() {
     let mut answered = 0;
     for line in commands(&read("README.md")).iter().filter(|line| line.contains(" captures/")) {

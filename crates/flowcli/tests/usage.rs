@@ -33,6 +33,20 @@ fn help_has_examples_and_exit_codes() {
 }
 
 #[test]
+fn the_help_of_the_whole_program_lists_the_exit_codes() {
+    flow().arg("--help").assert().success().stdout(contains("Exit codes:\n  0  done").and(contains("130, 143")));
+    flow().arg("-h").assert().success().stdout(contains("Exit codes:").not());
+}
+
+#[test]
+fn a_file_without_its_option_is_answered_with_the_option() {
+    let expected = "flow: files are named with -r: did you mean `-r capture.pcap`?\n";
+    flow().args(["conns", "capture.pcap"]).assert().code(2).stdout(is_empty()).stderr(contains(expected));
+    flow().args(["conns", "Cargo.toml", "--top", "3"]).assert().code(2).stderr(contains("`-r Cargo.toml`"));
+    flow().args(["conns", "--nothing.of.this"]).assert().code(2).stderr(contains("named with -r").not());
+}
+
+#[test]
 fn help_without_a_terminal_has_no_colours() {
     for arguments in [&[][..], &["--help"], &["conns", "-h"]] {
         flow().args(arguments).assert().success().stdout(contains('\x1b').not());
@@ -146,6 +160,8 @@ fn completions_exist_for_every_shell() {
 fn manual_pages_are_roff() {
     flow().arg("--man").assert().success().stdout(contains(".TH flow 1"));
     flow().args(["man", "conns"]).assert().success().stdout(contains(".TH flow-conns 1").and(contains("max\\-loss")));
+    // The synopsis has no stray spaces, as in `[-t ]...`.
+    flow().args(["man", "conns"]).assert().success().stdout(contains(r"[\fB\-t\fR]...").and(contains(r" \fR]").not()));
     flow().args(["man", "nothing"]).assert().code(2).stderr(contains("commands are"));
 }
 

@@ -246,8 +246,8 @@ pub struct Flows {
     visits: Vec<Visit>,
     visited: usize,
     ended: Vec<FlowEvent>,
-    /// Where [`close`](Self::close) goes on: every id below has been ended by it.
-    closed: u32,
+    /// What [`close`](Self::close) has yet to end, youngest first.
+    closing: Vec<FlowId>,
 }
 
 /// An event's place in the table, computed a stride ahead.
@@ -333,7 +333,7 @@ impl Flows {
             visits: Vec::new(),
             visited: 0,
             ended: Vec::new(),
-            closed: 0,
+            closing: Vec::new(),
         }
     }
 
@@ -647,29 +647,37 @@ impl Flows {
         self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
     }
 
-    /// Ends up to `most` of the flows that still live, oldest id first, as the input has ended: appends their `End`
-    /// events. Returns whether some are left; ask again.
+    /// Ends up to `most` of the flows that still live, in the order of their beginnings, as the input has ended: appends
+    /// their `End` events. Returns whether some are left; ask again.
     pub fn close(&mut self, most: usize, events: &mut Vec<FlowEvent>) -> bool {
         // Those whose time had come first.
         while self.visited < self.visits.len() && self.ended.len() < most {
             self.visit(1);
         }
-        let mut ended = self.ended.len();
-        while self.closed < self.next && ended < most && self.live > 0 {
-            let id = FlowId(self.closed);
-            self.closed += 1;
-            let Some(entry) = self.entries.get(id) else { continue };
-            if entry.state.contains(State::LIVE) {
+        if self.closing.is_empty() && self.visited == self.visits.len() {
+            self.closing = self.living();
+        }
+        while self.ended.len() < most
+            && let Some(id) = self.closing.pop()
+        {
+            if let Some(entry) = self.entries.get(id)
+                && entry.state.contains(State::LIVE)
+            {
                 let last = entry.last;
                 self.end(id, EndReason::Forced, last);
-                ended += 1;
             }
         }
         events.append(&mut self.ended);
-        if self.live == 0 {
-            self.closed = 0;
-        }
         self.live > 0
+    }
+
+    /// The flows that live, youngest first. Ids do not tell: which of the free ones a flow gets depends on when those
+    /// before it were given back.
+    fn living(&self) -> Vec<FlowId> {
+        let is_live = |id: &FlowId| self.entries.get(*id).is_some_and(|entry| entry.state.contains(State::LIVE));
+        let mut living: Vec<FlowId> = (0..self.next).map(FlowId).filter(is_live).collect();
+        living.sort_unstable_by_key(|&id| std::cmp::Reverse(self.origins.get(id).map(|origin| origin.serial)));
+        living
     }
 }
 

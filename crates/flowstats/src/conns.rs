@@ -1,6 +1,7 @@
 //! One row per connection: the job of `flow conns`.
 
 mod columns;
+mod course;
 
 use std::sync::Arc;
 
@@ -9,12 +10,13 @@ use flowcore::flows::Slots;
 use flowcore::report::{Quality, Row, Table};
 use flowcore::wire::Layers;
 use flowcore::{
-    Analyzer, Batch, Detail, Direction, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer, Marks, Nanos,
-    Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
+    Analyzer, Batch, Detail, Direction, EndReason, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer,
+    Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
-use crate::tcp::{ConnState, Handshake, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Handshake, Nobody, Tcp, udp_state};
 pub use columns::{COLUMNS, ColumnDef, column};
+pub use course::COURSE_COLUMNS;
 
 /// What one direction of a connection has carried.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct Connection {
     pub history: Arc<str>,
     /// What TCP adds.
     pub tcp: Option<TcpFacts>,
+    /// Round trips, retransmissions, requests and the like, if they were asked for ([`Depth::Course`]).
+    pub course: Option<Box<Course>>,
     /// VLANs, labels and tunnels of the first packet that had any, and what an ICMP error quotes.
     pub layers: Option<Box<Layers>>,
     /// Packets also seen on another interface; they are not in `counts`.
@@ -130,10 +134,22 @@ impl Connection {
     }
 }
 
+/// How much is found out about every connection.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Depth {
+    /// Counts and state.
+    #[default]
+    Plain,
+    /// The course of TCP connections too: [`COURSE_COLUMNS`].
+    Course,
+}
+
 /// The analyzer: takes in events, gives one [`Connection`] for every flow that ends.
 #[derive(Default)]
 pub struct Conns {
     open: Slots<Open>,
+    /// Beside `open`, at [`Depth::Course`].
+    dynamics: Option<Slots<Dynamics>>,
     live: usize,
     finished: Vec<Connection>,
     /// What holds of every connection that ends from now on.
@@ -150,6 +166,11 @@ impl Conns {
     /// With nothing seen yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, finding out as much as `depth` says.
+    pub fn with(depth: Depth) -> Self {
+        Self { dynamics: (depth == Depth::Course).then(Slots::new), ..Self::default() }
     }
 
     /// Moves the connections that have ended into `out`, in the order of their ends.
@@ -173,9 +194,13 @@ impl Conns {
         self.live
     }
 
-    /// Bytes of state for one open connection, beside the flow table's.
-    pub const fn bytes_per_connection() -> usize {
-        size_of::<Open>()
+    /// Bytes of state for one open connection, beside the flow table's and what only connections in trouble have.
+    pub const fn bytes_per_connection(depth: Depth) -> usize {
+        let more = match depth {
+            Depth::Plain => 0,
+            Depth::Course => Dynamics::bytes_per_connection(),
+        };
+        size_of::<Open>() + more
     }
 
     #[inline]
@@ -183,6 +208,9 @@ impl Conns {
         if let Some(open) = self.open.get(flow) {
             prefetch(&open.counts);
             prefetch(&open.tcp);
+        }
+        if let Some(dynamics) = &self.dynamics {
+            dynamics.prefetch(flow);
         }
     }
 
@@ -204,9 +232,12 @@ impl Conns {
         counts.network_bytes += u64::from(event.network_bytes);
         counts.payload_bytes += u64::from(event.payload_bytes);
         match event.detail {
-            Detail::Tcp(segment) => {
-                open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time);
-            }
+            Detail::Tcp(segment) => match &mut self.dynamics {
+                None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
+                Some(dynamics) => {
+                    dynamics.entry(event.flow).observe(&mut open.tcp, event, &segment, &mut Nobody);
+                }
+            },
             _ => {
                 // A transport header that was cut before its lengths leaves the payload unknown.
                 let unread = event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
@@ -218,7 +249,7 @@ impl Conns {
     }
 
     #[inline(never)]
-    fn finish(&mut self, id: FlowId, flows: &Flows) {
+    fn finish(&mut self, id: FlowId, reason: EndReason, flows: &Flows) {
         let (Some(open), Some(record)) = (self.open.get_mut(id), flows.record(id)) else { return };
         if !open.begun {
             // A filter let nothing of it through.
@@ -226,6 +257,13 @@ impl Conns {
         }
         let mut connection = describe(open, record);
         connection.doubts |= self.shared;
+        if connection.tcp.is_some()
+            && let Some(dynamics) = self.dynamics.as_mut().and_then(|dynamics| dynamics.get_mut(id))
+        {
+            dynamics.finish(reason, &mut Nobody);
+            connection.course = Some(Box::new(dynamics.course(&open.tcp)));
+            *dynamics = Dynamics::default();
+        }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
         self.live -= 1;
@@ -306,6 +344,7 @@ fn describe(open: &Open, flow: FlowRecord) -> Connection {
         state,
         history,
         tcp,
+        course: None,
         layers: side.filter(|side| side.layers != Layers::default()).map(|side| Box::new(side.layers.clone())),
         duplicate_packets: side.map_or(0, |side| side.duplicates),
         doubts,
@@ -333,8 +372,8 @@ impl Analyzer for Conns {
             if !event.flow.is_some() {
                 continue;
             }
-            if let Detail::End(_) = event.detail {
-                self.finish(event.flow, batch.flows);
+            if let Detail::End(reason) = event.detail {
+                self.finish(event.flow, reason, batch.flows);
             } else {
                 self.take(event, batch);
             }
@@ -344,7 +383,10 @@ impl Analyzer for Conns {
 
     /// The connections that have ended and not been taken. Open ones have no row before they end.
     fn snapshot(&self, out: &mut Tables) {
-        let mut table = Table::new("conns", COLUMNS.iter().map(|def| def.column.clone()).collect());
+        let (more, row): (&[ColumnDef], fn(&Connection) -> Row) =
+            if self.dynamics.is_some() { (&COURSE_COLUMNS, full_row) } else { (&[], row) };
+        let columns = COLUMNS.iter().chain(more).map(|def| def.column.clone());
+        let mut table = Table::new("conns", columns.collect());
         table.rows = self.finished.iter().map(row).collect();
         out.push(table);
     }
@@ -353,6 +395,13 @@ impl Analyzer for Conns {
 /// A connection as a row of all [`COLUMNS`].
 pub fn row(connection: &Connection) -> Row {
     Row { cells: COLUMNS.iter().map(|def| (def.value)(connection)).collect(), quality: connection.doubts.quality() }
+}
+
+/// A connection as a row of all [`COLUMNS`] and [`COURSE_COLUMNS`].
+pub fn full_row(connection: &Connection) -> Row {
+    let mut row = row(connection);
+    row.cells.extend(COURSE_COLUMNS.iter().map(|def| (def.value)(connection)));
+    row
 }
 
 /// The counts of one direction.

@@ -1,15 +1,16 @@
 //! Analyzers over flow events.
 //!
 //! [`Conns`] makes one [`Connection`] of every flow: both ends, times, packets and bytes by layer and direction, and
-//! for TCP the state, history, completeness and handshake time. [`tcp`] holds the endpoint machines behind it, fed by
-//! decoded segments whatever their source. [`Hosts`] keeps one row per
-//! remote host: how well it answers. A [`Histogram`] keeps a distribution in bounded memory with a stated error.
+//! for TCP the state, history, completeness and handshake time; on request also its course: round trips,
+//! retransmissions, zero windows, requests and responses. [`tcp`] holds what is behind it, fed by decoded segments
+//! whatever their source. [`Hosts`] keeps one row per remote host: how well it answers. A [`Histogram`] keeps a
+//! distribution in bounded memory with a stated error.
 
 pub mod conns;
 pub mod histogram;
 pub mod hosts;
 pub mod tcp;
 
-pub use conns::{Connection, Conns};
+pub use conns::{Connection, Conns, Depth};
 pub use histogram::Histogram;
 pub use hosts::Hosts;

@@ -3,9 +3,9 @@
 //! [`Tcp`] takes segments; [`State`] of both ends and the [`History`] give Zeek's connection state
 //! ([`conn_state`]). Sequence numbers are compared serially (RFC 1982) and never panic.
 
+mod course;
 mod dynamics;
 mod endpoint;
-mod facts;
 mod gaps;
 mod history;
 mod opening;
@@ -20,9 +20,9 @@ mod witness;
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
+pub use course::{Course, SideFacts};
 pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
-pub use facts::{Facts, SideFacts};
 pub use gaps::Gaps;
 pub use history::{History, Letter};
 pub use opening::{Ecn, FastOpen, Opening, Shape};
@@ -234,7 +234,7 @@ impl Tcp {
     fn unseen(&self, direction: Direction, segment: &TcpSegment, payload: u32) -> i64 {
         let end = &self.ends[direction.index()];
         let syn = segment.flags.contains(TcpFlags::SYN);
-        if payload == 0 || !end.has_begun() || (syn && segment.seq != end.start()) {
+        if payload == 0 || !end.is_placed() || (syn && segment.seq != end.start()) {
             return i64::from(payload);
         }
         let from = end.position(segment.seq.wrapping_add(u32::from(syn)));

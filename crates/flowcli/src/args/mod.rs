@@ -17,26 +17,22 @@ pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;
 
+const EXAMPLES: &str = "Examples:
+  flow conns -r capture.pcapng.zst                  one row per connection
+  flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
+  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
+  tcpdump -i any -w - tcp | flow conns -r - -o jsonl
+
+`flow COMMAND --help` says more.";
+
 /// What the network flows of a Linux host are doing.
 ///
 /// Reads packets, finds the flows they belong to, and prints what became of every one of them. Every report ends with
 /// the trust line, which says how far its numbers can be relied upon.
 #[derive(Debug, Parser)]
 #[command(name = "flow", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Examples:
-  flow conns -r capture.pcapng.zst                  one row per connection
-  flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
-  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
-  tcpdump -i any -w - tcp | flow conns -r - -o jsonl
-
-`flow COMMAND --help` says more.")]
-#[command(after_long_help = concat!("Examples:
-  flow conns -r capture.pcapng.zst                  one row per connection
-  flow conns -r day1.pcap -r day2.pcap --top 10     the ten largest of both files
-  flow hosts -r capture.pcap --percentiles 50,95,99  how well every remote answers
-  tcpdump -i any -w - tcp | flow conns -r - -o jsonl
-
-`flow COMMAND --help` says more."))]
+#[command(after_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", exit_codes()))]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -8,12 +8,16 @@ use flowcore::wire::Layers;
 use flowcore::{Addr, Collector, FlowEvent, Limit, Notes, Protocol, Status};
 use serde_json::Value;
 
+use crate::course::{self, Course};
+
 /// One capture and everything of ours about it.
 pub struct Capture {
     /// Relative to the captures' folder.
     pub name: String,
     pub packets: Vec<Packet>,
     pub conns: Vec<Conn>,
+    /// Its TCP connections, followed.
+    pub courses: Vec<Course>,
     /// Exit code of the command; `None` if a signal ended it.
     pub exit: Option<i32>,
     /// The trust object at the end of the output.
@@ -121,7 +125,18 @@ impl Capture {
     pub fn read(folder: &Path, name: &str) -> Self {
         let path = folder.join(name);
         let (conns, trust, exit) = run(&path);
-        Self { name: name.to_owned(), packets: packets(&path), conns, exit, trust }
+        let courses = course::follow(&path);
+        Self { name: name.to_owned(), packets: packets(&path), conns, courses, exit, trust }
+    }
+
+    /// What following a connection gave.
+    pub fn course(&self, conn: &Conn) -> Option<&Course> {
+        self.courses.iter().find(|course| {
+            let key = course.flow.key;
+            (key.src, key.src_port) == conn.src
+                && (key.dst, key.dst_port) == conn.dst
+                && Some(course.start()) == conn.number("start_ns")
+        })
     }
 
     /// Our connections by 5-tuple, in order of their start.

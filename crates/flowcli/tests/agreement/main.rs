@@ -7,8 +7,10 @@
 mod capture;
 mod causes;
 mod checksum;
+mod classes;
 mod community_id;
 mod conversations;
+mod course;
 mod evidence;
 mod fields;
 mod flows;
@@ -19,6 +21,7 @@ mod sheet;
 mod steps;
 mod tcp;
 mod truth;
+mod turns;
 mod zeek;
 
 use std::collections::{BTreeSet, HashMap};
@@ -56,6 +59,7 @@ impl Truth {
             ("tcp_streams.tsv", '\t'),
             ("communityid.tsv", '\t'),
             ("argus.csv", ','),
+            ("http.tsv", '\t'),
             ("nfdump.csv", ','),
             ("upstream/ndpi_flows.tsv", '\t'),
             ("upstream/arkime_sessions.tsv", '\t'),
@@ -92,7 +96,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     fields::compare(&capture, folder, &mut sheet);
     conversations::compare(&capture, &truth_folder, &mut sheet);
     if let Some(rows) = truth.rows("tcp_streams.tsv", name) {
-        tcp::compare(&capture, rows, &mut sheet);
+        tcp::compare(&capture, rows, truth.rows("http.tsv", name).unwrap_or_default(), &mut sheet);
     }
     if let Some(rows) = truth.rows("communityid.tsv", name) {
         flows::community_ids(&capture, rows, &mut sheet);

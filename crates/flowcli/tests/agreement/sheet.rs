@@ -19,6 +19,9 @@ pub enum Statistic {
     Handshakes,
     Completeness,
     ControlSegments,
+    Repetitions,
+    HttpTurns,
+    HttpTimes,
     CommunityIds,
     ArgusFlows,
     ArgusSplits,
@@ -31,7 +34,7 @@ pub enum Statistic {
 }
 
 impl Statistic {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Readability,
         Self::Bounds,
         Self::PacketFields,
@@ -45,6 +48,9 @@ impl Statistic {
         Self::Handshakes,
         Self::Completeness,
         Self::ControlSegments,
+        Self::Repetitions,
+        Self::HttpTurns,
+        Self::HttpTimes,
         Self::CommunityIds,
         Self::ArgusFlows,
         Self::ArgusSplits,
@@ -72,6 +78,9 @@ impl Statistic {
             Self::Handshakes => "handshake times",
             Self::Completeness => "completeness",
             Self::ControlSegments => "control segments",
+            Self::Repetitions => "repetitions",
+            Self::HttpTurns => "http turns",
+            Self::HttpTimes => "http times",
             Self::CommunityIds => "community ids",
             Self::ArgusFlows => "argus flows",
             Self::ArgusSplits => "argus splits",
@@ -101,6 +110,12 @@ impl Statistic {
             }
             Self::Handshakes => "handshake time of a TCP connection, within 1 µs; tshark tcp.analysis.initial_rtt",
             Self::Completeness => "completeness bits of a TCP connection; tshark tcp.completeness",
+            Self::Repetitions => {
+                "retransmissions, fast and spurious ones, segments out of order, duplicate ACKs, zero windows, probes, keep-alives, SYNs \
+                 and SYN-ACKs of a TCP connection; tshark tcp.analysis"
+            }
+            Self::HttpTurns => "requests and responses of a TCP connection; tshark http",
+            Self::HttpTimes => "when a request began, when its response ended; tshark http",
             Self::ControlSegments => "whether an end of a TCP connection sent FIN, RST; tshark",
             Self::CommunityIds => "packets of a Community ID; tshark",
             Self::ArgusFlows => "packets and bytes each way of a 5-tuple; argus",

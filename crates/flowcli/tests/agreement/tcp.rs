@@ -8,11 +8,11 @@ use flowcore::{Addr, Protocol, TcpFlags, Timestamp};
 use crate::capture::{Capture, Conn, Packet, Pair};
 use crate::evidence::header;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
-use crate::steps;
 use crate::truth::Row;
+use crate::{classes, steps, turns};
 
 /// Compares the streams of one capture, rows of `tcp_streams.tsv`.
-pub fn compare(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
+pub fn compare(capture: &Capture, rows: &[Row], http: &[Row], sheet: &mut Sheet) {
     let mut theirs: BTreeMap<Pair, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         let end = |ip: &str, port: &str| Some((row.get(ip).parse::<Addr>().ok()?, row.number(port)? as u16));
@@ -52,7 +52,7 @@ pub fn compare(capture: &Capture, rows: &[Row], sheet: &mut Sheet) {
         for row in &their {
             let begins = |conn: &&&Conn| conn.number("start_ns").map(seconds).as_deref() == Some(row.get("first_ts"));
             let found = our.iter().find(begins).or(if our.len() == 1 && their.len() == 1 { our.first() } else { None });
-            stream(capture, pair, found.copied(), row, sheet);
+            stream(capture, pair, found.copied(), (row, http), sheet);
         }
     }
 }
@@ -169,7 +169,7 @@ fn seconds(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_string()
 }
 
-fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: &mut Sheet) {
+fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, http): (&Row, &[Row]), sheet: &mut Sheet) {
     let subject = format!("stream {} ({pair})", row.get("stream"));
     let at = |statistic| At { statistic, file: &capture.name, subject: &subject };
     let client: Option<(Addr, u16)> =
@@ -232,6 +232,12 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, row: &Row, sheet: 
 
     if let Some((conn, client)) = conn.zip(client) {
         steps::control((capture, &subject), (conn, client), &parts, row, sheet);
+    }
+    // Streams that ours cuts are told by tcp splits.
+    let course = conn.filter(|_| parts.len() == 1).and_then(|conn| capture.course(conn));
+    if let Some(course) = course {
+        classes::compare((capture, &subject), course, &segments(capture, pair, row), row, sheet);
+        turns::compare((capture, &subject), course, row, http, sheet);
     }
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));

@@ -72,7 +72,7 @@ impl Servers {
     }
 }
 
-/// A server as a user writes it: ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT.
+/// A server as a user writes it: `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]:PORT`.
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] if it is none of these.

@@ -23,10 +23,10 @@ pub struct ColumnDef {
 
 /// The column called `name`.
 pub fn column(name: &str) -> Option<&'static ColumnDef> {
-    COLUMNS.iter().find(|def| def.column.name == name)
+    COLUMNS.iter().chain(&super::COURSE_COLUMNS).find(|def| def.column.name == name)
 }
 
-const fn define(
+pub(super) const fn define(
     [name, title, about]: [&'static str; 3],
     (unit, meaning): (Unit, Meaning),
     value: fn(&Connection) -> Value,
@@ -57,13 +57,13 @@ impl ColumnDef {
 }
 
 const KEY: (Unit, Meaning) = (Unit::None, Meaning::Key);
-const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
-const PACKETS: (Unit, Meaning) = (Unit::Packets, Meaning::Counter);
-const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
+pub(super) const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
+pub(super) const PACKETS: (Unit, Meaning) = (Unit::Packets, Meaning::Counter);
+pub(super) const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
 const EPOCH: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
-const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
+pub(super) const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 
-/// Every column, in the order of machine formats. Adding one at the end is compatible; renaming one is not.
+/// Every column but those of [`COURSE_COLUMNS`](super::COURSE_COLUMNS), in the order of machine formats. Adding one at the end is compatible; renaming one is not.
 pub static COLUMNS: [ColumnDef; 40] = [
     define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| Value::Time(c.flow.start)).shown(2),
     define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| Value::Time(c.flow.last)),

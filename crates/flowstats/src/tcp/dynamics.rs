@@ -7,10 +7,10 @@ use super::opening::{Step, Steps};
 use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
 use super::rtt::{Ring, Sent, echoes_later};
 use super::spread::Spread;
-use super::trouble::{Hole, Repeat, Trouble};
+use super::trouble::{Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
-    Endpoint, Facts, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
+    Course, Endpoint, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
 };
 
 /// What an ordinary segment must be looked at for; the bits of the first direction, those of the second are one above.
@@ -191,17 +191,11 @@ impl Dynamics {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             let acked = before.ends[of.index()].acked();
             let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
-            // The first ACK is the handshake's, or what it acknowledges may have been sent twice before the capture.
-            if end.acked() > acked && acked > 0 {
-                let unseen = end.acked() > before.ends[of.index()].last();
-                if unseen {
+            if end.acked() > acked {
+                if end.acked() > before.ends[of.index()].last() {
                     self.blur(of, end.acked());
                 }
                 self.acknowledged(of, acked, end, event, segment, witness);
-            } else if end.acked() > acked {
-                if !self.steps.has_syn() && end.acked() < end.last() {
-                    self.blur(of, end.last());
-                }
             } else if payload == 0 && !control && segment.seq == tcp.ends()[by.index()].next_seq() {
                 if self.is_copy(event, witness) {
                     return;
@@ -249,6 +243,11 @@ impl Dynamics {
     #[inline]
     fn note_newest(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         if event.payload_bytes > 0 {
+            if self.watches(watch::RECOVERY, event.direction)
+                && let Some(trouble) = &mut self.trouble
+            {
+                trouble.sides[event.direction.index()].share(segment.timestamp.0);
+            }
             self.sent[event.direction.index()].stamp = segment.timestamp.0;
         }
     }
@@ -310,6 +309,10 @@ impl Dynamics {
         }
     }
 
+    fn newest_repeat(&mut self, by: Direction) -> Option<&mut Repeat> {
+        self.trouble.as_mut()?.sides[by.index()].repeats.iter_mut().next()
+    }
+
     /// ACKs up to `position` of `of`'s data tell no round trip.
     fn blur(&mut self, of: Direction, position: i64) {
         let side = &mut self.trouble.get_or_insert_default().sides[of.index()];
@@ -348,6 +351,18 @@ impl Dynamics {
             _ => None,
         };
         let acked = end.acked();
+        let opened = match of {
+            Direction::Forward => self.steps.has_syn() || self.steps.has_syn_ack(),
+            Direction::Reverse => self.steps.has_other_syn(),
+        };
+        if from <= i64::from(!opened) {
+            // Acknowledged first is the SYN, or what may have been sent twice before the capture.
+            if !opened && acked < end.last() {
+                self.blur(of, end.last());
+            }
+            self.settle(of, acked);
+            return;
+        }
         if self.watches(watch::RECOVERY, of) {
             let blurred = self.trouble.as_ref().is_some_and(|trouble| from < trouble.sides[of.index()].ambiguous_to);
             if blurred {
@@ -391,7 +406,7 @@ impl Dynamics {
                 continue;
             }
             if echo == repeat.stamp {
-                found = Some(repeat.time.as_nanos());
+                found = (!repeat.shared).then_some(repeat.time.as_nanos());
             } else if let Some((first, stamp)) = repeat.first
                 && echo == Some(stamp)
             {
@@ -411,6 +426,9 @@ impl Dynamics {
     /// An ACK without payload of nothing more.
     fn acknowledged_again(&mut self, end: &Endpoint, event: &FlowEvent, segment: &TcpSegment) {
         let of = event.direction.opposite();
+        if let (Some(trouble), true) = (&mut self.trouble, segment.options.contains(TcpOptions::TIMESTAMP)) {
+            trouble.sides[of.index()].echo(segment.timestamp.1);
+        }
         // RFC 5681 section 2; with SACK the window may change (RFC 6675 section 2).
         let same_window = segment.window == self.sent[event.direction.index()].window;
         if end.acked() >= end.last()
@@ -543,7 +561,7 @@ impl Dynamics {
         let (latest, stamp, _) = self.steps.answered(by);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = stamp == segment.timestamp.0;
-        let copied = before.ends[by.index()].has_begun()
+        let copied = before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
@@ -551,6 +569,9 @@ impl Dynamics {
                 event.datagram_id as u16 == self.sent[by.index()].id
             };
         if copied {
+            if event.datagram_id == 0 {
+                self.steps.note_twin(by);
+            }
             return self.note_duplicate(event, witness);
         }
         let step = self.steps.syn(event, segment, before.established);
@@ -585,8 +606,12 @@ impl Dynamics {
         let rtt = event.time.as_nanos().wrapping_sub(sent);
         let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
         // Linux stamps SYNs with milliseconds: those of two copies differ.
-        let told = !only && echo.is_some_and(|echo| echo != 0 && echo == stamp);
-        if rtt < 0 || !(only || told) || echo.is_some_and(|echo| echoes_later(echo, stamp)) {
+        let told = only || echo.is_some_and(|echo| echo != 0 && echo == stamp);
+        if rtt < 0
+            || !(told && self.steps.is_told(of))
+            || self.steps.is_crossed()
+            || echo.is_some_and(|echo| echoes_later(echo, stamp))
+        {
             return self.note_ambiguous(of, event.time, witness);
         }
         let method = if only { RttMethod::Handshake } else { RttMethod::Timestamp };
@@ -660,8 +685,12 @@ impl Dynamics {
         let flags = segment.flags;
         let by = event.direction;
         let was = &before.ends[by.index()];
-        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.has_begun() {
-            if payload > 0 {
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.is_placed() {
+            let now = &tcp.ends()[by.index()];
+            if was.has_begun() && now.start() != was.start() {
+                self.restart(by, now.last());
+            }
+            if payload > 0 && before.fresh > 0 {
                 self.renew(event, segment);
             }
             return true;
@@ -739,6 +768,10 @@ impl Dynamics {
             Again::Duplicate => {}
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
                 self.note_retransmission(kind, payload, event, witness);
+                // A probe's byte that was not taken before is sent twice as any other.
+                if length > 0 && to > was.acked() {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
             }
             Again::Sent(_) if length == 0 => {}
             Again::Sent(kind) => {
@@ -747,6 +780,8 @@ impl Dynamics {
                 self.resend(kind, old, (from, to), first, event, segment, witness);
                 if to > was.acked() {
                     self.blur(by, tcp.ends()[by.index()].last());
+                } else if let Some(repeat) = self.newest_repeat(by) {
+                    repeat.acknowledged = true;
                 }
             }
         }
@@ -754,6 +789,20 @@ impl Dynamics {
             self.advance(fin, event, segment, witness);
         }
         true
+    }
+
+    /// A SYN with another number begins the stream of `by` anew: what was known of the old one's positions is void.
+    fn restart(&mut self, by: Direction, last: i64) {
+        self.sent[by.index()] = Sent::default();
+        if let Some(rings) = &mut self.rings {
+            rings[by.index()].clear();
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        side.holes = Latest::default();
+        side.missed = Latest::default();
+        side.repeats = Latest::default();
+        side.ambiguous_to = last;
+        self.set_watch(watch::RECOVERY, by, true);
     }
 
     /// The segment begins behind what was to come next.
@@ -813,14 +862,14 @@ impl Dynamics {
         let newest = self.sent[event.direction.index()].stamp;
         let stamp = segment.timestamp.0;
         let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
-        let own = segment.options.contains(TcpOptions::TIMESTAMP)
-            && echoes_later(stamp, newest)
-            && side.repeats.iter_mut().all(|other| other.stamp != Some(stamp));
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
+        let shared = side.share(stamp) || !echoes_later(stamp, newest);
         side.repeats.push(Repeat {
             from,
             to,
             time: event.time,
-            stamp: own.then_some(stamp),
+            stamp: stamped.then_some(stamp),
+            shared,
             first,
             kind,
             acknowledged: false,
@@ -889,7 +938,7 @@ impl Dynamics {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self, tcp: &Tcp) -> Facts {
+    pub fn course(&self, tcp: &Tcp) -> Course {
         let by = |responder| {
             if self.seen.contains(responder) { Direction::Reverse } else { Direction::Forward }
         };
@@ -908,7 +957,7 @@ impl Dynamics {
             }
             facts
         };
-        Facts {
+        Course {
             opening: self.opening(tcp),
             sides: [side(Direction::Forward), side(Direction::Reverse)],
             turns: self.talk.turns(),
@@ -963,8 +1012,8 @@ impl Followed {
     }
 
     /// What was found out, as known now.
-    pub fn facts(&self) -> Facts {
-        self.dynamics.facts(&self.tcp)
+    pub fn course(&self) -> Course {
+        self.dynamics.course(&self.tcp)
     }
 }
 

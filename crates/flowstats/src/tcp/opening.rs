@@ -154,6 +154,9 @@ bitflags::bitflags! {
         /// A SYN-ACK of the originator.
         const OTHER_SYN_ACK = 128;
         const ACCURATE_OFFERED = 256;
+        /// Two SYNs, or two SYN-ACKs, that nothing tells apart: what was answered is not known.
+        const TWIN_SYNS = 512;
+        const TWIN_SYN_ACKS = 1024;
     }
 }
 
@@ -218,6 +221,9 @@ impl Steps {
                 self.first_syn = if self.first_syn == NEVER { nanos } else { self.first_syn.min(nanos) };
                 if !done && (self.syn_ack == NEVER || nanos <= self.syn_ack) {
                     self.last_syn = self.last_syn.max(nanos);
+                    if self.syns > 1 && stamp == self.stamps[0] {
+                        self.seen |= Seen::TWIN_SYNS;
+                    }
                     self.stamps[0] = stamp;
                 }
                 if self.syns == 1 { Step::First } else { Step::Again }
@@ -226,6 +232,9 @@ impl Steps {
                 self.syn_acks = self.syn_acks.saturating_add(1);
                 if !done {
                     self.last_syn_ack = self.last_syn_ack.max(nanos);
+                    if self.syn_acks > 1 && stamp == self.stamps[1] {
+                        self.seen |= Seen::TWIN_SYN_ACKS;
+                    }
                     self.stamps[1] = stamp;
                 }
                 let echo = segment.flags & (TcpFlags::ECE | TcpFlags::CWR | TcpFlags::AE);
@@ -271,6 +280,11 @@ impl Steps {
         self.syn_acks > 0
     }
 
+    /// Whether a SYN of the responder was seen, with ACK or without.
+    pub(super) fn has_other_syn(&self) -> bool {
+        self.has_syn_ack() || self.is_crossed()
+    }
+
     /// Whether both ends sent a SYN without ACK.
     pub(super) fn is_crossed(&self) -> bool {
         self.seen.contains(Seen::OTHER_SYN)
@@ -282,6 +296,22 @@ impl Steps {
             Direction::Forward => (self.last_syn, self.stamps[0], self.syns == 1),
             Direction::Reverse => (self.last_syn_ack, self.stamps[1], self.syn_acks == 1),
         }
+    }
+
+    /// The latest step of `by` was sent or delivered twice, and nothing tells which.
+    pub(super) fn note_twin(&mut self, by: Direction) {
+        self.seen |= match by {
+            Direction::Forward => Seen::TWIN_SYNS,
+            Direction::Reverse => Seen::TWIN_SYN_ACKS,
+        };
+    }
+
+    /// Whether the step that is answered can be told from those of its kind before it, if there were any.
+    pub(super) fn is_told(&self, of: Direction) -> bool {
+        !self.seen.contains(match of {
+            Direction::Forward => Seen::TWIN_SYNS,
+            Direction::Reverse => Seen::TWIN_SYN_ACKS,
+        })
     }
 
     /// As it is now.

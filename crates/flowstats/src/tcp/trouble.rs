@@ -55,8 +55,10 @@ pub(super) struct Repeat {
     pub from: i64,
     pub to: i64,
     pub time: Timestamp,
-    /// Its timestamp option, if nothing sent before had the same: then an echo of it answers this copy.
+    /// Its timestamp option.
     pub stamp: Option<u32>,
+    /// Another segment had the same, or it was echoed before: an echo does not tell that it answers this copy.
+    pub shared: bool,
     /// When the first copy was seen and its timestamp option, if it was the newest segment then.
     pub first: Option<(i64, u32)>,
     pub kind: Retransmission,
@@ -137,6 +139,25 @@ impl Side {
         facts.congested = u64::from(self.congested);
         facts.echoed = u64::from(self.echoed);
         facts.reduced = u64::from(self.reduced);
+    }
+
+    /// Another segment was sent with this timestamp, or an ACK of nothing more echoed it: the next to echo it does not
+    /// tell which segment arrived, or when. Whether any had it.
+    pub(super) fn share(&mut self, stamp: u32) -> bool {
+        let mut found = false;
+        for repeat in self.repeats.iter_mut().filter(|repeat| repeat.stamp == Some(stamp)) {
+            repeat.shared = true;
+            found = true;
+        }
+        found
+    }
+
+    /// An ACK of nothing more echoed a timestamp.
+    pub(super) fn echo(&mut self, stamp: u32) {
+        self.share(stamp);
+        for repeat in self.repeats.iter_mut() {
+            repeat.first = repeat.first.filter(|(_, first)| *first != stamp);
+        }
     }
 
     /// Time since the latest duplicate ACK; beyond any other if there was none.

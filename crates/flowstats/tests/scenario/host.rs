@@ -63,9 +63,7 @@ pub enum Listening {
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub payload: Range<u64>,
-    pub emission: usize,
     pub sighting: Option<usize>,
-    pub time: Time,
 }
 
 /// The stream became whole up to `to`.
@@ -74,6 +72,7 @@ pub struct Advance {
     pub range: Range<u64>,
     /// What arrived then.
     pub emissions: Vec<usize>,
+    pub sighting: Option<usize>,
 }
 
 pub struct Host {
@@ -532,6 +531,9 @@ impl Host {
         }
         if segment.syn {
             self.meet(segment);
+            if segment.ack.is_none() {
+                return;
+            }
         } else if !self.peer_syn {
             if let Some(ack) = segment.ack {
                 // The first half of a split handshake.
@@ -563,9 +565,9 @@ impl Host {
         }
         self.peer_syn = true;
         self.received = 1;
-        let (emission, sighting, time) = (segment.emission, segment.sighting, self.now);
-        self.deliveries.push(Delivery { payload: 0..1, emission, sighting, time });
-        self.advances.push(Advance { range: 0..1, emissions: vec![emission] });
+        let (emission, sighting) = (segment.emission, segment.sighting);
+        self.deliveries.push(Delivery { payload: 0..1, sighting });
+        self.advances.push(Advance { range: 0..1, emissions: vec![emission], sighting });
         self.unread_from = 1;
         self.uses_stamps &= segment.stamp.is_some();
         if let Some((value, _)) = segment.stamp {
@@ -673,14 +675,11 @@ impl Host {
         }
         let new = self.held.missing(&(taken.start.max(self.received)..taken.end));
         if segment.fin && new.iter().any(|part| part.end == range.end) {
-            let (payload, emission) = (range.end - 1..range.end, segment.emission);
-            let (sighting, time) = (segment.sighting, self.now);
-            self.deliveries.push(Delivery { payload, emission, sighting, time });
+            self.deliveries.push(Delivery { payload: range.end - 1..range.end, sighting: segment.sighting });
         }
         for part in &new {
-            for (payload, emission) in crate::segment::clip(&segment.parts, part) {
-                let (sighting, time) = (segment.sighting, self.now);
-                self.deliveries.push(Delivery { payload, emission, sighting, time });
+            for (payload, _) in crate::segment::clip(&segment.parts, part) {
+                self.deliveries.push(Delivery { payload, sighting: segment.sighting });
             }
         }
         let had_holes = !self.held.ranges().is_empty();
@@ -693,7 +692,7 @@ impl Host {
             if segment.fin && !emissions.contains(&segment.emission) {
                 emissions.push(segment.emission);
             }
-            self.advances.push(Advance { range: before..self.received, emissions });
+            self.advances.push(Advance { range: before..self.received, emissions, sighting: segment.sighting });
             let received = self.received;
             let mut rest = Stretches::default();
             for held in self.held.ranges().iter().filter(|held| held.end > received) {
@@ -722,7 +721,7 @@ impl Host {
 }
 
 impl Emission {
-    pub fn of(segment: &Segment, kind: Kind, time: Time, needless: bool) -> Self {
-        Self { side: segment.side, kind, time, payload: segment.payload(), needless }
+    pub fn of(segment: &Segment, kind: Kind, needless: bool) -> Self {
+        Self { kind, payload: segment.payload(), needless }
     }
 }

@@ -7,6 +7,7 @@ use flowstats::conns::{Connection, Conns, Doubts, row};
 use flowstats::tcp::ConnState;
 
 use crate::frames::{BEGINNING, Captured, Writer};
+use crate::heard::{Heard, Listener};
 use crate::host::Listening;
 use crate::plan::Plan;
 use crate::segment::{CLIENT, SERVER, Side, Time};
@@ -35,6 +36,8 @@ pub struct Case {
     pub file: Vec<u8>,
     /// Our connections, in the order of their ends.
     pub ours: Vec<Connection>,
+    /// What following them brought to light.
+    pub heard: Vec<Heard>,
 }
 
 impl Case {
@@ -44,8 +47,8 @@ impl Case {
         let captured = truth::capture(&plan, &history, seed);
         let truth = truth::of(&history, &captured);
         let file = Writer { plan: &plan, history: &history }.file(&captured);
-        let ours = run(&file);
-        Self { seed, plan, history, captured, truth, file, ours }
+        let (ours, heard) = run(&file);
+        Self { seed, plan, history, captured, truth, file, ours, heard }
     }
 
     /// The one connection that it is, if the flow table left it in one piece; and whether the server counts as its
@@ -65,8 +68,17 @@ impl Case {
         [CLIENT, SERVER].into_iter().all(|side| self.packets(side).any(|(_, one)| one.segment.syn))
     }
 
+    /// All sightings of the sending that this one is of, itself included.
+    pub fn copies(&self, sighting: usize) -> impl Iterator<Item = usize> {
+        let one = &self.history.sightings[sighting].segment;
+        let same = move |(_, other): &(usize, &Sighting)| {
+            (other.segment.side, other.segment.emission, other.segment.seq) == (one.side, one.emission, one.seq)
+        };
+        self.history.sightings.iter().enumerate().filter(same).map(|(place, _)| place)
+    }
+
     /// A time as the capture file tells it.
-    fn told(&self, time: Time) -> Timestamp {
+    pub fn told(&self, time: Time) -> Timestamp {
         let unit = if self.plan.coarse { 1000 } else { 1 };
         Timestamp::from_nanos(((BEGINNING + time) / unit * unit) as i64)
     }
@@ -91,11 +103,15 @@ fn finished(pipeline: &mut Pipeline, conns: &Handle<Conns>) -> Vec<Connection> {
     finished
 }
 
-fn run(file: &[u8]) -> Vec<Connection> {
+fn run(file: &[u8]) -> (Vec<Connection>, Vec<Heard>) {
     let mut source = open(file);
-    let (mut pipeline, conns) = pipeline(&source);
+    let mut builder = Pipeline::builder();
+    let conns = builder.add(Conns::new());
+    let listener = builder.add(Listener::default());
+    let mut pipeline = builder.build(source.info()).expect("files give packets");
     pipeline.run(&mut source).expect("nothing is damaged");
-    finished(&mut pipeline, &conns)
+    let heard = std::mem::take(&mut pipeline.get_mut(&listener).heard);
+    (finished(&mut pipeline, &conns), heard)
 }
 
 fn pushed(file: &[u8], size: usize) -> Vec<Connection> {

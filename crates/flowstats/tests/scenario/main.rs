@@ -3,10 +3,10 @@
 //!
 //! `FLOW_SCENARIOS=N` runs so many (default 3000), `FLOW_SCENARIO=SEED` one, with its packets printed if it fails.
 
-#![allow(dead_code, reason = "the truth of round trips and turns comes before what it judges")]
-
 mod census;
+mod courses;
 mod frames;
+mod heard;
 mod host;
 mod laws;
 mod plan;
@@ -84,4 +84,14 @@ fn states_are_those_of_the_ends() {
 #[test]
 fn files_and_events_in_any_batches_give_the_same_rows() {
     hold(laws::same_rows);
+}
+
+#[test]
+fn a_round_trip_time_is_never_wrong_after_a_retransmission() {
+    hold(courses::round_trips);
+}
+
+#[test]
+fn where_nothing_was_sent_again_round_trips_are_told() {
+    hold(courses::round_trips_are_many);
 }

@@ -32,9 +32,7 @@ pub enum Kind {
 /// One sending of one segment by an end. Offload and the path may cut or repeat it.
 #[derive(Clone, Debug)]
 pub struct Emission {
-    pub side: Side,
     pub kind: Kind,
-    pub time: Time,
     /// Sequence space without SYN and FIN.
     pub payload: Range<u64>,
     /// The receiver had all of its payload when it was sent.

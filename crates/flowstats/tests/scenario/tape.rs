@@ -15,7 +15,7 @@ pub fn print(case: &Case) -> String {
         let kinds: Vec<_> = segment.parts.iter().map(|(_, emission)| case.history.emissions[*emission].kind).collect();
         let _ = writeln!(
             text,
-            "{:12.6} {} {:3} {} {:6}..{:<6} ack {:<6} win {:<6} {:?} {:?} {:?}",
+            "{:14.9} {} {:3} {} {:6}..{:<6} ack {:<6} win {:<6} {:?} {:?} {:?}",
             one.time as f64 / 1e9,
             if segment.side == CLIENT { "->" } else { "<-" },
             flags,

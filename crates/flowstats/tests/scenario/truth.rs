@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::frames::Captured;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::segment::{CLIENT, Kind, MICROS, SERVER, Side, Stretches, Time};
+use crate::segment::{CLIENT, Kind, MICROS, SERVER, Side, Stretches};
 use crate::world::{History, Sighting};
 
 /// What the capture keeps of the sightings.
@@ -108,32 +108,42 @@ pub fn of(history: &History, captured: &[Captured]) -> Truth {
 pub struct RoundTrips<'a> {
     history: &'a History,
     side: Side,
-    /// Which sending moved the stream on to each position, sorted.
-    advances: Vec<(Range<u64>, bool, Vec<usize>)>,
+    /// What moved the stream on to each position: whether it was sent again, and its sighting.
+    advances: Vec<(Range<u64>, bool, Option<usize>)>,
 }
 
 impl<'a> RoundTrips<'a> {
     pub fn of(history: &'a History, side: Side) -> Self {
         let advances = history.advances[1 - side].iter().map(|advance| {
             let repeats = advance.emissions.iter().any(|emission| history.emissions[*emission].kind != Kind::Original);
-            (advance.range.clone(), repeats, advance.emissions.clone())
+            (advance.range.clone(), repeats, advance.sighting)
         });
         Self { history, side, advances: advances.collect() }
     }
 
-    /// The round trip of the byte before position `end`; `None` if its acknowledgment does not tell one: it waited for
-    /// something else to be sent again, or never came.
-    pub fn of_byte_before(&self, end: u64) -> Option<Time> {
-        let byte = end.checked_sub(1)?;
-        let delivery = self.history.deliveries[1 - self.side].iter().find(|one| one.payload.contains(&byte))?;
-        let (_, repeats, emissions) = self.advances.iter().find(|(range, ..)| range.contains(&byte))?;
-        if *repeats && !emissions.contains(&delivery.emission) {
-            return None;
-        }
-        let sent = &self.history.sightings[delivery.sighting?];
-        let acknowledged = self.history.sightings.iter().find(|one| {
+    /// Whether the sighting `sent` delivered its last byte, `answer` is the first to acknowledge it, and the receiver did
+    /// not wait for something else to be sent again meanwhile.
+    pub fn is_of(&self, sent: usize, answer: usize) -> bool {
+        let end = self.history.sightings[sent].segment.end();
+        let Some(byte) = end.checked_sub(1) else { return false };
+        let deliveries = &self.history.deliveries[1 - self.side];
+        let Some(delivery) = deliveries.iter().find(|one| one.payload.contains(&byte)) else { return false };
+        let Some((_, repeats, moved)) = self.advances.iter().find(|(range, ..)| range.contains(&byte)) else {
+            return false;
+        };
+        let waited = *repeats && *moved > delivery.sighting;
+        let first = self.history.sightings.iter().position(|one| {
             one.segment.side != self.side && !one.segment.rst && one.segment.ack.is_some_and(|ack| ack >= end)
-        })?;
-        acknowledged.time.checked_sub(sent.time)
+        });
+        !waited && delivery.sighting == Some(sent) && first == Some(answer)
+    }
+
+    /// Whether the sighting `sent` arrived, and `answer` is the first that echoes its timestamp.
+    pub fn echoes(&self, sent: usize, answer: usize) -> bool {
+        let sightings = &self.history.sightings;
+        let Some((stamp, _)) = sightings[sent].segment.stamp else { return false };
+        let echoes =
+            |one: &Sighting| one.segment.side != self.side && one.segment.stamp.is_some_and(|own| own.1 == stamp);
+        self.history.arrived.contains(&sent) && sightings.iter().position(echoes) == Some(answer)
     }
 }

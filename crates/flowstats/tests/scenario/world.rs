@@ -1,7 +1,7 @@
 //! Two ends, the path between them, and the point where they are watched.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::host::{Advance, Delivery, Host, Idents};
 use crate::plan::{Act, Plan, Step};
@@ -26,6 +26,8 @@ pub struct History {
     pub deliveries: [Vec<Delivery>; 2],
     pub advances: [Vec<Advance>; 2],
     pub established: [bool; 2],
+    /// Sightings that reached the other end.
+    pub arrived: BTreeSet<usize>,
     /// Window scale in force, by the sender of the window.
     pub scales: [u8; 2],
 }
@@ -55,6 +57,7 @@ struct World<'a> {
     met: [Option<Time>; 2],
     idents: [u16; 2],
     sightings: Vec<Sighting>,
+    arrived: BTreeSet<usize>,
     emissions: Vec<Emission>,
 }
 
@@ -75,6 +78,7 @@ pub fn happen(plan: &Plan, seed: u64) -> History {
         met: [None; 2],
         idents: [plan.hosts[CLIENT].isn as u16, plan.hosts[SERVER].isn as u16],
         sightings: Vec::new(),
+        arrived: BTreeSet::new(),
         emissions: Vec::new(),
     };
     world.hosts[CLIENT].connect(0);
@@ -84,7 +88,7 @@ pub fn happen(plan: &Plan, seed: u64) -> History {
         world.collect(SERVER);
     }
     while world.step() {}
-    let World { hosts, sightings, emissions, .. } = world;
+    let World { hosts, sightings, arrived, emissions, .. } = world;
     let established = [hosts[0].is_established(), hosts[1].is_established()];
     let scales = [hosts[0].scale(), hosts[1].scale()];
     let [client, server] = hosts;
@@ -94,6 +98,7 @@ pub fn happen(plan: &Plan, seed: u64) -> History {
         deliveries: [client.deliveries, server.deliveries],
         advances: [client.advances, server.advances],
         established,
+        arrived,
         scales,
     }
 }
@@ -171,7 +176,7 @@ impl World<'_> {
         for (mut segment, kind) in std::mem::take(&mut self.hosts[side].out) {
             let emission = self.emissions.len();
             let needless = segment.len > 0 && self.hosts[1 - side].has(&segment.payload());
-            self.emissions.push(Emission::of(&segment, kind, self.now, needless));
+            self.emissions.push(Emission::of(&segment, kind, needless));
             segment.parts = if segment.len > 0 { vec![(segment.payload(), emission)] } else { Vec::new() };
             segment.emission = emission;
             let pieces = segment.len.div_ceil(self.plan.hosts[side].mss).max(1) as u16;
@@ -234,6 +239,7 @@ impl World<'_> {
             }
             Event::Arrives(segment) => {
                 let side = 1 - segment.side;
+                self.arrived.extend(segment.sighting);
                 self.hosts[side].receive(self.now, &segment);
                 self.collect(side);
             }

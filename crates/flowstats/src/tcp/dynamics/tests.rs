@@ -2,7 +2,7 @@ use super::*;
 use crate::tcp::Turn;
 
 /// One segment: milliseconds, direction and letters as in `>SA`, sequence and acknowledgment numbers, payload.
-type Row = (f64, &'static str, u32, u32, u32);
+type Row<'a> = (f64, &'a str, u32, u32, u32);
 
 /// What may stand beside them.
 #[derive(Copy, Clone, Default)]
@@ -82,7 +82,7 @@ fn ms(span: Nanos) -> f64 {
     span.get() as f64 / 1e6
 }
 
-fn event((at, what, seq, ack, payload): Row, more: More) -> (FlowEvent, TcpSegment) {
+fn event((at, what, seq, ack, payload): Row<'_>, more: More) -> (FlowEvent, TcpSegment) {
     let mut flags = TcpFlags::empty();
     for letter in what[1..].chars() {
         flags |= match letter {
@@ -122,7 +122,7 @@ fn event((at, what, seq, ack, payload): Row, more: More) -> (FlowEvent, TcpSegme
 }
 
 struct Played {
-    facts: Facts,
+    facts: Course,
     heard: Vec<String>,
 }
 
@@ -146,7 +146,7 @@ impl Played {
     }
 }
 
-fn play_with(rows: &[(Row, More)], end: EndReason) -> Played {
+fn play_with(rows: &[(Row<'_>, More)], end: EndReason) -> Played {
     let mut followed = Followed::default();
     let mut heard = Heard::default();
     for &(row, more) in rows {
@@ -154,24 +154,25 @@ fn play_with(rows: &[(Row, More)], end: EndReason) -> Played {
         followed.observe(&event, &segment, &mut heard);
     }
     followed.finish(end, &mut heard);
-    Played { facts: followed.facts(), heard: heard.0 }
+    Played { facts: followed.course(), heard: heard.0 }
 }
 
-fn play(rows: &[Row]) -> Played {
+fn play(rows: &[Row<'_>]) -> Played {
     let rows: Vec<_> = rows.iter().map(|&row| (row, More::default())).collect();
     play_with(&rows, EndReason::Forced)
 }
 
 /// SYN at 1 s, SYN-ACK after 10 ms, ACK after another 0.1 ms; then `more`.
-fn opened(more: &[Row]) -> Played {
+fn opened(more: &[Row<'_>]) -> Played {
     let mut rows = HANDSHAKE.to_vec();
     rows.extend(more);
     play(&rows)
 }
 
-const HANDSHAKE: [Row; 3] = [(1000.0, ">S", 100, 0, 0), (1010.0, "<SA", 900, 101, 0), (1010.1, ">A", 101, 901, 0)];
-const REQUEST: Row = (1020.0, ">PA", 101, 901, 50);
-const RESPONSE: Row = (1030.0, "<PA", 901, 151, 500);
+const HANDSHAKE: [Row<'static>; 3] =
+    [(1000.0, ">S", 100, 0, 0), (1010.0, "<SA", 900, 101, 0), (1010.1, ">A", 101, 901, 0)];
+const REQUEST: Row<'static> = (1020.0, ">PA", 101, 901, 50);
+const RESPONSE: Row<'static> = (1030.0, "<PA", 901, 151, 500);
 
 /// Counts in the manner of the table that these sequences come from: SYN, SYN-ACK, established, RST, FIN by the
 /// responder, requests, responses, invalid.
@@ -492,7 +493,7 @@ mod round_trips {
 mod repetitions {
     use super::*;
 
-    const DATA: [Row; 3] =
+    const DATA: [Row<'static>; 3] =
         [(1020.0, ">A", 101, 901, 100), (1020.1, ">A", 201, 901, 100), (1020.2, ">A", 301, 901, 100)];
 
     #[test]
@@ -534,7 +535,7 @@ mod repetitions {
 
     #[test]
     fn one_packet_captured_twice_is_no_retransmission() {
-        let id = |row: Row, id| (row, More { id, ..More::default() });
+        let id = |row: Row<'static>, id| (row, More { id, ..More::default() });
         let rows = [
             id(HANDSHAKE[0], 1),
             id(HANDSHAKE[0], 1),
@@ -604,7 +605,7 @@ mod repetitions {
 
     #[test]
     fn an_overtaken_segment_was_not_sent_again() {
-        let id = |row: Row, id| (row, More { id, ..More::default() });
+        let id = |row: Row<'static>, id| (row, More { id, ..More::default() });
         let mut rows: Vec<_> = HANDSHAKE.iter().zip([1, 1, 2]).map(|(&row, number)| id(row, number)).collect();
         rows.extend([id(DATA[1], 4), id((1120.0, ">A", 101, 901, 100), 3), id((1130.0, "<A", 901, 301, 0), 2)]);
         let played = play_with(&rows, EndReason::Forced);
@@ -770,5 +771,99 @@ mod conversations {
     fn control_bits_that_no_connection_has_are_invalid() {
         let played = play(&[(0.0, ">SF", 100, 0, 0), (1.0, ">", 100, 0, 0)]);
         assert_eq!(played.facts.invalid, 2);
+    }
+}
+
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Segments mostly in order, with jumps back and forth, repetitions, zero windows, from a number that soon wraps.
+    fn segments() -> impl Strategy<Value = Vec<(FlowEvent, TcpSegment)>> {
+        let step = (
+            (any::<bool>(), 0usize..10, 0u32..8, 0u32..8, 0u32..3),
+            (0i64..300, 0u32..6, 0u32..8, 0u16..2, any::<bool>()),
+        );
+        proptest::collection::vec(step, 0..80).prop_map(|steps| {
+            let flags = ["A", "A", "PA", "A", "FA", "S", "SA", "R", "AE", "AW"];
+            let opened = [(true, 5), (false, 6), (true, 0)]
+                .map(|(forward, what)| ((forward, what, 1, 1, 0), (10, 1, 1, 0, false)));
+            let (mut next, mut now, mut id) = ([u32::MAX - 400, 77], 0, 1);
+            let mut out = Vec::new();
+            for ((forward, what, seq, ack, data), (wait, ahead, old, interface, stamped)) in
+                opened.into_iter().chain(steps)
+            {
+                let (me, other) = (usize::from(!forward), usize::from(forward));
+                let payload = [0, 100, 1][data as usize];
+                // One in four comes from elsewhere.
+                let from = |next: u32, choice: u32| match choice {
+                    0 => next.wrapping_sub(100),
+                    7 => next.wrapping_add(100),
+                    6 => next.wrapping_sub(1),
+                    _ => next,
+                };
+                now += wait * 1_000_000;
+                id += u32::from(ahead > 0);
+                let letters = format!("{}{}", if forward { '>' } else { '<' }, flags[what]);
+                let more = More {
+                    stamps: stamped
+                        .then_some((now as u32 / 1_000_000, (now as u32 / 1_000_000).wrapping_sub(old * 40))),
+                    id: if ahead == 5 { 0 } else { id },
+                    window: (what == 3 && data == 0).then_some(0),
+                    duplicate: (old == 7).then(|| next[other].wrapping_sub(200)),
+                    interface,
+                    congested: old == 6,
+                    fast_open: false,
+                };
+                let row = (now as f64 / 1e6, &*letters, from(next[me], seq), from(next[other], ack), payload);
+                out.push(event(row, more));
+                if (1..6).contains(&seq) {
+                    next[me] = next[me].wrapping_add(payload);
+                }
+                if flags[what].contains(['S', 'F']) {
+                    next[me] = next[me].wrapping_add(1);
+                }
+            }
+            out
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_short_way_finds_out_what_the_general_way_does(segments in segments()) {
+            let (mut short, mut general) = (Followed::default(), Followed::default());
+            let (mut heard, mut expected) = (Heard::default(), Heard::default());
+            for (event, segment) in &segments {
+                short.observe(event, segment, &mut heard);
+                general.dynamics.particular(&mut general.tcp, event, segment, &mut expected);
+                prop_assert_eq!(&heard.0, &expected.0);
+                prop_assert_eq!(short.course(), general.course());
+            }
+        }
+
+        #[test]
+        fn what_is_told_adds_up(segments in segments()) {
+            let mut followed = Followed::default();
+            let mut heard = Heard::default();
+            for (event, segment) in &segments {
+                followed.observe(event, segment, &mut heard);
+            }
+            followed.finish(EndReason::Forced, &mut heard);
+            let course = followed.course();
+            let told = |what: &str| heard.0.iter().filter(|line| line.starts_with(what)).count() as u64;
+            let all = |of: fn(&SideFacts) -> u64| course.sides.iter().map(of).sum::<u64>();
+            prop_assert_eq!(told("rtt"), all(|side| side.rtt.map_or(0, |rtt| rtt.count)));
+            prop_assert_eq!(told("ambiguous"), all(|side| side.ambiguous_rtts));
+            prop_assert_eq!(told("reordering"), all(|side| side.reordered));
+            prop_assert_eq!(told("duplicate"), all(|side| side.duplicates));
+            prop_assert_eq!(told("Timeout") + told("Fast") + told("Spurious"), all(|side| {
+                [Retransmission::Timeout, Retransmission::Fast, Retransmission::Spurious].map(|kind| side.sent_again(kind)).iter().sum()
+            }));
+            prop_assert_eq!(told("request"), u64::from(course.turns.requests));
+            prop_assert_eq!(told("response"), u64::from(course.turns.responses));
+            prop_assert!(course.turns.requests >= course.turns.responses);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of a connection beside its state, when it is over or at any time before.
+//! A connection's course: what is known of it beside its state, when it is over or at any time before.
 
 use flowcore::{Direction, Nanos};
 
@@ -51,7 +51,7 @@ impl SideFacts {
 
 /// What following a connection has found out, beside its state.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct Course {
     /// How it was opened.
     pub opening: Opening,
     /// Indexed by [`Direction`].

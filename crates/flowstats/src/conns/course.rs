@@ -1,0 +1,287 @@
+//! The columns that tell a TCP connection's course. They cost to find out, so they are there only if asked for.
+
+use flowcore::report::{Meaning, Unit, Value};
+use flowcore::{Direction, Nanos};
+
+use super::Connection;
+use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, define};
+use crate::tcp::{Course, Durations, Retransmission, SideFacts};
+
+const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
+
+/// The columns of a connection's [`Course`], in the order of machine formats. Adding one at the end is compatible;
+/// renaming one is not.
+///
+/// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
+/// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
+pub static COURSE_COLUMNS: [ColumnDef; 58] = [
+    define(
+        ["outcome", "OUTCOME", "How the opening came out: ok, refused, reset, timed_out, unanswered, midstream."],
+        FACT,
+        |c| course(c, |course| Value::Word(course.opening.outcome.name())),
+    ),
+    define(["opened_as", "OPENED-AS", "Who sent what to open it: three_way, simultaneous, split."], FACT, |c| {
+        course(c, |course| match course.opening.first_syn {
+            Some(_) => Value::Word(course.opening.shape.name()),
+            None => Value::Missing,
+        })
+    }),
+    define(
+        ["connect_ns", "CONNECT", "From the first SYN to the ACK of the SYN-ACK, repetitions included."],
+        SPAN,
+        |c| course(c, |course| span(course.opening.connect())),
+    ),
+    define(["syn_rtt", "SYN-RTT", "From the latest SYN before it to the first SYN-ACK."], SPAN, |c| {
+        course(c, |course| span(course.opening.syn_rtt()))
+    }),
+    define(["ack_rtt", "ACK-RTT", "From the latest SYN-ACK before it to its ACK."], SPAN, |c| {
+        course(c, |course| span(course.opening.ack_rtt()))
+    }),
+    define(["ecn", "ECN", "Explicit congestion notification: no, offered, agreed, accurate."], FACT, |c| {
+        course(c, |course| opened(course, Value::Word(course.opening.ecn.name())))
+    }),
+    define(
+        ["fast_open", "TFO", "TCP Fast Open: no, asked, tried (data in the SYN), used (and accepted)."],
+        FACT,
+        |c| course(c, |course| opened(course, Value::Word(course.opening.fast_open.name()))),
+    ),
+    define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
+        rtt(c, farther, |rtt| rtt.min)
+    }),
+    define(["rtt_mean", "RTT-MEAN", "Mean round trip to the end farther from the capture point."], SPAN, |c| {
+        rtt(c, farther, |rtt| rtt.mean)
+    }),
+    define(
+        ["rtt_p50", "RTT-P50", "Median round trip to the end farther from the capture point, to 0.4 %."],
+        SPAN,
+        |c| rtt(c, farther, |rtt| rtt.p50),
+    ),
+    define(
+        ["rtt_p95", "RTT-P95", "95th percentile of round trips to the end farther from the capture point, to 0.4 %."],
+        SPAN,
+        |c| rtt(c, farther, |rtt| rtt.p95),
+    ),
+    define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
+        rtt(c, farther, |rtt| rtt.max)
+    }),
+    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
+        both(c, |side| side.rtt.map_or(0, |rtt| rtt.count))
+    }),
+    define(
+        ["rtt_ambiguous", "RTT-AMB", "ACKs that tell no round trip (Karn's rule), of both directions."],
+        COUNT,
+        |c| both(c, |side| side.ambiguous_rtts),
+    ),
+    define(["rtt_to", "RTT-TO", "The end farther from the capture point, by the shortest round trip."], FACT, |c| {
+        course(c, |course| farther(course).map_or(Value::Missing, |of| end(of.opposite())))
+    }),
+    define(["fwd_rtt_min", "RTT-MIN>", "Shortest round trip to the responder."], SPAN, |c| {
+        rtt(c, forward, |rtt| rtt.min)
+    }),
+    define(["fwd_rtt_p50", "RTT-P50>", "Median round trip to the responder, to 0.4 %."], SPAN, |c| {
+        rtt(c, forward, |rtt| rtt.p50)
+    }),
+    define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
+        rtt(c, forward, |rtt| rtt.p95)
+    }),
+    define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
+        one(c, Direction::Forward, |side| side.rtt.map_or(0, |rtt| rtt.count))
+    }),
+    define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
+        rtt(c, reverse, |rtt| rtt.min)
+    }),
+    define(["rev_rtt_p50", "RTT-P50<", "Median round trip to the originator, to 0.4 %."], SPAN, |c| {
+        rtt(c, reverse, |rtt| rtt.p50)
+    }),
+    define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
+        rtt(c, reverse, |rtt| rtt.p95)
+    }),
+    define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
+        one(c, Direction::Reverse, |side| side.rtt.map_or(0, |rtt| rtt.count))
+    }),
+    define(["retrans", "RETRANS", "Segments sent again, SYNs and SYN-ACKs included, probes not."], PACKETS, |c| {
+        both(c, SideFacts::all_sent_again)
+    }),
+    define(["fwd_retrans", "RETRANS>", "Segments that the originator sent again."], PACKETS, |c| {
+        one(c, Direction::Forward, SideFacts::all_sent_again)
+    }),
+    define(["rev_retrans", "RETRANS<", "Segments that the responder sent again."], PACKETS, |c| {
+        one(c, Direction::Reverse, SideFacts::all_sent_again)
+    }),
+    define(["retrans_timeout", "RTO", "Segments sent again because a timer ran out."], PACKETS, |c| {
+        kind(c, Retransmission::Timeout)
+    }),
+    define(["retrans_fast", "FAST", "Segments sent again because duplicate ACKs asked for it."], PACKETS, |c| {
+        kind(c, Retransmission::Fast)
+    }),
+    define(["retrans_spurious", "SPURIOUS", "Segments sent again though the receiver had them."], PACKETS, |c| {
+        kind(c, Retransmission::Spurious)
+    }),
+    define(["retrans_syn", "SYN-AGAIN", "SYNs beyond the first."], PACKETS, |c| kind(c, Retransmission::Syn)),
+    define(["retrans_syn_ack", "SYN-ACK-AGAIN", "SYN-ACKs beyond the first."], PACKETS, |c| {
+        kind(c, Retransmission::SynAck)
+    }),
+    define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again."], BYTES, |c| {
+        both(c, |side| side.retransmitted_bytes)
+    }),
+    define(["keep_alives", "KEEPALIVE", "Keep-alive probes."], PACKETS, |c| kind(c, Retransmission::KeepAlive)),
+    define(["window_probes", "PROBES", "Probes of a zero window."], PACKETS, |c| kind(c, Retransmission::WindowProbe)),
+    define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
+        both(c, |side| side.reordered)
+    }),
+    define(["copies", "COPIES", "Packets captured or delivered twice on one interface."], PACKETS, |c| {
+        both(c, |side| side.duplicates)
+    }),
+    define(["duplicate_acks", "DUPACKS", "ACKs that ask for a segment again (RFC 5681)."], PACKETS, |c| {
+        both(c, |side| side.duplicate_acks)
+    }),
+    define(["zero_windows", "ZEROWIN", "Segments that say a window is zero."], PACKETS, |c| {
+        both(c, |side| side.zero_windows)
+    }),
+    define(
+        ["zero_window_time", "ZEROWIN-TIME", "Time for which a window was zero, both directions added."],
+        SPAN,
+        |c| {
+            course(c, |course| {
+                let nanos = course.sides.iter().map(|side| side.zero_window_time.get()).fold(0, i64::saturating_add);
+                Value::Span(Nanos::new(nanos))
+            })
+        },
+    ),
+    define(
+        ["missing_bytes", "MISSING", "Bytes acknowledged but never captured, not even late, both directions."],
+        BYTES,
+        |c| both(c, |side| side.missing_bytes),
+    ),
+    define(["fwd_missing_bytes", "MISSING>", "The originator's bytes acknowledged but never captured."], BYTES, |c| {
+        one(c, Direction::Forward, |side| side.missing_bytes)
+    }),
+    define(["rev_missing_bytes", "MISSING<", "The responder's bytes acknowledged but never captured."], BYTES, |c| {
+        one(c, Direction::Reverse, |side| side.missing_bytes)
+    }),
+    define(["requests", "REQUESTS", "Messages of the originator, by change of direction."], COUNT, |c| {
+        course(c, |course| Value::U64(u64::from(course.turns.requests)))
+    }),
+    define(["responses", "RESPONSES", "Requests that were answered, wholly or in part."], COUNT, |c| {
+        course(c, |course| Value::U64(u64::from(course.turns.responses)))
+    }),
+    define(["unanswered", "UNANSWERED", "Requests without a response."], FACT, |c| {
+        course(c, |course| Value::U64(u64::from(course.turns.unanswered())))
+    }),
+    define(["server_first", "GREETINGS", "Messages of the responder that no request came before."], COUNT, |c| {
+        course(c, |course| Value::U64(u64::from(course.turns.server_first)))
+    }),
+    define(
+        ["pipelined", "PIPELINED", "Turns in which one end sent before it had heard all of the other."],
+        COUNT,
+        |c| course(c, |course| Value::U64(u64::from(course.turns.overlapped))),
+    ),
+    define(
+        ["first_byte_p50", "FIRST-P50", "From a request's first byte to its response's first byte: median."],
+        SPAN,
+        |c| first_byte(c, |durations| durations.p50),
+    ),
+    define(
+        ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
+        SPAN,
+        |c| first_byte(c, |durations| durations.p95),
+    ),
+    define(
+        ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
+        SPAN,
+        |c| last_byte(c, |durations| durations.p50),
+    ),
+    define(
+        ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
+        SPAN,
+        |c| last_byte(c, |durations| durations.p95),
+    ),
+    define(
+        ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
+        SPAN,
+        |c| last_byte(c, |durations| durations.max),
+    ),
+    define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
+        course(c, |course| course.closed_by.map_or(Value::Missing, end))
+    }),
+    define(["reset_by", "RESET-BY", "Who sent the first RST."], FACT, |c| {
+        course(c, |course| course.reset_by.map_or(Value::Missing, end))
+    }),
+    define(
+        ["half_closed", "HALF-CLOSED", "One end went on sending after it had acknowledged the other's FIN."],
+        FACT,
+        |c| course(c, |course| Value::Bool(course.half_closed)),
+    ),
+    define(["ce_packets", "CE", "Packets that the network marked for congestion."], PACKETS, |c| {
+        both(c, |side| side.congested)
+    }),
+    define(["ece_packets", "ECE", "Segments that echo such marks."], PACKETS, |c| both(c, |side| side.echoed)),
+    define(["invalid", "INVALID", "Segments with control bits that no connection has."], PACKETS, |c| {
+        course(c, |course| Value::U64(u64::from(course.invalid)))
+    }),
+];
+
+fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
+    connection.course.as_ref().map_or(Value::Missing, |course| value(course))
+}
+
+fn span(span: Option<Nanos>) -> Value {
+    span.map_or(Value::Missing, Value::Span)
+}
+
+/// What only a SYN tells.
+fn opened(course: &Course, value: Value) -> Value {
+    if course.opening.first_syn.is_some() { value } else { Value::Missing }
+}
+
+fn end(direction: Direction) -> Value {
+    Value::Word(match direction {
+        Direction::Forward => "originator",
+        Direction::Reverse => "responder",
+    })
+}
+
+fn both(connection: &Connection, count: impl Fn(&SideFacts) -> u64) -> Value {
+    course(connection, |course| Value::U64(course.sides.iter().map(&count).sum()))
+}
+
+fn one(connection: &Connection, direction: Direction, count: impl Fn(&SideFacts) -> u64) -> Value {
+    course(connection, |course| Value::U64(count(&course.sides[direction.index()])))
+}
+
+fn kind(connection: &Connection, kind: Retransmission) -> Value {
+    both(connection, |side| side.sent_again(kind))
+}
+
+fn forward(_: &Course) -> Option<Direction> {
+    Some(Direction::Forward)
+}
+
+fn reverse(_: &Course) -> Option<Direction> {
+    Some(Direction::Reverse)
+}
+
+/// Whose data is acknowledged from farther away.
+fn farther(course: &Course) -> Option<Direction> {
+    match course.sides.map(|side| side.rtt.map(|rtt| rtt.min)) {
+        [Some(to_responder), Some(to_originator)] if to_originator > to_responder => Some(Direction::Reverse),
+        [Some(_), _] => Some(Direction::Forward),
+        [None, Some(_)] => Some(Direction::Reverse),
+        [None, None] => None,
+    }
+}
+
+fn rtt(connection: &Connection, of: fn(&Course) -> Option<Direction>, value: fn(&Durations) -> Nanos) -> Value {
+    course(connection, |course| {
+        let rtt = of(course).and_then(|of| course.sides[of.index()].rtt);
+        span(rtt.as_ref().map(value))
+    })
+}
+
+fn first_byte(connection: &Connection, value: fn(&Durations) -> Nanos) -> Value {
+    course(connection, |course| span(course.turns.first_byte.as_ref().map(value)))
+}
+
+fn last_byte(connection: &Connection, value: fn(&Durations) -> Nanos) -> Value {
+    course(connection, |course| span(course.turns.last_byte.as_ref().map(value)))
+}
