@@ -23,12 +23,12 @@ use flowcore::{
 use crate::conns::Doubts;
 use crate::tcp::Followed;
 
-pub use columns::{ColumnDef, Measure, columns};
+pub use columns::{ColumnDef, columns};
 pub use report::{Host, Levels, MOST_LEVELS, Who};
 pub use side::{Side, View};
-pub use tally::{Began, Response, Tally};
+pub use tally::{Began, Measure, Tally};
 
-use tally::{Course, Told};
+use tally::{Course, Sample, Told};
 
 /// What [`Hosts`] is to look at.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +92,8 @@ pub struct Hosts {
     tallies: Vec<Tally>,
     /// `remotes[i]` belongs to `tallies[i + FIRST_REMOTE]`.
     remotes: Vec<Remote>,
+    /// What the current batch has shown; empty between batches.
+    samples: Vec<Sample>,
     places: HashMap<Remote, u32, foldhash::fast::RandomState>,
     /// Time of the earliest packet, beyond all times before there was one.
     from: Timestamp,
@@ -106,11 +108,14 @@ impl Default for Hosts {
     }
 }
 
-/// From this many open connections on their state is prefetched.
-const PREFETCH_FROM: usize = 4 * 1024;
+/// From this many open connections and remotes on their state is prefetched.
+const PREFETCH_FROM: usize = 2 * 1024;
 
 /// How many events ahead.
 const AHEAD: usize = 12;
+
+/// How many samples ahead a histogram's counts are asked for; the histogram itself twice as many.
+const SAMPLES_AHEAD: usize = 8;
 
 impl Hosts {
     /// With nothing seen yet.
@@ -122,6 +127,7 @@ impl Hosts {
             live: 0,
             tallies: (0..FIRST_REMOTE).map(|_| Tally::default()).collect(),
             remotes: Vec::new(),
+            samples: Vec::new(),
             places: HashMap::default(),
             from: Timestamp::MAX,
             through: Timestamp::MIN,
@@ -159,8 +165,9 @@ impl Hosts {
         if event.marks.contains(Marks::DUPLICATE) {
             return;
         }
-        let Some(tally) = self.tallies.get_mut(open.tally as usize) else { return };
-        let mut told = Told { tally, course: &mut open.course };
+        let place = open.tally;
+        let Some(tally) = self.tallies.get_mut(place as usize) else { return };
+        let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
         if told.course.turned() {
             let turned = FlowEvent { direction: event.direction.opposite(), ..*event };
             open.followed.observe(&turned, segment, &mut told);
@@ -208,11 +215,35 @@ impl Hosts {
         place
     }
 
+    /// Records what the batch has shown, each value's place in its histogram asked for some values ahead.
+    fn take_samples(&mut self) {
+        let Self { samples, tallies, .. } = self;
+        for place in 0..samples.len() {
+            if let Some(far) = samples.get(place + 2 * SAMPLES_AHEAD)
+                && let Some(tally) = tallies.get(far.tally as usize)
+            {
+                prefetch(tally.histogram(far.measure));
+            }
+            if let Some(near) = samples.get(place + SAMPLES_AHEAD)
+                && let Some(tally) = tallies.get(near.tally as usize)
+            {
+                tally.histogram(near.measure).prefetch(near.value);
+            }
+            let Sample { value, tally, measure } = samples[place];
+            if let Some(tally) = tallies.get_mut(tally as usize) {
+                tally.histogram_mut(measure).record(value);
+            }
+        }
+        samples.clear();
+    }
+
     #[inline(never)]
     fn finish(&mut self, id: FlowId, reason: EndReason) {
         let Some(open) = self.open.get_mut(id).filter(|open| open.course.begun()) else { return };
-        if let Some(tally) = self.tallies.get_mut(open.tally as usize) {
-            open.followed.finish(reason, &mut Told { tally, course: &mut open.course });
+        let place = open.tally;
+        if let Some(tally) = self.tallies.get_mut(place as usize) {
+            let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
+            open.followed.finish(reason, &mut told);
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
@@ -230,13 +261,17 @@ impl Analyzer for Hosts {
     }
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
-        let far = self.live >= PREFETCH_FROM;
+        let far = self.live + self.tallies.len() >= PREFETCH_FROM;
         let (mut from, mut through) = (self.from, self.through);
         for (place, event) in batch.events.iter().enumerate() {
             if far && let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
                 prefetch(&open.followed.tcp);
                 prefetch(&open.followed.dynamics);
                 prefetch(&open.tally);
+                let nearer = self.open.get(batch.events[place + AHEAD / 2].flow).map_or(OTHERS, |open| open.tally);
+                if let Some(tally) = self.tallies.get(nearer as usize) {
+                    prefetch(&tally.requests);
+                }
             }
             match event.detail {
                 Detail::End(reason) => {
@@ -251,6 +286,7 @@ impl Analyzer for Hosts {
             (from, through) = (from.min(event.time), through.max(event.time));
         }
         (self.from, self.through) = (from, through);
+        self.take_samples();
         Ok(())
     }
 

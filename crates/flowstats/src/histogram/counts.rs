@@ -61,6 +61,15 @@ impl Counts {
         }
     }
 
+    #[inline]
+    pub fn prefetch(&self, bucket: usize) {
+        if let Some(count) = self.window.get(bucket.wrapping_sub(self.base)) {
+            flowcore::prefetch(count);
+        } else if let Some(recent) = &self.recent {
+            flowcore::prefetch(&**recent);
+        }
+    }
+
     #[inline(never)]
     pub fn add(&mut self, bucket: usize, times: u64) {
         if !self.window.is_empty() {

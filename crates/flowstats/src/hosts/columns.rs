@@ -7,7 +7,7 @@ use flowcore::Nanos;
 use flowcore::report::{Column, Meaning, Unit, Value};
 
 use super::report::{Host, Levels, MOST_LEVELS, Who};
-use super::{Began, Tally};
+use super::{Began, Measure, Tally};
 use crate::tcp::Retransmission;
 
 /// One column: how it is described and where its value comes from.
@@ -22,24 +22,6 @@ pub struct ColumnDef {
     pub priority: u8,
     /// What it measures, if it shows a percentile.
     pub measure: Option<Measure>,
-}
-
-/// What percentiles are told of.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Measure {
-    /// TRTOP's *Lat*.
-    Connect = 0,
-    /// The handshake without waiting for lost SYNs.
-    Handshake = 1,
-    /// Round trips of data.
-    Path = 2,
-    /// First byte of a response.
-    FirstByte = 3,
-    /// TRTOP's *Rtt*: last byte of a response.
-    LastByte = 4,
-    /// TRTOP's *QoS*: responses per connection.
-    PerConnection = 5,
 }
 
 const fn define(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flowcore::report::{Quality, Row, Table};
 use flowcore::{Addr, Nanos, Resolver, Timestamp};
 
-use super::columns::{Measure, columns};
-use super::{FIRST_REMOTE, HIDDEN, Hosts, Listing, OTHERS, Remote, Tally};
+use super::columns::columns;
+use super::{FIRST_REMOTE, HIDDEN, Hosts, Listing, Measure, OTHERS, Remote, Tally};
 use crate::conns::Doubts;
 
 /// Which percentiles are told of every distribution, in per cent, in the order asked for.
@@ -70,7 +70,7 @@ pub struct Host {
     /// The capture's length: what rates refer to.
     pub span: Option<Nanos>,
     /// `quantiles[measure][level]`, in the order of [`Measure`] and of the levels asked for.
-    pub(super) quantiles: [Vec<Option<u64>>; 6],
+    pub(super) quantiles: [Vec<Option<u64>>; Measure::COUNT],
 }
 
 impl Host {
@@ -90,9 +90,15 @@ impl Host {
     fn settle(&mut self, levels: &Levels, doubts: Doubts) {
         self.tally.doubts |= doubts;
         let parts: Vec<f64> = levels.percents().iter().map(|percent| percent / 100.0).collect();
-        let Tally { connect, handshake, path, response, per_connection, .. } = &self.tally;
-        let all = [connect, handshake, path, &response.first_byte, &response.last_byte, per_connection];
-        self.quantiles = all.map(|histogram| histogram.quantiles(&parts));
+        const ALL: [Measure; Measure::COUNT] = [
+            Measure::Connect,
+            Measure::Handshake,
+            Measure::Path,
+            Measure::FirstByte,
+            Measure::LastByte,
+            Measure::PerConnection,
+        ];
+        self.quantiles = ALL.map(|measure| self.tally.histogram(measure).quantiles(&parts));
     }
 
     /// How often something happened in a second of capture time; `None` if the capture is no longer than a moment.
@@ -114,7 +120,7 @@ impl Host {
 
     /// Why its counts are only lower bounds.
     pub fn quality(&self) -> Quality {
-        self.tally.doubts.quality()
+        self.tally.doubts().quality()
     }
 }
 

@@ -1,18 +1,41 @@
 //! What is counted of one remote.
 
-use flowcore::{Direction, Timestamp};
+use flowcore::{Direction, Nanos, Timestamp};
 
 use crate::Histogram;
 use crate::conns::Doubts;
 use crate::tcp::{Opening, Outcome, Retransmission, RttSample, Turn, Witness};
 
-/// From the first byte of a request, when its response came.
-#[derive(Clone, Debug, Default)]
-pub struct Response {
-    /// To the first byte of the response, in nanoseconds: the path there and back, and the remote's thinking.
-    pub first_byte: Histogram,
-    /// To its last byte, in nanoseconds: with the time that sending it took.
-    pub last_byte: Histogram,
+/// What distributions are kept of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Measure {
+    /// TRTOP's *Lat*: from the first SYN to the end of the handshake, in nanoseconds; what the user waits for.
+    Connect = 0,
+    /// From the SYN that was answered to the end of the handshake, in nanoseconds: without waiting for lost ones.
+    Handshake = 1,
+    /// Round trips between the capture point and the remote, in nanoseconds: the path, without the remote's thinking.
+    Path = 2,
+    /// From a request's first byte to its response's first, in nanoseconds: the path and the remote's thinking.
+    FirstByte = 3,
+    /// TRTOP's *Rtt*: to the response's last byte, in nanoseconds; with the time that sending it took.
+    LastByte = 4,
+    /// TRTOP's *QoS*: responses per connection, of connections that were closed by a FIN and had any.
+    PerConnection = 5,
+}
+
+impl Measure {
+    /// How many there are.
+    pub const COUNT: usize = 6;
+}
+
+/// One value that a connection has shown. They are taken in by the batch: the histograms of many remotes lie in no
+/// cache, and several misses at a time cost little more than one.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Sample {
+    pub value: u64,
+    pub tally: u32,
+    pub measure: Measure,
 }
 
 /// What is known of one remote, or of several together. Counts are connections unless they say otherwise.
@@ -66,17 +89,9 @@ pub struct Tally {
     pub invalid: u64,
     /// Acknowledgments that give no round trip because of a retransmission (Karn's rule).
     pub ambiguous: u64,
-    /// From the first SYN to the end of the handshake, in nanoseconds: what the user waits for a connection.
-    pub connect: Histogram,
-    /// From the SYN that was answered to the end of the handshake, in nanoseconds.
-    pub handshake: Histogram,
-    /// Round trips between the capture point and the remote, in nanoseconds: the path, without the remote's thinking.
-    pub path: Histogram,
-    /// What the requests waited for.
-    pub response: Response,
-    /// Responses per connection, of connections that were closed by a FIN and had any.
-    pub per_connection: Histogram,
-    /// Why counts are only lower bounds.
+    /// Indexed by [`Measure`].
+    histograms: [Histogram; Measure::COUNT],
+    /// Why counts are only lower bounds, beside connections whose beginning is missing.
     pub doubts: Doubts,
 }
 
@@ -117,11 +132,7 @@ impl Tally {
             missing_bytes,
             invalid,
             ambiguous,
-            connect,
-            handshake,
-            path,
-            response: Response { first_byte, last_byte },
-            per_connection,
+            histograms,
             doubts,
         } = other;
         for (mine, theirs) in [
@@ -153,16 +164,7 @@ impl Tally {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         }
         self.again.iter_mut().zip(again).for_each(|(mine, theirs)| *mine += theirs);
-        for (mine, theirs) in [
-            (&mut self.connect, connect),
-            (&mut self.handshake, handshake),
-            (&mut self.path, path),
-            (&mut self.response.first_byte, first_byte),
-            (&mut self.response.last_byte, last_byte),
-            (&mut self.per_connection, per_connection),
-        ] {
-            mine.merge(theirs);
-        }
+        self.histograms.iter_mut().zip(histograms).for_each(|(mine, theirs)| mine.merge(theirs));
         self.doubts |= *doubts;
     }
 
@@ -178,11 +180,24 @@ impl Tally {
         self.gaps + self.invalid
     }
 
+    /// Why its counts are only lower bounds.
+    pub fn doubts(&self) -> Doubts {
+        self.doubts | if self.midstream > 0 { Doubts::MIDSTREAM } else { Doubts::empty() }
+    }
+
+    /// How one measure is distributed.
+    pub fn histogram(&self, measure: Measure) -> &Histogram {
+        &self.histograms[measure as usize]
+    }
+
+    #[inline]
+    pub(super) fn histogram_mut(&mut self, measure: Measure) -> &mut Histogram {
+        &mut self.histograms[measure as usize]
+    }
+
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
-        let Response { first_byte, last_byte } = &self.response;
-        let all = [&self.connect, &self.handshake, &self.path, first_byte, last_byte, &self.per_connection];
-        all.into_iter().map(Histogram::memory_bytes).sum()
+        self.histograms.iter().map(Histogram::memory_bytes).sum()
     }
 }
 
@@ -233,15 +248,29 @@ impl Course {
 /// Writes what a connection shows into its remote's tally.
 pub(super) struct Told<'a> {
     pub tally: &'a mut Tally,
+    /// Its index.
+    pub place: u32,
     pub course: &'a mut Course,
+    pub samples: &'a mut Vec<Sample>,
 }
 
 impl Told<'_> {
+    #[inline]
+    fn sample(&mut self, measure: Measure, value: u64) {
+        self.samples.push(Sample { value, tally: self.place, measure });
+    }
+
+    #[inline]
+    fn sample_span(&mut self, measure: Measure, span: Option<Nanos>) {
+        if let Some(value) = span.and_then(|span| u64::try_from(span.get()).ok()) {
+            self.sample(measure, value);
+        }
+    }
+
     fn missed_the_beginning(&mut self) {
         if !self.course.intersects(Course::SYN | Course::MIDSTREAM) {
             self.course.insert(Course::MIDSTREAM);
             self.tally.midstream += 1;
-            self.tally.doubts |= Doubts::MIDSTREAM;
         }
     }
 }
@@ -252,15 +281,22 @@ impl Witness for Told<'_> {
     }
 
     fn syn(&mut self, _: Timestamp) {
-        if !self.course.intersects(Course::SYN | Course::MIDSTREAM) {
-            self.course.insert(Course::SYN);
-            self.tally.syn += 1;
+        if self.course.contains(Course::SYN) {
+            return;
+        }
+        self.course.insert(Course::SYN);
+        self.tally.syn += 1;
+        // Captured behind what it began: by several interfaces, or by several queues of one.
+        if self.course.contains(Course::MIDSTREAM) {
+            self.course.remove(Course::MIDSTREAM);
+            self.tally.midstream -= 1;
+            self.tally.syn_ack += u64::from(self.course.contains(Course::SYN_ACK));
         }
     }
 
     fn syn_ack(&mut self, _: Timestamp) {
+        self.course.insert(Course::SYN_ACK);
         if self.course.contains(Course::SYN) {
-            self.course.insert(Course::SYN_ACK);
             self.tally.syn_ack += 1;
         } else {
             // An answer to a SYN that the capture does not have.
@@ -272,22 +308,15 @@ impl Witness for Told<'_> {
         if self.course.contains(Course::SYN) {
             self.tally.established += 1;
         }
-        for (histogram, span) in
-            [(&mut self.tally.connect, opening.connect()), (&mut self.tally.handshake, opening.rtt())]
-        {
-            if let Some(span) = span.and_then(|span| u64::try_from(span.get()).ok()) {
-                histogram.record(span);
-            }
-        }
+        self.sample_span(Measure::Connect, opening.connect());
+        self.sample_span(Measure::Handshake, opening.rtt());
     }
 
     #[inline]
     fn rtt(&mut self, sample: RttSample) {
         // The remote acknowledged what the local end had sent.
-        if !self.course.is_remote(sample.of)
-            && let Ok(span) = u64::try_from(sample.rtt.get())
-        {
-            self.tally.path.record(span);
+        if !self.course.is_remote(sample.of) {
+            self.sample_span(Measure::Path, Some(sample.rtt));
         }
     }
 
@@ -301,12 +330,8 @@ impl Witness for Told<'_> {
 
     fn response(&mut self, turn: Turn) {
         self.tally.responses += 1;
-        let Response { first_byte, last_byte } = &mut self.tally.response;
-        for (histogram, span) in [(first_byte, turn.first_byte), (last_byte, turn.last_byte)] {
-            if let Some(span) = span.and_then(|span| u64::try_from(span.get()).ok()) {
-                histogram.record(span);
-            }
-        }
+        self.sample_span(Measure::FirstByte, turn.first_byte);
+        self.sample_span(Measure::LastByte, turn.last_byte);
     }
 
     fn retransmission(&mut self, kind: Retransmission, by: Direction, bytes: u32, _: Timestamp) {
@@ -366,7 +391,7 @@ impl Witness for Told<'_> {
             Outcome::Midstream | Outcome::Established | Outcome::Reset | Outcome::Unanswered => {}
         }
         if self.course.contains(Course::CLOSED) && responses > 0 {
-            self.tally.per_connection.record(u64::from(responses));
+            self.sample(Measure::PerConnection, u64::from(responses));
         }
     }
 }

@@ -30,8 +30,8 @@ fn a_healthy_remote() {
     assert_eq!(host.tally.retransmissions(), 0);
     assert_eq!(p95_micros(&host, Measure::Connect), Some(9_642));
     // Samples 11.680 and 14.362 ms; of two the 95th percentile is the larger.
-    assert_eq!(host.tally.response.last_byte.count(), 2);
-    assert_eq!(host.tally.response.last_byte.min(), Some(11_680_000));
+    assert_eq!(host.tally.histogram(Measure::LastByte).count(), 2);
+    assert_eq!(host.tally.histogram(Measure::LastByte).min(), Some(11_680_000));
     assert_eq!(p95_micros(&host, Measure::LastByte), Some(14_362));
     assert_eq!(host.quantile(Measure::PerConnection, 0), Some(2));
 }
@@ -80,16 +80,16 @@ fn the_loopback_dump() {
     let host = row(&packets);
     assert_loopback(&host);
     let millis = |nanos: Option<u64>| nanos.map(|nanos| (nanos as f64 / 1e4).round() / 100.0);
-    let connect = &host.tally.connect;
+    let connect = host.tally.histogram(Measure::Connect);
     let micros = |nanos: Option<u64>| nanos.map(|nanos| (nanos as f64 / 1e3).round());
     assert_eq!((micros(connect.min()), micros(connect.max())), (Some(23.0), Some(100.0)));
     assert_eq!(
         (micros(connect.quantile(0.95)), micros(connect.mean().map(|mean| mean as u64))),
         (Some(72.0), Some(50.0))
     );
-    let first = &host.tally.response.first_byte;
+    let first = host.tally.histogram(Measure::FirstByte);
     assert_eq!([0.5, 0.95, 1.0].map(|level| millis(first.quantile(level))), [Some(0.51), Some(2.89), Some(196.53)]);
-    let last = &host.tally.response.last_byte;
+    let last = host.tally.histogram(Measure::LastByte);
     assert_eq!([0.5, 0.95].map(|level| millis(last.quantile(level))), [Some(0.54), Some(2.89)]);
 }
 

@@ -127,7 +127,7 @@ fn bug_8_what_is_shown_is_what_is_judged() {
     packets.extend(Tape::between(("10.0.0.1", 50_000), ("10.0.0.2", 80)).c(20.0, "S", 0, 0, 0).handshake().packets);
     packets.sort_by_key(|packet| packet.nanos);
     let host = row(&packets);
-    assert!(host.tally.connect.mean().unwrap() > 20e6);
+    assert!(host.tally.histogram(Measure::Connect).mean().unwrap() > 20e6);
     assert!(host.quantile(Measure::Connect, 0).unwrap() < 20_000_000);
 }
 
@@ -176,7 +176,7 @@ fn l4_repeated_syn_acks_give_one_result_and_are_counted() {
         Tape::new().c(0.0, "S", 0, 0, 0).s(10.0, "S.", 0, 1, 0).s(1010.0, "S.", 0, 1, 0).s(3010.0, "S.", 0, 1, 0);
     let host = row(&tape.c(3010.5, ".", 1, 1, 0).packets);
     assert_eq!(counts(&host), Counts::opened(0, 0));
-    assert_eq!(host.tally.connect.count(), 1);
+    assert_eq!(host.tally.histogram(Measure::Connect).count(), 1);
     assert_eq!(host.tally.again[Retransmission::SynAck as usize], 2);
 }
 
@@ -198,7 +198,8 @@ fn l6_a_syn_ack_before_its_syn_is_still_one_connection() {
     let mut tape = Tape::new().c(0.0, "S", 0, 0, 0).s(0.01, "S.", 0, 1, 0).c(0.02, ".", 1, 1, 0);
     tape.packets.swap(0, 1);
     let host = row(&tape.packets);
-    assert_eq!(host.tally.connections, 1);
+    assert_eq!((host.tally.connections, host.tally.midstream), (1, 0));
+    assert_eq!((host.tally.syn, host.tally.syn_ack), (1, 1));
     assert_eq!(host.addr, Some("10.0.0.2".parse().unwrap()));
 }
 
@@ -354,7 +355,7 @@ fn noise() -> impl Strategy<Value = Vec<Packet>> {
 }
 
 fn sums(host: &Host) -> (Counts, u64, u64) {
-    (counts(host), host.tally.connections, host.tally.response.last_byte.count())
+    (counts(host), host.tally.connections, host.tally.histogram(Measure::LastByte).count())
 }
 
 proptest! {
