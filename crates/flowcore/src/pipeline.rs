@@ -157,7 +157,7 @@ impl Builder {
             filtered: 0,
             from: None,
             through: None,
-            rest: Vec::new(),
+            scratch: Vec::new(),
         })
     }
 }
@@ -213,7 +213,8 @@ pub struct Pipeline {
     filtered: u64,
     from: Option<Timestamp>,
     through: Option<Timestamp>,
-    rest: Vec<FlowEvent>,
+    /// One step of events that came too many at once.
+    scratch: Vec<FlowEvent>,
 }
 
 impl Pipeline {
@@ -228,22 +229,37 @@ impl Pipeline {
     /// # Errors
     /// The first error of an analyzer or reporter; the events of that step are lost to the analyzers behind it.
     pub fn push(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
-        let mut rest = std::mem::take(&mut self.rest);
-        while !events.is_empty() {
-            let cut = self.next_cut(events).min(STEP);
-            rest.clear();
-            rest.extend_from_slice(&events[cut..]);
-            events.truncate(cut);
-            if cut == 0 {
-                self.report_due(rest.first().map(|event| event.time))?;
-            } else {
-                self.step(events, frames, through)?;
-            }
-            std::mem::swap(events, &mut rest);
-        }
-        rest.clear();
-        self.rest = rest;
+        let within = events.get(..STEP).unwrap_or(events);
+        let outcome = if self.next_cut(within) == events.len() {
+            // The usual: where they are.
+            if events.is_empty() { Ok(()) } else { self.step(events, frames, through) }
+        } else {
+            self.push_in_steps(events, frames, through)
+        };
+        events.clear();
+        outcome?;
         self.through = self.through.max(Some(through));
+        Ok(())
+    }
+
+    /// The same for events that do not make one step: each step is copied once, however many there are.
+    fn push_in_steps(&mut self, events: &[FlowEvent], frames: Frames<'_>, through: Timestamp) -> Result<()> {
+        let mut left = events;
+        while let Some(first) = left.first() {
+            let cut = self.next_cut(left.get(..STEP).unwrap_or(left));
+            if cut == 0 {
+                self.report_due(Some(first.time))?;
+                continue;
+            }
+            let (now, later) = left.split_at(cut);
+            left = later;
+            let mut step = std::mem::take(&mut self.scratch);
+            step.clear();
+            step.extend_from_slice(now);
+            let outcome = self.step(&mut step, frames, through);
+            self.scratch = step;
+            outcome?;
+        }
         Ok(())
     }
 

@@ -127,21 +127,26 @@ impl Reporter for Kept {
 
 #[test]
 fn reports_come_at_intervals_of_event_time_whatever_the_batches() {
-    let outcome = |size: usize| {
+    let outcome_of = |count: u16, size: usize| {
         let kept = Kept::default();
         let mut builder = Pipeline::builder().report(Some(Duration::from_secs(1)), kept.clone());
         builder.add(Sum::default());
         let mut pipeline = builder.build(&source()).unwrap();
-        for chunk in events(350).chunks(size) {
-            pipeline.push(&mut chunk.to_vec(), Frames::EMPTY, chunk[chunk.len() - 1].time).unwrap();
+        for chunk in events(count).chunks(size) {
+            let mut events = chunk.to_vec();
+            pipeline.push(&mut events, Frames::EMPTY, chunk[chunk.len() - 1].time).unwrap();
+            assert!(events.is_empty());
         }
         let kept = kept.0.lock().unwrap();
         kept.clone()
     };
+    let outcome = |size| outcome_of(350, size);
     // One event every 10 ms: 100 before each full second.
     assert_eq!(outcome(1), [Value::U64(100), Value::U64(200), Value::U64(300)]);
     assert_eq!(outcome(350), outcome(1));
     assert_eq!(outcome(33), outcome(1));
+    // More than a step at once.
+    assert_eq!(outcome_of(9000, 9000), outcome_of(9000, 33));
 }
 
 /// Gives its batches one by one.
