@@ -32,12 +32,13 @@ measure() { # NAME FILE-STEM EXTENSION COMMAND...
 }
 {
     echo "# instructions per packet, by benches/instructions.sh write"
-    for stage in walk read decode table conns course; do
+    for stage in walk read decode table conns course hosts; do
         measure "$stage/small.pcap" small pcap "$target/release/floor" $stage FILE
     done
     measure read/small.pcapng small pcapng "$target/release/floor" read FILE
     measure conns/flows.pcap flows pcap "$target/release/floor" conns FILE
     measure course/flows.pcap flows pcap "$target/release/floor" course FILE
+    measure hosts/flows.pcap flows pcap "$target/release/floor" hosts FILE
     measure command-top/small.pcap small pcap "$target/release/flow" conns -r FILE --top 20
     measure command-jsonl/flows.pcap flows pcap "$target/release/flow" conns -r FILE -o jsonl
 } >"$lab/now"

@@ -7,6 +7,7 @@ use flowcore::collect::{Limit, Status};
 use flowcore::pipeline::Pipeline;
 use flowcore::{Collector, Error, ErrorKind, Result};
 use flowsrc_pcap::{Files, Reader};
+use flowstats::Hosts;
 use flowstats::conns::{Conns, Depth};
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
@@ -30,12 +31,14 @@ pub enum Stage {
     Conns,
     /// And their round trips, retransmissions, requests.
     Course,
+    /// The table, and every remote host's tally: the other command.
+    Hosts,
 }
 
 impl Stage {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 7] =
-        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Course];
+    pub const ALL: [Self; 8] =
+        [Self::Walk, Self::PcapFile, Self::Read, Self::Decode, Self::Table, Self::Conns, Self::Course, Self::Hosts];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Stage {
             Self::Table => "table",
             Self::Conns => "conns",
             Self::Course => "course",
+            Self::Hosts => "hosts",
         }
     }
 
@@ -68,6 +72,7 @@ impl Stage {
             Self::Table => table(path),
             Self::Conns => conns(path, Depth::Plain),
             Self::Course => conns(path, Depth::Course),
+            Self::Hosts => hosts(path),
         }
     }
 }
@@ -159,5 +164,15 @@ fn conns(path: &str, depth: Depth) -> Result<Seen> {
         finished.clear();
         Ok::<_, Error>(true)
     })?;
+    Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
+}
+
+fn hosts(path: &str) -> Result<Seen> {
+    let mut source = Files::open(path)?;
+    let mut builder = Pipeline::builder();
+    let hosts = builder.add(Hosts::default());
+    let mut pipeline = builder.build(source.info())?;
+    let snapshot = pipeline.run(&mut source)?;
+    black_box(pipeline.get(&hosts).remotes().len());
     Ok(Seen { packets: snapshot.ledger.seen(), flows: pipeline.flows().opened() })
 }

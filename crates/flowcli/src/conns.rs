@@ -46,9 +46,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     }
     let conns = builder.add(Conns::with(if output.is_costly() { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
-    if args.ending.verbose > 0 {
-        complain(&format!("reading {}", source.info().name));
-    }
+    run::introduce(&args.ending, source.info());
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.ending.quiet && !rows_in_the_way);
     let mut job = Job {
@@ -128,8 +126,8 @@ impl Job<'_> {
         let why = run::why(&args.input, snapshot, stopped);
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
-        // On a terminal the trust line has just said it.
-        let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+        // On a terminal the trust line has just said it, in whatever format.
+        let said = run::has_said(args.output, args.no_trailer);
         Ok(run::conclude(&args.ending, snapshot, flows, &Finish { rows, stopped, said }))
     }
 }

@@ -1,6 +1,6 @@
 //! Names for numbers, and the whitelist's verdicts: what is asked for where rows are shown, and nowhere before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -222,8 +222,8 @@ impl Answers {
     /// Addresses whose names did not come in time.
     fn late(&self) -> usize {
         let frozen = self.frozen();
-        let answers = frozen.iter().flatten();
-        answers.filter(|((_, port), answer)| *port == 0 && **answer == Lookup::Pending).count()
+        let late = frozen.iter().flatten().filter(|(_, answer)| **answer == Lookup::Pending);
+        late.map(|((addr, _), _)| addr).collect::<HashSet<_>>().len()
     }
 }
 

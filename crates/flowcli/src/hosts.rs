@@ -48,9 +48,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     }
     let handle = builder.add(Hosts::new(options(args, &edge)));
     let mut pipeline = builder.build(source.info())?;
-    if args.ending.verbose > 0 {
-        complain(&format!("reading {}", source.info().name));
-    }
+    run::introduce(&args.ending, source.info());
     let mut progress = Progress::new(!args.ending.quiet);
     let (mut stopped, mut knows_loss) = (false, false);
     let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
@@ -98,7 +96,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
     sheet.print(rows, total, &ending, &*names)?;
     edge.complain();
-    let said = args.output.is_text() && output::is_watched() && !args.no_trailer;
+    let said = run::has_said(args.output, args.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
 }
 

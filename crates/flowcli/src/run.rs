@@ -1,16 +1,17 @@
 //! What every command that reads packets does: opening what the user named, and saying how it went.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use flowcore::flows::Limits;
 use flowcore::wire::DecodeOptions;
-use flowcore::{Flows, Result, Snapshot};
+use flowcore::{Flows, Result, Snapshot, SourceInfo};
 use flowsrc_pcap::Files;
 
-use crate::args::{EndingArgs, InputArgs, Timeouts};
+use crate::args::{EndingArgs, Format, InputArgs, Timeouts};
 use crate::exit::{Exit, complain};
-use crate::inputs;
 use crate::signals::{Signals, StoppableInput};
+use crate::{inputs, output};
 
 /// One thing to read.
 pub struct Input {
@@ -92,6 +93,21 @@ pub fn why<'a>(args: &InputArgs, snapshot: &'a Snapshot, stopped: bool) -> Optio
         _ if stopped => Some("interrupted by the user"),
         None if limited => Some("stopped by --count"),
         fault => fault,
+    }
+}
+
+/// Whether the trust line stands before the user's eyes, and with it why the input ended.
+pub fn has_said(format: Format, no_trailer: bool) -> bool {
+    (format.is_json() || !no_trailer) && output::is_watched() && io::stderr().is_terminal()
+}
+
+/// What a source has to say of itself.
+pub fn introduce(args: &EndingArgs, source: &SourceInfo) {
+    if args.verbose > 0 {
+        complain(&format!("reading {}", source.name));
+    }
+    if !args.quiet {
+        source.degraded.iter().for_each(|what| complain(&format!("note: {what}")));
     }
 }
 

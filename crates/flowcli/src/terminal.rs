@@ -1,6 +1,7 @@
 //! Whether there is a terminal, how wide it is, and whether it wants colours.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use crate::args::Color;
 
@@ -11,8 +12,14 @@ pub fn width() -> Option<usize> {
         return None;
     }
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
-    let measured = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    said.or_else(measured).filter(|&columns| columns > 0).or(Some(80))
+    said.or_else(|| columns(io::stdout())).or(Some(80))
+}
+
+/// Columns of a terminal, if it knows them. Some (a serial line, a terminal of another program) know them without
+/// knowing their rows.
+fn columns(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// Whether to use colours on standard output.
@@ -47,6 +54,18 @@ mod tests {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         color_of(asked, variable, || terminal)
+    }
+
+    #[test]
+    fn a_terminal_without_rows_has_columns_all_the_same() {
+        use rustix::pty::{OpenptFlags, openpt};
+        use rustix::termios::{Winsize, tcsetwinsize};
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let size = |ws_col, ws_row| Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size(60, 0)).unwrap();
+        assert_eq!(columns(&terminal), Some(60));
+        tcsetwinsize(&terminal, size(0, 24)).unwrap();
+        assert_eq!(columns(&terminal), None);
     }
 
     #[test]

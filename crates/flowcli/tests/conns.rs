@@ -284,6 +284,45 @@ fn a_cut_file_gives_what_can_be_read_and_says_where_it_broke() {
         .stderr(contains("cut.pcap").and(contains("packet 10")));
 }
 
+/// What `flow` shows on a terminal that both of its outputs go to.
+fn on_a_terminal(arguments: &[&std::ffi::OsStr]) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read;
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let side = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
+    let mut child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+        .arg("conns")
+        .args(arguments)
+        .stdout(side.try_clone().unwrap())
+        .stderr(side)
+        .spawn()
+        .unwrap();
+    let mut shown = Vec::new();
+    // Reading fails once the other side is closed by all.
+    let _ = std::fs::File::from(terminal).read_to_end(&mut shown);
+    child.wait().unwrap();
+    String::from_utf8(shown).unwrap()
+}
+
+#[test]
+fn a_terminal_is_told_once_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::web();
+    capture.bytes.truncate(capture.bytes.len() - 5);
+    let path = capture.save(&folder, "cut.pcap");
+    let times = |format: &str, more: &str| {
+        let arguments = ["-r".as_ref(), path.as_os_str(), "-o".as_ref(), format.as_ref(), more.as_ref()];
+        on_a_terminal(&arguments).matches("packet 10 at byte").count()
+    };
+    for format in ["table", "wide", "jsonl", "json", "csv", "tsv", "zeek"] {
+        assert_eq!(times(format, "-q"), 1, "{format}");
+        assert_eq!(times(format, "--no-trailer"), 1, "{format} without its trailer");
+    }
+}
+
 #[test]
 fn one_input_of_several_that_is_no_capture_costs_only_itself() {
     let folder = tempfile::tempdir().unwrap();

@@ -70,18 +70,26 @@ fn every_capture_named_in_the_documents_exists() {
     }
 }
 
+/// A line's command of `flow` and what is given to it, without what other programs get.
+fn flow_arguments(line: &str) -> Option<Vec<&str>> {
+    let (_, arguments) = line.split_once("flow ").or_else(|| line.split_once("cargo run --release -- "))?;
+    let arguments: Vec<&str> = arguments.split(['|', '#', '>']).next()?.split_whitespace().collect();
+    arguments.first().is_some_and(|command| ["conns", "hosts"].contains(command)).then_some(arguments)
+}
+
 #[test]
 fn every_option_the_readme_gives_to_flow_is_in_its_help() {
-    let help = Command::new(env!("CARGO_BIN_EXE_flow")).args(["conns", "--help"]).output().expect("flow runs");
-    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let help = |command: &str| {
+        let help = Command::new(env!("CARGO_BIN_EXE_flow")).args([command, "--help"]).output().expect("flow runs");
+        String::from_utf8_lossy(&help.stdout).into_owned()
+    };
+    let helps = [("conns", help("conns")), ("hosts", help("hosts"))];
     for line in commands(&read("README.md")) {
-        let Some((_, arguments)) = line.split_once("flow conns ").or_else(|| line.split_once("-- conns ")) else {
-            continue;
-        };
-        let arguments = arguments.split(['|', '#', '>']).next().unwrap_or_default();
-        for option in arguments.split_whitespace().filter(|word| word.starts_with('-') && *word != "-") {
+        let Some(arguments) = flow_arguments(&line) else { continue };
+        let (command, help) = helps.iter().find(|(command, _)| *command == arguments[0]).expect("one of the two");
+        for option in arguments.into_iter().filter(|word| word.starts_with('-') && *word != "-") {
             let option = option.split('=').next().unwrap_or(option);
-            assert!(help.contains(option), "`{line}`: `flow conns --help` does not name {option}");
+            assert!(help.contains(option), "`{line}`: `flow {command} --help` does not name {option}");
         }
     }
 }
@@ -93,4 +101,20 @@ fn the_rules_of_a_whitelist_that_it_shows_are_rules() {
         text.split("```text\n").filter_map(|part| part.split("```").next()).find(|block| block.contains("from 10."));
     let rules = flowresolve::Rules::parse(shown.expect("an example of a whitelist"), "README.md");
     assert_eq!(rules.expect("rules without mistakes").len(), 8);
+}
+
+#[test]
+fn every_command_on_a_capture_of_this_repository_answers() {
+    let mut answered = 0;
+    for line in commands(&read("README.md")).iter().filter(|line| line.contains(" captures/")) {
+        let Some(arguments) = flow_arguments(line) else { continue };
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_flow")).args(&arguments).current_dir(root()).output().expect("flow runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && complaint.is_empty(), "`{line}`: {complaint}");
+        assert!(text.lines().count() >= 3 && text.contains("input complete"), "`{line}`:\n{text}");
+        answered += 1;
+    }
+    assert!(answered >= 11, "only {answered} commands were found");
 }

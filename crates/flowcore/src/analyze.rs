@@ -27,13 +27,3 @@ pub trait Analyzer: Any + Send {
     /// Adds its tables as of now: cumulative, cheap, callable at any time.
     fn snapshot(&self, out: &mut Tables);
 }
-
-/// An analyzer that may run on several cores, each with the flows that its hash gives it.
-///
-/// Law: any partition of the flows over shards, absorbed in any order, gives the result of one shard.
-pub trait Shard: Analyzer + Sized {
-    /// Hands over what is finished and keeps what is still open.
-    fn shed(&mut self) -> Self;
-    /// Takes in what another shard handed over.
-    fn absorb(&mut self, part: Self);
-}

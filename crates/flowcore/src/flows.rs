@@ -10,6 +10,7 @@ mod services;
 mod slots;
 mod wheel;
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -228,8 +229,11 @@ pub struct Flows {
     next: u32,
     /// Ids to give out again, the latest first: what is kept of them is still in the caches.
     free: Vec<FlowId>,
-    /// Ids freed within this step; they may be given out again in the next.
-    freed: Vec<FlowId>,
+    /// Ids freed by one of the last [`STEP`] events, oldest first, each with that event's number. By events rather than
+    /// by steps, so that ids do not depend on how events were cut into batches.
+    freed: VecDeque<(FlowId, u64)>,
+    /// Number of the latest event.
+    event: u64,
     live: usize,
     serial: u64,
     wheel: Wheel,
@@ -321,7 +325,8 @@ impl Flows {
             origins: Slots::new(),
             next: 0,
             free: Vec::new(),
-            freed: Vec::new(),
+            freed: VecDeque::new(),
+            event: 0,
             live: 0,
             serial: 0,
             wheel: Wheel::default(),
@@ -392,7 +397,6 @@ impl Flows {
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
-        self.free.append(&mut self.freed);
         let mut places = [Place::default(); STRIDE];
         for stride in events.chunks_mut(STRIDE) {
             let places = &mut places[..stride.len()];
@@ -443,6 +447,7 @@ impl Flows {
 
     #[inline(always)]
     fn assign_one(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
+        self.event += 1;
         // Within the current second or a little before it, in one comparison: what lies outside comes out larger.
         let since = event.time.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
         if since >= self.second_ends {
@@ -598,6 +603,12 @@ impl Flows {
         if self.live >= self.limits.flows {
             return None;
         }
+        while let Some(&(id, freed)) = self.freed.front()
+            && self.event - freed >= STEP as u64
+        {
+            self.freed.pop_front();
+            self.free.push(id);
+        }
         let id = match self.free.pop() {
             Some(id) => id,
             None => {
@@ -643,7 +654,7 @@ impl Flows {
         self.index.remove(tag, id);
         self.origins.entry(id).end = Some(reason);
         self.live -= 1;
-        self.freed.push(id);
+        self.freed.push_back((id, self.event));
         self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
     }
 

@@ -65,14 +65,15 @@ pub struct Ledger {
     pub duplicates: u64,
     /// Delivered with a time earlier than that of a packet before them.
     pub backwards: u64,
+    /// Delivered with a time that is not their own, because the source notes none (pcapng simple packets): that of the
+    /// latest packet before them, or the epoch if there was none.
+    pub untimed: u64,
     /// Bytes of input that could not be read as packets (after damage); how many packets they were is unknown.
     pub unread_bytes: u64,
     /// Input ended before its own end: cut, damaged or interrupted.
     pub incomplete: bool,
     /// Result rows that were finished but not kept, because a report's own limit was reached.
     pub unreported_rows: u64,
-    /// Snapshots that a live display did not take.
-    pub skipped_snapshots: u64,
 }
 
 impl Ledger {
@@ -149,11 +150,6 @@ impl Ledger {
         self.filtered += packets;
     }
 
-    /// Counts packets that a filter took out before they were ever delivered.
-    pub fn filter_early(&mut self, packets: u64) {
-        self.filtered += packets;
-    }
-
     /// Adds to the packets lost for `reason`; 0 says that the source would know and there were none.
     pub fn lose(&mut self, reason: Loss, packets: u64) {
         let lost = self.lost[reason as usize].get_or_insert(0);
@@ -215,10 +211,10 @@ impl Ledger {
             flowless,
             duplicates,
             backwards,
+            untimed,
             unread_bytes,
             incomplete,
             unreported_rows,
-            skipped_snapshots,
             partly,
         } = source;
         let mut sum = self.clone();
@@ -247,10 +243,10 @@ impl Ledger {
         sum.flowless += flowless;
         sum.duplicates += duplicates;
         sum.backwards += backwards;
+        sum.untimed += untimed;
         sum.unread_bytes += unread_bytes;
         sum.incomplete |= incomplete;
         sum.unreported_rows += unreported_rows;
-        sum.skipped_snapshots += skipped_snapshots;
         sum
     }
 

@@ -29,7 +29,7 @@ pub mod wire;
 
 pub use addr::{Addr, Prefix};
 pub use allow::{RuleId, Verdict, Whitelist};
-pub use analyze::{Analyzer, Shard};
+pub use analyze::Analyzer;
 pub use batch::{Batch, Frames};
 pub use collect::{Collector, Filled, Limit, SourceInfo, Status};
 pub use error::{Error, ErrorKind, Result};

@@ -1,10 +1,13 @@
 //! Decoding of frames that are cut, damaged, or made to hurt: it never panics, and it never claims what is not there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
+#[path = "support/random.rs"]
+mod random;
 mod support;
 
 use flowcore::wire::{self, DecodeOptions, Layers, LinkType};
 use flowcore::{FlowEvent, Layer, Notes};
+use random::Random;
 use support::frames;
 
 fn decode(link: u16, frame: &[u8], wire_len: usize) -> (FlowEvent, Layers) {
@@ -65,22 +68,6 @@ fn every_link_type_survives_every_other_ones_frames() {
                 assert_eq!((event.stopped, event.notes), (Layer::Link, Notes::UNKNOWN));
             }
         }
-    }
-}
-
-/// Xorshift64* (Vigna 2016): small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 33) as usize % limit.max(1)
     }
 }
 

@@ -21,4 +21,4 @@ mod decode;
 pub mod file;
 
 pub use decode::Decoder;
-pub use file::{File, Files, Interface, Position, RawPacket, Reader, Statistics};
+pub use file::{Files, Interface, Position, RawPacket, Reader, Statistics};

@@ -1,10 +1,13 @@
 //! Inputs cut at every byte, mutated at random, and dripping in: everything readable comes, and nothing panics.
 
+#[path = "../../flowcore/tests/support/random.rs"]
+mod random;
 mod support;
 
 use std::io::{self, Read};
 
 use flowsrc_pcap::Reader;
+use random::Random;
 use support::{Bytes, drain, over, read};
 
 fn classic() -> Vec<u8> {
@@ -75,22 +78,6 @@ fn a_pcapng_file_cut_at_every_byte_gives_the_packets_before_the_cut() {
     }
     assert_eq!(sound.len(), 10);
     cut_everywhere(&file, &sound);
-}
-
-/// xorshift64*: seeded, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
 }
 
 #[test]

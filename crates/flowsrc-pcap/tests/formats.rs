@@ -305,6 +305,16 @@ fn drops_noted_beside_packets_are_not_counted_again_when_statistics_follow() {
 }
 
 #[test]
+fn packets_without_a_time_of_their_own_are_counted() {
+    let simple = |bytes: Bytes| bytes.block(3, &Bytes::new(false).u32(4).raw(b"abcd").out);
+    let file = simple(simple(ng(false)).enhanced(0, 7, b"timed", &[])).out;
+    let mut reader = over(&file).unwrap();
+    let packets = drain(&mut reader, 9).unwrap();
+    assert_eq!(packets.len(), 3);
+    assert_eq!(reader.ledger().untimed, 2);
+}
+
+#[test]
 fn counters_that_say_unknown_stay_unknown() {
     let file = ng(false).block(5, &statistics(0, &[(5, u64::MAX), (7, 0)])).out;
     let mut reader = over(&file).unwrap();

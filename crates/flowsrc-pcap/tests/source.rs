@@ -232,6 +232,21 @@ fn what_cannot_be_opened_is_an_error_that_helps() {
 }
 
 #[test]
+fn a_tar_archive_is_told_from_an_unknown_file() {
+    for first in ["capture.pcap", "a folder with a name that is longer than any magic number/of captures/a.pcap"] {
+        let mut header = vec![0; 512];
+        header[..first.len()].copy_from_slice(first.as_bytes());
+        header[257..263].copy_from_slice(b"ustar\0");
+        let archive = [header, capture(&[1], 0)].concat();
+        let packed = zstd::encode_all(&archive[..], 1).expect("memory");
+        for (bytes, within) in [(archive, ""), (packed, "zstd of ")] {
+            let error = Files::builder().stream(stream(bytes), "x").open().expect_err("no capture").to_string();
+            assert!(error.starts_with(&format!("x: this is {within}a tar archive; unpack it")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn one_of_several_that_is_no_capture_is_said_and_the_others_are_read() {
     let folder = Folder::new();
     let good = folder.write("a.pcap", &capture(&[1, 2], b'a'));

@@ -2,6 +2,7 @@
 
 mod columns;
 mod course;
+mod histories;
 
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Handshake, Nobody, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
+use histories::Histories;
+
 pub use columns::{COLUMNS, ColumnDef, column};
 pub use course::COURSE_COLUMNS;
 
@@ -80,6 +83,13 @@ struct Open {
 
 const _: () = assert!(size_of::<Open>() <= 192);
 
+/// What is followed beside at [`Depth::Course`].
+#[derive(Default)]
+struct Followed {
+    dynamics: Dynamics,
+    figures: Figures,
+}
+
 /// What only some connections have.
 #[derive(Clone, Debug, Default)]
 struct Side {
@@ -101,7 +111,7 @@ pub struct Connection {
     /// What TCP adds.
     pub tcp: Option<TcpFacts>,
     /// Round trips, retransmissions, requests and the like, if they were asked for ([`Depth::Course`]).
-    pub course: Option<Box<Course>>,
+    pub course: Option<Box<(Course, Figures)>>,
     /// VLANs, labels and tunnels of the first packet that had any, and what an ICMP error quotes.
     pub layers: Option<Box<Layers>>,
     /// Packets also seen on another interface; they are not in `counts`.
@@ -149,9 +159,10 @@ pub enum Depth {
 pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
-    dynamics: Option<Slots<Dynamics>>,
+    followed: Option<Slots<Followed>>,
     live: usize,
     finished: Vec<Connection>,
+    histories: Histories,
     /// What holds of every connection that ends from now on.
     shared: Doubts,
 }
@@ -170,7 +181,7 @@ impl Conns {
 
     /// The same, finding out as much as `depth` says.
     pub fn with(depth: Depth) -> Self {
-        Self { dynamics: (depth == Depth::Course).then(Slots::new), ..Self::default() }
+        Self { followed: (depth == Depth::Course).then(Slots::new), ..Self::default() }
     }
 
     /// Moves the connections that have ended into `out`, in the order of their ends.
@@ -198,19 +209,20 @@ impl Conns {
     pub const fn bytes_per_connection(depth: Depth) -> usize {
         let more = match depth {
             Depth::Plain => 0,
-            Depth::Course => Dynamics::bytes_per_connection(),
+            Depth::Course => size_of::<Followed>(),
         };
         size_of::<Open>() + more
     }
 
     #[inline]
-    fn prefetch(&self, flow: FlowId) {
-        if let Some(open) = self.open.get(flow) {
+    fn prefetch(&self, event: &FlowEvent) {
+        if let Some(open) = self.open.get(event.flow) {
             prefetch(&open.counts);
             prefetch(&open.tcp);
         }
-        if let Some(dynamics) = &self.dynamics {
-            dynamics.prefetch(flow);
+        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
+            followed.dynamics.prefetch();
+            followed.figures.prefetch(event.direction);
         }
     }
 
@@ -232,10 +244,11 @@ impl Conns {
         counts.network_bytes += u64::from(event.network_bytes);
         counts.payload_bytes += u64::from(event.payload_bytes);
         match event.detail {
-            Detail::Tcp(segment) => match &mut self.dynamics {
+            Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
-                Some(dynamics) => {
-                    dynamics.entry(event.flow).observe(&mut open.tcp, event, &segment, &mut Nobody);
+                Some(followed) => {
+                    let Followed { dynamics, figures } = followed.entry(event.flow);
+                    dynamics.observe(&mut open.tcp, event, &segment, figures);
                 }
             },
             _ => {
@@ -255,19 +268,20 @@ impl Conns {
             // A filter let nothing of it through.
             return;
         }
-        let mut connection = describe(open, record);
-        connection.doubts |= self.shared;
-        if connection.tcp.is_some()
-            && let Some(dynamics) = self.dynamics.as_mut().and_then(|dynamics| dynamics.get_mut(id))
+        // Written where it stays: it is large.
+        self.finished.push(describe(open, record, self.shared, &mut self.histories));
+        if let Some(connection) = self.finished.last_mut()
+            && connection.tcp.is_some()
+            && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
-            dynamics.finish(reason, &mut Nobody);
-            connection.course = Some(Box::new(dynamics.course(&open.tcp)));
-            *dynamics = Dynamics::default();
+            // What it held goes with the connection, and the next one begins from nothing.
+            let Followed { mut dynamics, mut figures } = std::mem::take(followed);
+            dynamics.finish(reason, &mut figures);
+            connection.course = Some(Box::new((dynamics.course(&open.tcp), figures)));
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
         self.live -= 1;
-        self.finished.push(connection);
     }
 }
 
@@ -304,9 +318,10 @@ fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
     }
 }
 
-fn describe(open: &Open, flow: FlowRecord) -> Connection {
+#[inline(always)]
+fn describe(open: &Open, flow: FlowRecord, shared: Doubts, histories: &mut Histories) -> Connection {
     let [forward, reverse] = open.counts;
-    let mut doubts = open.doubts;
+    let mut doubts = open.doubts | shared;
     let (state, history, tcp) = match flow.key.protocol {
         // A flow of later fragments alone has no ports and no segments.
         Protocol::TCP => {
@@ -322,20 +337,23 @@ fn describe(open: &Open, flow: FlowRecord) -> Connection {
                 missed_bytes,
                 active_until: open.tcp.active_until(),
             };
-            (open.tcp.state(), Arc::from(open.tcp.history().as_str()), Some(facts))
+            (open.tcp.state(), histories.get(open.tcp.history().as_str()), Some(facts))
         }
         Protocol::UDP | Protocol::UDP_LITE => {
-            let flip = if matches!(flow.evidence, Evidence::Ports) { "^" } else { "" };
-            let sent = |counts: Counts, letter| if counts.payload_bytes > 0 { letter } else { "" };
-            let letters = if flip.is_empty() {
-                [sent(forward, "D"), sent(reverse, "d")]
-            } else {
-                [sent(reverse, "d"), sent(forward, "D")]
+            let flipped = matches!(flow.evidence, Evidence::Ports);
+            let history = match (flipped, forward.payload_bytes > 0, reverse.payload_bytes > 0) {
+                (false, false, false) => "",
+                (false, true, false) => "D",
+                (false, false, true) => "d",
+                (false, true, true) => "Dd",
+                (true, false, false) => "^",
+                (true, true, false) => "^D",
+                (true, false, true) => "^d",
+                (true, true, true) => "^dD",
             };
-            let history = format!("{flip}{}{}", letters[0], letters[1]);
-            (udp_state(forward.packets > 0, reverse.packets > 0), Arc::from(history), None)
+            (udp_state(forward.packets > 0, reverse.packets > 0), histories.get(history), None)
         }
-        _ => (ConnState::OTH, Arc::from(""), None),
+        _ => (ConnState::OTH, histories.get(""), None),
     };
     let side = open.side.as_deref();
     Connection {
@@ -363,11 +381,11 @@ impl Analyzer for Conns {
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
         if far {
-            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event.flow));
+            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event));
         }
         for (place, event) in batch.events.iter().enumerate() {
             if far && let Some(ahead) = batch.events.get(place + AHEAD) {
-                self.prefetch(ahead.flow);
+                self.prefetch(ahead);
             }
             if !event.flow.is_some() {
                 continue;
@@ -384,7 +402,7 @@ impl Analyzer for Conns {
     /// The connections that have ended and not been taken. Open ones have no row before they end.
     fn snapshot(&self, out: &mut Tables) {
         let (more, row): (&[ColumnDef], fn(&Connection) -> Row) =
-            if self.dynamics.is_some() { (&COURSE_COLUMNS, full_row) } else { (&[], row) };
+            if self.followed.is_some() { (&COURSE_COLUMNS, full_row) } else { (&[], row) };
         let columns = COLUMNS.iter().chain(more).map(|def| def.column.clone());
         let mut table = Table::new("conns", columns.collect());
         table.rows = self.finished.iter().map(row).collect();

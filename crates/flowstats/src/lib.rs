@@ -2,9 +2,9 @@
 //!
 //! [`Conns`] makes one [`Connection`] of every flow: both ends, times, packets and bytes by layer and direction, and
 //! for TCP the state, history, completeness and handshake time; on request also its course: round trips,
-//! retransmissions, zero windows, requests and responses. [`tcp`] holds what is behind it, fed by decoded segments
-//! whatever their source. [`Hosts`] keeps one row per remote host: how well it answers. A [`Histogram`] keeps a
-//! distribution in bounded memory with a stated error.
+//! retransmissions, zero windows, requests and responses. [`Hosts`] keeps one row per remote host: how well it answers.
+//! [`tcp`] holds what is behind both, fed by decoded segments whatever their source. A [`Histogram`] keeps a distribution
+//! in bounded memory with a stated error.
 
 pub mod conns;
 pub mod histogram;

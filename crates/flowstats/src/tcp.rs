@@ -6,6 +6,7 @@
 mod course;
 mod dynamics;
 mod endpoint;
+mod figures;
 mod gaps;
 mod history;
 mod opening;
@@ -23,6 +24,7 @@ use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 pub use course::{Course, SideFacts};
 pub use dynamics::{Dynamics, Followed};
 pub use endpoint::{Endpoint, State};
+pub use figures::Figures;
 pub use gaps::Gaps;
 pub use history::{History, Letter};
 pub use opening::{Ecn, FastOpen, Opening, Shape};

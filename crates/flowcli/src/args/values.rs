@@ -31,6 +31,11 @@ impl Format {
         matches!(self, Self::Jsonl | Self::Csv | Self::Tsv | Self::Zeek)
     }
 
+    /// Always with a trailer.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Jsonl | Self::Json)
+    }
+
     /// Made for people.
     pub fn is_text(self) -> bool {
         matches!(self, Self::Table | Self::Wide)

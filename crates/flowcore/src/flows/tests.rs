@@ -211,6 +211,33 @@ fn frames_without_a_flow_get_no_id() {
 }
 
 #[test]
+fn ids_are_given_out_again_alike_however_events_are_cut() {
+    let events: Vec<FlowEvent> = (0..30_000u16).map(|n| udp(i64::from(n) * 50, (B, n), (A, 53))).collect();
+    let outcome = |size: usize| {
+        let mut flows = Flows::new(Limits::default(), false);
+        let mut ids = Vec::new();
+        for chunk in events.chunks(size) {
+            let mut batch = chunk.to_vec();
+            flows.assign(&mut batch, &mut Ledger::new());
+            let mut within: Vec<FlowId> = batch[..chunk.len()].iter().map(|event| event.flow).collect();
+            ids.extend_from_slice(&within);
+            // No id means two flows within one step.
+            within.sort_unstable();
+            within.dedup();
+            assert_eq!(within.len(), chunk.len());
+        }
+        let mut ends = Vec::new();
+        while flows.close(11, &mut ends) {}
+        (ids, ends.iter().map(|end| end.flow).collect::<Vec<_>>(), flows.memory_bytes())
+    };
+    let (ids, ends, bytes) = outcome(1);
+    assert!(ids.iter().max() < Some(&FlowId(8000)), "ids are given out again");
+    for size in [64, 777, STEP] {
+        assert_eq!(outcome(size), (ids.clone(), ends.clone(), bytes));
+    }
+}
+
+#[test]
 fn closing_ends_every_flow_once() {
     let mut flows = Flows::new(Limits::default(), false);
     let mut batch: Vec<FlowEvent> = (0..10).map(|n| udp(0, (B, n), (A, 53))).collect();

@@ -3,6 +3,8 @@
 //! Our own rather than `fmt`: a report of a million connections has tens of millions of cells, and the formatting
 //! machinery costs several times what the digits do.
 
+use std::io::Write;
+
 use crate::addr::Addr;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
@@ -193,7 +195,6 @@ fn push_fraction(out: &mut Vec<u8>, nanos: u64, decimals: usize) {
 /// Writes a ratio so that reading it back gives the same number; `false` and nothing for NaN and the infinities,
 /// which no machine format here can say.
 pub fn push_f64(out: &mut Vec<u8>, number: f64) -> bool {
-    use std::io::Write;
     number.is_finite() && write!(out, "{number}").is_ok()
 }
 
@@ -243,7 +244,8 @@ pub fn push_escaped(out: &mut Vec<u8>, text: &str) {
             }
             c if is_unsafe(c) => {
                 out.extend_from_slice(b"\\u{");
-                push_hex(out, c as u16);
+                // At least 256, so no digit in front is lost; writing into memory cannot fail.
+                let _infallible = write!(out, "{:x}", c as u32);
                 out.push(b'}');
             }
             c => push_char(out, c),
@@ -251,10 +253,14 @@ pub fn push_escaped(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Control characters and those that reorder what stands around them (Unicode bidirectional controls, line and
-/// paragraph separators).
+/// Control characters, and format characters that reorder or hide what stands around them: Unicode's bidirectional
+/// controls, separators of lines and paragraphs, joiners and spaces without width, annotations, tags (those of
+/// general category Cf that show nothing of their own).
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn push_char(out: &mut Vec<u8>, c: char) {
@@ -328,6 +334,11 @@ mod tests {
     fn hostile_text_cannot_act() {
         assert_eq!(text(|out| push_json_text(out, "a\"\\\n\u{1b}[2J\u{9b}é")), r#""a\"\\\n\u001b[2J\u009bé""#);
         assert_eq!(text(|out| push_escaped(out, "a\\\u{1b}[2J\u{202e}é")), r"a\\\x1b[2J\u{202e}é");
+        assert_eq!(
+            text(|out| push_escaped(out, "\u{61c}\u{200b}\u{2066}\u{feff}")),
+            r"\u{61c}\u{200b}\u{2066}\u{feff}"
+        );
+        assert_eq!(text(|out| push_escaped(out, "\u{e0041}\u{6cc}\u{1f600}")), "\\u{e0041}\u{6cc}\u{1f600}");
     }
 
     #[test]

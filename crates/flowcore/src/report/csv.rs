@@ -163,7 +163,7 @@ mod tests {
              # trust: seen=12 delivered=12 filtered=0 lost.interface=? lost.kernel=0 lost.capture=? lost.damaged=? \
              lost.ring=? lost_at_least=0 truncated=0 malformed.link=0 malformed.shim=0 malformed.network=0 malformed.transport=0 \
              malformed.tunnel=0 cut.link=0 cut.shim=0 cut.network=0 cut.transport=0 cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 \
-             flowless=0 duplicates=0 backwards=0 unread_bytes=0 unreported_rows=0 skipped_snapshots=0 complete=true\n"
+             flowless=0 duplicates=0 backwards=0 untimed=0 unread_bytes=0 unreported_rows=0 complete=true\n"
         );
     }
 

@@ -72,9 +72,9 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         (ledger.flowless, "without a flow", false),
         (ledger.duplicates, "duplicates from another interface", false),
         (ledger.backwards, "backwards in time", true),
+        (ledger.untimed, "without a time of their own", true),
         (ledger.unread_bytes, "bytes unreadable", true),
         (ledger.unreported_rows, "more rows not shown", true),
-        (ledger.skipped_snapshots, "snapshots not shown", false),
     ] {
         if count > 0 {
             say(format!("{count} {what}"), warns);
@@ -244,9 +244,9 @@ fn lesser(ledger: &Ledger) -> [(&'static str, u64); 7] {
         ("flowless", ledger.flowless),
         ("duplicates", ledger.duplicates),
         ("backwards", ledger.backwards),
+        ("untimed", ledger.untimed),
         ("unread_bytes", ledger.unread_bytes),
         ("unreported_rows", ledger.unreported_rows),
-        ("skipped_snapshots", ledger.skipped_snapshots),
     ]
 }
 
@@ -360,7 +360,7 @@ mod tests {
         push_trust_json(&mut out, &ending, false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"lost_at_least":7,"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"unread_bytes":12,"unreported_rows":0,"skipped_snapshots":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
+            r#"{"seen":97,"delivered":80,"filtered":10,"lost":{"interface":0,"kernel":7,"capture":null,"damaged":null,"ring":null},"lost_at_least":7,"truncated":4,"malformed":{"link":0,"shim":0,"network":1,"transport":1,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":1,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"untimed":0,"unread_bytes":12,"unreported_rows":0,"incomplete":true,"complete":false,"fault":"cut \"short\""}"#
         );
     }
 
@@ -374,7 +374,7 @@ mod tests {
             "seen=97 delivered=80 filtered=10 lost.interface=0 lost.kernel=7 lost.capture=? lost.damaged=? lost.ring=? \
              lost_at_least=7 truncated=4 malformed.link=0 malformed.shim=0 malformed.network=1 malformed.transport=1 malformed.tunnel=0 \
              cut.link=0 cut.shim=0 cut.network=0 cut.transport=1 cut.tunnel=0 unknown.link=0 unknown.shim=0 unknown.network=0 unknown.transport=0 unknown.tunnel=0 untracked=0 flowless=0 duplicates=0 \
-             backwards=0 unread_bytes=12 unreported_rows=0 skipped_snapshots=0 complete=false"
+             backwards=0 untimed=0 unread_bytes=12 unreported_rows=0 complete=false"
         );
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowcore::{Error, ErrorKind, Result};
 
-use super::kind::{Compression, Kind, PREFIX, unknown_words};
+use super::kind::{ARCHIVE_HEADER, Compression, Kind, PREFIX, is_archive, unknown_words};
 use super::window::BUFFER;
 
 /// The path that means standard input.
@@ -77,17 +77,15 @@ impl Input {
     pub(super) fn from_read(name: String, stream: Box<dyn Read + Send>, total: Option<u64>) -> Result<Self> {
         let read = Arc::new(AtomicU64::new(0));
         let counted: Box<dyn Read + Send> = Box::new(Counted { stream, read: Arc::clone(&read) });
-        let (prefix, stored) = peek(counted).map_err(|error| refused(&name, error))?;
-        let mut input = Self { name, bytes: stored, kind: Kind::of(&prefix), compression: None, total, read };
-        let mut prefix = prefix;
+        let (kind, mut prefix, stored) = look(counted).map_err(|error| refused(&name, error))?;
+        let mut input = Self { name, bytes: stored, kind, compression: None, total, read };
         if let Kind::Packed(compression) = input.kind {
             let unpacked = unpack(compression, input.bytes).map_err(|error| refused(&input.name, error))?;
             input.compression = Some(compression);
-            (prefix, input.bytes) = peek(unpacked).unwrap_or_else(|error| {
+            (input.kind, prefix, input.bytes) = look(unpacked).unwrap_or_else(|error| {
                 // Damaged before the first byte came out: an empty stream that ends with that error.
-                (Vec::new(), Box::new(Failed(Some(error))) as Box<dyn Read + Send>)
+                (Kind::Short, Vec::new(), Box::new(Failed(Some(error))) as Box<dyn Read + Send>)
             });
-            input.kind = Kind::of(&prefix);
         }
         let within = input.compression.map(|compression| format!("{} of ", compression.name())).unwrap_or_default();
         let words = match input.kind {
@@ -117,9 +115,21 @@ fn directory(name: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{name}: this is a directory; name the capture files in it"))
 }
 
-/// Reads the first [`PREFIX`] bytes, or all there are, and puts them back in front.
-fn peek(mut stream: Box<dyn Read + Send>) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
-    let mut prefix = vec![0; PREFIX];
+/// What a stream is by its first bytes, those bytes, and the stream as if nothing had been read of it.
+fn look(stream: Box<dyn Read + Send>) -> io::Result<(Kind, Vec<u8>, Box<dyn Read + Send>)> {
+    let (prefix, stream) = peek(stream, PREFIX)?;
+    let kind = Kind::of(&prefix);
+    if !kind.may_be_archive() {
+        return Ok((kind, prefix, stream));
+    }
+    // No capture, so nobody waits for its next packet.
+    let (block, stream) = peek(stream, ARCHIVE_HEADER)?;
+    Ok((if is_archive(&block) { Kind::ARCHIVE } else { kind }, prefix, stream))
+}
+
+/// Reads the first `most` bytes, or all there are, and puts them back in front.
+fn peek(mut stream: Box<dyn Read + Send>, most: usize) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut prefix = vec![0; most];
     let mut filled = 0;
     let mut failed = None;
     while let Some(space) = prefix.get_mut(filled..)

@@ -84,7 +84,24 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"#separator", "a Zeek log"),
 ];
 
+/// Bytes of a tar archive up to behind its magic.
+pub(super) const ARCHIVE_HEADER: usize = 262;
+
+/// Whether a stream that begins with `block` is a tar archive (POSIX 1003.1 `ustar`, GNU tar's form of it).
+pub(super) fn is_archive(block: &[u8]) -> bool {
+    block.get(257..).is_some_and(|magic| magic.starts_with(b"ustar"))
+}
+
 impl Kind {
+    /// Files packed together.
+    pub(super) const ARCHIVE: Self =
+        Self::Foreign("a tar archive; unpack it, or pipe one capture out of it: `tar -xOf ARCHIVE CAPTURE`");
+
+    /// Whether more bytes could show that it is an archive: those begin with the name of their first file.
+    pub(super) fn may_be_archive(self) -> bool {
+        matches!(self, Self::Unknown | Self::Foreign(_))
+    }
+
     /// The kind of a stream that begins with `prefix`: at least [`PREFIX`] bytes of it, or all there are.
     pub(super) fn of(prefix: &[u8]) -> Self {
         let Some(&magic) = prefix.first_chunk::<4>() else {

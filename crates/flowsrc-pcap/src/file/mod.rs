@@ -35,5 +35,5 @@ pub use input::Position;
 pub use reader::Reader;
 pub(crate) use record::Sink;
 pub use record::{Interface, RawPacket, Statistics};
-pub use source::{Builder, File, Files};
+pub use source::{Builder, Files};
 pub use window::{BUFFER, LARGEST_RECORD};

@@ -216,7 +216,7 @@ impl Ng {
 
     /// Any block but a sound enhanced packet block. `rest` begins with it and may end within it.
     #[inline(never)]
-    fn block<const BIG: bool>(&mut self, rest: &[u8], tally: &Tally) -> Outcome {
+    fn block<const BIG: bool>(&mut self, rest: &[u8], tally: &mut Tally) -> Outcome {
         let need = |bytes| Outcome::Stop(Step::Need { bytes, of: "block" });
         if rest.len() < FRAME {
             return need(FRAME);
@@ -384,7 +384,7 @@ impl Ng {
 
     /// A packet without interface number, captured length and time: it belongs to the section's first interface, is
     /// there up to that one's snap length, and takes the time of the latest packet before it.
-    fn simple_packet<const BIG: bool>(&self, whole: &[u8], tally: &Tally) -> Outcome {
+    fn simple_packet<const BIG: bool>(&self, whole: &[u8], tally: &mut Tally) -> Outcome {
         /// Up to where the packet's bytes begin.
         const HEADER: u32 = 12;
         let total = whole.len();
@@ -402,6 +402,7 @@ impl Ng {
             interface: slot.number,
             link: slot.link,
         };
+        tally.untimed += 1;
         Outcome::Packet(packet, total)
     }
 

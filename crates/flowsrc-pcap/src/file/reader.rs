@@ -58,6 +58,8 @@ enum Format {
 pub(super) struct Tally {
     pub(super) packets: u64,
     pub(super) order: Order,
+    /// Packets for which the file notes no time.
+    pub(super) untimed: u64,
     left_out: u64,
     first_left_out: Option<Damage>,
 }
@@ -298,7 +300,7 @@ impl Reader {
     }
 
     /// The latest time of a packet given so far; the epoch before the first.
-    pub fn latest(&self) -> Timestamp {
+    pub(super) fn latest(&self) -> Timestamp {
         self.tally.order.latest()
     }
 
@@ -362,6 +364,7 @@ impl Reader {
             ledger.lose(Loss::Damaged, self.tally.left_out);
         }
         ledger.backwards = self.tally.order.backwards;
+        ledger.untimed = self.tally.untimed;
         ledger.unread_bytes = self.unread_bytes;
         ledger.incomplete = self.damage.is_some();
         ledger

@@ -16,9 +16,6 @@ use super::reader::Reader;
 use super::record::{Interface, RawPacket, Sink};
 use crate::decode::Decoder;
 
-/// One capture file; the same collector as for several.
-pub type File = Files;
-
 /// One or several captures as a source of events, in time order.
 ///
 /// A single input keeps its own order; several are merged by time. The answer is the same whether a capture is stored

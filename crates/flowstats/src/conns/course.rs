@@ -5,7 +5,7 @@ use flowcore::{Direction, Nanos};
 
 use super::Connection;
 use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, define};
-use crate::tcp::{Course, Durations, Retransmission, SideFacts};
+use crate::tcp::{Course, Durations, Figures, Retransmission, SideFacts};
 
 const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 
@@ -46,58 +46,57 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
         |c| course(c, |course| opened(course, Value::Word(course.opening.fast_open.name()))),
     ),
     define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, |rtt| rtt.min)
+        rtt(c, farther, Durations::min)
     }),
     define(["rtt_mean", "RTT-MEAN", "Mean round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, |rtt| rtt.mean)
+        rtt(c, farther, Durations::mean)
     }),
     define(
         ["rtt_p50", "RTT-P50", "Median round trip to the end farther from the capture point, to 0.4 %."],
         SPAN,
-        |c| rtt(c, farther, |rtt| rtt.p50),
+        |c| rtt(c, farther, |rtt| rtt.quantile(0.50)),
     ),
     define(
         ["rtt_p95", "RTT-P95", "95th percentile of round trips to the end farther from the capture point, to 0.4 %."],
         SPAN,
-        |c| rtt(c, farther, |rtt| rtt.p95),
+        |c| rtt(c, farther, |rtt| rtt.quantile(0.95)),
     ),
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, |rtt| rtt.max)
+        rtt(c, farther, Durations::max)
     }),
-    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
-        both(c, |side| side.rtt.map_or(0, |rtt| rtt.count))
-    }),
+    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| both(c, |side| side.rtts)),
     define(
         ["rtt_ambiguous", "RTT-AMB", "ACKs that tell no round trip (Karn's rule), of both directions."],
         COUNT,
         |c| both(c, |side| side.ambiguous_rtts),
     ),
     define(["rtt_to", "RTT-TO", "The end farther from the capture point, by the shortest round trip."], FACT, |c| {
-        course(c, |course| farther(course).map_or(Value::Missing, |of| end(of.opposite())))
+        let of = c.course.as_ref().and_then(|followed| farther(&followed.1));
+        of.map_or(Value::Missing, |of| end(of.opposite()))
     }),
     define(["fwd_rtt_min", "RTT-MIN>", "Shortest round trip to the responder."], SPAN, |c| {
-        rtt(c, forward, |rtt| rtt.min)
+        rtt(c, forward, Durations::min)
     }),
     define(["fwd_rtt_p50", "RTT-P50>", "Median round trip to the responder, to 0.4 %."], SPAN, |c| {
-        rtt(c, forward, |rtt| rtt.p50)
+        rtt(c, forward, |rtt| rtt.quantile(0.50))
     }),
     define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
-        rtt(c, forward, |rtt| rtt.p95)
+        rtt(c, forward, |rtt| rtt.quantile(0.95))
     }),
     define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
-        one(c, Direction::Forward, |side| side.rtt.map_or(0, |rtt| rtt.count))
+        one(c, Direction::Forward, |side| side.rtts)
     }),
     define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
-        rtt(c, reverse, |rtt| rtt.min)
+        rtt(c, reverse, Durations::min)
     }),
     define(["rev_rtt_p50", "RTT-P50<", "Median round trip to the originator, to 0.4 %."], SPAN, |c| {
-        rtt(c, reverse, |rtt| rtt.p50)
+        rtt(c, reverse, |rtt| rtt.quantile(0.50))
     }),
     define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
-        rtt(c, reverse, |rtt| rtt.p95)
+        rtt(c, reverse, |rtt| rtt.quantile(0.95))
     }),
     define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
-        one(c, Direction::Reverse, |side| side.rtt.map_or(0, |rtt| rtt.count))
+        one(c, Direction::Reverse, |side| side.rtts)
     }),
     define(["retrans", "RETRANS", "Segments sent again, SYNs and SYN-ACKs included, probes not."], PACKETS, |c| {
         both(c, SideFacts::all_sent_again)
@@ -179,27 +178,27 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(
         ["first_byte_p50", "FIRST-P50", "From a request's first byte to its response's first byte: median."],
         SPAN,
-        |c| first_byte(c, |durations| durations.p50),
+        |c| first_byte(c, |durations| durations.quantile(0.50)),
     ),
     define(
         ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
         SPAN,
-        |c| first_byte(c, |durations| durations.p95),
+        |c| first_byte(c, |durations| durations.quantile(0.95)),
     ),
     define(
         ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
         SPAN,
-        |c| last_byte(c, |durations| durations.p50),
+        |c| last_byte(c, |durations| durations.quantile(0.50)),
     ),
     define(
         ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
         SPAN,
-        |c| last_byte(c, |durations| durations.p95),
+        |c| last_byte(c, |durations| durations.quantile(0.95)),
     ),
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
-        |c| last_byte(c, |durations| durations.max),
+        |c| last_byte(c, Durations::max),
     ),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
@@ -222,7 +221,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
-    connection.course.as_ref().map_or(Value::Missing, |course| value(course))
+    connection.course.as_ref().map_or(Value::Missing, |followed| value(&followed.0))
 }
 
 fn span(span: Option<Nanos>) -> Value {
@@ -253,17 +252,17 @@ fn kind(connection: &Connection, kind: Retransmission) -> Value {
     both(connection, |side| side.sent_again(kind))
 }
 
-fn forward(_: &Course) -> Option<Direction> {
+fn forward(_: &Figures) -> Option<Direction> {
     Some(Direction::Forward)
 }
 
-fn reverse(_: &Course) -> Option<Direction> {
+fn reverse(_: &Figures) -> Option<Direction> {
     Some(Direction::Reverse)
 }
 
 /// Whose data is acknowledged from farther away.
-fn farther(course: &Course) -> Option<Direction> {
-    match course.sides.map(|side| side.rtt.map(|rtt| rtt.min)) {
+fn farther(figures: &Figures) -> Option<Direction> {
+    match [figures.rtt[0].min(), figures.rtt[1].min()] {
         [Some(to_responder), Some(to_originator)] if to_originator > to_responder => Some(Direction::Reverse),
         [Some(_), _] => Some(Direction::Forward),
         [None, Some(_)] => Some(Direction::Reverse),
@@ -271,17 +270,23 @@ fn farther(course: &Course) -> Option<Direction> {
     }
 }
 
-fn rtt(connection: &Connection, of: fn(&Course) -> Option<Direction>, value: fn(&Durations) -> Nanos) -> Value {
-    course(connection, |course| {
-        let rtt = of(course).and_then(|of| course.sides[of.index()].rtt);
-        span(rtt.as_ref().map(value))
-    })
+/// A figure, if there is one.
+fn figure(connection: &Connection, value: impl Fn(&Figures) -> Option<Nanos>) -> Value {
+    span(connection.course.as_ref().and_then(|followed| value(&followed.1)))
 }
 
-fn first_byte(connection: &Connection, value: fn(&Durations) -> Nanos) -> Value {
-    course(connection, |course| span(course.turns.first_byte.as_ref().map(value)))
+fn rtt(
+    connection: &Connection,
+    of: fn(&Figures) -> Option<Direction>,
+    value: fn(&Durations) -> Option<Nanos>,
+) -> Value {
+    figure(connection, |figures| of(figures).and_then(|of| value(&figures.rtt[of.index()])))
 }
 
-fn last_byte(connection: &Connection, value: fn(&Durations) -> Nanos) -> Value {
-    course(connection, |course| span(course.turns.last_byte.as_ref().map(value)))
+fn first_byte(connection: &Connection, value: fn(&Durations) -> Option<Nanos>) -> Value {
+    figure(connection, |figures| value(&figures.first_byte))
+}
+
+fn last_byte(connection: &Connection, value: fn(&Durations) -> Option<Nanos>) -> Value {
+    figure(connection, |figures| value(&figures.last_byte))
 }

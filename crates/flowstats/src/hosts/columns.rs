@@ -143,7 +143,7 @@ const FRONT: [ColumnDef; 22] = [
 ];
 
 /// Columns behind the percentiles.
-const BACK: [ColumnDef; 20] = [
+const BACK: [ColumnDef; 21] = [
     define(["retrans", "RETRANS", "Segments of data sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
@@ -151,6 +151,11 @@ const BACK: [ColumnDef; 20] = [
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
     }),
+    define(
+        ["no_answer", "NO-ANSWER", "Connections whose SYN got no answer, as far as the capture goes."],
+        COUNT,
+        |h| Value::U64(h.tally.no_answer),
+    ),
     define(["timed_out", "TIMEOUT", "Connections whose handshake idled out."], COUNT, |h| {
         Value::U64(h.tally.timed_out)
     }),

@@ -32,6 +32,8 @@ pub struct Tally {
     pub refused: u64,
     /// Their SYN was answered with nothing, or the handshake never became complete, and the attempt idled out.
     pub timed_out: u64,
+    /// Their SYN was answered with nothing, as far as the capture goes.
+    pub no_answer: u64,
     /// Seen from the middle on: their SYN was not captured.
     pub midstream: u64,
     /// Reset by either end, refused ones included, with or without ACK flag; indexed by [`Began`].
@@ -98,6 +100,7 @@ impl Tally {
             established,
             refused,
             timed_out,
+            no_answer,
             midstream,
             reset,
             reset_by_remote,
@@ -128,6 +131,7 @@ impl Tally {
             (&mut self.established, established),
             (&mut self.refused, refused),
             (&mut self.timed_out, timed_out),
+            (&mut self.no_answer, no_answer),
             (&mut self.midstream, midstream),
             (&mut self.reset_by_remote, reset_by_remote),
             (&mut self.requests, requests),
@@ -195,6 +199,7 @@ bitflags::bitflags! {
         const MIDSTREAM = 16;
         const CLOSED = 32;
         const RESET = 64;
+        const SYN_ACK = 128;
     }
 }
 
@@ -255,6 +260,7 @@ impl Witness for Told<'_> {
 
     fn syn_ack(&mut self, _: Timestamp) {
         if self.course.contains(Course::SYN) {
+            self.course.insert(Course::SYN_ACK);
             self.tally.syn_ack += 1;
         } else {
             // An answer to a SYN that the capture does not have.
@@ -351,6 +357,9 @@ impl Witness for Told<'_> {
     }
 
     fn finished(&mut self, outcome: Outcome, responses: u32) {
+        let silent =
+            matches!(outcome, Outcome::TimedOut | Outcome::Unanswered) && !self.course.contains(Course::SYN_ACK);
+        self.tally.no_answer += u64::from(silent && self.course.contains(Course::SYN));
         match outcome {
             Outcome::Refused => self.tally.refused += 1,
             Outcome::TimedOut => self.tally.timed_out += 1,

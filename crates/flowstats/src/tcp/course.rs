@@ -2,13 +2,13 @@
 
 use flowcore::{Direction, Nanos};
 
-use super::{Durations, Opening, Retransmission, Turns};
+use super::{Opening, Retransmission, Turns};
 
 /// What one end of a connection did, and what became of its data.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct SideFacts {
-    /// Round trips from the capture point to the other end and back, as this end's data was acknowledged.
-    pub rtt: Option<Durations>,
+    /// ACKs of this end's data that told a round trip.
+    pub rtts: u64,
     /// ACKs of this end's data that tell no round trip: there were two copies, or a hole below.
     pub ambiguous_rtts: u64,
     /// Segments sent again, indexed by [`Retransmission`].
@@ -49,7 +49,7 @@ impl SideFacts {
     }
 }
 
-/// What following a connection has found out, beside its state.
+/// What following a connection has found out, beside its state. The durations are with the [`Figures`](super::Figures).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
     /// How it was opened.

@@ -1,12 +1,11 @@
 //! What a connection's segments tell beside its state: round trips, repetitions, windows, requests and responses.
 
 use flowcore::event::{EndReason, Notes, TcpOptions};
-use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
 
 use super::opening::{Step, Steps};
 use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
 use super::rtt::{Ring, Sent, echoes_later};
-use super::spread::Spread;
 use super::trouble::{Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
@@ -44,7 +43,9 @@ pub struct Dynamics {
     interfaces: [u16; 2],
     /// ACKs of this direction's data that told no round trip.
     ambiguous: [u32; 2],
-    rtt: [Spread; 2],
+    /// Those that did, and the shortest round trip in nanoseconds if there were any.
+    timed: [u32; 2],
+    shortest: [i64; 2],
     talk: Conversation,
     steps: Steps,
 }
@@ -66,7 +67,7 @@ bitflags::bitflags! {
     }
 }
 
-const _: () = assert!(size_of::<Dynamics>() <= 448);
+const _: () = assert!(size_of::<Dynamics>() <= 256);
 
 /// What was known before the segment at hand.
 struct Before {
@@ -81,6 +82,13 @@ impl Dynamics {
     /// Bytes of state for one connection, beside what only connections in trouble have.
     pub const fn bytes_per_connection() -> usize {
         size_of::<Self>()
+    }
+
+    /// Asks the processor to bring closer what every segment touches.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&self.sent);
+        prefetch(&self.shortest);
     }
 
     /// Takes in one segment, and hands it to `tcp`.
@@ -287,7 +295,9 @@ impl Dynamics {
 
     #[inline]
     fn take<W: Witness>(&mut self, of: Direction, rtt: Nanos, method: RttMethod, time: Timestamp, witness: &mut W) {
-        self.rtt[of.index()].add(rtt);
+        let (timed, shortest) = (&mut self.timed[of.index()], &mut self.shortest[of.index()]);
+        *shortest = if *timed == 0 { rtt.get() } else { rtt.get().min(*shortest) };
+        *timed = timed.saturating_add(1);
         witness.rtt(RttSample { time, rtt, of, method });
     }
 
@@ -935,8 +945,8 @@ impl Dynamics {
 
     /// The shortest round trip from end to end, if both halves were measured.
     fn round_trip(&self) -> Option<Nanos> {
-        let [forward, reverse] = &self.rtt;
-        Some(Nanos::new(forward.min()?.get().saturating_add(reverse.min()?.get())))
+        let both = self.timed[0] > 0 && self.timed[1] > 0;
+        both.then(|| Nanos::new(self.shortest[0].saturating_add(self.shortest[1])))
     }
 
     /// What was found out, as known now.
@@ -949,7 +959,7 @@ impl Dynamics {
         let side = |direction: Direction| {
             let at = direction.index();
             let mut facts = SideFacts {
-                rtt: self.rtt[at].durations(),
+                rtts: u64::from(self.timed[at]),
                 ambiguous_rtts: u64::from(self.ambiguous[at]),
                 missing_bytes: missed[at],
                 ..SideFacts::default()

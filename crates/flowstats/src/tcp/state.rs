@@ -5,21 +5,33 @@ use flowcore::{Direction, TcpFlags};
 use super::{Endpoint, History, State};
 
 /// Zeek's connection states (`conn_state` of its connection log).
-#[allow(missing_docs, reason = "the names are Zeek's; `about` says what they mean")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnState {
+    /// Attempt, no reply.
     S0,
+    /// Established, not ended.
     S1,
+    /// Normal open and close.
     SF,
+    /// Rejected.
     REJ,
+    /// Established, originator closed.
     S2,
+    /// Established, responder closed.
     S3,
+    /// Originator reset.
     RSTO,
+    /// Responder reset.
     RSTR,
+    /// SYN then RST by the originator, no reply.
     RSTOS0,
+    /// SYN-ACK then RST by the responder, no SYN.
     RSTRH,
+    /// SYN then FIN by the originator, no reply.
     SH,
+    /// SYN-ACK then FIN by the responder, no SYN.
     SHR,
+    /// Midstream, or none of the others.
     OTH,
 }
 
@@ -40,25 +52,6 @@ impl ConnState {
             Self::SH => "SH",
             Self::SHR => "SHR",
             Self::OTH => "OTH",
-        }
-    }
-
-    /// What the code means, in a few words.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::S0 => "attempt, no reply",
-            Self::S1 => "established, not ended",
-            Self::SF => "normal open and close",
-            Self::REJ => "rejected",
-            Self::S2 => "established, originator closed",
-            Self::S3 => "established, responder closed",
-            Self::RSTO => "originator reset",
-            Self::RSTR => "responder reset",
-            Self::RSTOS0 => "SYN then RST by the originator, no reply",
-            Self::RSTRH => "SYN-ACK then RST by the responder, no SYN",
-            Self::SH => "SYN then FIN by the originator, no reply",
-            Self::SHR => "SYN-ACK then FIN by the responder, no SYN",
-            Self::OTH => "midstream, or none of the others",
         }
     }
 }

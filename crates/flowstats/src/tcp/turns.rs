@@ -7,7 +7,6 @@
 
 use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
-use super::spread::{Durations, Spread};
 use super::{NEVER, Turn, Witness, time};
 
 /// Whose message is under way.
@@ -39,10 +38,6 @@ pub struct Turns {
     pub server_first: u32,
     /// Turns in which one side sent before it had heard all of the other.
     pub overlapped: u32,
-    /// From the first byte of a request to the first byte of its response.
-    pub first_byte: Option<Durations>,
-    /// From the first byte of a request to the last byte of its response.
-    pub last_byte: Option<Durations>,
 }
 
 impl Turns {
@@ -71,8 +66,6 @@ pub(super) struct Conversation {
     /// There is a request whose turn is not complete.
     open: bool,
     overlapped: u32,
-    first_byte: Spread,
-    last_byte: Spread,
 }
 
 impl Default for Conversation {
@@ -88,8 +81,6 @@ impl Default for Conversation {
             overlaps: false,
             open: false,
             overlapped: 0,
-            first_byte: Spread::default(),
-            last_byte: Spread::default(),
         }
     }
 }
@@ -212,12 +203,6 @@ impl Conversation {
             last_byte: span(last),
             overlapped: self.overlaps,
         };
-        if let Some(duration) = turn.first_byte {
-            self.first_byte.add(duration);
-        }
-        if let Some(duration) = turn.last_byte {
-            self.last_byte.add(duration);
-        }
         witness.response(turn);
     }
 
@@ -232,8 +217,6 @@ impl Conversation {
             responses: self.responses,
             server_first: u32::from(self.server_first),
             overlapped: self.overlapped,
-            first_byte: self.first_byte.durations(),
-            last_byte: self.last_byte.durations(),
         }
     }
 }

@@ -190,6 +190,7 @@ fn l5_an_attempt_is_refused_or_times_out_and_is_forgotten() {
     packets.extend(Tape::between(("10.0.0.1", 41_001), ("10.0.0.9", 80)).c(61_000.0, "S", 0, 0, 0).packets);
     let rows = rows(&packets, Options::default());
     assert_eq!(rows.iter().map(|host| host.tally.timed_out).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(rows.iter().map(|host| host.tally.no_answer).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
