@@ -41,11 +41,14 @@ pub fn compare(
         sheet.compare(at, field, Some(ours), Some(theirs(column)), || {
             let theirs = theirs(column);
             if field == "duplicate ACKs" && duplicate_acks_of_tshark(packets) == theirs {
-                return Some(
+                let why = if ours < theirs {
                     "tshark counts every bare ACK that repeats the one before; ours those that ask for a segment: something is \
                      outstanding, and the packet is no copy (RFC 5681 section 2)"
-                        .to_owned(),
-                );
+                } else {
+                    "tshark wants the same window as before; ours lets it differ where a SACK option says what is missing (RFC 6675 \
+                     section 2)"
+                };
+                return Some(why.to_owned());
             }
             if theirs > ours && theirs - ours <= copies {
                 return Some(format!(

@@ -15,7 +15,7 @@ cause or when fewer cells agree than this file says. Our side is `flow conns -o 
 
 | tool | version | says |
 | --- | --- | --- |
-| tshark, capinfos | 4.0.17 | every field of every packet, conversations, TCP streams, bounds |
+| tshark, capinfos | 4.0.17 | every field of every packet, conversations, TCP streams, their analysis, HTTP messages, bounds |
 | tcpdump / libpcap | 4.99.3 / 1.10.3 | which files open |
 | argus, ra | 3.0.8.2 | bidirectional flows, halves of handshakes |
 | nfpcapd, nfdump | 1.7.1 | one-way flows |
@@ -25,6 +25,10 @@ cause or when fewer cells agree than this file says. Our side is `flow conns -o 
 tshark's completeness is compared as it is after a stream's last packet: what it prints on a packet is the value before
 that packet, which the packets prove. It does not count the first packet of a stream that it sees from the middle; most
 of the disagreements there are 797 streams of one packet each. Zeek's logs are compared with `flow conns -o zeek`.
+
+Repetitions, turns and their times are those that `flowstats::tcp` tells of a connection. Streams that ours cuts are left out
+there: they are told by tcp splits. A request of ours begins with its first byte and a response ends with its last; an HTTP
+dissector names the segments that complete them.
 
 A *cell* is one value compared with one value. A value that neither side has is no cell.
 ";

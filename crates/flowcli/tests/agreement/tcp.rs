@@ -236,8 +236,9 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, http): (&Row
     // Streams that ours cuts are told by tcp splits.
     let course = conn.filter(|_| parts.len() == 1).and_then(|conn| capture.course(conn));
     if let Some(course) = course {
-        classes::compare((capture, &subject), course, &segments(capture, pair, row), row, sheet);
-        turns::compare((capture, &subject), course, row, http, sheet);
+        let packets = segments(capture, pair, row);
+        classes::compare((capture, &subject), course, &packets, row, sheet);
+        turns::compare((capture, &subject), (course, &packets), row, http, sheet);
     }
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));

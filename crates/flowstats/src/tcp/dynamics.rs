@@ -458,6 +458,8 @@ impl Dynamics {
         let same_window = segment.window == self.sent[event.direction.index()].window;
         if end.acked() >= end.last()
             || segment.ack != end.acked_seq()
+            // The answer to a probe: it asks for nothing.
+            || segment.window == 0
             || !(same_window || segment.options.contains(TcpOptions::SACK))
         {
             return;
