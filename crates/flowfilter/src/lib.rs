@@ -36,12 +36,14 @@
 //! | `print` | from tree to text |
 //! | `plan` | binding |
 //! | `widen`, [`normal`] | weaker filters, equal filters |
+//! | [`kernel`] | weaker filters as programs |
 
 pub mod ast;
 mod error;
 pub mod field;
 mod filter;
 mod foreign;
+pub mod kernel;
 mod lex;
 mod literal;
 pub mod normal;

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use flowcore::select::KernelForm;
+use flowcore::wire::LinkType;
 use flowcore::{Addr, Features, FlowEvent, Frames, Resolver, Select};
 
 use crate::ast::{Condition, Expr, Order, Subject, Test, ranges, texts};
 use crate::error::FilterError;
 use crate::field::{Field, FieldSet};
 use crate::filter::Filter;
+use crate::kernel::cbpf;
 use crate::record::{Record, Visitor};
 use crate::set::{Ranges, number};
 
@@ -23,11 +26,13 @@ pub struct Predicate<R> {
     needs: Features,
     /// Of a filter that uses facts about the flow, what can be decided before they are known.
     early: Option<Arc<Plan<R>>>,
+    /// What it was bound from, for kernels.
+    expr: Arc<Expr>,
 }
 
 impl<R> Clone for Predicate<R> {
     fn clone(&self) -> Self {
-        Self { plan: self.plan.clone(), needs: self.needs, early: self.early.clone() }
+        Self { plan: self.plan.clone(), needs: self.needs, early: self.early.clone(), expr: self.expr.clone() }
     }
 }
 
@@ -89,7 +94,7 @@ impl Filter {
         } else {
             None
         };
-        Ok(Predicate { plan: Arc::new(plan), needs, early })
+        Ok(Predicate { plan: Arc::new(plan), needs, early, expr: Arc::new(self.expr().clone()) })
     }
 
     fn plan<R: Record>(&self, expr: &Expr, names: &Arc<dyn Resolver>) -> Result<Plan<R>, FilterError> {
@@ -151,23 +156,21 @@ struct Compare<'c> {
     condition: &'c Condition,
 }
 
-impl Compare<'_> {
-    /// The numbers that pass, of a field that has at most one.
-    fn passing(&self) -> Ranges {
-        let kind = self.field.kind();
-        match self.condition {
-            Condition::Present | Condition::Flags { .. } => Ranges::new([(0, u128::MAX)]),
-            Condition::In(items) => ranges(items, kind),
-            Condition::NotIn(items) => ranges(items, kind).complement(u128::MAX),
-            Condition::Compare(order, number) => {
-                let number = u128::from(*number);
-                let most = u128::from(u64::MAX);
-                match order {
-                    Order::Less => number.checked_sub(1).map_or_else(Ranges::default, |high| Ranges::new([(0, high)])),
-                    Order::AtMost => Ranges::new([(0, number)]),
-                    Order::More => Ranges::new([(number + 1, most)]),
-                    Order::AtLeast => Ranges::new([(number, most)]),
-                }
+/// The numbers that pass a condition, of a field that has at most one.
+pub fn passing(field: Field, condition: &Condition) -> Ranges {
+    let kind = field.kind();
+    match condition {
+        Condition::Present | Condition::Flags { .. } => Ranges::new([(0, u128::MAX)]),
+        Condition::In(items) => ranges(items, kind),
+        Condition::NotIn(items) => ranges(items, kind).complement(u128::MAX),
+        Condition::Compare(order, number) => {
+            let number = u128::from(*number);
+            let most = u128::from(u64::MAX);
+            match order {
+                Order::Less => number.checked_sub(1).map_or_else(Ranges::default, |high| Ranges::new([(0, high)])),
+                Order::AtMost => Ranges::new([(0, number)]),
+                Order::More => Ranges::new([(number + 1, most)]),
+                Order::AtLeast => Ranges::new([(number, most)]),
             }
         }
     }
@@ -237,9 +240,9 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
             let (set, of) = (u64::from(set), u64::from(of));
             return leaf(move |record, frames| get(record, frames).is_some_and(|flags| flags & of == set));
         }
-        let passing = self.passing();
+        let wanted = passing(self.field, self.condition);
         // The shapes that most filters have get loops of their own.
-        match Numbers::new(passing) {
+        match Numbers::new(wanted) {
             Numbers::Few(_, 0) => Plan::None,
             Numbers::Few([(low, 0), _], 1) => leaf(move |record, frames| get(record, frames) == Some(low)),
             Numbers::Few([(low, more), _], 1) => {
@@ -250,8 +253,8 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
     }
 
     fn addr(self, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Plan<R> {
-        let passing = self.passing();
-        match *passing.as_slice() {
+        let wanted = passing(self.field, self.condition);
+        match *wanted.as_slice() {
             [] => Plan::None,
             // A prefix: one masked comparison, without turning bytes round.
             [(low, high)] if (low ^ high) & (low ^ high).wrapping_add(1) == 0 && low & (low ^ high) == 0 => {
@@ -264,7 +267,7 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
             [(low, high)] => {
                 leaf(move |record, frames| get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr))))
             }
-            _ => leaf(move |record, frames| get(record, frames).is_some_and(|addr| passing.contains(number(addr)))),
+            _ => leaf(move |record, frames| get(record, frames).is_some_and(|addr| wanted.contains(number(addr)))),
         }
     }
 
@@ -272,7 +275,7 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
         let negated = matches!(self.condition, Condition::NotIn(_));
         let wanted = match self.condition {
             Condition::NotIn(items) => Numbers::new(ranges(items, self.field.kind())),
-            _ => Numbers::new(self.passing()),
+            _ => Numbers::new(passing(self.field, self.condition)),
         };
         leaf(move |record, frames| {
             let (mut any, mut found) = (false, false);
@@ -336,6 +339,15 @@ impl Select for Predicate<FlowEvent> {
 
     fn early(&self) -> Option<Box<dyn Select>> {
         let plan = self.early.clone()?;
-        Some(Box::new(Self { plan, needs: self.needs - Features::FLOWS, early: None }))
+        Some(Box::new(Self { plan, needs: self.needs - Features::FLOWS, early: None, expr: self.expr.clone() }))
+    }
+
+    fn kernel(&self, form: KernelForm) -> Option<Vec<u8>> {
+        match form {
+            KernelForm::ClassicBpf { link_type } => {
+                cbpf::program(&self.expr, LinkType(link_type)).map(|program| cbpf::bytes(&program))
+            }
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Sound over-approximation: what can be said with some fields alone.
 
-use crate::ast::{Expr, Subject};
+use crate::ast::{Expr, Subject, Test};
 use crate::field::FieldSet;
 
 /// The strongest filter over `known` fields, made leaf by leaf, that passes all that `expr` passes.
@@ -8,28 +8,30 @@ use crate::field::FieldSet;
 /// A test that asks for another field may pass: it becomes `all`, or `none` where it stands under an odd number of
 /// negations, and what follows from that is carried upwards. So the exact filter always implies the wider one.
 pub fn widen(expr: &Expr, known: FieldSet) -> Expr {
+    widen_by(expr, &|test: &Test| match test.subject {
+        Subject::One(field) => known.contains(field),
+        Subject::Either(pair) => pair.fields().iter().all(|&field| known.contains(field)),
+    })
+}
+
+/// The same over the tests that are `known`.
+pub fn widen_by(expr: &Expr, known: &dyn Fn(&Test) -> bool) -> Expr {
     approximate(expr, known, true)
 }
 
 /// `over`: the result is implied by `expr`; otherwise it implies `expr`.
-fn approximate(expr: &Expr, known: FieldSet, over: bool) -> Expr {
+fn approximate(expr: &Expr, known: &dyn Fn(&Test) -> bool, over: bool) -> Expr {
     match expr {
         Expr::All => Expr::All,
         Expr::None => Expr::None,
         Expr::And(all) => and(all.iter().map(|one| approximate(one, known, over))),
         Expr::Or(all) => or(all.iter().map(|one| approximate(one, known, over))),
         Expr::Not(inner) => not(approximate(inner, known, !over)),
-        Expr::Test(test) => {
-            let is_known = match test.subject {
-                Subject::One(field) => known.contains(field),
-                Subject::Either(pair) => pair.fields().iter().all(|&field| known.contains(field)),
-            };
-            match (is_known, over) {
-                (true, _) => expr.clone(),
-                (false, true) => Expr::All,
-                (false, false) => Expr::None,
-            }
-        }
+        Expr::Test(test) => match (known(test), over) {
+            (true, _) => expr.clone(),
+            (false, true) => Expr::All,
+            (false, false) => Expr::None,
+        },
     }
 }
 

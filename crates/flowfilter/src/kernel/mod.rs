@@ -1,0 +1,3 @@
+//! Filters for kernels: weaker than the exact one, which always runs afterwards.
+
+pub mod cbpf;

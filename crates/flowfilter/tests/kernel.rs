@@ -1,0 +1,180 @@
+//! Classic BPF programs, run by an interpreter over every frame of the public captures: they never lose a frame that the
+//! exact filter passes, and decide plain frames as it does.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowcore::resolve::Numeric;
+use flowcore::wire::{DecodeOptions, Layers, LinkType};
+use flowcore::{FlowEvent, Frames, Layer, Notes, Resolver, Status};
+use flowfilter::kernel::cbpf::{Instruction, program};
+use flowfilter::{Filter, Predicate};
+use flowsrc_pcap::Reader;
+
+/// What a program returns for a frame; a load beyond the frame ends it with 0 (as in Linux's `bpf_prog_run`).
+fn run(program: &[Instruction], frame: &[u8]) -> u32 {
+    let load = |at: usize, bytes: usize| -> Option<u32> {
+        let bytes = frame.get(at..at + bytes)?;
+        Some(bytes.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte)))
+    };
+    let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
+    loop {
+        let Instruction { code, jt, jf, k } = program[at];
+        at += 1;
+        let loaded = match code {
+            0x20 => load(k as usize, 4),
+            0x28 => load(k as usize, 2),
+            0x30 => load(k as usize, 1),
+            0x48 => load((x + k) as usize, 2),
+            0x50 => load((x + k) as usize, 1),
+            0x80 => Some(frame.len() as u32),
+            0xb1 => load(k as usize, 1),
+            _ => Some(a),
+        };
+        let Some(loaded) = loaded else { return 0 };
+        match code {
+            0x20 | 0x28 | 0x30 | 0x48 | 0x50 | 0x80 => a = loaded,
+            0xb1 => x = (loaded & 15) * 4,
+            0x54 => a &= k,
+            0x1c => a = a.wrapping_sub(x),
+            0x05 => at += k as usize,
+            0x15 => at += usize::from(if a == k { jt } else { jf }),
+            0x25 => at += usize::from(if a > k { jt } else { jf }),
+            0x35 => at += usize::from(if a >= k { jt } else { jf }),
+            0x2d => at += usize::from(if a > x { jt } else { jf }),
+            0x06 => return k,
+            other => panic!("no instruction {other:#x}"),
+        }
+    }
+}
+
+const FILTERS: [&str; 30] = [
+    "tcp",
+    "not tcp",
+    "udp and port 53",
+    "not port 53",
+    "ip",
+    "ip6",
+    "not ip and not ip6",
+    "icmp or icmp6",
+    "icmptype 8 or icmptype 128",
+    "syn and not ack",
+    "flags S/SA or fin or rst",
+    "not syn",
+    "src 10.0.0.0/8",
+    "not src 10.0.0.0/8",
+    "addr 192.168.0.0/16 and dst != 192.168.1.1",
+    "src fe80::/10 or dst ff02::/16",
+    "not addr 2000::/3",
+    "src {10.0.0.1, 10.0.0.9, 2001:db8::/32, 172.16.0.0/12}",
+    "sport 1024:65535 and dport 0:1023",
+    "port {80, 443, 8000:8100}",
+    "port != 80",
+    "not (port != 80)",
+    "len > 1000",
+    "len <= 64 and arp",
+    "tcp and (port 80 or vlan 5)",
+    "not (tcp and vlan)",
+    "tcp or ttl 64",
+    "sctp or proto 89",
+    "tcp and dst 10.0.0.0/8 or udp and src 192.168.0.0/16",
+    "none",
+];
+
+#[test]
+fn programs_never_lose_a_frame_and_decide_plain_ones() {
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
+    let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(default, PathBuf::from);
+    let mut files: Vec<PathBuf> = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../captures/web.pcapng.zst")];
+    match fs::read_to_string(folder.join("MANIFEST.tsv")) {
+        Ok(manifest) => {
+            files.extend(
+                manifest
+                    .lines()
+                    .map(|line| folder.join(line.split('\t').next().unwrap()))
+                    .filter(|path| path.is_file()),
+            );
+        }
+        Err(_) => {
+            let words = "no public captures: only those of the repository are tried; set FLOW_CAPTURES\n";
+            let _ = std::io::stderr().write_all(words.as_bytes());
+        }
+    }
+    let names: Arc<dyn Resolver> = Arc::new(Numeric);
+    let filters: Vec<(Filter, Predicate<FlowEvent>)> = FILTERS
+        .iter()
+        .map(|text| Filter::parse(text).unwrap())
+        .map(|filter| (filter.clone(), filter.bind(&names).unwrap()))
+        .collect();
+    let links = [LinkType::ETHERNET, LinkType::LINUX_SLL, LinkType::RAW];
+    let programs: Vec<Vec<_>> =
+        links.iter().map(|&link| filters.iter().map(|(filter, _)| program(filter.expr(), link)).collect()).collect();
+    let options = DecodeOptions { headers: true, ..DecodeOptions::default() };
+    let (mut decided, mut passed) = (0_u64, 0_u64);
+    for path in files {
+        let Ok(mut reader) = Reader::open(&path) else { continue };
+        let mut packets = Vec::new();
+        loop {
+            let Ok(status) = reader.read_batch(512, &mut packets) else { break };
+            for packet in packets.drain(..) {
+                let frame = packet.bytes(reader.window());
+                let Some(link) = links.iter().position(|&link| link == packet.link) else { continue };
+                if frame.len() != packet.wire as usize {
+                    continue;
+                }
+                let mut layers = [Layers::default()];
+                let mut event =
+                    FlowEvent { bytes: u64::from(packet.wire), packets: 1, layers: 1, ..FlowEvent::default() };
+                flowcore::wire::decode(packet.link, frame, packet.wire, options, &mut event, &mut layers[0]);
+                let headers = std::mem::take(&mut layers[0].headers);
+                let is_plain = layers[0] == Layers::default()
+                    && event.stopped == Layer::None
+                    && !event.notes.intersects(Notes::FRAGMENT | Notes::OFFLOADED)
+                    && matches!(event.key.protocol.0, 6 | 17)
+                    // Nothing between: the IP header itself names the protocol.
+                    && frame.get([14, 16, 0][link] + if event.ethertype == 0x86dd { 6 } else { 9 })
+                        == Some(&event.key.protocol.0)
+                    // A short header with options is left to the exact filter.
+                    && frame.len() >= 110;
+                layers[0].headers = headers;
+                let frames = Frames::new(&[], &layers);
+                for ((filter, exact), program) in filters.iter().zip(&programs[link]) {
+                    let Some(program) = program else { continue };
+                    let (exact, kernel) = (exact.matches(&event, &frames), run(program, frame) != 0);
+                    assert!(kernel || !exact, "{}: the program of `{filter}` loses {event:?}", path.display());
+                    let is_known = !filter.fields().contains(flowfilter::Field::Vlan)
+                        && !filter.fields().contains(flowfilter::Field::Ttl);
+                    if is_plain && is_known {
+                        let tunnel = [2152, 3544, 4789, 4790, 5072, 6081, 8472];
+                        let maybe = event.key.protocol.0 == 17
+                            && (tunnel.contains(&event.key.src_port) || tunnel.contains(&event.key.dst_port));
+                        assert!(
+                            kernel == exact || maybe,
+                            "{}: `{filter}` is not decided for {event:?}",
+                            path.display()
+                        );
+                        decided += 1;
+                    }
+                    passed += u64::from(kernel);
+                }
+            }
+            if status == Status::End {
+                break;
+            }
+        }
+    }
+    assert!(decided > 1_000 && passed > 100, "{decided} {passed}");
+}
+
+#[test]
+fn what_a_kernel_cannot_help_with_has_no_program() {
+    let made = |text: &str, link| program(Filter::parse(text).unwrap().expr(), link);
+    assert_eq!(made("vlan 5", LinkType::ETHERNET), None);
+    assert_eq!(made("tcp or vlan 5", LinkType::ETHERNET), None);
+    assert_eq!(made("all", LinkType::ETHERNET), None);
+    assert_eq!(made("tcp", LinkType::IEEE802_11), None);
+    assert!(made("tcp and vlan 5", LinkType::ETHERNET).is_some());
+}
