@@ -134,7 +134,8 @@ impl<R> Subject<R> {
         }
     }
 
-    /// The columns that the user chose: `a,b` exactly these, `+a,-b` relative to the default (or to all that cost nothing).
+    /// The columns that the user chose: `a,b` exactly these, `+a,b,-c` relative to the default (or to all that cost
+    /// nothing); a sign holds until the next one.
     ///
     /// # Errors
     /// If a name is unknown, or both ways are mixed.
@@ -145,16 +146,25 @@ impl<R> Subject<R> {
         let Some(chosen) = chosen else { return Ok(default().collect()) };
         let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
-        let relative = names.iter().filter(|name| name.starts_with(['+', '-'])).count();
-        if relative != 0 && relative != names.len() {
-            return Err(usage("either every name has `+` or `-` in front, or none has"));
+        let is_signed = |name: &&str| name.starts_with(['+', '-']);
+        let relative = names.first().is_some_and(is_signed);
+        if !relative && names.iter().any(is_signed) {
+            return Err(usage("`+` or `-` stands before the first name, or before none"));
         }
-        let mut fields: Vec<&Field<R>> = if relative > 0 { default().collect() } else { Vec::new() };
+        let mut fields: Vec<&Field<R>> = if relative { default().collect() } else { Vec::new() };
+        // A sign holds until the next one: `+a,b,-c` adds a and b.
+        let mut taken_away = false;
         for name in names {
-            let (taken_away, name) = match (name.strip_prefix('-'), name.strip_prefix('+')) {
-                (Some(name), _) => (true, name),
-                (None, Some(name)) => (false, name),
-                (None, None) => (false, name),
+            let name = match (name.strip_prefix('-'), name.strip_prefix('+')) {
+                (Some(name), _) => {
+                    taken_away = true;
+                    name
+                }
+                (None, Some(name)) => {
+                    taken_away = false;
+                    name
+                }
+                (None, None) => name,
             };
             let meant: Vec<&Field<R>> = if name == "all" {
                 self.fields.iter().filter(offered).collect()
@@ -349,6 +359,8 @@ mod tests {
         assert_eq!(names(None), ["bytes", "name"]);
         assert_eq!(names(Some("note,bytes")), ["note", "bytes"]);
         assert_eq!(names(Some("+note,-bytes")), ["name", "note"]);
+        // A sign holds until the next one.
+        assert_eq!(names(Some("-name,bytes,+note")), ["note"]);
         assert_eq!(names(Some("all")), ["bytes", "name", "note"]);
         assert_eq!(names(Some("+all,-bytes")), ["name", "note"]);
     }
@@ -360,7 +372,7 @@ mod tests {
         assert_eq!(message("byte"), "no column `byte`; did you mean `bytes`?");
         assert_eq!(message("zzzzzzzzzz"), "no column `zzzzzzzzzz`; --list-columns shows all");
         assert_eq!(message("nick"), "column `nick` comes with --resolve, which was not given");
-        assert!(message("bytes,-name").contains("either every name"));
+        assert!(message("bytes,-name").contains("before the first name"));
         assert!(message("-bytes,-name").contains("no column is left"));
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
+use std::path::Path;
 use std::sync::Arc;
 
 use flowcore::resolve::Numeric;
@@ -11,7 +12,7 @@ use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, O
 use flowstats::conns::Connection;
 
 use crate::args::{Color, CompatArg, FilterArgs, FilterCommand};
-use crate::exit::Exit;
+use crate::exit::{Exit, complain};
 use crate::{documents, terminal};
 
 /// Bytes of a list's file at most.
@@ -40,13 +41,24 @@ pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Opti
     };
     let list = |name: &str| contents(name, LARGEST_LIST);
     let options = Options { compat, lists: Some(&list), hosts: Some(&addresses), origin: &origin };
-    let filter = Filter::parse_with(&text, &options)?;
+    let filter = Filter::parse_with(&text, &options).inspect_err(|_| {
+        // A capture without its option is read as the beginning of a filter.
+        if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
+            complain(&format!("files are named with -r: did you mean `-r {file}`?"));
+        }
+    })?;
     if !quiet {
         for warning in filter.warnings() {
             complain_whole(&warning.render(terminal::error_color(color)));
         }
     }
     Ok(Some(filter))
+}
+
+/// Whether a word that stands where no option does is a file or looks like a capture.
+pub fn may_be_file(word: &str) -> bool {
+    let kinds = [".pcap", ".pcapng", ".cap", ".gz", ".zst", ".lz4", ".xz"];
+    !word.starts_with('-') && (Path::new(word).exists() || kinds.iter().any(|kind| word.ends_with(kind)))
 }
 
 /// A file's text, or why there is none.

@@ -75,10 +75,7 @@ fn main() -> ExitCode {
 /// What stands where no option does and looks like a file, or is one.
 fn stray_file(error: &clap::Error) -> Option<&str> {
     match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => {
-            let is_name = !word.starts_with('-') && (word.contains('.') || std::path::Path::new(word).exists());
-            is_name.then_some(word)
-        }
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => filter::may_be_file(word).then_some(word),
         _ => None,
     }
 }

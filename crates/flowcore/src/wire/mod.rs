@@ -199,7 +199,8 @@ pub fn decode_here(
     event: &mut FlowEvent,
     layers: &mut Layers,
 ) -> Found {
-    if link == LinkType::ETHERNET && plain::ethernet(frame, wire_len, options, event) && event.stopped == Layer::None {
+    let may_be_plain = link == LinkType::ETHERNET && !options.headers;
+    if may_be_plain && plain::ethernet(frame, wire_len, options, event) && event.stopped == Layer::None {
         return Found::Plain;
     }
     decode_other(link, frame, wire_len, options, event, layers)

@@ -15,7 +15,7 @@ const NEVER_LISTED: usize = 256;
 const SAVING: usize = 4;
 
 /// Buckets that were hit, in the order in which they were: one cache line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[repr(align(64))]
 struct Recent {
     count: u16,
@@ -26,6 +26,13 @@ const MOST_RECENT: usize = 31;
 
 const _: () = assert!(size_of::<Recent>() == 64);
 
+/// What was counted, whatever form it is kept in.
+impl std::fmt::Debug for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
 impl Recent {
     fn buckets(&self) -> &[u16] {
         &self.buckets[..usize::from(self.count).min(MOST_RECENT)]
@@ -34,7 +41,7 @@ impl Recent {
 
 /// One structure for both forms, so that the frequent case of the hot path is one comparison: a bucket within the
 /// window.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Counts {
     /// A count for every bucket of some consecutive octaves; empty as long as `list` has the counts.
     window: Vec<u32>,

@@ -594,7 +594,7 @@ mod repetitions {
         let played = play_with(&rows, EndReason::Forced);
         assert_eq!(played.sent_again(), ["WindowProbe 0", "WindowProbe 0"]);
         let side = played.facts.sides[1];
-        assert_eq!((side.zero_windows, side.zero_window_time), (3, Nanos::new(1000_000_000)));
+        assert_eq!((side.zero_windows, side.zero_window_time), (3, Nanos::new(1_000_000_000)));
         assert_eq!(played.facts.turns.requests, 1);
     }
 
