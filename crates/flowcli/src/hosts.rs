@@ -4,10 +4,12 @@
 
 mod classic;
 
+use std::sync::Arc;
+
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
 use flowcore::resolve::Resolver;
-use flowcore::{Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
+use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
@@ -92,8 +94,16 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if stopped && snapshot.ledger.seen() == 0 {
         return Ok(run::interrupted(&signals));
     }
+    if snapshot.ledger.untracked > 0 {
+        pipeline.get_mut(&handle).doubt(Doubts::UNTRACKED);
+    }
     let hosts = pipeline.get(&handle);
-    let names = edge.names();
+    if hosts.remotes().is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
+        complain(
+            "note: no TCP connections here, which is what hosts are judged by; `flow conns` shows the other flows",
+        );
+    }
+    let names: Arc<dyn Resolver> = if args.by_port { Arc::new(PerPort(edge.names())) } else { edge.names() };
     // A name is the key of its row: all of them are asked for before there are rows.
     let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
     edge.settle(|| hosts.remotes().iter().filter(is_pending).count());
@@ -107,6 +117,18 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     edge.complain();
     let said = run::has_said(args.output, args.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
+}
+
+/// Names that keep the ports of a row apart.
+struct PerPort(Arc<dyn Resolver>);
+
+impl Resolver for PerPort {
+    fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
+        match self.0.name(addr, port) {
+            Lookup::Known(name) => Lookup::Known(format!("{name}:{port}").into()),
+            other => other,
+        }
+    }
 }
 
 fn options(args: &HostsArgs, edge: &Edge) -> Options {
@@ -226,7 +248,13 @@ impl<'a> Sheet<'a> {
             wide_hint: "-o wide shows all",
         };
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
-        let ranks: Vec<u8> = self.fields.iter().map(|field| field.rank).collect();
+        let asked = |field: &Field<Host>| {
+            let name = &field.column.name;
+            let sorted = self.args.sort.iter().any(|key| key.column == *name);
+            sorted || name.starts_with("lat_p") || name.starts_with("rtt_p")
+        };
+        // What the user named stays on a narrow terminal.
+        let ranks: Vec<u8> = self.fields.iter().map(|field| if asked(field) { 0 } else { field.rank }).collect();
         let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
         writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;

@@ -23,7 +23,7 @@ pub fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     if paths.is_empty() {
-        let message = "nothing to read: name a capture, as in `flow conns -r capture.pcap`, or pipe one in: \
+        let message = "nothing to read: name a capture with -r, as in `-r capture.pcap`, or pipe one in: \
                        `tcpdump -w - | flow conns -r -`";
         return Err(Error::new(ErrorKind::Usage, message));
     }

@@ -50,6 +50,8 @@ bitflags! {
         const HEADERS_CUT = 16;
         /// Whoever reads had enough while the connection was open.
         const STOPPED = 32;
+        /// Packets found no room in the flow table; which connections they belonged to is not kept.
+        const UNTRACKED = 64;
     }
 }
 
@@ -63,6 +65,7 @@ impl Doubts {
             (Self::INPUT_CUT, "input_cut"),
             (Self::HEADERS_CUT, "headers_cut"),
             (Self::STOPPED, "stopped"),
+            (Self::UNTRACKED, "untracked"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }

@@ -23,7 +23,9 @@ const EXAMPLES: &str = "Examples:
 
 /// TRTOP's table of remotes, put right.
 ///
-/// A row is a remote: whoever was asked for a connection, or with --incoming whoever asked. Percentages are of the
+/// Only TCP is judged; `flow conns` has the other flows. A row is a remote: whoever was asked for a connection, or with
+/// --incoming whoever asked. RTT is the response time: from a request's first byte to its answer's last; OUT and IN are
+/// changes of direction, which for TLS are records, not requests of the application. Percentages are of the
 /// connections that began with a SYN, rates are in capture time, percentiles within 0.4 % of a value that occurred.
 /// What is not known is `-`, never 0.
 ///
