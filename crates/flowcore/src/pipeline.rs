@@ -415,6 +415,9 @@ impl Pipeline {
                 self.judge_again(id);
             }
         }
+        for analyzer in &mut self.analyzers {
+            analyzer.rejudged(&self.flows);
+        }
     }
 
     /// Runs a collector to its end, closes all flows and reports.

@@ -10,6 +10,7 @@ mod columns;
 mod report;
 mod side;
 mod tally;
+mod undecided;
 
 use std::collections::HashMap;
 
@@ -17,7 +18,8 @@ use flowcore::event::EndReason;
 use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
-    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Marks, Result, Tables, TcpSegment, Timestamp, prefetch,
+    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpSegment, Timestamp,
+    Verdict, prefetch,
 };
 
 use crate::conns::Doubts;
@@ -29,6 +31,7 @@ pub use side::{Side, View};
 pub use tally::{Began, Measure, Tally};
 
 use tally::{Course, Sample, Told};
+use undecided::{Undecided, Waiting};
 
 /// What [`Hosts`] is to look at.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +46,8 @@ pub struct Options {
     pub most_rows: usize,
 }
 
-/// Which connections have rows, by what the pipeline's whitelist says when they begin. What it could not judge for want
-/// of a name always has: hiding it would be a guess.
+/// Which connections have rows, by what the pipeline's whitelist says in the end: rows do not depend on how fast names
+/// come. What it could not judge because the name never came always has: hiding it would be a guess.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum Listing {
     /// All.
@@ -54,6 +57,22 @@ pub enum Listing {
     Allowed,
     /// Those that are not.
     Unlisted,
+}
+
+impl Listing {
+    /// Whether a connection with these marks has a row.
+    fn shows(self, marks: Marks) -> bool {
+        match self {
+            Self::All => true,
+            Self::Allowed => marks.intersects(Marks::ALLOWED | Marks::UNDECIDED),
+            Self::Unlisted => !marks.contains(Marks::ALLOWED),
+        }
+    }
+
+    /// Whether marks like these may yet change the answer.
+    fn waits_for(self, marks: Marks) -> bool {
+        self != Self::All && marks.contains(Marks::UNDECIDED)
+    }
 }
 
 /// Rows that are kept at most, unless [`Options::most_rows`] says otherwise.
@@ -78,7 +97,7 @@ const FIRST_REMOTE: u32 = 2;
 struct Open {
     followed: Followed,
     course: Course,
-    /// Index of its remote's tally.
+    /// Index of its remote's tally, or of its own among the undecided ones.
     tally: u32,
 }
 
@@ -92,6 +111,8 @@ pub struct Hosts {
     tallies: Vec<Tally>,
     /// `remotes[i]` belongs to `tallies[i + FIRST_REMOTE]`.
     remotes: Vec<Remote>,
+    /// Connections of which the whitelist has yet to say whether they have a row.
+    undecided: Undecided,
     /// What the current batch has shown; empty between batches.
     samples: Vec<Sample>,
     places: HashMap<Remote, u32, foldhash::fast::RandomState>,
@@ -127,6 +148,7 @@ impl Hosts {
             live: 0,
             tallies: (0..FIRST_REMOTE).map(|_| Tally::default()).collect(),
             remotes: Vec::new(),
+            undecided: Undecided::default(),
             samples: Vec::new(),
             places: HashMap::default(),
             from: Timestamp::MAX,
@@ -145,7 +167,8 @@ impl Hosts {
         self.live
     }
 
-    /// The remotes that have a row, in the order in which they were first seen.
+    /// The remotes that have a row, in the order in which they got it; without those of which the whitelist has yet to
+    /// say so.
     pub fn remotes(&self) -> &[Remote] {
         &self.remotes
     }
@@ -166,7 +189,10 @@ impl Hosts {
             return;
         }
         let place = open.tally;
-        let Some(tally) = self.tallies.get_mut(place as usize) else { return };
+        let Some(tally) = self.tallies.get_mut(place as usize) else {
+            self.take_undecided(event, segment, batch);
+            return;
+        };
         let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
         if told.course.turned() {
             let turned = FlowEvent { direction: event.direction.opposite(), ..*event };
@@ -184,20 +210,57 @@ impl Hosts {
         }
         let Some(record) = batch.flows.record(event.flow) else { return };
         let side = self.options.view.judge(&record);
-        let listed = match self.options.listing {
-            Listing::All => true,
-            Listing::Allowed => event.marks.intersects(Marks::ALLOWED | Marks::UNDECIDED),
-            Listing::Unlisted => !event.marks.contains(Marks::ALLOWED),
-        };
         let remote = Remote { addr: side.remote, port: if self.options.by_port { side.service } else { 0 } };
-        let tally = if listed { self.place(remote) } else { HIDDEN };
+        let tally = if self.options.listing.waits_for(event.marks) {
+            self.undecided.begin(event.flow, remote)
+        } else {
+            self.row(remote, event.marks)
+        };
         let open = self.open.entry(event.flow);
         *open = Open { course: Course::new(side.turned, side.remote_answers), tally, ..Open::default() };
         self.live += 1;
-        if let Some(tally) = self.tallies.get_mut(tally as usize) {
+        if let Some(tally) = self.undecided.tally_or(&mut self.tallies, tally) {
             tally.connections += 1;
         }
         self.take(event, segment, batch);
+    }
+
+    /// The same as [`take`](Self::take) for a connection that has no row yet.
+    #[cold]
+    #[inline(never)]
+    fn take_undecided(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
+        if !self.options.listing.waits_for(event.marks) {
+            if self.decide(event.flow, event.marks) {
+                self.take(event, segment, batch);
+            }
+            return;
+        }
+        let open = self.open.entry(event.flow);
+        let place = open.tally;
+        let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) else { return };
+        let direction = if open.course.turned() { event.direction.opposite() } else { event.direction };
+        let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
+        open.followed.observe(&FlowEvent { direction, ..*event }, segment, &mut told);
+    }
+
+    /// Moves what a connection without a row has shown to where the whitelist says it belongs; whether it had none.
+    fn decide(&mut self, flow: FlowId, marks: Marks) -> bool {
+        let Some(waiting) = self.open.get(flow).map(|open| open.tally) else { return false };
+        if !Undecided::is_one(waiting) {
+            return false;
+        }
+        // They are recorded by place, which is free for another connection then.
+        self.take_samples();
+        let Some(Waiting { remote, tally, .. }) = self.undecided.take(waiting) else { return false };
+        let place = self.row(remote, marks);
+        self.tallies[place as usize].merge(&tally);
+        self.open.entry(flow).tally = place;
+        true
+    }
+
+    /// Where a connection with these marks is counted.
+    fn row(&mut self, remote: Remote, marks: Marks) -> u32 {
+        if self.options.listing.shows(marks) { self.place(remote) } else { HIDDEN }
     }
 
     /// The index of a remote's tally, made if there is room for one more.
@@ -217,7 +280,7 @@ impl Hosts {
 
     /// Records what the batch has shown, each value's place in its histogram asked for some values ahead.
     fn take_samples(&mut self) {
-        let Self { samples, tallies, .. } = self;
+        let Self { samples, tallies, undecided, .. } = self;
         for place in 0..samples.len() {
             if let Some(far) = samples.get(place + 2 * SAMPLES_AHEAD)
                 && let Some(tally) = tallies.get(far.tally as usize)
@@ -230,7 +293,7 @@ impl Hosts {
                 tally.histogram(near.measure).prefetch(near.value);
             }
             let Sample { value, tally, measure } = samples[place];
-            if let Some(tally) = tallies.get_mut(tally as usize) {
+            if let Some(tally) = undecided.tally_or(tallies, tally) {
                 tally.histogram_mut(measure).record(value);
             }
         }
@@ -238,7 +301,9 @@ impl Hosts {
     }
 
     #[inline(never)]
-    fn finish(&mut self, id: FlowId, reason: EndReason) {
+    fn finish(&mut self, id: FlowId, reason: EndReason, marks: Marks) {
+        // Now or never: the whitelist was asked for the last time.
+        self.decide(id, marks);
         let Some(open) = self.open.get_mut(id).filter(|open| open.course.begun()) else { return };
         let place = open.tally;
         if let Some(tally) = self.tallies.get_mut(place as usize) {
@@ -275,7 +340,7 @@ impl Analyzer for Hosts {
             }
             match event.detail {
                 Detail::End(reason) => {
-                    self.finish(event.flow, reason);
+                    self.finish(event.flow, reason, event.marks);
                     // Not a packet: it is told as late as it was noticed.
                     continue;
                 }
@@ -288,6 +353,17 @@ impl Analyzer for Hosts {
         (self.from, self.through) = (from, through);
         self.take_samples();
         Ok(())
+    }
+
+    fn rejudged(&mut self, flows: &Flows) {
+        for flow in self.undecided.flows() {
+            let marks = match flows.record(flow).and_then(|flow| flow.verdict) {
+                Some(Verdict::Allowed(_)) => Marks::ALLOWED,
+                Some(Verdict::Unlisted) => Marks::empty(),
+                Some(Verdict::Undecided) | None => continue,
+            };
+            self.decide(flow, marks);
+        }
     }
 
     /// One row per remote, ungrouped, with the 95th percentile of every distribution.

@@ -1,5 +1,6 @@
 //! From tallies to rows: names, groups, quantiles, totals.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -126,12 +127,15 @@ impl Host {
 
 impl Hosts {
     /// The rows: one for each name that `names` gives to a remote, or for each remote that has none; after them what
-    /// has no row of its own, if there is anything. In the order in which they were first seen.
+    /// has no row of its own, if there is anything. In the order in which they were first seen. Connections that the
+    /// whitelist could not judge so far are in the row of their remote.
     pub fn rows(&self, names: &dyn Resolver, levels: &Levels) -> Vec<Host> {
         let span = self.span();
         let mut places: HashMap<Who, usize> = HashMap::new();
         let mut rows: Vec<Host> = Vec::new();
-        for (&remote, tally) in self.remotes.iter().zip(&self.tallies[FIRST_REMOTE as usize..]) {
+        let (tallies, new) = self.with_undecided();
+        let remotes = self.remotes.iter().chain(&new);
+        for (&remote, tally) in remotes.zip(&tallies[FIRST_REMOTE as usize..]) {
             let who = names.name(remote.addr, remote.port).known().map_or(Who::Remote(remote), Who::Named);
             let place = *places.entry(who.clone()).or_insert_with(|| {
                 rows.push(Host::new(who, Tally::default(), span));
@@ -141,7 +145,7 @@ impl Hosts {
         }
         let hidden = if self.options.listing == Listing::Unlisted { Who::Allowed } else { Who::Unlisted };
         for (place, who) in [(OTHERS, Who::Others), (HIDDEN, hidden)] {
-            let tally = &self.tallies[place as usize];
+            let tally = &tallies[place as usize];
             if tally.connections > 0 {
                 rows.push(Host::new(who, tally.clone(), span));
             }
@@ -153,16 +157,38 @@ impl Hosts {
     /// All rows together, without what [`Options::listing`](super::Options::listing) hides.
     pub fn total(&self, levels: &Levels) -> Host {
         let mut total = Host::new(Who::Total, Tally::default(), self.span());
-        for (place, tally) in self.tallies.iter().enumerate() {
+        let (tallies, new) = self.with_undecided();
+        for (place, tally) in tallies.iter().enumerate() {
             if place != HIDDEN as usize {
                 total.tally.merge(tally);
             }
         }
-        if self.tallies[OTHERS as usize].connections == 0 {
-            total.remotes = Some(self.remotes.len() as u64);
+        if tallies[OTHERS as usize].connections == 0 {
+            total.remotes = Some((self.remotes.len() + new.len()) as u64);
         }
         total.settle(levels, self.doubts);
         total
+    }
+
+    /// The tallies, those of undecided connections in the rows where they would go now; and the remotes that have a row
+    /// only for that.
+    fn with_undecided(&self) -> (Cow<'_, [Tally]>, Vec<Remote>) {
+        let mut new = Vec::new();
+        let mut tallies = Cow::Borrowed(self.tallies.as_slice());
+        for (remote, shown) in self.undecided.by_remote() {
+            let tallies = tallies.to_mut();
+            let place = match self.places.get(&remote) {
+                Some(&place) => place,
+                None if self.remotes.len() + new.len() >= self.options.most_rows => OTHERS,
+                None => {
+                    new.push(remote);
+                    tallies.push(Tally::default());
+                    (tallies.len() - 1) as u32
+                }
+            };
+            tallies[place as usize].merge(&shown);
+        }
+        (tallies, new)
     }
 
     /// From the first to the last packet of the capture; `None` before there were any.

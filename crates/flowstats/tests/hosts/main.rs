@@ -5,6 +5,7 @@
 
 mod dumps;
 mod laws;
+mod listing;
 mod packets;
 mod sequences;
 mod tape;
