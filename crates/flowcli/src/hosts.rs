@@ -142,6 +142,7 @@ fn options(args: &HostsArgs, edge: &Edge) -> Options {
         by_port: args.by_port,
         listing,
         most_rows: args.max_hosts.map_or(0, |most| usize::try_from(most.get()).unwrap_or(usize::MAX)),
+        without_table: true,
     }
 }
 

@@ -149,14 +149,16 @@ impl Histogram {
 
     /// Several [`quantile`](Self::quantile)s; `result[i]` belongs to `levels[i]`.
     pub fn quantiles(&self, levels: &[f64]) -> Vec<Option<u64>> {
-        let total = self.count();
+        // Once: a list has to be sorted for it.
+        let counts: Vec<(usize, u64)> = self.counts.iter().collect();
+        let total = counts.iter().fold(0u64, |sum, &(_, count)| sum.saturating_add(count));
         let mut order: Vec<(u64, usize)> =
             levels.iter().enumerate().filter_map(|(place, &level)| Some((index_of(level, total)?, place))).collect();
         order.sort_unstable();
         let mut found = vec![None; levels.len()];
         let mut wanted = order.into_iter().peekable();
         let mut before = 0u64;
-        for (bucket, count) in self.counts.iter() {
+        for (bucket, count) in counts {
             before = before.saturating_add(count);
             while let Some((index, place)) = wanted.next_if(|&(index, _)| index < before) {
                 // The ends are known exactly.

@@ -44,6 +44,8 @@ pub struct Options {
     pub listing: Listing,
     /// Most rows; the connections of further remotes are counted together in one. 0 = [`MOST_ROWS`].
     pub most_rows: usize,
+    /// No table in snapshots, for callers who ask for [`Hosts::rows`] themselves: to make one is not cheap.
+    pub without_table: bool,
 }
 
 /// Which connections have rows, by what the pipeline's whitelist says in the end: rows do not depend on how fast names
@@ -368,6 +370,9 @@ impl Analyzer for Hosts {
 
     /// One row per remote, ungrouped, with the 95th percentile of every distribution.
     fn snapshot(&self, out: &mut Tables) {
+        if self.options.without_table {
+            return;
+        }
         out.push(report::table(&self.rows(&Numeric, &Levels::default())));
     }
 }

@@ -183,6 +183,10 @@ impl Counts {
     }
 
     pub fn merge(&mut self, other: &Self) {
+        if self.is_empty() {
+            self.clone_from(other);
+            return;
+        }
         let Self { window, base, recent, list } = other;
         if window.is_empty() {
             for &(bucket, count) in list {
