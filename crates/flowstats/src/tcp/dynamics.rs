@@ -128,7 +128,8 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let marked = segment.flags.intersects(TcpFlags::ECE | TcpFlags::CWR) || event.notes.contains(Notes::CONGESTED);
-        if self.watch != 0 || marked {
+        // What a SACK block reports twice may concern what was settled long ago.
+        if self.watch != 0 || marked || segment.duplicate != 0 {
             return self.watchful(tcp, newly, event, segment, witness);
         }
         if newly > 0 {
