@@ -32,7 +32,9 @@ unit: ## Unit, property, tape and program tests
 	$(CARGO) test --workspace $(LOCKED)
 
 mutations: ## Two million mutated inputs through every decoder and reader, in release mode
-	$(CARGO) test --release $(LOCKED) -p flowcore -p flowsrc-pcap -p flowfilter --lib --tests -- mutated damaged --include-ignored
+	$(CARGO) test --release $(LOCKED) -p flowcore --test robust -- damaged --include-ignored
+	$(CARGO) test --release $(LOCKED) -p flowsrc-pcap --test damage -- mutated --include-ignored
+	$(CARGO) test --release $(LOCKED) -p flowfilter --test robust -- mutated --include-ignored
 
 readme: ## Run the README's first command as it is written there
 	.ci/readme
