@@ -4,10 +4,11 @@
 
 use std::borrow::Cow;
 
-use flowcore::report::{Column, Ending, Meaning, Quality, Unit, Value};
+use flowcore::report::{Column, Ending, Meaning, Unit, Value};
 use flowcore::{Collector, Features, FlowEvent, Frames, Limit, Select, Status, Timestamp};
 use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
+use flowstats::conns::Doubts;
 
 use crate::args::{CountArgs, TimeStyle};
 use crate::edge::Edge;
@@ -23,8 +24,8 @@ use crate::signals::Signals;
 struct Totals {
     packets: u64,
     wire_bytes: u64,
-    /// Bytes are missing: the input broke off or packets were lost.
-    is_bound: bool,
+    /// Why they are only lower bounds.
+    doubts: Doubts,
 }
 
 /// Runs the command.
@@ -55,7 +56,9 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     }
     ledger.incomplete |= stopped;
     ledger.filter(ledger.delivered().saturating_sub(totals.packets));
-    totals.is_bound = ledger.incomplete || ledger.lost_total() > 0;
+    totals.doubts.set(Doubts::LOSS, ledger.lost_total() > 0);
+    totals.doubts.set(Doubts::INPUT_CUT, ledger.incomplete);
+    totals.doubts.set(Doubts::STOPPED, run::is_limited(args.count, seen.packets));
     let fault = source.fault();
     let why = run::why(args.count, seen.packets, fault, stopped);
     let ending = Ending { from: seen.from, through: seen.through, complete: true, fault: why, ..Ending::new(&ledger) };
@@ -151,7 +154,7 @@ fn subject() -> Subject<Totals> {
                 Value::U64(totals.wire_bytes)
             }),
         ],
-        quality: |totals| Quality { at_least: if totals.is_bound { vec!["loss"] } else { Vec::new() } },
+        quality: |totals| totals.doubts.quality(),
         weight: |totals| totals.wire_bytes,
         serial: |_| 0,
         order: "packets",

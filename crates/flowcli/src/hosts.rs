@@ -4,6 +4,7 @@
 
 mod classic;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowcore::pipeline::{Moment, Pipeline};
@@ -42,7 +43,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let edge = Edge::new(&args.names, args.ending.quiet)?;
     let sheet = Sheet::new(args, &subject, &edge)?;
     let signals = Signals::listen()?;
-    let inputs = run::inputs(&with_interfaces(args)?.read, &signals)?;
+    let inputs = run::inputs(&files(args)?, &signals)?;
     let headers = packets.as_ref().is_some_and(|packets| packets.needs().contains(Features::HEADERS));
     let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
         Ok(source) => source,
@@ -146,9 +147,9 @@ fn options(args: &HostsArgs, edge: &Edge) -> Options {
     }
 }
 
-/// The inputs, with the files that were named as TRTOP's users do.
-fn with_interfaces(args: &HostsArgs) -> Result<crate::args::InputArgs, Error> {
-    let mut input = args.input.clone();
+/// The files to read, with those that were named as TRTOP's users do.
+fn files(args: &HostsArgs) -> Result<Vec<PathBuf>, Error> {
+    let mut files = args.input.read.clone();
     for path in &args.interface {
         if !path.exists() {
             let message = format!("-i {}: there is no such file, and interfaces cannot be read yet", path.display());
@@ -157,9 +158,9 @@ fn with_interfaces(args: &HostsArgs) -> Result<crate::args::InputArgs, Error> {
         if !args.ending.quiet {
             complain(&format!("note: -i {} is taken for a file to read; -r says so", path.display()));
         }
-        input.read.push(path.clone());
+        files.push(path.clone());
     }
-    Ok(input)
+    Ok(files)
 }
 
 /// What can be printed of a host.

@@ -157,3 +157,19 @@ fn a_filter_can_be_tried_alone() {
     );
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
 }
+
+#[test]
+fn a_count_says_why_it_is_only_a_lower_bound() {
+    const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.pcap");
+    fs::write(&cut, &fs::read(DNS).unwrap()[..2_990]).unwrap();
+    for (file, more, code, quality) in [
+        (DNS, &[][..], 0, "exact"),
+        (DNS, &["-c", "3"][..], 0, "stopped"),
+        (cut.to_str().unwrap(), &[][..], 3, "input_cut"),
+    ] {
+        let expected = format!("\"quality\":\"{quality}\"");
+        flow(&["count", "-o", "jsonl", "-r", file]).args(more).assert().code(code).stdout(contains(expected));
+    }
+}
