@@ -32,6 +32,7 @@ pub mod cached;
 pub mod dns;
 mod hosts;
 mod lines;
+pub mod prefix;
 mod services;
 
 pub use allow::Rules;
