@@ -28,6 +28,7 @@
 //! ```
 
 pub mod allow;
+pub mod asn;
 pub mod cached;
 pub mod dns;
 mod hosts;
@@ -36,6 +37,7 @@ pub mod prefix;
 mod services;
 
 pub use allow::Rules;
+pub use asn::Networks;
 pub use cached::Cached;
 pub use dns::Dns;
 pub use hosts::Hosts;
