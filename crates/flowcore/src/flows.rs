@@ -16,7 +16,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 
 use crate::allow::{RuleId, Verdict};
-use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, TcpFlags, TcpSegment};
+use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, Opened, SocketRef, TcpFlags, TcpSegment};
 use crate::key::{Direction, FlowKey, Protocol};
 use crate::ledger::Ledger;
 use crate::record::{Evidence, FlowRecord};
@@ -509,9 +509,9 @@ impl Flows {
         entry.last = entry.last.max(event.time);
         event.flow = id;
         event.direction = direction_in(entry.state, place.swapped);
-        if let Detail::Tcp(tcp) = &event.detail {
+        if let Detail::Tcp(_) | Detail::Socket(_) = &event.detail {
             let was_closed = entry.state.is_closed();
-            if note_tcp(entry, tcp.flags, event.direction) && !was_closed && entry.state.is_closed() {
+            if note(entry, event) && !was_closed && entry.state.is_closed() {
                 let visit = (id, entry.generation);
                 let deadline = entry.last + idle_time(&self.limits, entry);
                 self.wheel.remind(deadline, visit);
@@ -728,6 +728,7 @@ fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
     let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
     let control = match &event.detail {
         Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        Detail::Socket(socket) => socket.first | socket.last,
         _ => false,
     };
     entry.state.contains(State::LIVE) & (gap <= shortest.get() as u64) & !control
@@ -756,6 +757,10 @@ fn should_end(
         Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
             is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
         }
+        // Another socket with the same ends, after the one before it was destroyed.
+        Detail::Socket(SocketRef { first: true, last: false, .. }) => {
+            entry.state.is_closed().then_some((EndReason::EndOfFlow, entry.last))
+        }
         _ => None,
     }
 }
@@ -779,6 +784,8 @@ fn originator(event: &FlowEvent) -> (bool, Evidence) {
                 (true, Evidence::Syn)
             }
         }
+        Detail::Socket(SocketRef { opened: Opened::Locally, .. }) => (true, Evidence::Listener),
+        Detail::Socket(SocketRef { opened: Opened::Remotely, .. }) => (false, Evidence::Listener),
         Detail::Icmp(_) => match (key.protocol, key.src_port) {
             (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128) => (true, Evidence::Request),
             (Protocol::ICMP, 0 | 14 | 16 | 18) | (Protocol::ICMPV6, 129) => (false, Evidence::Request),
@@ -788,6 +795,22 @@ fn originator(event: &FlowEvent) -> (bool, Evidence) {
             (false, Evidence::Ports)
         }
         _ => (true, Evidence::FirstSeen),
+    }
+}
+
+/// Notes what an event does to the connection, as far as its expiry depends on it. Whether it ends something.
+#[inline]
+fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
+    match &event.detail {
+        Detail::Tcp(tcp) => note_tcp(entry, tcp.flags, event.direction),
+        Detail::Socket(socket) => {
+            entry.state |= State::UNDERWAY;
+            if socket.last {
+                entry.state |= State::ORIGINATOR_FIN | State::RESPONDER_FIN;
+            }
+            socket.last
+        }
+        _ => false,
     }
 }
 
