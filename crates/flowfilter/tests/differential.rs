@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "each test takes its part")]
 mod random;
 
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use flowcore::resolve::Numeric;
@@ -193,4 +195,60 @@ fn texts_of_any_kind_select_their_own_row() {
         assert_eq!(selected(Condition::In(vec![Item::Text(name.into())])), [name]);
         assert_eq!(selected(Condition::NotIn(vec![Item::Text(name.into())])).len(), odd.len() - 1, "{name:?}");
     }
+}
+
+/// The other dialects by the databases themselves: `FLOW_SQL_PYTHON` names a Python that has `duckdb` and `chdb`.
+#[test]
+fn duckdb_and_clickhouse_select_the_same_rows() {
+    let Some(python) = std::env::var_os("FLOW_SQL_PYTHON") else {
+        let words = "no DuckDB or ClickHouse is asked: FLOW_SQL_PYTHON names no Python that has them\n";
+        let _ = std::io::stderr().write_all(words.as_bytes());
+        return;
+    };
+    let mut random = Random(26);
+    let mut layers = Vec::new();
+    let events: Vec<FlowEvent> = (0..PACKETS).map(|_| event(&mut random, &mut layers)).collect();
+    let frames = Frames::new(&[], &layers);
+    let fields = asked();
+    let schema = |dialect| {
+        let start = Schema::new(dialect).with(Field::Process, "process");
+        fields.iter().fold(start, |all, &field| all.with(field, field.name()))
+    };
+    let kind = |field: &Field| match (field.kind(), field.def().several) {
+        (Kind::Addr, _) => "addr",
+        (Kind::Mac, _) => "mac",
+        (Kind::Word(_), true) => "words",
+        (_, true) => "numbers",
+        (Kind::Flag, _) => "flag",
+        _ => "number",
+    };
+    let quoted = |text: &str| format!("{text:?}");
+    let mut lines = Vec::new();
+    let columns = fields.iter().map(|field| format!("[{:?}, {:?}]", field.name(), kind(field)));
+    lines.push(format!("[{}]", columns.collect::<Vec<_>>().join(",")));
+    let rows = events.iter().map(|event| {
+        let cells = fields.iter().map(|&field| match cell(field, event, frames.layers(event)) {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(list) => list,
+            Value::Blob(bytes) => quoted(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            _ => "null".to_owned(),
+        });
+        format!("[{}]", cells.collect::<Vec<_>>().join(","))
+    });
+    lines.push(format!("[{}]", rows.collect::<Vec<_>>().join(",")));
+    for _ in 0..300 {
+        let filter = Filter::from_expr(expr(&mut random, 3));
+        let texts = [Dialect::DuckDb, Dialect::ClickHouse].map(|of| filter.to_sql(&schema(of)).unwrap());
+        let expected = events.iter().map(|event| holds(filter.expr(), event, frames.layers(event)).to_string());
+        lines.push(format!(
+            "[{}, {}, [{}]]",
+            quoted(&texts[0]),
+            quoted(&texts[1]),
+            expected.collect::<Vec<_>>().join(",")
+        ));
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql_peers.py");
+    let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
