@@ -19,6 +19,7 @@ pub mod flows;
 pub mod key;
 pub mod ledger;
 pub mod pipeline;
+pub mod placement;
 mod prefetch;
 pub mod record;
 pub mod report;
