@@ -39,7 +39,7 @@ pub use event::{Detail, EndReason, FlowEvent, FrameRef, Layer, Marks, Notes, Soc
 pub use features::Features;
 pub use flows::{FlowId, Flows};
 pub use key::{Direction, FlowKey, Protocol};
-pub use ledger::{Ledger, Loss};
+pub use ledger::{Ledger, Loss, Polls};
 pub use prefetch::prefetch;
 pub use record::{Evidence, FlowRecord};
 pub use report::{Reporter, Snapshot, Tables};
