@@ -20,6 +20,7 @@ pub mod key;
 mod large_pages;
 pub mod ledger;
 pub mod pipeline;
+pub mod placement;
 mod prefetch;
 pub mod record;
 pub mod report;
