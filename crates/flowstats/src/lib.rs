@@ -6,6 +6,7 @@
 //! [`tcp`] holds what is behind both, fed by decoded segments whatever their source. A [`Histogram`] keeps a distribution
 //! in bounded memory with a stated error.
 
+pub mod chart;
 pub mod conns;
 pub mod histogram;
 pub mod hosts;

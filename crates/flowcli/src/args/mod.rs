@@ -1,5 +1,6 @@
 //! The command line: options as the user writes them.
 
+mod asn;
 mod conns;
 mod count;
 mod filter;
