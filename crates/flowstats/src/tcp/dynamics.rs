@@ -595,6 +595,7 @@ impl Dynamics {
                 soon && same_stamp
             } else {
                 event.datagram_id as u16 == self.sent[by.index()].id
+                    && since(latest, event.time) < retransmit::SHORTEST_TIMER
             };
         if copied {
             if event.datagram_id == 0 {
@@ -762,6 +763,9 @@ impl Dynamics {
         let of = by.opposite();
         let zero_window = self.watches(watch::ZERO, of);
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        let latest =
+            side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < retransmit::SHORTEST_TIMER;
         if !fresh && length > 0 && side.recover(from, to) {
             self.note_reordering(event, witness);
             return true;
@@ -771,10 +775,11 @@ impl Dynamics {
             fin,
             below: last - from,
             newest: to == last,
+            fresh,
             idle: was.acked() >= last,
             acknowledged: to <= was.acked(),
             zero_window,
-            same_id: (event.datagram_id != 0 && newest.id != 0).then_some(event.datagram_id as u16 == newest.id),
+            same_id: (event.datagram_id != 0 && newest.id != 0).then_some(same_id),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
             since_newest: since(newest.time, event.time),
@@ -789,11 +794,10 @@ impl Dynamics {
             && (zero_window || side.retransmissions[Retransmission::WindowProbe as usize] > 0);
         match retransmit::classify(&seen) {
             _ if after_probe => {}
-            Again::Duplicate if !fresh => {
+            Again::Duplicate => {
                 self.note_duplicate(event, witness);
                 return false;
             }
-            Again::Duplicate => {}
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
                 self.note_retransmission(kind, payload, event, witness);
                 // A probe's byte that was not taken before is sent twice as any other.

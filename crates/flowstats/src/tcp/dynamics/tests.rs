@@ -320,6 +320,33 @@ mod sequences {
     }
 }
 
+mod identifications {
+    use super::*;
+
+    /// What `rows`, all with one identification, tell of repetitions.
+    fn alike(rows: &[Row<'_>]) -> (Vec<String>, u64) {
+        let rows: Vec<_> = rows.iter().map(|row| (*row, More { id: 7, ..More::default() })).collect();
+        let played = play_with(&rows, EndReason::Forced);
+        (played.sent_again().iter().map(|told| (*told).to_string()).collect(), played.facts.sides[0].duplicates)
+    }
+
+    #[test]
+    fn a_packet_of_the_same_identification_is_a_copy_unless_a_timer_may_have_run_out() {
+        let first = (0.0, ">PA", 101, 901, 50);
+        assert_eq!(alike(&[first, (5.0, ">PA", 101, 901, 50)]), (vec!["duplicate".into()], 1));
+        assert_eq!(alike(&[first, (300.0, ">PA", 101, 901, 50)]), (vec!["Timeout 50".into()], 0));
+        let copy_of_the_second = [first, (300.0, ">PA", 101, 901, 50), (301.0, ">PA", 101, 901, 50)];
+        assert_eq!(alike(&copy_of_the_second), (vec!["Timeout 50".into(), "duplicate".into()], 1));
+        assert_eq!(alike(&[(0.0, ">S", 100, 0, 0), (2000.0, ">S", 100, 0, 0)]), (vec!["Syn 0".into()], 0));
+        assert_eq!(alike(&[(0.0, ">S", 100, 0, 0), (2.0, ">S", 100, 0, 0)]), (vec!["duplicate".into()], 1));
+    }
+
+    #[test]
+    fn a_segment_that_brings_more_is_no_copy() {
+        assert_eq!(alike(&[(0.0, ">PA", 101, 901, 50), (5.0, ">PA", 101, 901, 80)]), (vec!["Timeout 50".into()], 0));
+    }
+}
+
 mod handshakes {
     use super::*;
 
