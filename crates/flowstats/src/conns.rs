@@ -15,7 +15,7 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Keeper, Pages, Spans, Tcp, udp_state};
 use histories::Histories;
 
 pub use columns::{COLUMNS, ColumnDef, column};
@@ -88,9 +88,10 @@ const _: () = assert!(size_of::<Open>() <= 192);
 
 /// What is followed beside at [`Depth::Course`].
 #[derive(Default)]
+#[repr(C)]
 struct Followed {
     dynamics: Dynamics,
-    figures: Figures,
+    spans: Spans,
 }
 
 /// What only some connections have.
@@ -163,6 +164,7 @@ pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
     followed: Option<Slots<Followed>>,
+    pages: Pages,
     live: usize,
     finished: Vec<Connection>,
     histories: Histories,
@@ -229,7 +231,7 @@ impl Conns {
             }
             if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
                 followed.dynamics.prefetch();
-                followed.figures.prefetch(event.direction);
+                followed.spans.prefetch();
             }
         }
     }
@@ -255,8 +257,8 @@ impl Conns {
             Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
                 Some(followed) => {
-                    let Followed { dynamics, figures } = followed.entry(event.flow);
-                    dynamics.observe(&mut open.tcp, event, &segment, figures);
+                    let Followed { dynamics, spans } = followed.entry(event.flow);
+                    dynamics.observe(&mut open.tcp, event, &segment, &mut Keeper { spans, pages: &mut self.pages });
                 }
             },
             _ => {
@@ -283,9 +285,10 @@ impl Conns {
             && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
             // What it held goes with the connection, and the next one begins from nothing.
-            let Followed { mut dynamics, mut figures } = std::mem::take(followed);
-            dynamics.finish(reason, &mut figures);
-            connection.course = Some(Box::new((dynamics.course(&open.tcp), figures)));
+            let Followed { dynamics, spans } = followed;
+            dynamics.finish(reason, &mut Keeper { spans, pages: &mut self.pages });
+            connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
+            *dynamics = Dynamics::default();
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();

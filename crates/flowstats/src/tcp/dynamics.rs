@@ -38,7 +38,6 @@ pub struct Dynamics {
     speaker: Speaker,
     /// Bits of [`watch`].
     watch: u8,
-    outcome: Outcome,
     seen: Seen,
     interfaces: [u16; 2],
     shortest: [Shortest; 2],
@@ -46,6 +45,7 @@ pub struct Dynamics {
     ambiguous: [u32; 2],
     talk: Conversation,
     steps: Steps,
+    outcome: Outcome,
 }
 
 /// The shortest round trip of one direction's data, in nanoseconds less than which none was; 0 = none was measured.
@@ -69,7 +69,7 @@ impl Shortest {
 bitflags::bitflags! {
     /// What has happened once.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-    struct Seen: u8 {
+    struct Seen: u16 {
         const SOMETHING = 1;
         const CLOSING = 2;
         /// The responder closed first.
@@ -80,6 +80,10 @@ bitflags::bitflags! {
         const BARE_RESET = 32;
         /// New payload came from the one side after the other's FIN was acknowledged.
         const HALF_CLOSED = 64;
+        /// A SYN of the originator, or a SYN-ACK: what every message asks, and [`Steps`] lie farther away.
+        const OPENING = 128;
+        /// A SYN of the responder, with ACK or without.
+        const OTHER_OPENING = 256;
     }
 }
 
@@ -286,7 +290,7 @@ impl Dynamics {
         }
         if !self.speaker.is(event.direction) {
             let answered = self.sent[1].time;
-            let whole = self.steps.has_syn() || self.steps.has_syn_ack();
+            let whole = self.seen.contains(Seen::OPENING);
             let piece = Piece { segment, begin, time: event.time, answered, whole };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
@@ -378,8 +382,8 @@ impl Dynamics {
         };
         let acked = end.acked();
         let opened = match of {
-            Direction::Forward => self.steps.has_syn() || self.steps.has_syn_ack(),
-            Direction::Reverse => self.steps.has_other_syn(),
+            Direction::Forward => self.seen.contains(Seen::OPENING),
+            Direction::Reverse => self.seen.contains(Seen::OTHER_OPENING),
         };
         if from <= i64::from(!opened) {
             // Acknowledged first is the SYN, or what may have been sent twice before the capture.
@@ -604,6 +608,8 @@ impl Dynamics {
             return self.note_duplicate(event, witness);
         }
         let step = self.steps.syn(event, segment, before.established);
+        self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
+        self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
         match (step, by, ack) {
             (Step::First, Direction::Forward, false) => witness.syn(event.time),
             (Step::First, Direction::Reverse, true) => {
