@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use flowcore::resolve::Numeric;
 use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
+use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
 use flowresolve::Networks;
 use flowstats::conns::Connection;
 
-use crate::args::{Color, CompatArg, FilterArgs, FilterCommand};
+use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, terminal};
 
@@ -201,6 +202,7 @@ fn round_trip(syn: flowcore::Timestamp, ack: flowcore::Timestamp) -> Option<Nano
 pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
     let args = match command {
         FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
+        FilterCommand::Sql(args) => &args.filter,
     };
     let Some(filter) = read(args, false, Color::Auto)? else {
         let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
@@ -210,8 +212,18 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
         FilterCommand::Check(_) => format!("{filter}\n"),
         FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
         FilterCommand::Explain(_) => explain(&filter),
+        FilterCommand::Sql(args) => format!("{}\n", filter.to_sql(&Schema::flows(dialect(args.dialect)))?),
     };
     documents::print(&text)
+}
+
+fn dialect(named: DialectArg) -> Dialect {
+    match named {
+        DialectArg::Duckdb => Dialect::DuckDb,
+        DialectArg::Spark => Dialect::Spark,
+        DialectArg::Clickhouse => Dialect::ClickHouse,
+        DialectArg::Sqlite => Dialect::Sqlite,
+    }
 }
 
 /// What a filter asks for, and of what it can be asked.

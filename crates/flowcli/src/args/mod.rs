@@ -15,7 +15,7 @@ use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
 pub use count::CountArgs;
-pub use filter::{CompatArg, FilterArgs, FilterCommand};
+pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};

@@ -1,5 +1,7 @@
 //! Dumps of routing tables in MRT (RFC 6396).
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::net::IpAddr;
 
@@ -26,23 +28,24 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
         };
         match record.parse().map(|record| record.message) {
             Ok(MrtMessage::TableDumpMessage(route)) => {
-                routes.count(route.prefix, [&route.attributes], gathered, source);
+                routes.count(route.prefix, [&route.attributes]);
             }
             Ok(MrtMessage::TableDumpMessageBatch(batch)) => {
                 for route in &batch {
-                    routes.count(route.prefix, [&route.attributes], gathered, source);
+                    routes.count(route.prefix, [&route.attributes]);
                 }
             }
             Ok(MrtMessage::TableDumpV2Message(TableDumpV2Message::RibAfi(rib))) if is_unicast(rib.rib_type) => {
-                routes.count(rib.prefix, rib.rib_entries.iter().map(|entry| &entry.attributes), gathered, source);
+                routes.count(rib.prefix, rib.rib_entries.iter().map(|entry| &entry.attributes));
             }
             // The list of peers says nothing about prefixes.
             Ok(MrtMessage::TableDumpV2Message(TableDumpV2Message::PeerIndexTable(_))) => {}
-            Ok(_) => others += 1,
+            // No damage: routes of other families, and updates.
+            Ok(_) | Err(ParserError::Unsupported(_)) => others += 1,
             Err(error) => source.complain(format_args!("record {number}"), format_args!("{error}; it is left out")),
         }
     }
-    routes.flush(gathered, source);
+    routes.finish(gathered, source);
     if others > 0 && source.networks == 0 {
         let what =
             format_args!("{others} records are of other kinds, none is of a unicast routing table: use a RIB dump");
@@ -61,55 +64,47 @@ fn is_unicast(kind: TableDumpV2Type) -> bool {
     )
 }
 
-/// The routes to one prefix, which follow each other in a dump, in one record or in several.
+/// The routes to each prefix. Those to one need not follow each other: some routers dump one neighbour after the other.
 #[derive(Default)]
 struct Routes {
-    prefix: Option<(IpAddr, u8)>,
     /// Where they end, and how many do, in the order in which they were seen.
-    origins: Vec<(u32, u32)>,
+    origins: BTreeMap<(IpAddr, u8), Vec<(u32, u32)>>,
 }
 
 impl Routes {
-    fn count<'a>(
-        &mut self,
-        prefix: NetworkPrefix,
-        routes: impl IntoIterator<Item = &'a Attributes>,
-        gathered: &mut Gathered,
-        source: &mut Source,
-    ) {
-        let prefix = Some((prefix.prefix.addr(), prefix.prefix.prefix_len()));
-        if self.prefix != prefix {
-            self.flush(gathered, source);
-            self.prefix = prefix;
-        }
+    fn count<'a>(&mut self, prefix: NetworkPrefix, routes: impl IntoIterator<Item = &'a Attributes>) {
+        let origins = self.origins.entry((prefix.prefix.addr(), prefix.prefix.prefix_len())).or_default();
         for attributes in routes {
             // Behind two-byte speakers the four-byte path stands beside (RFC 6793 section 4.2.3).
             let Some(path) = attributes.effective_as_path() else { continue };
             for origin in path.iter_origins().map(u32::from).filter(|&asn| asn != 0) {
-                match self.origins.iter_mut().find(|(asn, _)| *asn == origin) {
+                match origins.iter_mut().find(|(asn, _)| *asn == origin) {
                     Some((_, routes)) => *routes = routes.saturating_add(1),
-                    None => self.origins.push((origin, 1)),
+                    None => {
+                        // Most prefixes have one origin for ever.
+                        origins.reserve_exact(1);
+                        origins.push((origin, 1));
+                    }
                 }
             }
         }
     }
 
-    /// Hands the prefix on.
-    fn flush(&mut self, gathered: &mut Gathered, source: &mut Source) {
-        let Some((ip, bits)) = self.prefix.take() else { return };
-
-        // Stable: equals stay in the order in which they were seen.
-        self.origins.sort_by_key(|&(_, routes)| std::cmp::Reverse(routes));
-        let asns: Vec<u32> = self.origins.iter().map(|&(asn, _)| asn).collect();
-        self.origins.clear();
-        if asns.is_empty() {
-            source.without_origin += 1;
-            return;
-        }
-        let origin = gathered.origin(&asns, "");
-        match gathered.prefix(ip, bits, origin) {
-            Some(()) => source.networks += 1,
-            None => source.complain(format_args!("{ip}/{bits}"), "this is no prefix; it is left out"),
+    /// Hands all prefixes on.
+    fn finish(self, gathered: &mut Gathered, source: &mut Source) {
+        for ((ip, bits), mut origins) in self.origins {
+            if origins.is_empty() {
+                source.without_origin += 1;
+                continue;
+            }
+            // Stable: equals stay in the order in which they were seen.
+            origins.sort_by_key(|&(_, routes)| Reverse(routes));
+            let asns: Vec<u32> = origins.iter().map(|&(asn, _)| asn).collect();
+            let origin = gathered.origin(&asns, "");
+            match gathered.prefix(ip, bits, origin) {
+                Some(()) => source.networks += 1,
+                None => source.complain(format_args!("{ip}/{bits}"), "this is no prefix; it is left out"),
+            }
         }
     }
 }
