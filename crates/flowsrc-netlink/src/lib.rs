@@ -33,6 +33,7 @@
 //! | `channel` | one netlink socket |
 //! | `delta` | totals to increments; sockets by their cookies |
 //! | `netns` | network namespaces |
+//! | `proc_net` | raw sockets, where `sock_diag` does not know them |
 
 mod channel;
 mod collector;
@@ -40,6 +41,7 @@ mod delta;
 pub mod diag;
 mod netns;
 mod options;
+mod proc_net;
 mod request;
 
 pub use collector::Sockets;
