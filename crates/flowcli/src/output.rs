@@ -370,6 +370,11 @@ pub fn standard_output() -> io::Result<File> {
     Ok(File::from(out.as_fd().try_clone_to_owned()?))
 }
 
+/// An empty line between two tables.
+pub fn separate() -> io::Result<()> {
+    standard_output()?.write_all(b"\n")
+}
+
 /// Whether somebody looks at the output while it is written.
 pub fn is_watched() -> bool {
     io::stdout().is_terminal()

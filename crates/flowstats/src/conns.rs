@@ -15,7 +15,7 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Keeper, Pages, Spans, Tcp, udp_state};
 use histories::Histories;
 
 pub use columns::{COLUMNS, ColumnDef, column};
@@ -88,9 +88,10 @@ const _: () = assert!(size_of::<Open>() <= 192);
 
 /// What is followed beside at [`Depth::Course`].
 #[derive(Default)]
+#[repr(C)]
 struct Followed {
     dynamics: Dynamics,
-    figures: Figures,
+    spans: Spans,
 }
 
 /// What only some connections have.
@@ -163,6 +164,7 @@ pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
     followed: Option<Slots<Followed>>,
+    pages: Pages,
     live: usize,
     finished: Vec<Connection>,
     histories: Histories,
@@ -173,8 +175,9 @@ pub struct Conns {
 /// From this many open connections on their state is prefetched.
 const PREFETCH_FROM: usize = 8 * 1024;
 
-/// How many events ahead.
-const AHEAD: usize = 16;
+/// So many events at a time. Why not one by one: a prefetch holds up what comes behind it until its address is
+/// translated, and several in a row are translated side by side.
+const STRIDE: usize = 32;
 
 impl Conns {
     /// With nothing seen yet.
@@ -217,15 +220,19 @@ impl Conns {
         size_of::<Open>() + more
     }
 
-    #[inline]
-    fn prefetch(&self, event: &FlowEvent) {
-        if let Some(open) = self.open.get(event.flow) {
-            prefetch(&open.counts);
-            prefetch(&open.tcp);
-        }
-        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
-            followed.dynamics.prefetch();
-            followed.figures.prefetch(event.direction);
+    /// Asks for what the events of the next stride will touch.
+    #[inline(never)]
+    fn prefetch(&self, stride: Option<&[FlowEvent]>) {
+        for event in stride.unwrap_or_default() {
+            if let Some(open) = self.open.get(event.flow) {
+                prefetch(&open.counts);
+                prefetch(&open.tcp);
+                prefetch(&open.side);
+            }
+            if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
+                followed.dynamics.prefetch();
+                followed.spans.prefetch();
+            }
         }
     }
 
@@ -250,8 +257,8 @@ impl Conns {
             Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
                 Some(followed) => {
-                    let Followed { dynamics, figures } = followed.entry(event.flow);
-                    dynamics.observe(&mut open.tcp, event, &segment, figures);
+                    let Followed { dynamics, spans } = followed.entry(event.flow);
+                    dynamics.observe(&mut open.tcp, event, &segment, &mut Keeper { spans, pages: &mut self.pages });
                 }
             },
             _ => {
@@ -278,9 +285,10 @@ impl Conns {
             && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
             // What it held goes with the connection, and the next one begins from nothing.
-            let Followed { mut dynamics, mut figures } = std::mem::take(followed);
-            dynamics.finish(reason, &mut figures);
-            connection.course = Some(Box::new((dynamics.course(&open.tcp), figures)));
+            let Followed { dynamics, spans } = followed;
+            dynamics.finish(reason, &mut Keeper { spans, pages: &mut self.pages });
+            connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
+            *dynamics = Dynamics::default();
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
@@ -383,20 +391,23 @@ impl Analyzer for Conns {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
+        let mut ahead = batch.events.chunks(STRIDE);
         if far {
-            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event));
+            self.prefetch(ahead.next());
         }
-        for (place, event) in batch.events.iter().enumerate() {
-            if far && let Some(ahead) = batch.events.get(place + AHEAD) {
-                self.prefetch(ahead);
+        for stride in batch.events.chunks(STRIDE) {
+            if far {
+                self.prefetch(ahead.next());
             }
-            if !event.flow.is_some() {
-                continue;
-            }
-            if let Detail::End(reason) = event.detail {
-                self.finish(event.flow, reason, batch.flows);
-            } else {
-                self.take(event, batch);
+            for event in stride {
+                if !event.flow.is_some() {
+                    continue;
+                }
+                if let Detail::End(reason) = event.detail {
+                    self.finish(event.flow, reason, batch.flows);
+                } else {
+                    self.take(event, batch);
+                }
             }
         }
         Ok(())

@@ -2,9 +2,10 @@
 //!
 //! The rules in the order in which they are asked, with what they rest on:
 //!
-//! 1. The same packet twice: the identification of an IPv4 datagram is not given out again so soon (RFC 6864 section
-//!    4.2); a timestamp option older than that of the newest segment was sent before it (RFC 7323 section 3.2); a copy
-//!    on another interface, or within [`COPY`] of the original and unasked for, cannot be the sender's.
+//! 1. The same packet twice: the identification of an IPv4 datagram is not given out again within [`SHORTEST_TIMER`]
+//!    (RFC 6864 section 4.2; some stacks use it again when they send again); a timestamp option older than that of the
+//!    newest segment was sent before it (RFC 7323 section 3.2); a copy on another interface, or within [`COPY`] of the
+//!    original and unasked for, cannot be the sender's. No copy brings more than was there.
 //! 2. Probes: up to one byte, one below the next, asks for life when everything is acknowledged (RFC 9293 section 3.8.4),
 //!    for the window when that was zero (section 3.8.6.1).
 //! 3. Acknowledged before: spurious. The receiver may say so later, by a duplicate block (RFC 2883).
@@ -51,13 +52,16 @@ pub struct Repetition {
     pub below: i64,
     /// It ends with the newest byte.
     pub newest: bool,
+    /// It brings bytes behind the newest too.
+    pub fresh: bool,
     /// Everything that its sender had sent was acknowledged.
     pub idle: bool,
     /// Everything that it brings was acknowledged.
     pub acknowledged: bool,
     /// The receiver's window was zero.
     pub zero_window: bool,
-    /// Whether its IPv4 identification is that of its sender's latest segment; `None` without one.
+    /// Whether its IPv4 identification is that of its sender's latest segment, sent less than [`SHORTEST_TIMER`] ago;
+    /// `None` without one.
     pub same_id: Option<bool>,
     /// Its timestamp option less that of its sender's newest bytes; `None` without one.
     pub stamp_age: Option<i32>,
@@ -89,11 +93,11 @@ pub fn classify(seen: &Repetition) -> Again {
     let asked = seen.duplicate_acks > 0;
     let quick = seen.newest && !asked && seen.since_newest < COPY && seen.same_id.is_none();
     let same_stamp = seen.stamp_age.is_none_or(|age| age == 0);
-    if seen.same_id == Some(true)
+    let copied = seen.same_id == Some(true)
         || seen.stamp_age.is_some_and(|age| age < 0)
         || (quick && same_stamp && seen.since_newest >= Nanos::ZERO)
-        || (seen.other_interface && !asked && seen.since_newest < CROSSING)
-    {
+        || (seen.other_interface && !asked && seen.since_newest < CROSSING);
+    if copied && !seen.fresh {
         return Again::Duplicate;
     }
     let probe = seen.payload <= 1 && seen.below == 1 && !seen.fin;
@@ -204,6 +208,7 @@ mod tests {
             (Repetition { duplicate_acks: 1, ..copy }, false),
             (Repetition { since_newest: Nanos::new(5 * MS), other_interface: true, ..seen() }, true),
             (Repetition { other_interface: true, ..seen() }, false),
+            (Repetition { same_id: Some(true), fresh: true, ..seen() }, false),
         ] {
             assert_eq!(classify(&seen) == Again::Duplicate, expected, "{seen:?}");
         }
