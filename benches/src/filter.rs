@@ -1,5 +1,6 @@
 //! Packets and filters for measuring how fast filters are evaluated.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flowcore::resolve::Numeric;
@@ -39,7 +40,7 @@ fn list(items: u32) -> String {
 /// # Errors
 /// If the file cannot be read.
 pub fn packets(path: &str, most: usize) -> Result<Vec<FlowEvent>> {
-    let mut reader = Reader::open(path.as_ref())?;
+    let mut reader = Reader::open(Path::new(path))?;
     let (mut raw, mut events) = (Vec::new(), Vec::new());
     while events.len() < most && reader.read_batch(512, &mut raw)? != Status::End {
         for packet in raw.drain(..) {
@@ -60,7 +61,8 @@ pub fn packets(path: &str, most: usize) -> Result<Vec<FlowEvent>> {
 /// If it is none.
 pub fn bound(text: &str) -> Result<Predicate<FlowEvent>> {
     let names: Arc<dyn Resolver> = Arc::new(Numeric);
-    let options = Options { lists: Some(&|_| Ok(list(10_000))), ..Options::default() };
+    let read = |_: &str| -> std::result::Result<String, String> { Ok(list(10_000)) };
+    let options = Options { lists: Some(&read), ..Options::default() };
     let filter = Filter::parse_with(text, &options).and_then(|filter| filter.bind(&names));
     filter.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))
 }

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use flowcore::resolve::Process;
 use flowcore::{Addr, Direction, FlowKey, Lookup, Marks, Resolver};
 
 use crate::ast::{Condition, Expr, Subject, texts};
 use crate::field::{Field, FieldSet};
 use crate::plan::passing;
+use crate::set::Ranges;
 
 /// The fields that are facts about a flow.
 pub const FACTS: FieldSet =
@@ -47,8 +49,33 @@ impl About {
 struct Fact {
     about: About,
     condition: Condition,
+    /// The numbers that pass it.
+    numbers: Ranges,
+    /// The names that it lists, sorted.
+    names: Vec<Arc<str>>,
     /// Its first bit.
     bit: u32,
+}
+
+impl Fact {
+    fn new(about: About, field: Field, condition: &Condition, bit: u32) -> Self {
+        let names = match condition {
+            Condition::In(items) | Condition::NotIn(items) => texts(items),
+            _ => Vec::new(),
+        };
+        let numbers = if about == About::ProcessName { Ranges::default() } else { passing(field, condition) };
+        Self { about, condition: condition.clone(), numbers, names, bit }
+    }
+
+    fn is_passed_by(&self, process: &Process) -> bool {
+        let is_listed = || self.names.binary_search_by(|name| (**name).cmp(&*process.name)).is_ok();
+        match (self.about, &self.condition) {
+            (About::ProcessName, Condition::In(_)) => is_listed(),
+            (About::ProcessName, Condition::NotIn(_)) => !is_listed(),
+            (About::ProcessName, _) => true,
+            _ => self.numbers.contains(u128::from(process.pid)),
+        }
+    }
 }
 
 /// What a filter wants to know of each flow, as far as there are bits for it.
@@ -87,7 +114,7 @@ impl Facts {
             let Some(about) = About::of(field) else { return };
             let is_known = all.iter().any(|fact| fact.about == about && fact.condition == test.condition);
             if !is_known && bit + about.bits() <= BITS.end {
-                all.push(Fact { about, condition: test.condition.clone(), bit });
+                all.push(Fact::new(about, field, &test.condition, bit));
                 bit += about.bits();
             }
         });
@@ -115,40 +142,34 @@ impl Facts {
     pub fn mark(&self, key: &FlowKey) -> Marks {
         let mut bits = SETTLED;
         let (ordered, _) = key.canonical();
-        for Fact { about, condition, bit } in &self.all {
-            let answers = match about {
-                About::Networks => [ordered.src, ordered.dst].map(|addr| self.network(addr, condition)),
-                About::ProcessName | About::ProcessId => [self.process(key, *about, condition), Some(false)],
+        for fact in &self.all {
+            let answers = match fact.about {
+                About::Networks => [ordered.src, ordered.dst].map(|addr| self.network(addr, fact)),
+                About::ProcessName | About::ProcessId => [self.process(key, fact), Some(false)],
             };
             let [Some(first), Some(second)] = answers else { return Marks::empty() };
-            bits |= u16::from(first) << bit;
-            if *about == About::Networks {
-                bits |= u16::from(second) << (bit + 1);
+            bits |= u16::from(first) << fact.bit;
+            if second {
+                bits |= 1 << (fact.bit + 1);
             }
         }
         Marks::from_bits_retain(bits) & Marks::FILTER
     }
 
-    fn network(&self, addr: Addr, condition: &Condition) -> Option<bool> {
+    fn network(&self, addr: Addr, fact: &Fact) -> Option<bool> {
         match self.names.network(addr) {
-            Lookup::Known(network) => Some(passing(Field::SrcAsn, condition).contains(u128::from(network.asn))),
+            Lookup::Known(network) => Some(fact.numbers.contains(u128::from(network.asn))),
             Lookup::Absent => Some(false),
             Lookup::Pending => None,
         }
     }
 
-    fn process(&self, key: &FlowKey, about: About, condition: &Condition) -> Option<bool> {
-        let process = match self.names.process(key) {
-            Lookup::Known(process) => process,
-            Lookup::Absent => return Some(false),
-            Lookup::Pending => return None,
-        };
-        Some(match (about, condition) {
-            (About::ProcessName, Condition::In(items)) => texts(items).iter().any(|name| **name == *process.name),
-            (About::ProcessName, Condition::NotIn(items)) => texts(items).iter().all(|name| **name != *process.name),
-            (About::ProcessName, _) => true,
-            _ => passing(Field::Pid, condition).contains(u128::from(process.pid)),
-        })
+    fn process(&self, key: &FlowKey, fact: &Fact) -> Option<bool> {
+        match self.names.process(key) {
+            Lookup::Known(process) => Some(fact.is_passed_by(&process)),
+            Lookup::Absent => Some(false),
+            Lookup::Pending => None,
+        }
     }
 }
 
@@ -159,7 +180,7 @@ mod tests {
     use super::*;
     use crate::filter::Filter;
     use crate::plan::Predicate;
-    use flowcore::resolve::{Network, Process};
+    use flowcore::resolve::Network;
     use flowcore::{Evidence, FlowEvent, FlowId, FlowRecord, Frames, Prefix, Select, Timestamp};
 
     /// Networks by the last byte; the process of port 80 is known, that of port 81 pending.
