@@ -74,10 +74,8 @@ impl Truth {
             );
         }
         let ours = workspace().join("crates/flowcli/tests/agreement");
-        for name in ["tshark.tsv"] {
-            let table = Table::read(&ours.join(name), '\t').expect("it stands beside this test");
-            tables.insert(name, table.by("file"));
-        }
+        let analysis = Table::read(&ours.join("tshark.tsv"), '\t').expect("it stands beside this test");
+        tables.insert("tshark.tsv", analysis.by("file"));
         Self { readability: readability::Truth::load(truth), tables }
     }
 

@@ -226,7 +226,7 @@ impl<'a> Moment<'a> {
     pub fn came_a_round_trip_after_jump(&self) -> bool {
         let syn = |packet: &&&Packet| tcp(packet).is_some_and(|tcp| tcp.flags.contains(TcpFlags::SYN));
         let Some(opening) = self.before.iter().find(syn) else { return false };
-        let syns = self.before.iter().filter(syn).next_back();
+        let syns = self.before.iter().rfind(syn);
         let ack = self.before.iter().find(|packet| Some(packet.number) > syns.map(|syn| syn.number));
         ack.zip(self.jump()).is_some_and(|(ack, (jump, _))| {
             self.packet.event.time - jump.event.time >= ack.event.time - opening.event.time
@@ -294,7 +294,7 @@ impl<'a> Moment<'a> {
     /// The other end's latest segment that ends where it acknowledges.
     fn acknowledged(&self) -> Option<(&'a Packet, TcpSegment)> {
         let ends = |(packet, tcp): &(&Packet, TcpSegment)| end(packet, tcp) == self.tcp.ack && tcp.seq != self.tcp.ack;
-        self.sent(self.peer()).filter(ends).next_back()
+        self.sent(self.peer()).rfind(ends)
     }
 
     /// It echoes a timestamp, but no option of what it acknowledges was captured.

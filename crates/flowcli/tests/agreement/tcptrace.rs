@@ -265,7 +265,7 @@ impl One<'_> {
             }
             let begun =
                 |course: &&Course| course.firsts.iter().any(|first| *first > self.packets[0].number && *first < packet);
-            if self.side.ambiguous.contains(&packet) && self.courses.iter().any(|course| begun(&course)) {
+            if self.side.ambiguous.contains(&packet) && self.courses.iter().any(begun) {
                 return Some("our connection begins with the second SYN, after silence: the first belongs to another");
             }
             if moment.acknowledged_within() {
