@@ -8,6 +8,7 @@ mod hosts;
 mod names;
 mod shared;
 mod values;
+mod views;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -19,6 +20,7 @@ pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
+pub use views::{CpuArgs, Group, LatArgs, ViewArgs, VolArgs};
 
 use crate::exit;
 
@@ -64,6 +66,15 @@ pub enum Command {
     Hosts(Box<HostsArgs>),
     /// How many packets and bytes of a capture a filter selects
     Count(Box<CountArgs>),
+
+    /// Round-trip times of this host's TCP connections, or of a capture's: Fleutan's `flows --lat`
+    Lat(Box<LatArgs>),
+
+    /// What this host's TCP connections carry and what holds them up: Fleutan's `flows --vol`
+    Vol(Box<VolArgs>),
+
+    /// On which CPUs the processes of TCP connections run: Fleutan's `flows --cpu`
+    Cpu(Box<CpuArgs>),
 
     /// Try a filter without reading anything
     #[command(subcommand)]
