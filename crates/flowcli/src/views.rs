@@ -182,7 +182,7 @@ fn group<R>(records: Vec<R>, by: Option<Group>, end: impl Fn(&R) -> End, owners:
             Some(Group::Peer) => (end.remote, 0, format!("dst>>{}", end.remote)),
             Some(Group::Proc) => match owners.and_then(|owners| owners.of(end.inode).first()) {
                 Some(Owner { pid, command }) => {
-                    (flowcore::Addr::UNSPECIFIED, *pid, format!("proc>>{} ({pid})", command.escape_debug()))
+                    (flowcore::Addr::UNSPECIFIED, *pid, format!("proc>>{} ({pid})", shown(command)))
                 }
                 None => (flowcore::Addr::UNSPECIFIED, u32::MAX, "proc>>(not known)".to_owned()),
             },
@@ -193,6 +193,13 @@ fn group<R>(records: Vec<R>, by: Option<Group>, end: impl Fn(&R) -> End, owners:
         return vec![Grouped { title: String::new(), records: Vec::new() }];
     }
     groups.into_iter().map(|((_, _, title), records)| Grouped { title, records }).collect()
+}
+
+/// Text of a process for a terminal, on which it must not act.
+fn shown(text: &str) -> String {
+    let mut out = Vec::new();
+    flowcore::report::cell::push_escaped(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The label of a flow in Fleutan's charts.

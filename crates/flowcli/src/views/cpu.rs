@@ -14,7 +14,7 @@ use flowstats::{Cpu, cpu::Spread};
 
 use super::owners::{Owner, Owners, Threads, cpus};
 use super::sheet::Sheet;
-use super::{Live, bar, check, ending, print};
+use super::{Live, bar, check, ending, print, shown};
 use crate::args::CpuArgs;
 use crate::exit::{Exit, complain};
 
@@ -94,6 +94,9 @@ impl Watch {
         self.pids = rows.iter().flat_map(|row| owners.of(row.end.inode)).map(|owner| owner.pid).collect();
         self.owners = owners;
         self.cpu = Cpu::new();
+        // What threads run counts from here.
+        self.threads = Threads::default();
+        self.threads.look(&self.pids, Timestamp::EPOCH);
         self.began = Some(Instant::now());
     }
 
@@ -104,7 +107,8 @@ impl Watch {
         if done >= self.rounds {
             return Duration::MAX;
         }
-        let due = self.period.saturating_mul(u32::try_from(done).unwrap_or(u32::MAX));
+        // In the middle of its period: the last one is over before the interval is.
+        let due = self.period.saturating_mul(u32::try_from(done).unwrap_or(u32::MAX)) + self.period / 2;
         if began.elapsed() < due {
             return due.saturating_sub(began.elapsed());
         }
@@ -172,7 +176,7 @@ fn processes<'w>(carried: &[Carried], watch: &'w Watch) -> BTreeMap<u32, (&'w Ow
 fn process_charts(carried: &[Carried], watch: &Watch) -> String {
     let mut out = String::new();
     for (pid, (owner, rows)) in processes(carried, watch) {
-        out.push_str(&format!("~>{}({pid})\n", owner.command.escape_debug()));
+        out.push_str(&format!("~>{}({pid})\n", shown(&owner.command)));
         for row in rows {
             let end = row.end;
             let (local, remote) = (end.local.to_string(), end.remote.to_string());
@@ -256,7 +260,8 @@ fn process_cells(carried: &[Carried], watch: &Watch) -> Vec<Vec<Value>> {
                 Value::U64(pid.into()),
                 Value::Text(owner.command.clone()),
                 Value::U64(cpu.into()),
-                Value::F64(samples),
+                // Sums of thirds and the like; more digits say nothing.
+                Value::F64((samples * 1e6).round() / 1e6),
                 Value::F64(residence.share(cpu) * 100.0),
                 residence.run_by_cpu.get(&cpu).map_or(Value::Missing, |&run| Value::Span(run)),
                 Value::U64(residence.threads as u64),
