@@ -12,8 +12,8 @@ use serde_json::Value;
 /// The first row of JSON Lines that is of the type.
 fn row(path: &Path, kind: &str) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.into_iter().find(|line| line["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {text}"))
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.find(|line| line["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {text}"))
 }
 
 /// What is missing here to run.
