@@ -264,17 +264,14 @@ fn say_tcp(sample: &SocketSample, tcp: &TcpInfo, say: &mut impl FnMut(&str, Stri
             say(name, number.to_string());
         }
     }
-    match sample.congestion_info {
-        Some(CongestionInfo::Bbr { bandwidth, min_rtt_us, pacing_gain, cwnd_gain }) => {
-            let mut text = format!("(bw:{},mrtt:{}", rate(bandwidth), millis(min_rtt_us.into()));
-            for (name, gain) in [("pacing_gain", pacing_gain), ("cwnd_gain", cwnd_gain)] {
-                if gain != 0 {
-                    text += &format!(",{name}:{}", general(f64::from(gain) / 256.0));
-                }
+    if let Some(CongestionInfo::Bbr { bandwidth, min_rtt_us, pacing_gain, cwnd_gain }) = sample.congestion_info {
+        let mut text = format!("(bw:{},mrtt:{}", rate(bandwidth), millis(min_rtt_us.into()));
+        for (name, gain) in [("pacing_gain", pacing_gain), ("cwnd_gain", cwnd_gain)] {
+            if gain != 0 {
+                text += &format!(",{name}:{}", general(f64::from(gain) / 256.0));
             }
-            say("bbr:", text + ")");
         }
-        Some(CongestionInfo::Dctcp { .. } | CongestionInfo::Vegas { .. }) | Some(_) | None => {}
+        say("bbr:", text + ")");
     }
     if let (Some(rtt), Some(mss), Some(cwnd)) = (tcp.rtt_us(), tcp.snd_mss(), tcp.snd_cwnd())
         && mss != 0
