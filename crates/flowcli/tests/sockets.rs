@@ -271,3 +271,52 @@ fn nobody_asking_for_all_namespaces_is_given_his_own() {
         assert!(said(&output).contains("CAP_SYS_"), "{}", said(&output));
     }
 }
+
+/// A program that holds a listener as its standard input, until the test ends.
+fn heir(program: &[&str], listener: &TcpListener) -> Ended {
+    let copy = listener.as_fd().try_clone_to_owned().expect("a descriptor");
+    Ended(Command::new(program[0]).args(&program[1..]).stdin(copy).spawn().expect("the program runs"))
+}
+
+const COLUMNS: &str = "pid,process,shared_with,process_evidence";
+
+/// Who holds the one socket that a filter selects, from what was printed.
+fn holders(output: &Output) -> Value {
+    let rows = rows(output);
+    assert_eq!(rows.len(), 1, "{}", said(output));
+    let of = |name: &str| rows[0][name].clone();
+    Value::Array(COLUMNS.split(',').map(of).collect())
+}
+
+#[test]
+fn a_socket_has_the_name_of_its_holder_or_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let filter = format!("src port {}", listener.local_addr().expect("bound").port());
+    let arguments = ["-tl", "-o", "jsonl", "--columns", COLUMNS, &filter];
+    let first = heir(&["sleep", "60"], &listener);
+    let second = heir(&["tail", "-f", "/dev/null"], &listener);
+    // From here on nobody inherits it from the test.
+    drop(listener);
+
+    let shared = flow(&arguments);
+    let other = format!("{}/tail", second.0.id());
+    assert_eq!(holders(&shared), serde_json::json!([first.0.id(), "sleep", other, "shared"]));
+    drop(second);
+    assert_eq!(holders(&flow(&arguments)), serde_json::json!([first.0.id(), "sleep", null, "exact"]));
+
+    let mut contained = bounded("unshare");
+    contained.args(["--pid", "--fork", "--mount-proc", FLOW, "sockets"]).args(arguments);
+    let contained = contained.output().expect("runs");
+    if said(&contained).starts_with("unshare") {
+        eprintln!("SKIPPED: a /proc without others needs root and unshare");
+    } else {
+        assert_eq!(holders(&contained), serde_json::json!([null, null, null, "gone"]));
+    }
+
+    let Some(nobody) = Nobody::new() else { return };
+    let forbidden = nobody.flow(&arguments);
+    assert_eq!(holders(&forbidden), serde_json::json!([null, null, null, "not permitted"]));
+    let notes = said(&forbidden);
+    assert_eq!(notes.matches("CAP_SYS_PTRACE").count(), 1, "{notes}");
+    assert!(!said(&flow(&arguments)).contains("CAP_SYS_PTRACE"));
+}
