@@ -32,10 +32,13 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     refuse(args)?;
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let filter = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(filter::of_packets(&filter, networks.as_ref())?),
-        None => None,
-    };
+    let filter = filter::read(&args.filter, args.ending.quiet, args.color).inspect_err(|_| {
+        // `state listen`, as ss has it.
+        if args.filter.words.iter().any(|word| word.split_whitespace().any(|word| word == "state")) {
+            complain("sockets are selected by state with --state, as in --state listen,time_wait");
+        }
+    })?;
+    let filter = filter.map(|filter| filter::of_sockets(&filter, networks.as_ref())).transpose()?;
     let mut source = Sockets::open(args.options())?;
     if let Some(filter) = &filter {
         source.narrow(filter)?;
@@ -274,7 +277,9 @@ impl<'a> Job<'a> {
 
     fn conclude(&self, source: &Sockets, ledger: &flowcore::Ledger, rows: u64, stopped: bool) -> anyhow::Result<Exit> {
         let ending = &self.args.ending;
-        if !ending.quiet {
+        // In passing nobody asks for them: the trust line counts what was refused.
+        let asked = self.args.kinds.raw || self.args.all || self.args.summary;
+        if !ending.quiet && asked {
             for kind in source.refused() {
                 complain(&format!("note: this kernel does not list {kind} sockets, of which there may be some"));
             }

@@ -46,12 +46,10 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
     }
 }
 
-/// The filter of the command line, for sockets or packets.
+/// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
-    match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Ok(Some(filter::of_packets(&filter, None)?)),
-        None => Ok(None),
-    }
+    let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+    Ok(filter.map(|filter| filter::of_packets(&filter, None)).transpose()?)
 }
 
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.
@@ -71,7 +69,8 @@ impl<'a> Live<'a> {
         polls: Option<u64>,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
-        let filter = selection(args)?;
+        let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+        let filter = filter.map(|filter| filter::of_sockets(&filter, None)).transpose()?;
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,

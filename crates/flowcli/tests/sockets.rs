@@ -302,6 +302,15 @@ fn a_socket_has_the_name_of_its_holder_or_none() {
     let other = format!("{}/tail", second.0.id());
     assert_eq!(holders(&shared), serde_json::json!([first.0.id(), "sleep", other, "shared"]));
     drop(second);
+    let columns = "process_command,process_exe,process_threads,process_cgroup";
+    let detailed = flow(&["-tl", "-o", "jsonl", "--columns", columns, &filter]);
+    let row = rows(&detailed).remove(0);
+    let link = |name: &str| fs::read_link(format!("/proc/{}/{name}", first.0.id())).expect("/proc");
+    assert_eq!(row["process_command"], "sleep 60");
+    assert_eq!(row["process_exe"], link("exe").to_str().expect("text"));
+    assert_eq!(row["process_threads"], 1);
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", first.0.id())).expect("/proc");
+    assert!(row["process_cgroup"].as_str().is_none_or(|own| cgroup.contains(own)), "{row} {cgroup}");
     assert_eq!(holders(&flow(&arguments)), serde_json::json!([first.0.id(), "sleep", null, "exact"]));
 
     let mut contained = bounded("unshare");
@@ -319,4 +328,56 @@ fn a_socket_has_the_name_of_its_holder_or_none() {
     let notes = said(&forbidden);
     assert_eq!(notes.matches("CAP_SYS_PTRACE").count(), 1, "{notes}");
     assert!(!said(&flow(&arguments)).contains("CAP_SYS_PTRACE"));
+}
+
+#[test]
+fn what_no_socket_can_answer_is_refused_with_both_names() {
+    for (filter, field, remedy) in [
+        ("syn", "flags", "addresses, ports and protocol"),
+        ("payload > 0", "payload", "addresses, ports and protocol"),
+        ("host 192.0.2.1 and ttl 3", "ttl", "addresses, ports and protocol"),
+        ("rtt > 1ms", "rtt", "flow sockets -i"),
+        ("process sshd", "process", "flow sockets -p"),
+        ("state SF", "state", "--state"),
+    ] {
+        for command in ["sockets", "lat", "vol", "cpu"] {
+            let output = bounded(FLOW).args([command, filter]).output().expect("runs");
+            assert_eq!(output.status.code(), Some(2), "{command} {filter}");
+            let told = said(&output);
+            assert!(told.contains(&format!("sockets have no `{field}`")) && told.contains(remedy), "{told}");
+        }
+    }
+    let told = said(&flow(&["state listen"]));
+    assert!(told.contains("--state listen"), "{told}");
+}
+
+#[test]
+fn what_sends_without_a_connection_is_unconnected_not_closed() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let filter = format!("src port {}", socket.local_addr().expect("bound").port());
+    let shown = flow(&["-ua", "-o", "jsonl", &filter]);
+    assert_eq!(rows(&shown)[0]["state"], "unconn", "{}", said(&shown));
+    for state in ["unconn", "close"] {
+        assert_eq!(rows(&flow(&["-u", "--state", state, "-o", "jsonl", &filter])).len(), 1, "{state}");
+    }
+}
+
+#[test]
+fn a_list_of_sockets_has_none_that_was_made_to_list_them() {
+    let Some(namespace) = Namespace::new("own") else { return };
+    let mut command = bounded("ip");
+    command.args(["netns", "exec", &namespace.0, FLOW, "sockets", "-a", "-o", "jsonl"]);
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(rows(&output), [] as [Value; 0], "a namespace of nobody's");
+}
+
+#[test]
+fn an_output_that_takes_no_more_is_named() {
+    for arguments in [&["sockets"] as &[&str], &["sockets", "-o", "jsonl"], &["lat"], &["lat", "--list-columns"]] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let output = bounded(FLOW).args(arguments).stdout(full).output().expect("runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&output).contains("standard output: No space left"), "{arguments:?}: {}", said(&output));
+    }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
-use flowcore::socket::{CongestionInfo, Family, SocketOptions, TcpInfoOptions, Tls, UnixSocket};
-use flowcore::{Addr, Nanos, SocketSample, SocketState, TcpInfo};
+use flowcore::socket::{CongestionInfo, Family, SocketOptions, SocketType, TcpInfoOptions, Tls, UnixSocket};
+use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState, TcpInfo};
 use flowsrc_netlink::process::{Details, Evidence, Owner};
 
 use crate::args::SocketsArgs;
@@ -124,6 +124,15 @@ fn port(sample: &SocketSample, port: u16) -> Value {
     if sample.key().protocol.has_ports() { Value::U64(port.into()) } else { Value::Missing }
 }
 
+/// The state's name. What sends without a connection is not closed but, as `ss` has it, unconnected.
+pub fn state(sample: &SocketSample) -> &'static str {
+    let is_datagram = match sample.socket_type {
+        Some(kind) => kind != SocketType::STREAM && kind != SocketType::SEQPACKET,
+        None => matches!(sample.key().protocol, Protocol::UDP | Protocol::UDP_LITE),
+    };
+    if sample.state == SocketState::CLOSE && is_datagram { "unconn" } else { sample.state.name() }
+}
+
 fn holders(socket: &Socket) -> &[Owner] {
     socket.processes.as_ref().map_or(&[], |(_, owners)| owners)
 }
@@ -227,10 +236,12 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype.swap_bytes()).into())
         }),
         key(Named, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
-        gauge(Always, ["state", "STATE", "State, by the kernel's name."], Unit::None, |s| match s.sample.packet {
-            Some(_) => Value::Missing,
-            None => Value::Word(s.sample.state.name()),
-        }),
+        gauge(
+            Always,
+            ["state", "STATE", "State, by the kernel's name; unconn: close, of what needs no connection."],
+            Unit::None,
+            |s| if s.sample.packet.is_some() { Value::Missing } else { Value::Word(state(&s.sample)) },
+        ),
         gauge(Always, ["recv_q", "RECV-Q", "Received and not read; of a listener see backlog."], Unit::Bytes, |s| {
             number(s.sample.receive_queue.filter(|_| s.sample.state != SocketState::LISTEN))
         }),

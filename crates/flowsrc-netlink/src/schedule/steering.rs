@@ -49,7 +49,7 @@ pub fn services() -> Vec<Service> {
 fn within(sys: &Path, proc: &Path) -> Vec<Service> {
     let mut services = Vec::new();
     let interrupts = fs::read_to_string(proc.join("interrupts")).unwrap_or_default();
-    for interface in names(&sys.join("class/net")) {
+    for interface in names(sys.join("class/net")) {
         let place = sys.join("class/net").join(&interface);
         for (number, name) in interrupts_of(&place, &interface, &interrupts) {
             let affinity = |file: &str| fs::read_to_string(proc.join(format!("irq/{number}/{file}"))).ok();
@@ -58,7 +58,7 @@ fn within(sys: &Path, proc: &Path) -> Vec<Service> {
             let cpus = cpus.or_else(|| affinity("smp_affinity_list").map(|text| list(&text))).unwrap_or_default();
             services.push(Service { interface: interface.clone(), name, role: Role::Interrupt(number), cpus });
         }
-        for queue in names(&place.join("queues")) {
+        for queue in names(place.join("queues")) {
             for (file, role) in [("rps_cpus", Role::ReceiveSteering), ("xps_cpus", Role::TransmitSteering)] {
                 let text = fs::read_to_string(place.join("queues").join(&queue).join(file)).unwrap_or_default();
                 let cpus = mask(&text);
@@ -142,6 +142,19 @@ mod tests {
         assert_eq!(mask("00000001,00000003\n"), [0, 1, 32]);
         assert_eq!(mask("f\n"), [0, 1, 2, 3]);
         assert_eq!(mask("00000000,00000000\n"), [0; 0]);
+    }
+
+    #[test]
+    fn bug_9_queues_of_the_same_number_are_those_of_their_interfaces() {
+        let root = tempfile::tempdir().unwrap();
+        let (sys, proc) = (root.path().join("sys"), root.path().join("proc"));
+        for (interface, cpus) in [("bond0", "1"), ("eth0", "2"), ("lo", "4")] {
+            write(sys.join(format!("class/net/{interface}/queues/tx-0/xps_cpus")), cpus);
+        }
+        let found: Vec<_> =
+            within(&sys, &proc).into_iter().map(|service| (service.interface, service.name, service.cpus)).collect();
+        let queue = |interface: &str, cpu| (interface.to_owned(), "tx-0".to_owned(), vec![cpu]);
+        assert_eq!(found, [queue("lo", 2), queue("eth0", 1), queue("bond0", 0)]);
     }
 
     #[test]
