@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
-use flowcore::resolve::Process;
 use flowcore::socket::{CongestionInfo, Family, SocketOptions, TcpInfoOptions, Tls, UnixSocket};
 use flowcore::{Addr, Nanos, SocketSample, SocketState, TcpInfo};
+use flowsrc_netlink::process::{Evidence, Owner};
 
 use crate::args::SocketsArgs;
 use crate::edge::Need;
@@ -20,8 +20,8 @@ pub struct Socket {
     pub netns: Option<Arc<str>>,
     /// Name of the interface.
     pub interface: Option<Arc<str>>,
-    /// Who holds it.
-    pub process: Option<Process>,
+    /// Who holds it, the oldest first; `None` if not asked, or it has no inode.
+    pub processes: Option<(Evidence, Vec<Owner>)>,
     /// Packets and data bytes sent and received since the poll before; `None` if it was asked only once.
     pub since: Option<Since>,
     /// It was destroyed; this is the last of it.
@@ -120,6 +120,19 @@ fn addr(sample: &SocketSample, addr: Addr) -> Value {
 
 fn port(sample: &SocketSample, port: u16) -> Value {
     if sample.key().protocol.has_ports() { Value::U64(port.into()) } else { Value::Missing }
+}
+
+fn holders(socket: &Socket) -> &[Owner] {
+    socket.processes.as_ref().map_or(&[], |(_, owners)| owners)
+}
+
+/// Whether a column is asked for that needs to know who holds a socket.
+pub fn name_processes(args: &SocketsArgs) -> bool {
+    let named = |name: &str| {
+        let name = name.trim().trim_start_matches('+');
+        matches!(name, "pid" | "shared_with" | "all") || name.starts_with("process")
+    };
+    args.processes || args.columns.as_deref().is_some_and(|columns| columns.split(',').any(named))
 }
 
 fn tcp<T>(socket: &Socket, field: fn(&TcpInfo) -> Option<T>) -> Option<T> {
@@ -240,11 +253,28 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         key(Named, ["peer_inode", "PEER", "Of local sockets: inode of the other end."], |s| {
             number(s.sample.unix.and_then(|unix| unix.peer))
         }),
-        gauge(Processes, ["pid", "PID", "Process that holds it."], Unit::None, |s| {
-            number(s.process.as_ref().map(|process| process.pid))
+        gauge(Processes, ["pid", "PID", "Process that holds it; the oldest of several."], Unit::None, |s| {
+            number(holders(s).first().map(|owner| owner.pid))
         }),
         gauge(Processes, ["process", "PROCESS", "Name of that process."], Unit::None, |s| {
-            s.process.as_ref().map_or(Value::Missing, |process| Value::Text(process.name.clone()))
+            holders(s).first().map_or(Value::Missing, |owner| Value::Text(owner.name.clone()))
+        }),
+        gauge(Processes, ["shared_with", "SHARED-WITH", "Other processes that hold it: pid/name."], Unit::None, |s| {
+            let others = holders(s).iter().skip(1).map(|owner| format!("{}/{}", owner.pid, owner.name));
+            text(Some(others.collect::<Vec<_>>().join(" ")).filter(|others| !others.is_empty()))
+        }),
+        gauge(
+            Named,
+            ["process_evidence", "EVIDENCE", "Who holds it: exact, shared, gone, not permitted."],
+            Unit::None,
+            |s| word(s.processes.as_ref().map(|(evidence, _)| evidence.name())),
+        ),
+        gauge(Named, ["process_uid", "PROCESS-UID", "Effective user id of that process."], Unit::None, |s| {
+            number(holders(s).first().and_then(|owner| owner.uid))
+        }),
+        gauge(Named, ["process_cgroup", "PROCESS-CGROUP", "Control group of that process."], Unit::None, |s| {
+            let cgroup = holders(s).first().and_then(|owner| owner.cgroup.clone());
+            cgroup.map_or(Value::Missing, Value::Text)
         }),
         gauge(Extended, ["uid", "UID", "User id of the owner."], Unit::None, |s| number(s.sample.uid)),
         gauge(Extended, ["inode", "INODE", "Inode, by which processes hold it."], Unit::None, |s| {
