@@ -4,9 +4,9 @@ use flowcore::event::{EndReason, Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
 
 use super::opening::{Step, Steps};
-use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
+use super::retransmit::{self, Again, COPY, Late, Latecomer, Order, Recovery, Repetition, SHORTEST_TIMER};
 use super::rtt::{Ring, Sent, echoes_later};
-use super::trouble::{Hole, Latest, Repeat, Trouble};
+use super::trouble::{Earlier, Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{
     Course, Endpoint, NEVER, Opening, Outcome, Retransmission, RttMethod, RttSample, SideFacts, State, Tcp, Witness,
@@ -242,7 +242,27 @@ impl Dynamics {
             self.payload(event, segment, begin, witness);
         }
         self.note_end(event, flags, witness);
+        let was = &before.ends[by.index()];
+        let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        // An ordinary segment is not asked for its number.
+        let unusual = control || !before.established || segment.seq != was.next_seq();
+        let id = if unusual { self.judge_number(by, event.datagram_id as u16) } else { event.datagram_id as u16 };
         self.note_sent(event, segment);
+        self.sent[by.index()].id = id;
+    }
+
+    /// Looks whether `by` counts its identifications; which is that of its latest segment, `id` or one before.
+    fn judge_number(&mut self, by: Direction, id: u16) -> u16 {
+        let latest = self.sent[by.index()].id;
+        let age = id.wrapping_sub(latest) as i16;
+        if id == 0 || latest == 0 {
+            return id;
+        }
+        if retransmit::is_earlier(age) {
+            return latest;
+        }
+        self.steps.note_counting(by, retransmit::is_next(age));
+        id
     }
 
     #[inline]
@@ -285,12 +305,32 @@ impl Dynamics {
             return;
         }
         if !self.speaker.is(event.direction) {
+            if event.direction == Direction::Forward {
+                self.tear_by_holes(event.time);
+            }
             let answered = self.sent[1].time;
             let whole = self.steps.has_syn() || self.steps.has_syn_ack();
             let piece = Piece { segment, begin, time: event.time, answered, whole };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
         self.sent[event.direction.index()].time = event.time.as_nanos();
+    }
+
+    /// Where something was jumped over, a turn that ends now is not known whole.
+    ///
+    /// The hole that begins `now` is of the next.
+    fn tear_by_holes(&mut self, now: Timestamp) {
+        let Some(trouble) = &mut self.trouble else { return };
+        if trouble.sides.iter_mut().any(|side| side.holes.iter_mut().any(|hole| hole.time != now)) {
+            self.talk.tear();
+        }
+    }
+
+    /// The response is complete with a FIN, unless some of it may still come.
+    fn complete_turn<W: Witness>(&mut self, witness: &mut W) {
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].holes.is_empty()) {
+            self.talk.complete(self.speaker, self.sent[1].time, witness);
+        }
     }
 
     /// An ACK of exactly the bytes that were sent at `sent` with `stamp`.
@@ -351,7 +391,7 @@ impl Dynamics {
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
         if acked >= side.ambiguous_to {
-            side.fast_recovery = false;
+            side.recovery = Recovery::None;
             self.set_watch(watch::RECOVERY, of, false);
         }
     }
@@ -507,6 +547,12 @@ impl Dynamics {
         witness.duplicate(event.direction, event.time);
     }
 
+    fn note_guess<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.guessed = side.guessed.saturating_add(1);
+        witness.guessed(event.direction, event.time);
+    }
+
     fn note_reordering<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
         let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
         side.reordered = side.reordered.saturating_add(1);
@@ -599,10 +645,16 @@ impl Dynamics {
         if copied {
             if event.datagram_id == 0 {
                 self.steps.note_twin(by);
+                self.note_guess(event, witness);
             }
             return self.note_duplicate(event, witness);
         }
         let step = self.steps.syn(event, segment, before.established);
+        // The timer of a SYN is longer (RFC 6298 section 2.1); of crossed steps no times are kept.
+        let close = latest == NEVER || ack == (by == Direction::Forward) || since(latest, event.time) < SHORTEST_TIMER;
+        if step == Step::Again && close {
+            self.note_guess(event, witness);
+        }
         match (step, by, ack) {
             (Step::First, Direction::Forward, false) => witness.syn(event.time),
             (Step::First, Direction::Reverse, true) => {
@@ -696,6 +748,16 @@ impl Dynamics {
         let acked = tcp.ends()[of.index()].acked();
         self.trouble.get_or_insert_default().sides[of.index()].miss(seen, acked);
         let answered = self.sent[1].time;
+        self.tear_by_holes(Timestamp::MAX);
+        let sender = &before.ends[event.direction.index()];
+        if sender.position(segment.seq) > sender.last() {
+            self.talk.tear();
+        }
+        if bytes == 1 && acked == seen + 1 {
+            // It may have been a FIN.
+            self.talk.tear();
+            return witness.missing(of, bytes, event.time);
+        }
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         witness.missing(of, bytes, event.time);
     }
@@ -749,9 +811,15 @@ impl Dynamics {
         let fresh = to > last;
         if filling > 0 {
             let late = self.late(from, to, round_trip, event, segment);
+            if late.order() == Order::Unknown {
+                self.note_guess(event, witness);
+            }
             match retransmit::classify_late(&late) {
                 Late::Reordered => self.note_reordering(event, witness),
-                Late::Sent(kind) => self.resend(kind, payload, (from, to), None, event, segment, witness),
+                Late::Sent(kind) => {
+                    self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
+                    self.note_recovery(by, kind, from <= was.acked());
+                }
             }
             self.blur(by, tcp.ends()[by.index()].last());
             if fresh {
@@ -762,10 +830,7 @@ impl Dynamics {
         let of = by.opposite();
         let zero_window = self.watches(watch::ZERO, of);
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
-        if !fresh && length > 0 && side.recover(from, to) {
-            self.note_reordering(event, witness);
-            return true;
-        }
+        let recovered = !fresh && length > 0 && side.recover(from, to);
         let seen = Repetition {
             payload,
             fin,
@@ -774,27 +839,58 @@ impl Dynamics {
             idle: was.acked() >= last,
             acknowledged: to <= was.acked(),
             zero_window,
-            same_id: (event.datagram_id != 0 && newest.id != 0).then_some(event.datagram_id as u16 == newest.id),
+            id_age: (event.datagram_id != 0 && newest.id != 0)
+                .then_some((event.datagram_id as u16).wrapping_sub(newest.id) as i16),
+            counted: self.steps.counts(by),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
             since_newest: since(newest.time, event.time),
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
-            fast_recovery: side.fast_recovery,
+            recovery: side.recovery,
+            first: from <= was.acked(),
+            since_repeat: since(side.repeated(from, to, stamped.then_some(segment.timestamp.0)), event.time),
+            since_probe: since(side.probe_time, event.time),
+            filled: side.repeats.iter_mut().any(|repeat| repeat.filled && repeat.from <= from && to <= repeat.to),
             round_trip,
         };
         // Behind a probe's byte comes the segment that it was taken from.
         let after_probe = fresh
             && last - from == 1
             && (zero_window || side.retransmissions[Retransmission::WindowProbe as usize] > 0);
-        match retransmit::classify(&seen) {
+        let verdict = retransmit::classify(&seen);
+        let doubted = match verdict {
+            // The byte may have been taken.
+            _ if after_probe => was.acked() > from,
+            Again::Overtaken if length == 0 => !seen.is_told() || seen.order() == Order::Unknown,
+            // A message of one byte is sent again just so.
+            Again::Sent(_) if payload == 1 && last - from == 1 => true,
+            // An old ACK, of what was missed, looks like a probe.
+            _ if length == 0 && seen.order() == Order::Unknown && before.missed[by.index()] > 0 => true,
+            _ => !seen.is_told() || (recovered && seen.order() != Order::Before),
+        };
+        if doubted {
+            self.note_guess(event, witness);
+        }
+        if recovered && seen.order() != Order::After {
+            self.note_reordering(event, witness);
+            return true;
+        }
+        match verdict {
             _ if after_probe => {}
             Again::Duplicate if !fresh => {
                 self.note_duplicate(event, witness);
                 return false;
             }
-            Again::Duplicate => {}
+            Again::Overtaken if !fresh => {
+                if length > 0 {
+                    self.note_reordering(event, witness);
+                }
+                return false;
+            }
+            Again::Duplicate | Again::Overtaken => {}
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
+                self.trouble.get_or_insert_default().sides[by.index()].probe_time = event.time.as_nanos();
                 self.note_retransmission(kind, payload, event, witness);
                 // A probe's byte that was not taken before is sent twice as any other.
                 if length > 0 && to > was.acked() {
@@ -804,8 +900,9 @@ impl Dynamics {
             Again::Sent(_) if length == 0 => {}
             Again::Sent(kind) => {
                 let old = (last - from).min(i64::from(payload)) as u32;
-                let first = (to == last).then_some((newest.time, newest.stamp));
-                self.resend(kind, old, (from, to), first, event, segment, witness);
+                let earlier = if to == last { Earlier::Newest(newest.time, newest.stamp) } else { Earlier::Once };
+                self.resend(kind, old, (from, to), earlier, event, segment, witness);
+                self.note_recovery(by, kind, from <= was.acked());
                 if to > was.acked() {
                     self.blur(by, tcp.ends()[by.index()].last());
                 } else if let Some(repeat) = self.newest_repeat(by) {
@@ -859,7 +956,7 @@ impl Dynamics {
             round_trip,
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
-            fast_recovery: side.fast_recovery,
+            recovery: side.recovery,
             since_jump: Nanos::new(i64::MAX),
             ..Latecomer::default()
         };
@@ -881,7 +978,7 @@ impl Dynamics {
         kind: Retransmission,
         bytes: u32,
         (from, to): (i64, i64),
-        first: Option<(i64, u32)>,
+        earlier: Earlier,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
@@ -898,11 +995,16 @@ impl Dynamics {
             time: event.time,
             stamp: stamped.then_some(stamp),
             shared,
-            first,
+            first: if let Earlier::Newest(time, stamp) = earlier { Some((time, stamp)) } else { None },
             kind,
+            filled: earlier == Earlier::Nothing,
             acknowledged: false,
         });
-        side.fast_recovery = kind == Retransmission::Fast;
+    }
+
+    fn note_recovery(&mut self, by: Direction, kind: Retransmission, first: bool) {
+        let recovery = &mut self.trouble.get_or_insert_default().sides[by.index()].recovery;
+        *recovery = recovery.after(kind, first);
     }
 
     /// The stream goes on.
@@ -910,7 +1012,7 @@ impl Dynamics {
         let by = event.direction;
         if fin && by == Direction::Reverse && event.payload_bytes == 0 {
             // Before its time takes the place of that of the response's last byte.
-            self.talk.complete(self.speaker, self.sent[1].time, witness);
+            self.complete_turn(witness);
         }
         self.renew(event, segment);
         if self.watches(watch::RING, by) {
@@ -929,7 +1031,7 @@ impl Dynamics {
         let by_responder = event.direction == Direction::Reverse;
         if flags.contains(TcpFlags::FIN) {
             if by_responder {
-                self.talk.complete(self.speaker, self.sent[1].time, witness);
+                self.complete_turn(witness);
             }
             if !self.seen.contains(Seen::CLOSING) {
                 self.seen |= Seen::CLOSING;
@@ -947,6 +1049,7 @@ impl Dynamics {
 
     /// The connection is over, for `reason`: tells what was still under way.
     pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
+        self.tear_by_holes(Timestamp::MAX);
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;

@@ -157,6 +157,9 @@ bitflags::bitflags! {
         /// Two SYNs, or two SYN-ACKs, that nothing tells apart: what was answered is not known.
         const TWIN_SYNS = 512;
         const TWIN_SYN_ACKS = 1024;
+        /// IPv4 identifications are counted upwards, as far as was seen.
+        const COUNTS = 2048;
+        const OTHER_COUNTS = 4096;
     }
 }
 
@@ -304,6 +307,16 @@ impl Steps {
             Direction::Forward => Seen::TWIN_SYNS,
             Direction::Reverse => Seen::TWIN_SYN_ACKS,
         };
+    }
+
+    /// Whether `by` gave its latest packets identifications near each other.
+    pub(super) fn note_counting(&mut self, by: Direction, near: bool) {
+        self.seen.set(if by == Direction::Forward { Seen::COUNTS } else { Seen::OTHER_COUNTS }, near);
+    }
+
+    /// Whether `by` counts its identifications upwards, as far as was seen.
+    pub(super) fn counts(&self, by: Direction) -> bool {
+        self.seen.contains(if by == Direction::Forward { Seen::COUNTS } else { Seen::OTHER_COUNTS })
     }
 
     /// Whether the step that is answered can be told from those of its kind before it, if there were any.

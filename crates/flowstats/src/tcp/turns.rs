@@ -61,6 +61,8 @@ pub(super) struct Conversation {
     server_first: u16,
     /// Bytes of the current turn were missed.
     torn: bool,
+    /// Of them, some of the originator: they may be of its next request, if no response was seen between.
+    lost_request: bool,
     /// The current turn overlapped.
     overlaps: bool,
     /// There is a request whose turn is not complete.
@@ -78,6 +80,7 @@ impl Default for Conversation {
             responses: 0,
             server_first: 0,
             torn: false,
+            lost_request: false,
             overlaps: false,
             open: false,
             overlapped: 0,
@@ -120,8 +123,10 @@ impl Conversation {
         match by {
             Direction::Forward if crossing => speaker,
             Direction::Forward => {
+                let unseen = self.lost_request && self.response == NEVER;
                 self.complete(speaker, piece.answered, witness);
-                self.ask(piece.time.as_nanos(), piece.begin, witness, piece.time);
+                let begun = if unseen { NEVER } else { piece.time.as_nanos() };
+                self.ask(begun, piece.begin, witness, piece.time);
                 Speaker::Originator
             }
             Direction::Reverse if crossing => {
@@ -150,9 +155,15 @@ impl Conversation {
         self.begin = begin;
         self.open = true;
         self.torn = false;
+        self.lost_request = false;
         self.overlaps = false;
         self.requests = self.requests.saturating_add(1);
         witness.request(time);
+    }
+
+    /// Bytes of the current turn are not there, at least not yet: its times prove nothing.
+    pub(super) fn tear(&mut self) {
+        self.torn = true;
     }
 
     /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been
@@ -181,6 +192,7 @@ impl Conversation {
             }
             _ => {
                 self.torn = true;
+                self.lost_request |= of == Direction::Forward;
                 speaker
             }
         }

@@ -159,6 +159,10 @@ pub trait Witness {
     #[inline]
     fn duplicate(&mut self, by: Direction, time: Timestamp) {}
 
+    /// Of a segment of `by` time alone tells whether it was sent again, overtaken or doubled; said before which.
+    #[inline]
+    fn guessed(&mut self, by: Direction, time: Timestamp) {}
+
     /// So many bytes that `by` sent were acknowledged but never seen.
     #[inline]
     fn missing(&mut self, by: Direction, bytes: u64, time: Timestamp) {}
