@@ -27,6 +27,8 @@ lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) clippy --workspace $(LOCKED) -- -D warnings
 	@# Clippy does not see that a test's helper function is part of a test.
 	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
+	@# A workspace of its own, which nothing above reads: its manifest and lock must at least hold together.
+	$(CARGO) metadata --manifest-path fuzz/Cargo.toml $(LOCKED) --format-version 1 >/dev/null
 
 unit: ## Unit, property, tape and program tests
 	$(CARGO) test --workspace $(LOCKED)

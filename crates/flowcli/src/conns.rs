@@ -30,11 +30,12 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
+    let networks = args.asn.load(args.ending.verbose > 0)?;
     let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(Selection::of(&filter)?),
+        Some(filter) => Some(Selection::of(&filter, networks.as_ref())?),
         None => None,
     };
-    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let edge = Edge::new(&args.names, networks, args.ending.quiet)?;
     let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
     let output = Output::new(&subject, wishes, edge)?;
     let inputs = run::inputs(&args.input.read, &signals)?;
@@ -194,8 +195,32 @@ fn subject() -> Subject<Connection> {
 }
 
 /// What the edge adds.
-fn edge_fields() -> [Field<Connection>; 6] {
+fn edge_fields() -> [Field<Connection>; 10] {
     [
+        Field {
+            default: true,
+            ..Field::at_the_edge(
+                ["src_asn", "SRC-AS", "AS that announces the originator."],
+                Need::Networks,
+                |c, edge| edge.asn(c.flow.key.src),
+            )
+        },
+        Field {
+            default: true,
+            ..Field::at_the_edge(
+                ["dst_asn", "DST-AS", "AS that announces the responder."],
+                Need::Networks,
+                |c, edge| edge.asn(c.flow.key.dst),
+            )
+        },
+        Field::at_the_edge(
+            ["src_holder", "SRC-HOLDER", "Who holds the originator's AS."],
+            Need::Networks,
+            |c, edge| edge.holder(c.flow.key.src),
+        ),
+        Field::at_the_edge(["dst_holder", "DST-HOLDER", "Who holds the responder's AS."], Need::Networks, |c, edge| {
+            edge.holder(c.flow.key.dst)
+        }),
         Field::at_the_edge(["src_name", "SRC-NAME", "Name of the originator's address."], Need::Names, |c, edge| {
             edge.name(c.flow.key.src)
         }),

@@ -31,7 +31,8 @@ struct Totals {
 /// Runs the command.
 pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     let filter = crate::filter::read(&args.filter, args.ending.quiet, args.color)?.unwrap_or_else(Filter::all);
-    let filter = crate::filter::of_packets(&filter)?;
+    let networks = args.asn.load(args.ending.verbose > 0)?;
+    let filter = crate::filter::of_packets(&filter, networks.as_ref())?;
     let subject = subject();
     let mut output = Output::new(&subject, wishes(args), Edge::default())?;
     let signals = Signals::listen()?;

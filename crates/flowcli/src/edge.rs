@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flowcore::report::Value;
 use flowcore::resolve::{Chain, Network};
 use flowcore::{Addr, Error, ErrorKind, FlowRecord, Lookup, Protocol, Resolver, Result, RuleId, Verdict, Whitelist};
-use flowresolve::{Dns, Hosts, Rules, Services, dns};
+use flowresolve::{Dns, Hosts, Networks, Rules, Services, dns};
 
 use crate::args::{NameArgs, Resolve};
 use crate::exit::complain;
@@ -22,6 +22,8 @@ pub enum Need {
     Services,
     /// A whitelist.
     Whitelist,
+    /// Tables of networks.
+    Networks,
 }
 
 impl Need {
@@ -31,6 +33,7 @@ impl Need {
             Self::Names => "--resolve",
             Self::Services => "--resolve services",
             Self::Whitelist => "--whitelist",
+            Self::Networks => "--asn",
         }
     }
 }
@@ -45,6 +48,7 @@ pub struct Edge {
     /// Name servers among them.
     servers: Option<(Arc<Dns>, usize)>,
     rules: Option<Arc<Rules>>,
+    networks: Option<Arc<Networks>>,
     unlisted: bool,
     wait: Duration,
     quiet: bool,
@@ -55,8 +59,8 @@ impl Edge {
     ///
     /// # Errors
     /// If a file cannot be read or has mistakes in it, or a rule compares names that nobody gives.
-    pub fn new(args: &NameArgs, quiet: bool) -> Result<Self> {
-        let mut edge = Self { unlisted: args.unlisted, quiet, ..Self::default() };
+    pub fn new(args: &NameArgs, networks: Option<Arc<Networks>>, quiet: bool) -> Result<Self> {
+        let mut edge = Self { unlisted: args.unlisted, quiet, networks, ..Self::default() };
         edge.wait = Duration::from_nanos(u64::try_from(args.resolve_wait.get()).unwrap_or(0));
         let mut chain: Vec<Arc<dyn Resolver>> = Vec::new();
         for resolve in args.resolvers() {
@@ -83,6 +87,9 @@ impl Edge {
                 }
             });
         }
+        if let Some(networks) = &edge.networks {
+            chain.push(networks.clone());
+        }
         if !chain.is_empty() {
             edge.names = Arc::new(Answers { chain: Chain(chain), ..Answers::default() });
         }
@@ -94,8 +101,8 @@ impl Edge {
             if let (Some(rule), false) = (rules.first_with_name(), edge.has_names) {
                 return Err(unanswered(rule, "names; say who gives them, as in --resolve dns or --resolve hosts:FILE"));
             }
-            if let Some(rule) = rules.first_with_network() {
-                return Err(unanswered(rule, "networks, of which nothing here knows which addresses they announce"));
+            if let (Some(rule), None) = (rules.first_with_network(), &edge.networks) {
+                return Err(unanswered(rule, "networks; name a table of them, as in --asn FILE"));
             }
             edge.rules = Some(Arc::new(rules));
         }
@@ -108,6 +115,7 @@ impl Edge {
             Need::Names => self.has_names,
             Need::Services => self.has_services,
             Need::Whitelist => self.rules.is_some(),
+            Need::Networks => self.networks.is_some(),
         }
     }
 
@@ -144,6 +152,18 @@ impl Edge {
     /// The name of a port; none if it has none.
     pub fn service(&self, port: u16, protocol: Protocol) -> Value {
         self.names.service(port, protocol).known().map_or(Value::Missing, Value::Text)
+    }
+
+    /// The AS that announces an address; none if none does.
+    pub fn asn(&self, addr: Addr) -> Value {
+        let asn = self.networks.as_ref().and_then(|networks| networks.asn(addr));
+        asn.map_or(Value::Missing, |asn| Value::U64(asn.into()))
+    }
+
+    /// Who holds that AS; none if no table says.
+    pub fn holder(&self, addr: Addr) -> Value {
+        let network = self.networks.as_ref().and_then(|networks| networks.network(addr).known());
+        network.and_then(|network| network.holder).map_or(Value::Missing, Value::Text)
     }
 
     /// Whether there is an answer about `addr`; asks for it.

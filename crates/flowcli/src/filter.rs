@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use flowcore::resolve::Numeric;
 use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
+use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
+use flowresolve::Networks;
 use flowstats::conns::Connection;
 
-use crate::args::{Color, CompatArg, FilterArgs, FilterCommand};
+use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, terminal};
 
@@ -92,16 +94,23 @@ pub fn complain_whole(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Who knows networks and processes: nobody yet.
-fn names() -> Arc<dyn Resolver> {
-    Arc::new(Numeric)
+/// Who knows networks, if anybody does. Processes nobody knows yet.
+fn names(networks: Option<&Arc<Networks>>) -> Arc<dyn Resolver> {
+    match networks {
+        Some(networks) => networks.clone(),
+        None => Arc::new(Numeric),
+    }
 }
 
 /// Refuses what no capture can answer, at its place in the filter.
-fn answerable(filter: &Filter) -> Result<(), FilterError> {
+fn answerable(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
     for field in filter.fields().iter() {
         let (title, help) = match field {
-            Field::SrcAsn | Field::DstAsn => ("AS numbers need a table of networks, and none is loaded", None),
+            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
+            Field::SrcAsn | Field::DstAsn => (
+                "AS numbers need a table of networks: name one with --asn FILE",
+                Some("pfx2as, IPtoASN, MRT dumps and MaxMind DB files are such tables"),
+            ),
             Field::Process | Field::Pid => {
                 ("a capture does not say which process a packet belongs to", Some("sockets of this host do"))
             }
@@ -116,9 +125,9 @@ fn answerable(filter: &Filter) -> Result<(), FilterError> {
 ///
 /// # Errors
 /// If packets of captures do not have what it asks for.
-pub fn of_packets(filter: &Filter) -> Result<Predicate<FlowEvent>, FilterError> {
-    let bound = filter.bind::<FlowEvent>(&names())?;
-    answerable(filter)?;
+pub fn of_packets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<Predicate<FlowEvent>, FilterError> {
+    let bound = filter.bind::<FlowEvent>(&names(networks))?;
+    answerable(filter, networks)?;
     Ok(bound)
 }
 
@@ -135,8 +144,9 @@ impl Selection {
     ///
     /// # Errors
     /// If neither have, or captures have not.
-    pub fn of(filter: &Filter) -> Result<Self, FilterError> {
-        answerable(filter)?;
+    pub fn of(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<Self, FilterError> {
+        answerable(filter, networks)?;
+        let names = names(networks);
         let (packets, connections) = (FlowEvent::fields(), Flow::fields());
         let only_connections = filter.fields().without(packets);
         let only_packets = filter.fields().without(connections);
@@ -150,14 +160,14 @@ impl Selection {
             return Err(filter.refuse(of_packet, &title, Some("one filter asks either packets or connections")));
         }
         if only_connections.is_empty() || !only_packets.is_empty() {
-            filter.bind(&names()).map(Self::Packets)
+            filter.bind(&names).map(Self::Packets)
         } else {
             // What neither have is said of packets, which have more.
             let strangers = only_connections.without(connections);
             if !strangers.is_empty() {
-                filter.bind::<FlowEvent>(&names())?;
+                filter.bind::<FlowEvent>(&names)?;
             }
-            filter.bind(&names()).map(Self::Connections)
+            filter.bind(&names).map(Self::Connections)
         }
     }
 
@@ -192,6 +202,7 @@ fn round_trip(syn: flowcore::Timestamp, ack: flowcore::Timestamp) -> Option<Nano
 pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
     let args = match command {
         FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
+        FilterCommand::Sql(args) => &args.filter,
     };
     let Some(filter) = read(args, false, Color::Auto)? else {
         let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
@@ -201,8 +212,18 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
         FilterCommand::Check(_) => format!("{filter}\n"),
         FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
         FilterCommand::Explain(_) => explain(&filter),
+        FilterCommand::Sql(args) => format!("{}\n", filter.to_sql(&Schema::flows(dialect(args.dialect)))?),
     };
     documents::print(&text)
+}
+
+fn dialect(named: DialectArg) -> Dialect {
+    match named {
+        DialectArg::Duckdb => Dialect::DuckDb,
+        DialectArg::Spark => Dialect::Spark,
+        DialectArg::Clickhouse => Dialect::ClickHouse,
+        DialectArg::Sqlite => Dialect::Sqlite,
+    }
 }
 
 /// What a filter asks for, and of what it can be asked.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
-use flowcore::resolve::Resolver;
+use flowcore::resolve::{Network, Resolver};
 use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
@@ -36,11 +36,12 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if args.output == Format::Zeek {
         return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
     }
+    let networks = args.asn.load(args.ending.verbose > 0)?;
     let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(filter::of_packets(&filter)?),
+        Some(filter) => Some(filter::of_packets(&filter, networks.as_ref())?),
         None => None,
     };
-    let edge = Edge::new(&args.names, args.ending.quiet)?;
+    let edge = Edge::new(&args.names, networks, args.ending.quiet)?;
     let sheet = Sheet::new(args, &subject, &edge)?;
     let signals = Signals::listen()?;
     let inputs = run::inputs(&files(args)?, &signals)?;
@@ -104,7 +105,8 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
             "note: no TCP connections here, which is what hosts are judged by; `flow conns` shows the other flows",
         );
     }
-    let names: Arc<dyn Resolver> = if args.by_port { Arc::new(PerPort(edge.names())) } else { edge.names() };
+    let names: Arc<dyn Resolver> = if args.by_asn { Arc::new(PerNetwork(edge.names())) } else { edge.names() };
+    let names: Arc<dyn Resolver> = if args.by_port { Arc::new(PerPort(names)) } else { names };
     // A name is the key of its row: all of them are asked for before there are rows.
     let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
     edge.settle(|| hosts.remotes().iter().filter(is_pending).count());
@@ -118,6 +120,21 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     edge.complain();
     let said = run::has_said(args.output, args.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
+}
+
+/// Networks in the place of names, where one announces the address.
+struct PerNetwork(Arc<dyn Resolver>);
+
+impl Resolver for PerNetwork {
+    fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
+        match self.0.network(addr) {
+            Lookup::Known(Network { asn, holder: Some(holder), .. }) => {
+                Lookup::Known(format!("AS{asn} {holder}").into())
+            }
+            Lookup::Known(Network { asn, .. }) => Lookup::Known(format!("AS{asn}").into()),
+            _ => self.0.name(addr, port),
+        }
+    }
 }
 
 /// Names that keep the ports of a row apart.
@@ -176,7 +193,7 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
     };
     Subject {
         table: "hosts",
-        fields: defs.iter().map(field).collect(),
+        fields: defs.iter().map(field).chain(edge_fields()).collect(),
         quality: Host::quality,
         weight: |host| host.tally.connections,
         // Rows come in a stable order and are sorted stably.
@@ -185,6 +202,18 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
         ask: |_, _| true,
         verdict: |_, _| None,
     }
+}
+
+/// What the edge adds: of rows that are one address.
+fn edge_fields() -> [Field<Host>; 2] {
+    [
+        Field::at_the_edge(["asn", "AS", "AS that announces the remote."], Need::Networks, |host, edge| {
+            host.addr.map_or(Value::Missing, |addr| edge.asn(addr))
+        }),
+        Field::at_the_edge(["holder", "HOLDER", "Who holds that AS."], Need::Networks, |host, edge| {
+            host.addr.map_or(Value::Missing, |addr| edge.holder(addr))
+        }),
+    ]
 }
 
 /// How the user wants to see rows.

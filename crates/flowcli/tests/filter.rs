@@ -159,6 +159,16 @@ fn a_filter_can_be_tried_alone() {
 }
 
 #[test]
+fn a_filter_is_printed_as_sql() {
+    flow(&["filter", "sql", "pid 1"]).assert().success().stdout("(\"pid\" IS NOT NULL AND \"pid\" = 1)\n");
+    flow(&["filter", "sql", "--dialect", "spark", "pid 1"])
+        .assert()
+        .success()
+        .stdout("(`pid` IS NOT NULL AND `pid` = 1)\n");
+    flow(&["filter", "sql", "ttl 1"]).assert().code(2).stderr(contains("stored flows have no `ttl`"));
+}
+
+#[test]
 fn a_count_says_why_it_is_only_a_lower_bound() {
     const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
     let folder = tempfile::tempdir().unwrap();

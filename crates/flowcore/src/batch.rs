@@ -1,7 +1,8 @@
 //! What one step of a pipeline works on: events and the frames lent with them.
 
-use crate::event::{FlowEvent, FrameRef};
+use crate::event::{Detail, FlowEvent, FrameRef};
 use crate::flows::Flows;
+use crate::socket::SocketSample;
 use crate::time::Timestamp;
 use crate::wire::Layers;
 
@@ -10,15 +11,31 @@ use crate::wire::Layers;
 pub struct Frames<'a> {
     bytes: &'a [u8],
     layers: &'a [Layers],
+    sockets: &'a [SocketSample],
 }
 
 impl<'a> Frames<'a> {
     /// No frames: events pushed by hand, kernel events.
-    pub const EMPTY: Frames<'static> = Frames { bytes: &[], layers: &[] };
+    pub const EMPTY: Frames<'static> = Frames { bytes: &[], layers: &[], sockets: &[] };
 
     /// Frames in one contiguous window, and the layers column that events index by `layers - 1`.
     pub const fn new(bytes: &'a [u8], layers: &'a [Layers]) -> Self {
-        Self { bytes, layers }
+        Self { bytes, layers, sockets: &[] }
+    }
+
+    /// The same with a column of socket samples, which events index by [`SocketRef::sample`](crate::event::SocketRef).
+    #[must_use]
+    pub const fn with_sockets(mut self, sockets: &'a [SocketSample]) -> Self {
+        self.sockets = sockets;
+        self
+    }
+
+    /// What the kernel says of this event's socket; `None` for events without a sample, as the second of a poll's two.
+    pub fn socket(&self, event: &FlowEvent) -> Option<&'a SocketSample> {
+        match event.detail {
+            Detail::Socket(socket) => self.sockets.get(socket.sample as usize),
+            _ => None,
+        }
     }
 
     /// The captured bytes of a frame; empty if it was not kept.

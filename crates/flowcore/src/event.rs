@@ -97,8 +97,38 @@ pub enum Detail {
     Udp(UdpHeader),
     /// An ICMP or ICMPv6 message.
     Icmp(IcmpHeader),
+    /// A kernel socket was polled, or was destroyed; its sample is in the batch's side column
+    /// ([`Frames::socket`](crate::batch::Frames::socket)).
+    Socket(SocketRef),
     /// The flow has ended; appended by the table, `packets` and `bytes` are 0. The id may be given to another flow later.
     End(EndReason),
+}
+
+/// Which sample of the batch's side column belongs to an event, and what it means for the flow.
+///
+/// Of the two events of a poll this is on the one that the socket's own end sent: `key.src` is the local end.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketRef {
+    /// Index into the batch's samples.
+    pub sample: u32,
+    /// Who asked for the connection.
+    pub opened: Opened,
+    /// The socket was not there at the poll before: what its counters say was counted since it was made.
+    pub first: bool,
+    /// The socket was destroyed: this is the last of it.
+    pub last: bool,
+}
+
+/// Which end of a socket's connection asked for it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Opened {
+    /// Cannot be told.
+    #[default]
+    Unknown,
+    /// This end: nothing listens on its port.
+    Locally,
+    /// The other end: a socket listens on the local port.
+    Remotely,
 }
 
 /// The header of one TCP segment (RFC 9293 section 3.1) with the options that analysis uses.

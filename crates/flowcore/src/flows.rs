@@ -6,6 +6,7 @@
 mod duplicates;
 mod fragments;
 mod index;
+mod origin;
 mod services;
 mod slots;
 mod wheel;
@@ -16,7 +17,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 
 use crate::allow::{RuleId, Verdict};
-use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, TcpFlags, TcpSegment};
+use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, Opened, SocketRef, TcpFlags, TcpSegment};
 use crate::key::{Direction, FlowKey, Protocol};
 use crate::ledger::Ledger;
 use crate::record::{Evidence, FlowRecord};
@@ -24,6 +25,7 @@ use crate::time::{NANOS_PER_SECOND, Nanos, Timestamp};
 use duplicates::Duplicates;
 use fragments::Fragments;
 use index::Index;
+use origin::Origin;
 use wheel::{Visit, Wheel};
 
 pub use services::is_service;
@@ -51,8 +53,12 @@ pub const STEP: usize = 4096;
 /// prefetching only costs (about 5 ns an event at 10³ flows).
 const PREFETCH_FROM: usize = 16 * 1024;
 
-/// Flows looked at with each event while some of a second's are left. An event opens one at most, so they do not pile up.
-const VISITS_PER_EVENT: usize = 2;
+/// Flows looked at with every [`STRIDE`]th event while some of a second's are left: two for each event, which opens one
+/// at most, so they do not pile up. Many at a time, so that their cache misses overlap.
+const VISITS: usize = 2 * STRIDE;
+
+/// How far ahead among the ids that were freed the next one to give out is prefetched.
+const FREED_AHEAD: usize = 4;
 
 /// Events hashed and prefetched ahead of their look-up.
 const STRIDE: usize = 32;
@@ -106,9 +112,10 @@ struct Entry {
     /// Time of the latest event.
     last: Timestamp,
     /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
+    /// Of an entry that waits to be used again: the id that waits behind it.
     isn: u32,
     tag: u32,
-    /// Tells this flow from earlier ones with the same id.
+    /// Tells this flow from earlier ones with the same id. 0 = never used.
     generation: u32,
     state: State,
 }
@@ -166,19 +173,6 @@ impl State {
     }
 }
 
-/// What is asked for once per flow.
-#[derive(Copy, Clone, Debug, Default)]
-struct Origin {
-    start: Timestamp,
-    serial: u64,
-    verdict: KeptVerdict,
-    interface: u16,
-    evidence: Evidence,
-    end: Option<EndReason>,
-}
-
-const _: () = assert!(size_of::<Origin>() == 24);
-
 /// A [`Verdict`] that was given or not, in four bytes: rule ids are kept below [`RuleId::LIMIT`].
 #[derive(Copy, Clone, Debug)]
 struct KeptVerdict(u32);
@@ -225,10 +219,13 @@ pub struct Flows {
     index: Index,
     entries: Slots<Entry>,
     origins: Slots<Origin>,
+    /// Empty without a whitelist.
+    verdicts: Slots<KeptVerdict>,
     /// Ids never given out begin here.
     next: u32,
-    /// Ids to give out again, the latest first: what is kept of them is still in the caches.
-    free: Vec<FlowId>,
+    /// The first of the ids to give out again, the latest first: what is kept of them is still in the caches. Each
+    /// one's entry knows the one behind it; see [`Entry::isn`].
+    free: FlowId,
     /// Ids freed by one of the last [`STEP`] events, oldest first, each with that event's number. By events rather than
     /// by steps, so that ids do not depend on how events were cut into batches.
     freed: VecDeque<(FlowId, u64)>,
@@ -250,8 +247,8 @@ pub struct Flows {
     visits: Vec<Visit>,
     visited: usize,
     ended: Vec<FlowEvent>,
-    /// What [`close`](Self::close) has yet to end, youngest first.
-    closing: Vec<FlowId>,
+    /// What [`close`](Self::close) has yet to end, youngest first: age above id; see [`living`](Self::living).
+    closing: Vec<u64>,
 }
 
 /// An event's place in the table, computed a stride ahead.
@@ -323,8 +320,9 @@ impl Flows {
             index: Index::default(),
             entries: Slots::new(),
             origins: Slots::new(),
+            verdicts: Slots::new(),
             next: 0,
-            free: Vec::new(),
+            free: FlowId::NONE,
             freed: VecDeque::new(),
             event: 0,
             live: 0,
@@ -359,7 +357,8 @@ impl Flows {
 
     /// Bytes held by the table.
     pub fn memory_bytes(&self) -> usize {
-        self.index.memory_bytes() + self.entries.memory_bytes() + self.origins.memory_bytes()
+        let slots = self.entries.memory_bytes() + self.origins.memory_bytes() + self.verdicts.memory_bytes();
+        self.index.memory_bytes() + slots
     }
 
     /// What is known of a flow, also of one that ended within the current batch. `None` for ids never given out.
@@ -370,20 +369,20 @@ impl Flows {
         let (entry, origin) = (self.entries.get(id)?, self.origins.get(id)?);
         Some(FlowRecord {
             id,
-            serial: origin.serial,
+            serial: self.serial.wrapping_sub(origin.age(self.serial)),
             key: entry.key(),
             start: origin.start,
             last: entry.last,
-            evidence: origin.evidence,
-            interface: origin.interface,
-            end: origin.end,
-            verdict: origin.verdict.into(),
+            evidence: origin.evidence(),
+            interface: origin.interface(),
+            end: origin.end(),
+            verdict: self.verdicts.get(id).copied().unwrap_or_default().into(),
         })
     }
 
     /// Keeps what a whitelist said of a flow; [`record`](Self::record) repeats it.
     pub(crate) fn keep_verdict(&mut self, id: FlowId, verdict: Verdict) {
-        self.origins.entry(id).verdict = verdict.into();
+        *self.verdicts.entry(id) = verdict.into();
     }
 
     /// The ids that were ever given out: those of living flows, of ended ones, and of ones that wait to be given again.
@@ -397,16 +396,34 @@ impl Flows {
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
-        let mut places = [Place::default(); STRIDE];
-        for stride in events.chunks_mut(STRIDE) {
-            let places = &mut places[..stride.len()];
-            if self.hasher.places(stride, places) {
-                self.join_fragments(stride, places);
+        // Three strides at once: one is hashed and its cells asked for, the cells of the one before are read and its
+        // entries asked for, the one before that is assigned.
+        let mut places = [[Place::default(); STRIDE]; 3];
+        let strides = events.len().div_ceil(STRIDE);
+        for step in 0..strides + 2 {
+            if let Some(stride) = stride_of(events, step) {
+                self.hash(stride, &mut places[step % 3]);
             }
-            self.look_up(places);
-            self.assign_stride(stride, places, ledger);
+            if let Some(before) = step.checked_sub(1).filter(|&before| before < strides) {
+                self.look_up(&mut places[before % 3]);
+            }
+            if let Some(stride) = step.checked_sub(2).and_then(|before| stride_of(events, before)) {
+                self.assign_stride(stride, &places[(step - 2) % 3], ledger);
+            }
         }
         events.append(&mut self.ended);
+    }
+
+    /// The places of a stride's events, and asks for their cells.
+    fn hash(&mut self, stride: &mut [FlowEvent], places: &mut [Place; STRIDE]) {
+        if self.hasher.places(stride, places) {
+            self.join_fragments(stride, places);
+        }
+        if self.live >= PREFETCH_FROM {
+            for place in places.iter() {
+                self.index.prefetch(place.tag);
+            }
+        }
     }
 
     /// Gives fragments the ports of their datagrams.
@@ -425,11 +442,6 @@ impl Flows {
     #[inline(never)]
     fn look_up(&self, places: &mut [Place]) {
         let far = self.live >= PREFETCH_FROM;
-        if far {
-            for place in places.iter() {
-                self.index.prefetch(place.tag);
-            }
-        }
         for place in places {
             place.likely = self.index.likely(place.tag);
             if far {
@@ -453,8 +465,8 @@ impl Flows {
         if since >= self.second_ends {
             self.tick(event.time);
         }
-        if self.visited < self.visits.len() {
-            self.visit(VISITS_PER_EVENT);
+        if self.event.is_multiple_of(STRIDE as u64) {
+            self.visit(VISITS);
         }
         // Protocol and addresses; frames without a flow have none of them.
         if place.words[4] == 0 && same(&place.words, &NOBODY) {
@@ -488,7 +500,10 @@ impl Flows {
         if let Some(id) = found {
             let entry = self.entries.entry(id);
             match should_end(&self.limits, self.shortest, entry, event, place) {
-                Some((reason, time)) => self.end(id, reason, time),
+                Some((reason, time)) => {
+                    self.end(id, reason, time);
+                    self.freed.push_back((id, self.event));
+                }
                 None => current = found,
             }
         }
@@ -509,9 +524,9 @@ impl Flows {
         entry.last = entry.last.max(event.time);
         event.flow = id;
         event.direction = direction_in(entry.state, place.swapped);
-        if let Detail::Tcp(tcp) = &event.detail {
+        if let Detail::Tcp(_) | Detail::Socket(_) = &event.detail {
             let was_closed = entry.state.is_closed();
-            if note_tcp(entry, tcp.flags, event.direction) && !was_closed && entry.state.is_closed() {
+            if note(entry, event) && !was_closed && entry.state.is_closed() {
                 let visit = (id, entry.generation);
                 let deadline = entry.last + idle_time(&self.limits, entry);
                 self.wheel.remind(deadline, visit);
@@ -550,8 +565,12 @@ impl Flows {
         // Smaller steps back are late packets; see [`Wheel::advance`].
         self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
         self.second_ends = next.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
-        self.visit(usize::MAX);
+        while !self.visits.is_empty() {
+            self.visit(VISITS);
+        }
         self.wheel.advance(second, &mut self.visits);
+        // Few flows end at once, however rare events are.
+        self.visit(VISITS);
     }
 
     /// Looks at the next flows whose time may have come, at most `most`.
@@ -560,17 +579,15 @@ impl Flows {
     /// caches when the next flow takes its place.
     #[inline(never)]
     fn visit(&mut self, most: usize) {
-        for _ in 0..most {
-            let Some(&(id, generation)) = self.visits.get(self.visited) else {
-                self.visited = 0;
-                self.visits.clear();
-                if self.visits.capacity() > 4096 {
-                    self.visits = Vec::new();
-                }
-                return;
-            };
-            self.prefetch_visits();
-            self.visited += 1;
+        let (from, end) = (self.visited, self.visits.len().min(self.visited + most));
+        for &(id, _) in self.visits[end..].iter().take(most) {
+            self.entries.prefetch(id);
+        }
+        for &(id, _) in &self.visits[from..end] {
+            self.prefetch_end(id);
+        }
+        for place in from..end {
+            let (id, generation) = self.visits[place];
             let Some(entry) = self.entries.get(id) else { continue };
             if entry.generation != generation || !entry.state.contains(State::LIVE) {
                 continue;
@@ -579,23 +596,27 @@ impl Flows {
             if deadline <= self.now {
                 let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
                 self.end(id, reason, deadline);
+                self.freed.push_back((id, self.event));
             } else {
                 self.wheel.remind(deadline, (id, generation));
             }
         }
+        self.visited = end;
+        if end == self.visits.len() {
+            self.visited = 0;
+            self.visits.clear();
+            if self.visits.capacity() > 4096 {
+                self.visits = Vec::new();
+            }
+        }
     }
 
-    /// Asks for the entry of a flow that is to be visited soon, and for what else is needed of one sooner than that.
+    /// Asks for what the end of a flow touches beside its entry.
     #[inline]
-    fn prefetch_visits(&self) {
-        if let Some(&(ahead, _)) = self.visits.get(self.visited + 16) {
-            self.entries.prefetch(ahead);
-        }
-        if let Some(&(ahead, _)) = self.visits.get(self.visited + 8)
-            && let Some(entry) = self.entries.get(ahead)
-        {
+    fn prefetch_end(&self, id: FlowId) {
+        if let Some(entry) = self.entries.get(id) {
             self.index.prefetch(entry.tag);
-            self.origins.prefetch(ahead);
+            self.origins.prefetch(id);
         }
     }
 
@@ -607,22 +628,26 @@ impl Flows {
             && self.event - freed >= STEP as u64
         {
             self.freed.pop_front();
-            self.free.push(id);
+            self.give_back(id);
         }
-        let id = match self.free.pop() {
-            Some(id) => id,
-            None => {
-                let id = FlowId(self.next);
-                self.next = self.next.checked_add(1).filter(|&next| next != u32::MAX)?;
-                id
-            }
+        let id = if self.free.is_some() {
+            let id = self.free;
+            self.free = FlowId(self.entries.entry(id).isn);
+            let soon = self.freed.get(FREED_AHEAD).map_or(self.free, |&(id, _)| id);
+            self.entries.prefetch(soon);
+            self.origins.prefetch(soon);
+            id
+        } else {
+            let id = FlowId(self.next);
+            self.next = self.next.checked_add(1).filter(|&next| next != u32::MAX)?;
+            id
         };
         let (by_sender, evidence) = originator(event);
         let mut state = State::LIVE;
         state.set(State::SWAPPED, place.swapped == by_sender);
         let tag = place.tag;
         let entry = self.entries.entry(id);
-        let generation = entry.generation.wrapping_add(1);
+        let generation = entry.generation.wrapping_add(1).max(1);
         *entry = Entry { words: place.words, last: event.time, isn: 0, tag, generation, state };
         if let Detail::Tcp(tcp) = event.detail {
             // A SYN-ACK tells the originator's number as well as its own SYN would.
@@ -632,13 +657,10 @@ impl Flows {
                 entry.state |= State::ISN;
             }
         }
-        *self.origins.entry(id) = Origin {
-            start: event.time,
-            serial: self.serial,
-            interface: event.interface,
-            evidence,
-            ..Origin::default()
-        };
+        *self.origins.entry(id) = Origin::new(event.time, self.serial, event.interface, evidence);
+        if let Some(verdict) = self.verdicts.get_mut(id) {
+            *verdict = KeptVerdict::NONE;
+        }
         self.serial += 1;
         self.live += 1;
         self.index.insert(tag, id);
@@ -647,14 +669,20 @@ impl Flows {
         Some(id)
     }
 
+    /// Puts an id first among those to give out.
+    fn give_back(&mut self, id: FlowId) {
+        self.entries.entry(id).isn = self.free.0;
+        self.free = id;
+    }
+
+    /// Ends a flow. Its id is to be given back, or noted in `freed`.
     fn end(&mut self, id: FlowId, reason: EndReason, time: Timestamp) {
         let entry = self.entries.entry(id);
         entry.state.remove(State::LIVE);
         let (tag, key) = (entry.tag, entry.key());
         self.index.remove(tag, id);
-        self.origins.entry(id).end = Some(reason);
+        self.origins.entry(id).set_end(reason);
         self.live -= 1;
-        self.freed.push_back((id, self.event));
         self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
     }
 
@@ -662,34 +690,59 @@ impl Flows {
     /// their `End` events. Returns whether some are left; ask again.
     pub fn close(&mut self, most: usize, events: &mut Vec<FlowEvent>) -> bool {
         // Those whose time had come first.
-        while self.visited < self.visits.len() && self.ended.len() < most {
-            self.visit(1);
+        while !self.visits.is_empty() && self.ended.len() < most {
+            self.visit(VISITS.min(most - self.ended.len()));
         }
-        if self.closing.is_empty() && self.visited == self.visits.len() {
+        if self.closing.is_empty() && self.visits.is_empty() {
+            // Nobody waits for deadlines any more, and memory is at its peak.
+            self.wheel.forget();
             self.closing = self.living();
         }
-        while self.ended.len() < most
-            && let Some(id) = self.closing.pop()
-        {
-            if let Some(entry) = self.entries.get(id)
-                && entry.state.contains(State::LIVE)
-            {
-                let last = entry.last;
-                self.end(id, EndReason::Forced, last);
+        while self.ended.len() < most && !self.closing.is_empty() {
+            let group = self.closing.len().saturating_sub(VISITS.min(most - self.ended.len()));
+            for &key in self.closing[..group].iter().rev().take(VISITS) {
+                self.entries.prefetch(FlowId(key as u32));
+            }
+            for &key in &self.closing[group..] {
+                self.prefetch_end(FlowId(key as u32));
+            }
+            for _ in group..self.closing.len() {
+                let Some(id) = self.closing.pop().map(|key| FlowId(key as u32)) else { break };
+                if let Some(entry) = self.entries.get(id)
+                    && entry.state.contains(State::LIVE)
+                {
+                    let last = entry.last;
+                    self.end(id, EndReason::Forced, last);
+                    self.give_back(id);
+                }
             }
         }
         events.append(&mut self.ended);
         self.live > 0
     }
 
-    /// The flows that live, youngest first. Ids do not tell: which of the free ones a flow gets depends on when those
-    /// before it were given back.
-    fn living(&self) -> Vec<FlowId> {
-        let is_live = |id: &FlowId| self.entries.get(*id).is_some_and(|entry| entry.state.contains(State::LIVE));
-        let mut living: Vec<FlowId> = (0..self.next).map(FlowId).filter(is_live).collect();
-        living.sort_unstable_by_key(|&id| std::cmp::Reverse(self.origins.get(id).map(|origin| origin.serial)));
+    /// The flows that live, youngest first, each by its age in the upper half of a word and its id in the lower. Ids do
+    /// not tell ages: which of the free ones a flow gets depends on when those before it were given back.
+    fn living(&self) -> Vec<u64> {
+        // Ages that need more than half a word are kept without their last bits, and looked up where they are equal.
+        let left_out = (u64::BITS - self.serial.leading_zeros()).saturating_sub(32);
+        let age = |id: FlowId| self.origins.get(id).map_or(0, |origin| origin.age(self.serial));
+        let is_live = |id: FlowId| self.entries.get(id).is_some_and(|entry| entry.state.contains(State::LIVE));
+        let mut living = Vec::with_capacity(self.live);
+        let ids = (0..self.next).map(FlowId).filter(|&id| is_live(id));
+        living.extend(ids.map(|id| age(id) >> left_out << 32 | u64::from(id.0)));
+        if left_out == 0 {
+            living.sort_unstable();
+        } else {
+            living.sort_unstable_by_key(|&key| (key >> 32, age(FlowId(key as u32))));
+        }
         living
     }
+}
+
+/// The events of stride `number`; `None` if there is no such stride.
+fn stride_of(events: &mut [FlowEvent], number: usize) -> Option<&mut [FlowEvent]> {
+    events.chunks_mut(STRIDE).nth(number)
 }
 
 /// The words of [`FlowKey::NONE`].
@@ -728,6 +781,7 @@ fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
     let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
     let control = match &event.detail {
         Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        Detail::Socket(socket) => socket.first | socket.last,
         _ => false,
     };
     entry.state.contains(State::LIVE) & (gap <= shortest.get() as u64) & !control
@@ -756,6 +810,10 @@ fn should_end(
         Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
             is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
         }
+        // Another socket with the same ends, after the one before it was destroyed.
+        Detail::Socket(SocketRef { first: true, last: false, .. }) => {
+            entry.state.is_closed().then_some((EndReason::EndOfFlow, entry.last))
+        }
         _ => None,
     }
 }
@@ -779,6 +837,8 @@ fn originator(event: &FlowEvent) -> (bool, Evidence) {
                 (true, Evidence::Syn)
             }
         }
+        Detail::Socket(SocketRef { opened: Opened::Locally, .. }) => (true, Evidence::Listener),
+        Detail::Socket(SocketRef { opened: Opened::Remotely, .. }) => (false, Evidence::Listener),
         Detail::Icmp(_) => match (key.protocol, key.src_port) {
             (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128) => (true, Evidence::Request),
             (Protocol::ICMP, 0 | 14 | 16 | 18) | (Protocol::ICMPV6, 129) => (false, Evidence::Request),
@@ -788,6 +848,22 @@ fn originator(event: &FlowEvent) -> (bool, Evidence) {
             (false, Evidence::Ports)
         }
         _ => (true, Evidence::FirstSeen),
+    }
+}
+
+/// Notes what an event does to the connection, as far as its expiry depends on it. Whether it ends something.
+#[inline]
+fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
+    match &event.detail {
+        Detail::Tcp(tcp) => note_tcp(entry, tcp.flags, event.direction),
+        Detail::Socket(socket) => {
+            entry.state |= State::UNDERWAY;
+            if socket.last {
+                entry.state |= State::ORIGINATOR_FIN | State::RESPONDER_FIN;
+            }
+            socket.last
+        }
+        _ => false,
     }
 }
 

@@ -74,6 +74,49 @@ pub struct Ledger {
     pub incomplete: bool,
     /// Result rows that were finished but not kept, because a report's own limit was reached.
     pub unreported_rows: u64,
+    /// Of sources that ask for sockets; `None` for others.
+    pub sockets: Option<Polls>,
+}
+
+/// What became of the sockets that a kernel was asked for. What it filters itself is not counted anywhere: it does not
+/// say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polls {
+    /// How often it was asked.
+    pub polls: u64,
+    /// Samples that came: a socket counts once for each poll, and once more for its end.
+    pub seen: u64,
+    /// Of those, the ones that were read and not selected.
+    pub filtered: u64,
+    /// Answers that the kernel marked as inconsistent, also when asked again: sockets may be missing or twice.
+    pub interrupted: u64,
+    /// Kinds of socket for which the kernel gave no or only part of an answer.
+    pub refused: u64,
+    /// Messages of which nothing, or only the beginning, could be read.
+    pub malformed: u64,
+    /// Times that the kernel had no room for notices of destroyed sockets; how many were lost is not known.
+    pub overruns: u64,
+    /// TCP connections that the kernel counted as opened and that were never seen: they lived between two polls. `None`:
+    /// not known.
+    pub missed: Option<u64>,
+}
+
+impl Polls {
+    /// The sum of two; what one does not know of missed connections is not known of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let Self { polls, seen, filtered, interrupted, refused, malformed, overruns, missed } = *other;
+        Self {
+            polls: self.polls + polls,
+            seen: self.seen + seen,
+            filtered: self.filtered + filtered,
+            interrupted: self.interrupted + interrupted,
+            refused: self.refused + refused,
+            malformed: self.malformed + malformed,
+            overruns: self.overruns + overruns,
+            missed: self.missed.zip(missed).map(|(mine, theirs)| mine + theirs),
+        }
+    }
 }
 
 impl Ledger {
@@ -215,6 +258,7 @@ impl Ledger {
             unread_bytes,
             incomplete,
             unreported_rows,
+            sockets,
             partly,
         } = source;
         let mut sum = self.clone();
@@ -247,6 +291,10 @@ impl Ledger {
         sum.unread_bytes += unread_bytes;
         sum.incomplete |= incomplete;
         sum.unreported_rows += unreported_rows;
+        sum.sockets = match (&sum.sockets, sockets) {
+            (Some(mine), Some(theirs)) => Some(mine.plus(theirs)),
+            (mine, theirs) => mine.clone().or_else(|| theirs.clone()),
+        };
         sum
     }
 

@@ -37,6 +37,9 @@ pub struct Builder {
 /// How long the end of a run waits for names, unless [`Builder::patience`] says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Flows closed in one step: what is kept of so many stays in the caches from the table to the analyzers.
+const CLOSED_AT_ONCE: usize = 512;
+
 struct Report {
     /// `None`: only at the end.
     every: Option<Nanos>,
@@ -478,7 +481,7 @@ impl Pipeline {
             self.names.settle(self.patience);
         }
         let mut events = Vec::new();
-        let more = self.flows.close(STEP, &mut events);
+        let more = self.flows.close(CLOSED_AT_ONCE, &mut events);
         if self.whitelist.is_some() {
             self.settle_marks(&mut events);
         }

@@ -44,6 +44,8 @@ pub enum Evidence {
     Syn = 3,
     /// The protocol says who asks (ICMP request and reply types).
     Request = 4,
+    /// This host has a socket that listens on one end's port, which is the responder's; or knows that none does.
+    Listener = 5,
 }
 
 impl Evidence {
@@ -55,6 +57,7 @@ impl Evidence {
             Self::SynAck => "syn_ack",
             Self::Syn => "syn",
             Self::Request => "request",
+            Self::Listener => "listener",
         }
     }
 }

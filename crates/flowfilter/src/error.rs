@@ -63,6 +63,8 @@ impl Mistake {
         let Self { code, title, span, label, help } = self;
         let end = span.end.min(text.len());
         let span = span.start.min(end)..end;
+        let (title, label) = (one_line(title), one_line(label));
+        let help = help.into_iter().map(one_line).collect();
         Box::new(Complaint { code, title, span, label, help, text: text.clone(), origin: origin.clone() })
     }
 
@@ -73,6 +75,11 @@ impl Mistake {
     pub fn warning(self, text: &Arc<str>, origin: &Arc<str>) -> Warning {
         Warning(self.complain(text, origin))
     }
+}
+
+/// What quotes the filter's text may quote a line break, or what moves a terminal's cursor.
+fn one_line(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }
 
 /// Text shown of one line at most: a filter of 64 KiB is not printed back.
@@ -229,6 +236,14 @@ mod tests {
         let text = format!("{}HERE{}", "é".repeat(5_000), "b".repeat(5_000));
         let shown = error(&text, 10_000..10_004).render(false);
         assert!(shown.len() < 1_200 && shown.contains("HERE"), "{shown}");
+    }
+
+    #[test]
+    fn a_quoted_line_break_does_not_break_the_line() {
+        let error = Mistake::new("test", 0..1, "`a\nb` is wrong").label("\u{1b}[2J").help("not\tthis");
+        let error = error.error(&"a\nb".into(), &"filter".into());
+        assert_eq!(error.to_string(), "filter:1:1: `a b` is wrong; not this");
+        assert!(!error.render(false).contains('\u{1b}'));
     }
 
     #[test]

@@ -37,6 +37,7 @@
 //! | `plan` | binding |
 //! | `widen`, [`normal`] | weaker filters, equal filters |
 //! | [`kernel`] | weaker filters as programs |
+//! | [`sql`] | the same filter as a condition over stored flows |
 
 pub mod ast;
 mod error;
@@ -52,6 +53,7 @@ mod plan;
 mod print;
 pub mod record;
 mod set;
+pub mod sql;
 mod suggest;
 mod widen;
 

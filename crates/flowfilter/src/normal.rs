@@ -55,7 +55,8 @@ pub fn normal(expr: &Expr) -> Expr {
     }
 }
 
-fn top(field: Field) -> u128 {
+/// The largest value of a field.
+pub(crate) fn top(field: Field) -> u128 {
     match field.kind() {
         Kind::Number { max } => u128::from(max),
         Kind::Bytes | Kind::Span => u128::from(u64::MAX),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use flowcore::{FlowEvent, FlowRecord};
 use flowfilter::field::{FIELDS, Kind};
+use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Filter, Flow, MAX_DEPTH, MAX_TEXT, Options, Record};
 
 fn path() -> PathBuf {
@@ -133,4 +134,37 @@ fn the_table_of_fields_is_the_codes() {
         return;
     }
     assert!(page == expected, "the table of fields has changed: write it anew with FLOW_DOCS_WRITE=1");
+}
+
+#[test]
+fn the_table_of_columns_is_the_codes() {
+    let page = page();
+    let (before, _) = page.split_once("| field | column | as stored |\n| --- | --- | --- |\n").unwrap();
+    let mut expected = format!("{before}| field | column | as stored |\n| --- | --- | --- |\n");
+    for (field, column) in Schema::flows(Dialect::DuckDb).columns() {
+        let stored = match field.kind() {
+            Kind::Flag => "truth value",
+            Kind::Addr => "16 bytes, IPv4 mapped into IPv6",
+            Kind::Mac => "6 bytes",
+            Kind::Span => "integer, nanoseconds",
+            Kind::Word(_) | Kind::Text => "text",
+            _ => "integer",
+        };
+        let array = if field.def().several { "array of " } else { "" };
+        writeln!(expected, "| `{}` | `{column}` | {array}{stored} |", field.name()).unwrap();
+    }
+    if std::env::var_os("FLOW_DOCS_WRITE").is_some() {
+        fs::write(path(), &expected).unwrap();
+        return;
+    }
+    assert!(page == expected, "the table of columns has changed: write it anew with FLOW_DOCS_WRITE=1");
+}
+
+#[test]
+fn the_condition_shown_is_the_codes() {
+    let page = page();
+    let (_, shown) = page.split_once("    $ flow filter sql '").unwrap();
+    let (text, shown) = shown.split_once("'\n    ").unwrap();
+    let made = Filter::parse(text).unwrap().to_sql(&Schema::flows(Dialect::DuckDb)).unwrap();
+    assert_eq!(shown.lines().next(), Some(&*made));
 }

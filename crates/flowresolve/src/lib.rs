@@ -28,13 +28,16 @@
 //! ```
 
 pub mod allow;
+pub mod asn;
 pub mod cached;
 pub mod dns;
 mod hosts;
 mod lines;
+pub mod prefix;
 mod services;
 
 pub use allow::Rules;
+pub use asn::Networks;
 pub use cached::Cached;
 pub use dns::Dns;
 pub use hosts::Hosts;

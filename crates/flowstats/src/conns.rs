@@ -173,8 +173,9 @@ pub struct Conns {
 /// From this many open connections on their state is prefetched.
 const PREFETCH_FROM: usize = 8 * 1024;
 
-/// How many events ahead.
-const AHEAD: usize = 16;
+/// So many events at a time. Why not one by one: a prefetch holds up what comes behind it until its address is
+/// translated, and several in a row are translated side by side.
+const STRIDE: usize = 32;
 
 impl Conns {
     /// With nothing seen yet.
@@ -217,15 +218,19 @@ impl Conns {
         size_of::<Open>() + more
     }
 
-    #[inline]
-    fn prefetch(&self, event: &FlowEvent) {
-        if let Some(open) = self.open.get(event.flow) {
-            prefetch(&open.counts);
-            prefetch(&open.tcp);
-        }
-        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
-            followed.dynamics.prefetch();
-            followed.figures.prefetch(event.direction);
+    /// Asks for what the events of the next stride will touch.
+    #[inline(never)]
+    fn prefetch(&self, stride: Option<&[FlowEvent]>) {
+        for event in stride.unwrap_or_default() {
+            if let Some(open) = self.open.get(event.flow) {
+                prefetch(&open.counts);
+                prefetch(&open.tcp);
+                prefetch(&open.side);
+            }
+            if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
+                followed.dynamics.prefetch();
+                followed.figures.prefetch(event.direction);
+            }
         }
     }
 
@@ -383,20 +388,23 @@ impl Analyzer for Conns {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
+        let mut ahead = batch.events.chunks(STRIDE);
         if far {
-            batch.events.iter().take(AHEAD).for_each(|event| self.prefetch(event));
+            self.prefetch(ahead.next());
         }
-        for (place, event) in batch.events.iter().enumerate() {
-            if far && let Some(ahead) = batch.events.get(place + AHEAD) {
-                self.prefetch(ahead);
+        for stride in batch.events.chunks(STRIDE) {
+            if far {
+                self.prefetch(ahead.next());
             }
-            if !event.flow.is_some() {
-                continue;
-            }
-            if let Detail::End(reason) = event.detail {
-                self.finish(event.flow, reason, batch.flows);
-            } else {
-                self.take(event, batch);
+            for event in stride {
+                if !event.flow.is_some() {
+                    continue;
+                }
+                if let Detail::End(reason) = event.detail {
+                    self.finish(event.flow, reason, batch.flows);
+                } else {
+                    self.take(event, batch);
+                }
             }
         }
         Ok(())

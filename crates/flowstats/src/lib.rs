@@ -6,11 +6,24 @@
 //! [`tcp`] holds what is behind both, fed by decoded segments whatever their source. A [`Histogram`] keeps a distribution
 //! in bounded memory with a stated error.
 
+pub mod chart;
+pub mod columns;
 pub mod conns;
+pub mod cpu;
+pub mod ends;
 pub mod histogram;
 pub mod hosts;
+pub mod latency;
 pub mod tcp;
+pub mod volume;
+
+#[cfg(test)]
+mod samples;
 
 pub use conns::{Connection, Conns, Depth};
+pub use cpu::Cpu;
+pub use ends::End;
 pub use histogram::Histogram;
 pub use hosts::Hosts;
+pub use latency::Latency;
+pub use volume::Volume;

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use clap::{ArgAction, Args};
 
+use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
@@ -89,4 +90,7 @@ pub struct ConnsArgs {
 
     #[command(flatten)]
     pub names: NameArgs,
+
+    #[command(flatten)]
+    pub asn: AsnArgs,
 }

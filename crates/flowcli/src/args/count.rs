@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::shared::EndingArgs;
 use super::values::{Color, Format, parse_count};
@@ -58,6 +59,9 @@ pub struct CountArgs {
 
     #[command(flatten)]
     pub ending: EndingArgs,
+
+    #[command(flatten)]
+    pub asn: AsnArgs,
 
     /// Addresses as numbers; always so, accepted for habit
     #[arg(short = 'n', action = ArgAction::Count, help_heading = "Messages")]

@@ -45,4 +45,30 @@ pub enum FilterCommand {
     Explain(#[command(flatten)] FilterArgs),
     /// Print the form that equal filters share
     Normal(#[command(flatten)] FilterArgs),
+    /// Print a filter as a condition over stored flows, in SQL
+    Sql(#[command(flatten)] SqlArgs),
+}
+
+/// A filter and who is to understand it.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Whose SQL
+    #[arg(long, value_enum, value_name = "DATABASE", default_value_t = DialectArg::Duckdb, help_heading = "Output")]
+    pub dialect: DialectArg,
+}
+
+/// Databases.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DialectArg {
+    /// DuckDB 1.3 or later
+    Duckdb,
+    /// Spark 3 or later
+    Spark,
+    /// ClickHouse
+    Clickhouse,
+    /// SQLite 3.38 or later
+    Sqlite,
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use flowcore::{Addr, Nanos, Prefix};
 use flowstats::hosts::{Levels, MOST_LEVELS};
 
+use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
@@ -59,6 +60,10 @@ pub struct HostsArgs {
     /// A row per remote and service port
     #[arg(long, help_heading = "Rows")]
     pub by_port: bool,
+
+    /// A row per AS that announces remotes, by the tables of --asn; remotes that none announces keep their own
+    #[arg(long, requires = "tables", help_heading = "Rows")]
+    pub by_asn: bool,
 
     /// Most rows; the connections of further remotes are counted together in the row `(others)`
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Rows")]
@@ -130,6 +135,9 @@ pub struct HostsArgs {
 
     #[command(flatten)]
     pub names: NameArgs,
+
+    #[command(flatten)]
+    pub asn: AsnArgs,
 }
 
 /// Percentiles as the user writes them.

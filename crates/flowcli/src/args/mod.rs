@@ -1,5 +1,6 @@
 //! The command line: options as the user writes them.
 
+mod asn;
 mod conns;
 mod count;
 mod filter;
@@ -13,7 +14,7 @@ use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
 pub use count::CountArgs;
-pub use filter::{CompatArg, FilterArgs, FilterCommand};
+pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};

@@ -1,6 +1,7 @@
 //! Open addressing on 32-bit tags: from a hash to a flow id in about one cache line.
 
 use super::FlowId;
+use crate::large_pages;
 use crate::prefetch::prefetch;
 
 /// Smallest number of cells.
@@ -94,7 +95,12 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        let doubled = vec![0; self.cells.len() * 2];
+        let length = self.cells.len() * 2;
+        let mut doubled = Vec::with_capacity(length);
+        if length >= LARGE {
+            large_pages::prefer(doubled.spare_capacity_mut());
+        }
+        doubled.resize(length, 0);
         let old = std::mem::replace(&mut self.cells, doubled);
         self.mask = self.cells.len() - 1;
         for cell in old {

@@ -1,22 +1,44 @@
 //! Per-flow state by index: an analyzer's own column beside the flow table.
 
 use super::FlowId;
+use crate::large_pages;
 use crate::prefetch::prefetch;
 
-/// Elements per chunk; a chunk is allocated whole, so that growing never moves what is there.
-const CHUNK: usize = 1024;
+/// Bytes of address space per chunk. Memory behind it is taken by the block, so that a large chunk costs nothing.
+const CHUNK_BYTES: usize = 16 << 20;
 
-/// One `T` per flow id, without a second hash. Grows by chunks, never moves or copies what it holds.
+/// So many bytes of the first chunk are left to small pages: few flows take little memory.
+const SMALL_BYTES: usize = 1 << 20;
+
+/// Elements made at once.
+const BLOCK: usize = 1024;
+
+/// One `T` per flow id, without a second hash. Grows by blocks, never moves or copies what it holds.
 ///
 /// Ids are reused after a flow's `End` event: whoever keeps state here resets it on [`Marks::BEGIN`](crate::Marks).
 #[derive(Debug)]
 pub struct Slots<T> {
-    chunks: Vec<Box<[T; CHUNK]>>,
+    /// All but the last are full; each was made with room for [`Self::CHUNK`] elements, so that it never moves.
+    chunks: Vec<Vec<T>>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
         Self { chunks: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    /// Elements per chunk, a power of two and a multiple of [`BLOCK`].
+    const CHUNK: usize = {
+        let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+        let fitting = CHUNK_BYTES / element;
+        if fitting < BLOCK { BLOCK } else { (fitting / 2 + 1).next_power_of_two() }
+    };
+
+    #[inline]
+    fn place(id: FlowId) -> (usize, usize) {
+        (id.0 as usize / Self::CHUNK, id.0 as usize % Self::CHUNK)
     }
 }
 
@@ -31,34 +53,43 @@ impl<T: Default> Slots<T> {
     #[inline]
     pub fn entry(&mut self, id: FlowId) -> &mut T {
         debug_assert_ne!(id, FlowId::NONE, "events without a flow have no slot");
-        let (chunk, place) = (id.0 as usize / CHUNK, id.0 as usize % CHUNK);
-        if chunk >= self.chunks.len() {
-            return &mut self.grow(chunk)[place];
+        let (chunk, place) = Self::place(id);
+        if self.get(id).is_none() {
+            self.grow(chunk, place);
         }
         &mut self.chunks[chunk][place]
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, chunk: usize) -> &mut [T; CHUNK] {
+    fn grow(&mut self, chunk: usize, place: usize) {
         while self.chunks.len() <= chunk {
-            let chunk: Vec<T> = (0..CHUNK).map(|_| T::default()).collect();
-            let Ok(chunk) = chunk.into_boxed_slice().try_into() else { unreachable!("as many as were asked for") };
-            self.chunks.push(chunk);
+            if let Some(last) = self.chunks.last_mut() {
+                last.resize_with(Self::CHUNK, T::default);
+            }
+            let mut new = Vec::with_capacity(Self::CHUNK);
+            let small = if self.chunks.is_empty() { SMALL_BYTES / size_of::<T>().max(1) } else { 0 };
+            if let Some(large) = new.spare_capacity_mut().get_mut(small..) {
+                large_pages::prefer(large);
+            }
+            self.chunks.push(new);
         }
-        &mut self.chunks[chunk]
+        let last = &mut self.chunks[chunk];
+        last.resize_with((place + 1).next_multiple_of(BLOCK), T::default);
     }
 
-    /// The state of `id`, if its chunk was ever made.
+    /// The state of `id`, if its block was ever made.
     #[inline]
     pub fn get(&self, id: FlowId) -> Option<&T> {
-        self.chunks.get(id.0 as usize / CHUNK).map(|chunk| &chunk[id.0 as usize % CHUNK])
+        let (chunk, place) = Self::place(id);
+        self.chunks.get(chunk)?.get(place)
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut T> {
-        self.chunks.get_mut(id.0 as usize / CHUNK).map(|chunk| &mut chunk[id.0 as usize % CHUNK])
+        let (chunk, place) = Self::place(id);
+        self.chunks.get_mut(chunk)?.get_mut(place)
     }
 
     /// Asks the processor to bring the state of `id` closer.
@@ -71,7 +102,7 @@ impl<T: Default> Slots<T> {
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<T>()
+        self.chunks.iter().map(Vec::len).sum::<usize>() * size_of::<T>()
     }
 }
 
@@ -86,5 +117,19 @@ mod tests {
         *slots.entry(FlowId(5000)) = 7;
         assert_eq!(slots.get(FlowId(5000)), Some(&7));
         assert_eq!(slots.get(FlowId(0)), Some(&0));
+    }
+
+    #[test]
+    fn nothing_moves_or_is_lost_from_one_chunk_to_the_next() {
+        let mut slots = Slots::<[u64; 32]>::new();
+        let last = 2 * Slots::<[u64; 32]>::CHUNK as u32 + 5;
+        slots.entry(FlowId(3))[0] = 3;
+        let before: *const _ = slots.entry(FlowId(3));
+        slots.entry(FlowId(last))[31] = 9;
+        assert_eq!(slots.entry(FlowId(3))[0], 3);
+        assert!(std::ptr::eq(before, slots.entry(FlowId(3))));
+        assert_eq!(slots.get(FlowId(last)).map(|slot| slot[31]), Some(9));
+        assert_eq!(slots.get(FlowId(last / 2)), Some(&[0; 32]));
+        assert_eq!(slots.memory_bytes() % (BLOCK * 256), 0);
     }
 }

@@ -284,3 +284,29 @@ proptest::proptest! {
         proptest::prop_assert_eq!(outcome(1), outcome(cut));
     }
 }
+
+fn socket(at_ms: i64, local: (&str, u16), remote: (&str, u16), socket: SocketRef) -> FlowEvent {
+    event(at_ms, local, remote, Protocol::TCP, Detail::Socket(socket))
+}
+
+#[test]
+fn a_socket_on_a_listeners_port_was_asked_for_by_the_other_end() {
+    let mut flows = Flows::new(Limits::default(), false);
+    let accepted = SocketRef { opened: Opened::Remotely, ..SocketRef::default() };
+    let mut events = vec![socket(0, (A, 9999), (B, 8888), accepted)];
+    flows.assign(&mut events, &mut Ledger::new());
+    let record = flows.record(events[0].flow).unwrap();
+    assert_eq!((record.key.src_port, record.evidence), (8888, Evidence::Listener));
+    assert_eq!(events[0].direction, Direction::Reverse);
+}
+
+#[test]
+fn a_destroyed_socket_ends_its_flow_and_the_next_with_its_ends_is_another() {
+    let first = SocketRef { first: true, ..SocketRef::default() };
+    let last = SocketRef { last: true, ..SocketRef::default() };
+    let poll = |at_ms, what| socket(at_ms, (A, 9999), (B, 8888), what);
+    let events = [poll(0, first), poll(1000, SocketRef::default()), poll(1500, last), poll(2000, first)];
+    assert_eq!(serials(&events), [Some(0), Some(0), Some(0), Some(1)]);
+    let (_, ends, _) = run(Limits::default(), false, &events);
+    assert_eq!(ends, [(0, EndReason::EndOfFlow)]);
+}

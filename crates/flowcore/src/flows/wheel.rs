@@ -34,6 +34,11 @@ impl Wheel {
         self.buckets[second.wrapping_add(ahead).rem_euclid(BUCKETS as i64) as usize].push(visit);
     }
 
+    /// Drops all visits.
+    pub(super) fn forget(&mut self) {
+        self.buckets.fill_with(Vec::new);
+    }
+
     /// Moves to `now_second` and appends every visit due before it, in the order of their seconds.
     ///
     /// A step back by more than the wheel's span (a clock that was set, a damaged time before) restarts the wheel

@@ -1,7 +1,7 @@
 //! The trust line: the ledger as every report ends with it, in words, as JSON and as a comment.
 
 use crate::event::Layer;
-use crate::ledger::{Ledger, Loss};
+use crate::ledger::{Ledger, Loss, Polls};
 use crate::report::cell::{push_escaped, push_json_text, push_u64};
 use crate::report::rows::Ending;
 
@@ -38,10 +38,17 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
     if !lost.is_empty() {
         balance = format!("{balance} ({})", lost.join(", "));
     }
-    let mut clauses = vec![Clause { words: balance, warns: ledger.lost_total() > 0 }];
+    let mut clauses = Vec::new();
+    if let Some(polls) = &ledger.sockets {
+        say_polls(polls, &mut clauses);
+    }
+    // Who only asks for sockets once has no packets to account for.
+    if ledger.sockets.is_none() || ledger.seen() > 0 {
+        clauses.push(Clause { words: balance, warns: ledger.lost_total() > 0 });
+    }
     let mut say = |words: String, warns: bool| clauses.push(Clause { words, warns });
 
-    if !ledger.knows_losses() {
+    if !ledger.knows_losses() && ledger.sockets.is_none() {
         say("losses before the capture unknown".into(), false);
     }
     let partly: Vec<&str> =
@@ -93,6 +100,48 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         (None, false) => say("input not read to its end yet".into(), true),
     }
     clauses
+}
+
+/// What became of sockets, in words.
+fn say_polls(polls: &Polls, clauses: &mut Vec<Clause>) {
+    let Polls { polls: times, seen, filtered, interrupted, refused, malformed, overruns, missed } = *polls;
+    let mut say = |words: String, warns: bool| clauses.push(Clause { words, warns });
+    let when = if times == 1 { String::new() } else { format!(" in {times} polls") };
+    say(
+        format!("{seen} sockets seen{when} = {} delivered + {filtered} filtered", seen.saturating_sub(filtered)),
+        false,
+    );
+    match missed {
+        Some(0) => {}
+        Some(missed) => say(format!("{missed} connections missed between polls"), true),
+        None if times > 1 => say("connections missed between polls unknown".into(), false),
+        None => {}
+    }
+    for (count, what) in [
+        (interrupted, "answers inconsistent"),
+        (refused, "kinds of socket without a whole answer"),
+        (malformed, "messages malformed"),
+        (overruns, "times without room for notices of destroyed sockets"),
+    ] {
+        if count > 0 {
+            say(format!("{count} {what}"), true);
+        }
+    }
+}
+
+/// Its counts with their names in machine formats; `None` is unknown.
+fn poll_counts(polls: &Polls) -> [(&'static str, Option<u64>); 8] {
+    let Polls { polls, seen, filtered, interrupted, refused, malformed, overruns, missed } = *polls;
+    [
+        ("polls", Some(polls)),
+        ("seen", Some(seen)),
+        ("filtered", Some(filtered)),
+        ("interrupted", Some(interrupted)),
+        ("refused", Some(refused)),
+        ("malformed", Some(malformed)),
+        ("overruns", Some(overruns)),
+        ("missed", missed),
+    ]
 }
 
 /// The trust line in words on lines of at most `width` columns (one line without a limit), broken between clauses
@@ -181,6 +230,19 @@ pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bo
         field(out, name);
         number(out, count);
     }
+    if let Some(polls) = &ledger.sockets {
+        field(out, "sockets");
+        for (index, (name, count)) in poll_counts(polls).into_iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            push_json_text(out, name);
+            out.push(b':');
+            match count {
+                Some(count) => number(out, count),
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+        out.push(b'}');
+    }
     for (name, yes) in [("incomplete", ledger.incomplete), ("complete", ending.is_whole())] {
         field(out, name);
         out.extend_from_slice(if yes { b"true" } else { b"false" });
@@ -229,6 +291,9 @@ pub fn push_trust_pairs(out: &mut Vec<u8>, ending: &Ending<'_>) {
     }
     for (name, count) in lesser(ledger) {
         pair(name, "", Some(count));
+    }
+    for (name, count) in ledger.sockets.iter().flat_map(poll_counts) {
+        pair("sockets", name, count);
     }
     out.extend_from_slice(if ending.is_whole() { b"complete=true" } else { b"complete=false" });
     if let Some(fault) = ending.fault {

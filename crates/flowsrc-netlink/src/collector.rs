@@ -1,0 +1,698 @@
+//! The polls, and what happens between them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant, SystemTime};
+
+use flowcore::collect::{Filled, Limit, SourceInfo, Status};
+use flowcore::event::{Detail, Marks, SocketRef};
+use flowcore::select::KernelForm;
+use flowcore::socket::{Family, IPPROTO_MPTCP};
+use flowcore::{
+    Collector, Error, ErrorKind, Features, FlowEvent, Frames, Ledger, Polls, Result, Select, SocketSample, Timestamp,
+};
+use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN, NetlinkBuffer};
+use netlink_packet_sock_diag::constants::SOCK_DIAG_BY_FAMILY;
+use rustix::event::epoll;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+
+use crate::channel::Channel;
+use crate::delta::{Increment, Table};
+use crate::diag::{self, Read};
+use crate::netns::Namespace;
+use crate::options::{Dump, Kinds, Options};
+use crate::request;
+
+/// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_DESTROY`.
+const GROUPS: [(u32, Kinds, Family); 4] = [
+    (1, Kinds::TCP, Family::INET),
+    (2, Kinds::UDP, Family::INET),
+    (3, Kinds::TCP, Family::INET6),
+    (4, Kinds::UDP, Family::INET6),
+];
+
+/// How often an answer that the kernel marks as inconsistent is asked for again.
+const TRIES: u32 = 3;
+
+/// What the kernel says of a filter program that it does not take.
+const EINVAL: i32 = 22;
+/// What it says when it had no room for notices.
+const ENOBUFS: i32 = 105;
+/// What it says of requests that it knows and was not built for.
+const EOPNOTSUPP: i32 = 95;
+
+/// The kernel's sockets as a source: see the [crate](crate).
+pub struct Sockets {
+    options: Options,
+    info: SourceInfo,
+    places: Vec<Place>,
+    /// What to ask in each place, in order.
+    dumps: Vec<Dump>,
+    /// The filter as the kernel's program, if there is one.
+    bytecode: Option<Vec<u8>>,
+    stage: Stage,
+    /// How many polls have begun.
+    polls: u64,
+    /// When the current or latest poll began: in the events, and for the interval.
+    time: Timestamp,
+    began: Option<Instant>,
+    through: Timestamp,
+    table: Table,
+    ledger: Ledger,
+    counts: Polls,
+    /// Of place and dump: those without an answer, though there are such sockets.
+    refused: Vec<(usize, usize)>,
+    /// Received, of which `read..filled` is still to be read.
+    buffer: Vec<u8>,
+    read: usize,
+    filled: usize,
+    /// The second event of a pair that found no room.
+    held: Option<FlowEvent>,
+    /// Of the events of the latest fill.
+    samples: Vec<SocketSample>,
+    /// Ready when there are notices, or the next poll is due.
+    ready: Readiness,
+}
+
+/// One network namespace, open.
+struct Place {
+    namespace: Namespace,
+    channel: Channel,
+    notices: Option<Channel>,
+    /// Its /proc/net/snmp.
+    statistics: Option<File>,
+    /// Its /proc/net/protocols, as it was.
+    protocols: String,
+    /// TCP connections opened before the first poll, as the kernel counts.
+    opened_before: Option<u64>,
+    /// The same at the beginning of the latest poll.
+    opened: Option<u64>,
+    /// Of the connections that were seen, those of the first poll: they were opened before.
+    known_before: u64,
+    /// Connections that were opened and never seen; only grows.
+    missed: Option<u64>,
+}
+
+/// What comes next.
+#[derive(Copy, Clone, Debug)]
+enum Stage {
+    /// A poll, when its time has come.
+    Waiting,
+    /// The answer to a dump in a place; the number of times it was asked for.
+    Dumping { place: usize, dump: usize, tries: u32, interrupted: bool },
+    /// Notices of a place, at the end of a poll or between two.
+    Noticing { place: usize, ends_poll: bool },
+    /// Nothing.
+    Ended,
+}
+
+/// One descriptor that becomes readable when there is something to do.
+struct Readiness {
+    epoll: OwnedFd,
+    timer: OwnedFd,
+}
+
+impl Readiness {
+    fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let timer =
+            rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &timer, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, timer })
+    }
+
+    fn watch(&self, channel: &Channel) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, channel, epoll::EventData::new_u64(1), epoll::EventFlags::IN)?)
+    }
+
+    /// Becomes ready in this time.
+    fn set(&self, within: Duration) -> io::Result<()> {
+        // 0 would stop the timer.
+        let within = within.max(Duration::from_nanos(1));
+        let it_value = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::time::timerfd_settime(
+            &self.timer,
+            TimerfdTimerFlags::empty(),
+            &Itimerspec { it_interval: zero, it_value },
+        )?;
+        Ok(())
+    }
+
+    fn wait(&self, within: Duration) -> io::Result<()> {
+        let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
+        match epoll::wait(&self.epoll, &mut events[..], Some(&within)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Sockets {
+    /// Opens the way to the kernel in every namespace asked for. Nothing is asked yet; notices are heard from now on.
+    ///
+    /// # Errors
+    /// If a namespace does not exist or may not be entered, or the kernel has no `sock_diag`. Of all namespaces, those that
+    /// may not be entered are named in [`SourceInfo::degraded`].
+    pub fn open(options: Options) -> Result<Self> {
+        let (namespaces, mut degraded) = options.netns.list()?;
+        let ready = Readiness::new().map_err(|error| Error::io("sock_diag: no descriptor to wait with", error))?;
+        let mut places = Vec::new();
+        for namespace in namespaces {
+            let subject = match namespace.name.as_str() {
+                "" => "sock_diag".to_owned(),
+                name => format!("network namespace {name}"),
+            };
+            match Place::open(namespace, &options) {
+                Ok(place) => places.push(place),
+                Err(error) if options.netns == crate::Netns::All && !places.is_empty() => {
+                    degraded.push(format!("{subject} is left out: {error}{}", remedy(&error)));
+                }
+                Err(error) => {
+                    let remedy = remedy(&error);
+                    return Err(Error::io(format!("{subject}{remedy}"), error));
+                }
+            }
+        }
+        for place in &places {
+            if let Some(notices) = &place.notices {
+                ready.watch(notices).map_err(|error| Error::io("sock_diag: cannot wait for notices", error))?;
+            } else if options.notices {
+                degraded.push(
+                    "no notices of destroyed sockets: sockets that live shorter than the interval are missed".into(),
+                );
+            }
+        }
+        if !has_net_admin() {
+            degraded.push(
+                "marks, traffic classes and MD5 keys are not shown: that needs CAP_NET_ADMIN (run as root)".into(),
+            );
+        }
+        degraded.dedup();
+        let name = match places.as_slice() {
+            [only] if only.namespace.name.is_empty() => "sockets".to_owned(),
+            [only] => format!("sockets of {}", only.namespace.name),
+            several => format!("sockets of {} network namespaces", several.len()),
+        };
+        let info = SourceInfo { name, offers: Features::SOCKETS, live: true, degraded, ..SourceInfo::default() };
+        let dumps = options.kinds.dumps(options.ipv4, options.ipv6);
+        let missed = if options.kinds.contains(Kinds::TCP) && options.every.is_some() { Some(0) } else { None };
+        Ok(Self {
+            options,
+            info,
+            places,
+            dumps,
+            bytecode: None,
+            stage: Stage::Waiting,
+            polls: 0,
+            time: Timestamp::EPOCH,
+            began: None,
+            through: Timestamp::EPOCH,
+            table: Table::default(),
+            ledger: Ledger::new(),
+            counts: Polls { missed, ..Polls::default() },
+            refused: Vec::new(),
+            buffer: Vec::new(),
+            read: 0,
+            filled: 0,
+            held: None,
+            samples: Vec::new(),
+            ready,
+        })
+    }
+
+    /// The namespaces looked into; a sample's `netns` is an index into them.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.places.iter().map(|place| &place.namespace)
+    }
+
+    /// How many polls have ended; the events of one are all delivered when this has grown.
+    pub fn finished_polls(&self) -> u64 {
+        match self.stage {
+            Stage::Dumping { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
+            _ => self.polls,
+        }
+    }
+
+    /// The kinds of socket of which the kernel has some and would not list them: each with its family, as `RAW inet6`.
+    pub fn refused(&self) -> impl Iterator<Item = String> {
+        let dumps = self.refused.iter().filter_map(|&(_, dump)| self.dumps.get(dump));
+        dumps.map(|dump| format!("{} {}", dump.registered, dump.family.name().unwrap_or("?")))
+    }
+
+    fn refuse(&mut self, place: usize, dump: usize) {
+        if !self.refused.contains(&(place, dump)) {
+            self.refused.push((place, dump));
+            self.counts.refused += 1;
+        }
+    }
+
+    /// Closes a socket for whoever holds it: its owner sees an error, and a TCP peer a reset.
+    ///
+    /// # Errors
+    /// If it is gone, is of a kind that cannot be closed so, or without CAP_NET_ADMIN.
+    pub fn destroy(&mut self, socket: &SocketSample) -> Result<()> {
+        let name = socket.key().to_string();
+        if !matches!(socket.family, Family::INET | Family::INET6) || socket.protocol > 0xff {
+            let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let Some(place) = self.places.get_mut(usize::from(socket.netns)) else {
+            return Err(Error::new(ErrorKind::NotFound, format!("{name}: its network namespace is not known")));
+        };
+        let sequence = place.channel.next_sequence();
+        place.channel.send(&request::destroy(socket, sequence))?;
+        let mut buffer = Vec::new();
+        loop {
+            let received = place.channel.receive(&mut buffer).map_err(|error| Error::io(name.clone(), error))?;
+            for message in messages(buffer.get(..received.length).unwrap_or(&[])) {
+                if message.sequence_number() != sequence || message.message_type() != NLMSG_ERROR {
+                    continue;
+                }
+                return match error_code(message.payload()) {
+                    0 => Ok(()),
+                    code => {
+                        let error = io::Error::from_raw_os_error(-code);
+                        let remedy = match -code {
+                            EOPNOTSUPP => " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)",
+                            _ => remedy(&error),
+                        };
+                        Err(Error::io(format!("cannot close {name}{remedy}"), error))
+                    }
+                };
+            }
+        }
+    }
+
+    /// Begins a poll: takes the time, and what the kernel has counted so far.
+    fn begin(&mut self) -> Result<()> {
+        self.began = Some(Instant::now());
+        self.time = now().max(self.through);
+        self.polls += 1;
+        self.table.begin();
+        for place in &mut self.places {
+            place.opened = place.connections_opened();
+            if self.polls == 1 {
+                place.opened_before = place.opened;
+            }
+        }
+        self.counts.polls += 1;
+        self.ask(0, 0, 1)
+    }
+
+    /// Asks for a dump, or goes on to what follows the last one.
+    fn ask(&mut self, place: usize, dump: usize, tries: u32) -> Result<()> {
+        (self.read, self.filled) = (0, 0);
+        let (mut place, mut dump) = (place, dump);
+        loop {
+            let Some(here) = self.places.get_mut(place) else {
+                self.stage = Stage::Noticing { place: 0, ends_poll: true };
+                return Ok(());
+            };
+            let Some(what) = self.dumps.get(dump) else {
+                (place, dump) = (place + 1, 0);
+                continue;
+            };
+            let sequence = here.channel.next_sequence();
+            let bytecode = self.bytecode.as_deref();
+            here.channel.send(&request::dump(what, self.options.states, bytecode, sequence))?;
+            self.stage = Stage::Dumping { place, dump, tries, interrupted: false };
+            return Ok(());
+        }
+    }
+
+    /// Takes the next messages of a dump; whether it is to be gone on with.
+    fn dump(&mut self, events: &mut Vec<FlowEvent>, room: usize) -> Result<()> {
+        let Stage::Dumping { place, dump, tries, mut interrupted } = self.stage else { return Ok(()) };
+        if self.read == self.filled {
+            self.receive(place)?;
+        }
+        let (Some(here), Some(what)) = (self.places.get(place), self.dumps.get(dump)) else { return Ok(()) };
+        let sequence = here.channel.sequence();
+        let protocol = what.protocol;
+        let start = events.len();
+        let mut ended = None;
+        while events.len() - start < room {
+            let Some(message) = next_message(&self.buffer, &mut self.read, self.filled) else { break };
+            if message.sequence_number() != sequence {
+                continue;
+            }
+            interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
+            match message.message_type() {
+                SOCK_DIAG_BY_FAMILY => {
+                    let sample = begin_sample(&mut self.samples, self.time, place);
+                    match diag::read(message.payload(), protocol, sample) {
+                        Read::Whole => {}
+                        Read::Part => self.counts.malformed += 1,
+                        Read::Nothing => {
+                            self.counts.malformed += 1;
+                            self.samples.pop();
+                            continue;
+                        }
+                    }
+                    // What is asked about the first poll is whether it counts the past.
+                    let baseline = self.polls == 1 && !self.options.history;
+                    let Some(increment) = self.table.see(sample, baseline) else {
+                        self.samples.pop();
+                        continue;
+                    };
+                    self.counts.seen += 1;
+                    give(&self.samples, increment, false, events, &mut self.ledger);
+                }
+                NLMSG_DONE | NLMSG_ERROR => ended = Some(error_code(message.payload())),
+                NLMSG_OVERRUN => interrupted = true,
+                _ => {}
+            }
+            if ended.is_some() {
+                break;
+            }
+        }
+        // The last pair may have one too many.
+        if events.len() - start > room {
+            self.held = events.pop();
+        }
+        match ended {
+            None => self.stage = Stage::Dumping { place, dump, tries, interrupted },
+            Some(_) if interrupted && tries < TRIES => return self.ask(place, dump, tries + 1),
+            Some(code) => {
+                self.counts.interrupted += u64::from(interrupted);
+                if code == -EINVAL && self.bytecode.take().is_some() {
+                    self.info.degraded.push("the kernel refused the filter; it is applied here instead".into());
+                    return self.ask(place, dump, tries);
+                }
+                if code != 0 && self.places.get(place).is_some_and(|place| place.has(what.registered)) {
+                    self.refuse(place, dump);
+                }
+                return self.ask(place, dump + 1, 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, place: usize) -> Result<()> {
+        let Some(place) = self.places.get(place) else { return Ok(()) };
+        let received = place.channel.receive(&mut self.buffer);
+        let received = received.map_err(|error| Error::io("sock_diag: no answer from the kernel", error))?;
+        (self.read, self.filled) = (0, received.length);
+        self.counts.malformed += u64::from(received.cut);
+        Ok(())
+    }
+
+    /// Takes notices of a place as far as there are any; whether there were none left.
+    fn notice(&mut self, place: usize, events: &mut Vec<FlowEvent>, room: usize) -> Result<bool> {
+        let Some(here) = self.places.get(place) else { return Ok(true) };
+        let Some(notices) = &here.notices else { return Ok(true) };
+        if self.read == self.filled {
+            match notices.receive_now(&mut self.buffer) {
+                Ok(received) => {
+                    (self.read, self.filled) = (0, received.length);
+                    self.counts.malformed += u64::from(received.cut);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.raw_os_error() == Some(ENOBUFS) => {
+                    self.counts.overruns += 1;
+                    return Ok(false);
+                }
+                Err(error) => return Err(Error::io("sock_diag: notices of destroyed sockets", error)),
+            }
+        }
+        let start = events.len();
+        while events.len() - start < room {
+            let Some(message) = next_message(&self.buffer, &mut self.read, self.filled) else { break };
+            if message.message_type() != SOCK_DIAG_BY_FAMILY {
+                continue;
+            }
+            let sample = begin_sample(&mut self.samples, self.time, place);
+            if diag::read(message.payload(), 0, sample) == Read::Nothing {
+                self.counts.malformed += 1;
+                self.samples.pop();
+                continue;
+            }
+            let increment = self.table.end(sample);
+            if sample.remote_port == 0 && increment.first {
+                // It was made and closed without ever being of use to anybody.
+                self.samples.pop();
+                continue;
+            }
+            self.counts.seen += 1;
+            give(&self.samples, increment, true, events, &mut self.ledger);
+        }
+        if events.len() - start > room {
+            self.held = events.pop();
+        }
+        Ok(false)
+    }
+
+    /// Ends a poll: forgets what is gone, and compares with what the kernel has counted.
+    fn finish(&mut self) -> Result<()> {
+        self.table.finish();
+        self.through = self.time;
+        let mut missed = Some(0);
+        // A filter in the kernel, or fewer states, and nobody knows what else there was.
+        let whole = self.bytecode.is_none() && self.options.states & Options::CONNECTED == Options::CONNECTED;
+        let whole = whole && self.options.ipv4 && self.options.ipv6;
+        for (zone, place) in self.places.iter_mut().enumerate() {
+            let seen = self.table.connections(zone as u16);
+            place.missed = match (place.opened_before, place.opened) {
+                (Some(before), Some(opened)) if self.polls > 1 && whole => {
+                    let unseen = (opened - before.min(opened)).saturating_sub(seen.saturating_sub(place.known_before));
+                    Some(place.missed.unwrap_or(0).max(unseen))
+                }
+                (Some(_), Some(_)) if whole => {
+                    place.known_before = seen;
+                    Some(0)
+                }
+                _ => None,
+            };
+            missed = missed.zip(place.missed).map(|(sum, here)| sum + here);
+        }
+        self.counts.missed = self.counts.missed.and(missed);
+        let enough = match (self.options.polls, self.options.every) {
+            (Some(polls), _) => self.polls >= polls,
+            (None, None) => true,
+            (None, Some(_)) => false,
+        };
+        self.stage = if enough { Stage::Ended } else { Stage::Waiting };
+        let due = self.due();
+        self.ready.set(due).map_err(|error| Error::io("sock_diag: cannot wait for the next poll", error))
+    }
+
+    /// How long until the next poll.
+    fn due(&self) -> Duration {
+        match (self.began, self.options.every) {
+            (Some(began), Some(every)) => every.saturating_sub(began.elapsed()),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Pushes an empty sample and lends it.
+fn begin_sample(samples: &mut Vec<SocketSample>, time: Timestamp, place: usize) -> &mut SocketSample {
+    let last = samples.len();
+    samples.push(SocketSample { time, netns: place as u16, ..SocketSample::default() });
+    &mut samples[last]
+}
+
+/// The two events of the latest sample: what this end sent, with the sample, and what it received.
+fn give(samples: &[SocketSample], increment: Increment, last: bool, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
+    let Some(sample) = samples.last() else { return };
+    let Increment { totals, opened, first, mirrored } = increment;
+    let key = sample.key();
+    // Subflows have counted what their connection carries.
+    let counts = sample.protocol != IPPROTO_MPTCP;
+    let side = |way: usize| FlowEvent {
+        time: sample.time,
+        key: if way == 0 { key } else { key.reversed() },
+        packets: if counts { totals.packets[way] } else { 0 },
+        bytes: if counts { totals.bytes[way] } else { 0 },
+        payload_bytes: if counts { u32::try_from(totals.bytes[way]).unwrap_or(u32::MAX) } else { 0 },
+        ethertype: match (sample.family, sample.local.is_v4()) {
+            (Family::INET, _) | (Family::INET6, true) => 0x0800,
+            (Family::INET6, false) => 0x86dd,
+            _ => 0,
+        },
+        interface: sample.interface.and_then(|index| u16::try_from(index).ok()).unwrap_or(0),
+        marks: if mirrored { Marks::DUPLICATE } else { Marks::empty() },
+        ..FlowEvent::default()
+    };
+    let socket = SocketRef { sample: samples.len() as u32 - 1, opened, first, last };
+    events.push(FlowEvent { detail: Detail::Socket(socket), ..side(0) });
+    events.push(side(1));
+    let packets: u64 = events.iter().rev().take(2).map(|event| u64::from(event.packets)).sum();
+    ledger.deliver(packets);
+    if mirrored {
+        ledger.duplicates += packets;
+    }
+}
+
+impl Collector for Sockets {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>> {
+        let start = events.len();
+        let most = limit.events.max(1);
+        self.samples.clear();
+        // Its sample went with the first of the two.
+        events.extend(self.held.take());
+        // Whether notices were looked for in this call, and whether it has waited.
+        let (mut heard, mut waited) = (false, false);
+        let status = loop {
+            let room = most.saturating_sub(events.len() - start);
+            if room == 0 {
+                break Status::More;
+            }
+            match self.stage {
+                Stage::Dumping { .. } => self.dump(events, room)?,
+                Stage::Noticing { place, ends_poll } if place == self.places.len() => {
+                    if ends_poll {
+                        self.finish()?;
+                    } else {
+                        (heard, self.stage) = (true, Stage::Waiting);
+                    }
+                }
+                Stage::Noticing { place, ends_poll } => {
+                    if self.notice(place, events, room)? {
+                        self.stage = Stage::Noticing { place: place + 1, ends_poll };
+                    }
+                }
+                Stage::Ended => break Status::End,
+                Stage::Waiting if self.began.is_none() || self.due().is_zero() => self.begin()?,
+                Stage::Waiting if !heard => {
+                    // These are of now: they belong to no poll.
+                    self.time = now().max(self.through);
+                    self.stage = Stage::Noticing { place: 0, ends_poll: false };
+                }
+                Stage::Waiting if events.len() > start => {
+                    self.through = self.time;
+                    break Status::More;
+                }
+                Stage::Waiting if waited || limit.wait.is_zero() => break Status::Idle,
+                Stage::Waiting => {
+                    let wait = limit.wait.min(self.due());
+                    self.ready.wait(wait).map_err(|error| Error::io("sock_diag: waiting", error))?;
+                    (waited, heard) = (true, false);
+                }
+            }
+        };
+        Ok(Filled { frames: Frames::EMPTY.with_sockets(&self.samples), through: self.through, status })
+    }
+
+    fn ledger(&mut self) -> Result<Ledger> {
+        let mut ledger = self.ledger.clone();
+        ledger.sockets = Some(self.counts.clone());
+        Ok(ledger)
+    }
+
+    fn narrow(&mut self, filter: &dyn Select) -> Result<bool> {
+        self.bytecode = filter.kernel(KernelForm::InetDiag).filter(|program| !program.is_empty());
+        Ok(self.bytecode.is_some())
+    }
+}
+
+impl AsFd for Sockets {
+    /// Readable when there are notices or the next poll is due. Level-triggered: `fill` makes it unreadable.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ready.epoll.as_fd()
+    }
+}
+
+impl Place {
+    fn open(namespace: Namespace, options: &Options) -> io::Result<Self> {
+        let groups: Vec<u32> = GROUPS
+            .iter()
+            .filter(|(_, kind, family)| {
+                let wanted = if *family == Family::INET { options.ipv4 } else { options.ipv6 };
+                options.notices && options.kinds.contains(*kind) && wanted
+            })
+            .map(|&(group, ..)| group)
+            .collect();
+        let open = || {
+            let notices = if groups.is_empty() { None } else { Channel::listen(&groups).ok() };
+            let statistics = File::open("/proc/thread-self/net/snmp").ok();
+            let protocols = std::fs::read_to_string("/proc/thread-self/net/protocols").unwrap_or_default();
+            Ok((Channel::open()?, notices, statistics, protocols))
+        };
+        let (channel, notices, statistics, protocols) = namespace.within(open)?;
+        Ok(Self {
+            namespace,
+            channel,
+            notices,
+            statistics,
+            protocols,
+            opened_before: None,
+            opened: None,
+            known_before: 0,
+            missed: None,
+        })
+    }
+
+    /// Whether the kernel has a protocol: without it there are no such sockets.
+    fn has(&self, registered: &str) -> bool {
+        self.protocols.lines().any(|line| {
+            let name = line.split_whitespace().next().unwrap_or_default();
+            name.strip_suffix("v6").unwrap_or(name) == registered
+        })
+    }
+
+    /// TCP connections opened since the namespace was made: `ActiveOpens` and `PassiveOpens` of /proc/net/snmp.
+    fn connections_opened(&self) -> Option<u64> {
+        let mut text = [0; 4096];
+        let length = self.statistics.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
+        let (names, values) = (lines.next()?.split_whitespace(), lines.next()?.split_whitespace());
+        let pairs: Vec<(&str, &str)> = names.zip(values).collect();
+        let count = |wanted| pairs.iter().find(|(name, _)| *name == wanted)?.1.parse::<u64>().ok();
+        Some(count("ActiveOpens")? + count("PassiveOpens")?)
+    }
+}
+
+/// The messages of a datagram, up to one that contradicts its length.
+fn messages(bytes: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
+    let mut read = 0;
+    std::iter::from_fn(move || next_message(bytes, &mut read, bytes.len()))
+}
+
+/// The next message of `bytes[*read..end]`; `None`, with `*read` at the end, if there is none.
+fn next_message<'b>(bytes: &'b [u8], read: &mut usize, end: usize) -> Option<NetlinkBuffer<&'b [u8]>> {
+    let rest = bytes.get(*read..end)?;
+    let Ok(message) = NetlinkBuffer::new_checked(rest) else {
+        *read = end;
+        return None;
+    };
+    let length = message.length() as usize;
+    *read = (*read + length.next_multiple_of(4)).min(end);
+    rest.get(..length).map(NetlinkBuffer::new)
+}
+
+/// The number that an error or the end of a dump begins with: 0 or a negative errno.
+fn error_code(payload: &[u8]) -> i32 {
+    payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code))
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (that needs CAP_NET_ADMIN, for other namespaces CAP_SYS_ADMIN: run as root)"
+        }
+        io::ErrorKind::NotFound => " (it is gone)",
+        _ => "",
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Whether this process has CAP_NET_ADMIN, bit 12 of its effective capabilities.
+fn has_net_admin() -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:")).map(str::trim);
+    bits.and_then(|bits| u64::from_str_radix(bits, 16).ok()).is_some_and(|bits| bits >> 12 & 1 == 1)
+}

@@ -1,0 +1,287 @@
+//! From the kernel's totals to increments: what each socket had counted when it was last seen.
+
+use std::collections::{HashMap, HashSet};
+
+use flowcore::event::Opened;
+use flowcore::socket::{Family, SocketState};
+use flowcore::{FlowKey, Protocol, SocketSample};
+use foldhash::fast::RandomState;
+
+/// What a socket counts by itself: packets and data bytes, each sent and received.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Indexed by sent, received. The kernel's counters are 32 bits wide and start again at 0.
+    pub packets: [u32; 2],
+    pub bytes: [u64; 2],
+}
+
+impl Totals {
+    /// Those of a TCP socket; `None` if the kernel says nothing of them.
+    ///
+    /// `bytes_acked` stands for what was sent before Linux 4.19.
+    pub fn of(sample: &SocketSample) -> Option<Self> {
+        let tcp = sample.tcp.as_ref()?;
+        if sample.state == SocketState::LISTEN {
+            return None;
+        }
+        Some(Self {
+            packets: [tcp.segs_out()?, tcp.segs_in()?],
+            bytes: [tcp.bytes_sent().or_else(|| tcp.bytes_acked())?, tcp.bytes_received()?],
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        let Self { packets: [sent, received], bytes: [sent_bytes, received_bytes] } = self;
+        Self {
+            packets: [sent.wrapping_sub(before.packets[0]), received.wrapping_sub(before.packets[1])],
+            bytes: [sent_bytes.saturating_sub(before.bytes[0]), received_bytes.saturating_sub(before.bytes[1])],
+        }
+    }
+}
+
+/// What is kept of a socket between two polls.
+#[derive(Copy, Clone, Debug)]
+struct Known {
+    key: FlowKey,
+    totals: Totals,
+    inode: Option<u32>,
+    uid: Option<u32>,
+    opened: Opened,
+    /// The poll in which it was last seen.
+    poll: u64,
+    /// The other end is a socket of this host too, and counts the same packets.
+    mirrored: bool,
+}
+
+/// What one sample adds.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Increment {
+    pub totals: Totals,
+    pub opened: Opened,
+    pub first: bool,
+    pub mirrored: bool,
+}
+
+/// All sockets that are known, by their cookies.
+#[derive(Default)]
+pub(crate) struct Table {
+    known: HashMap<u64, Known, RandomState>,
+    /// Of those, the ones whose packets are counted, as they send.
+    counted: HashMap<FlowKey, u64, RandomState>,
+    /// Counted sockets that ended in this poll and in the one before: their other ends may follow.
+    ended: [HashSet<FlowKey, RandomState>; 2],
+    /// Zones and ports on which something listened in this poll and in the one before.
+    listening: [HashSet<(u16, u16), RandomState>; 2],
+    poll: u64,
+    /// TCP connections first seen, by zone.
+    connections: HashMap<u16, u64, RandomState>,
+}
+
+impl Table {
+    /// Begins a poll.
+    pub fn begin(&mut self) {
+        self.poll += 1;
+        self.listening.swap(0, 1);
+        self.listening[0].clear();
+        self.ended.swap(0, 1);
+        self.ended[0].clear();
+    }
+
+    /// Forgets what was not seen in this poll nor in the one before: an answer may miss a socket that is still there.
+    pub fn finish(&mut self) {
+        let Self { known, counted, poll, .. } = self;
+        known.retain(|cookie, socket| {
+            let keep = socket.poll + 1 >= *poll;
+            if !keep && counted.get(&socket.key) == Some(cookie) {
+                counted.remove(&socket.key);
+            }
+            keep
+        });
+    }
+
+    /// How many TCP connections of a zone have been seen so far.
+    pub fn connections(&self, zone: u16) -> u64 {
+        self.connections.get(&zone).copied().unwrap_or(0)
+    }
+
+    /// Takes in a sample of this poll; `None` if this poll has had it already. `baseline`: what it has counted so far is
+    /// no increment.
+    pub fn see(&mut self, sample: &SocketSample, baseline: bool) -> Option<Increment> {
+        if sample.state == SocketState::LISTEN {
+            self.listening[0].insert((sample.netns, sample.local_port));
+        }
+        let Some(cookie) = sample.cookie else { return Some(self.unknown(sample)) };
+        let totals = Totals::of(sample);
+        if let Some(known) = self.known.get_mut(&cookie) {
+            if std::mem::replace(&mut known.poll, self.poll) == self.poll {
+                return None;
+            }
+            let now = totals.unwrap_or(known.totals);
+            let before = std::mem::replace(&mut known.totals, now);
+            (known.inode, known.uid) = (sample.inode.or(known.inode), sample.uid.or(known.uid));
+            let (opened, mirrored) = (known.opened, known.mirrored);
+            return Some(Increment { totals: now.since(before), opened, first: false, mirrored });
+        }
+        let increment = self.meet(sample, totals);
+        let known = Known {
+            key: sample.key(),
+            totals: totals.unwrap_or_default(),
+            inode: sample.inode,
+            uid: sample.uid,
+            opened: increment.opened,
+            poll: self.poll,
+            mirrored: increment.mirrored,
+        };
+        if is_connection(sample) && !increment.mirrored {
+            self.counted.insert(known.key, cookie);
+        }
+        self.known.insert(cookie, known);
+        Some(if baseline { Increment { totals: Totals::default(), ..increment } } else { increment })
+    }
+
+    /// Takes in the last of a socket and completes it with what was known: its inode and owner.
+    pub fn end(&mut self, sample: &mut SocketSample) -> Increment {
+        let totals = Totals::of(sample);
+        let known = sample.cookie.and_then(|cookie| self.known.remove(&cookie));
+        let (increment, counts) = match known {
+            Some(known) => {
+                (sample.inode, sample.uid) = (known.inode, known.uid);
+                let now = totals.unwrap_or(known.totals);
+                let (opened, mirrored) = (known.opened, known.mirrored);
+                let increment = Increment { totals: now.since(known.totals), opened, first: false, mirrored };
+                let counts = self.counted.get(&known.key).copied() == sample.cookie;
+                if counts {
+                    self.counted.remove(&known.key);
+                }
+                (increment, counts)
+            }
+            None => {
+                let increment = self.meet(sample, totals);
+                (increment, is_connection(sample) && !increment.mirrored)
+            }
+        };
+        if counts {
+            self.ended[0].insert(sample.key());
+        }
+        increment
+    }
+
+    /// A socket that is seen for the first time.
+    fn meet(&mut self, sample: &SocketSample, totals: Option<Totals>) -> Increment {
+        let mut mirrored = false;
+        if is_connection(sample) {
+            *self.connections.entry(sample.netns).or_default() += 1;
+            let other = sample.key().reversed();
+            mirrored = self.counted.contains_key(&other) || self.ended.iter_mut().any(|ended| ended.remove(&other));
+        }
+        Increment { totals: totals.unwrap_or_default(), mirrored, first: true, ..self.unknown(sample) }
+    }
+
+    fn unknown(&self, sample: &SocketSample) -> Increment {
+        let mut opened = Opened::Unknown;
+        if sample.key().protocol == Protocol::TCP && sample.state.is_connected() && sample.remote_port != 0 {
+            let end = (sample.netns, sample.local_port);
+            let listening = self.listening.iter().any(|ports| ports.contains(&end));
+            let knows = self.listening.iter().any(|ports| !ports.is_empty());
+            opened = match (listening, knows) {
+                (true, _) => Opened::Remotely,
+                (false, true) => Opened::Locally,
+                (false, false) => Opened::Unknown,
+            };
+        }
+        Increment { totals: Totals::default(), opened, first: false, mirrored: false }
+    }
+}
+
+/// Whether this is a TCP connection with a socket of its own, as the kernel counts them when they are opened: not a
+/// listener, not a request nobody has accepted, not what remains in TIME-WAIT.
+fn is_connection(sample: &SocketSample) -> bool {
+    matches!(sample.family, Family::INET | Family::INET6)
+        && sample.protocol == u16::from(Protocol::TCP.0)
+        && sample.remote_port != 0
+        && sample.tcp.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowcore::TcpInfo;
+
+    fn sample(cookie: u64, local: u16, remote: u16, sent: u64, segments: u32) -> SocketSample {
+        let mut info = [0; 232];
+        info[136..140].copy_from_slice(&segments.to_ne_bytes());
+        info[200..208].copy_from_slice(&sent.to_ne_bytes());
+        SocketSample {
+            family: Family::INET,
+            protocol: 6,
+            state: SocketState::ESTABLISHED,
+            local: "192.0.2.1".parse().unwrap(),
+            remote: "192.0.2.1".parse().unwrap(),
+            local_port: local,
+            remote_port: remote,
+            cookie: Some(cookie),
+            tcp: Some(TcpInfo::from_bytes(&info)),
+            ..SocketSample::default()
+        }
+    }
+
+    fn sent(increment: Option<Increment>) -> Option<(u32, u64)> {
+        increment.map(|increment| (increment.totals.packets[0], increment.totals.bytes[0]))
+    }
+
+    #[test]
+    fn totals_become_increments_and_counters_may_start_again() {
+        let mut table = Table::default();
+        table.begin();
+        assert_eq!(sent(table.see(&sample(1, 10, 20, 500, u32::MAX), true)), Some((0, 0)));
+        table.finish();
+        table.begin();
+        assert_eq!(sent(table.see(&sample(1, 10, 20, 700, 2), false)), Some((3, 200)));
+        assert_eq!(table.see(&sample(1, 10, 20, 700, 2), false), None, "an answer may have a socket twice");
+        let last = table.end(&mut sample(1, 10, 20, 701, 3));
+        assert_eq!((last.totals.packets[0], last.totals.bytes[0]), (1, 1));
+    }
+
+    #[test]
+    fn a_connection_within_the_host_is_counted_at_one_end() {
+        let mut table = Table::default();
+        table.begin();
+        assert!(!table.see(&sample(1, 10, 20, 5, 1), false).unwrap().mirrored);
+        assert!(table.see(&sample(2, 20, 10, 0, 1), false).unwrap().mirrored);
+        // Both ends came and went between two polls.
+        assert!(!table.end(&mut sample(3, 11, 20, 5, 1)).mirrored);
+        assert!(table.end(&mut sample(4, 20, 11, 0, 1)).mirrored);
+        assert!(!table.end(&mut sample(5, 11, 20, 5, 1)).mirrored, "the same ports again");
+        assert_eq!(table.connections(0), 5);
+    }
+
+    #[test]
+    fn who_listens_was_asked() {
+        let mut table = Table::default();
+        table.begin();
+        assert_eq!(table.see(&sample(1, 10, 20, 0, 0), false).unwrap().opened, Opened::Unknown);
+        let listener = SocketSample { state: SocketState::LISTEN, remote_port: 0, ..sample(9, 20, 0, 0, 0) };
+        table.see(&listener, false);
+        assert_eq!(table.see(&sample(2, 20, 10, 0, 0), false).unwrap().opened, Opened::Remotely);
+        assert_eq!(table.see(&sample(3, 30, 20, 0, 0), false).unwrap().opened, Opened::Locally);
+    }
+
+    #[test]
+    fn what_an_answer_missed_once_is_still_known() {
+        let mut table = Table::default();
+        for _ in 0..2 {
+            table.begin();
+            table.see(&sample(1, 10, 20, 500, 5), false);
+            table.finish();
+        }
+        table.begin();
+        table.finish();
+        table.begin();
+        assert_eq!(sent(table.see(&sample(1, 10, 20, 501, 6), false)), Some((1, 1)));
+        for _ in 0..2 {
+            table.begin();
+            table.finish();
+        }
+        assert!(table.known.is_empty() && table.counted.is_empty());
+    }
+}

@@ -1,0 +1,129 @@
+//! What to ask for, and how often.
+
+use std::time::Duration;
+
+use flowcore::socket::{Family, IPPROTO_MPTCP, SocketState};
+
+use crate::netns::Netns;
+
+bitflags::bitflags! {
+    /// Kinds of socket.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+    pub struct Kinds: u16 {
+        /// TCP.
+        const TCP = 1;
+        /// UDP.
+        const UDP = 2;
+        /// UDP-Lite; gone since Linux 6.19.
+        const UDP_LITE = 4;
+        /// Raw sockets, all protocols.
+        const RAW = 8;
+        /// SCTP, where the kernel has it.
+        const SCTP = 16;
+        /// Multipath TCP connections; their subflows are TCP.
+        const MPTCP = 32;
+        /// DCCP; gone since Linux 6.16.
+        const DCCP = 64;
+        /// Local sockets.
+        const UNIX = 128;
+        /// Packet sockets.
+        const PACKET = 256;
+    }
+}
+
+impl Kinds {
+    /// Those with addresses and ports, or protocols instead of ports.
+    pub const INET: Self = Self::UNIX.union(Self::PACKET).complement();
+
+    /// What is asked for: a family and a protocol each.
+    pub(crate) fn dumps(self, ipv4: bool, ipv6: bool) -> Vec<Dump> {
+        const BY_PROTOCOL: [(Kinds, u16, &str); 7] = [
+            (Kinds::TCP, 6, "TCP"),
+            (Kinds::MPTCP, IPPROTO_MPTCP, "MPTCP"),
+            (Kinds::UDP, 17, "UDP"),
+            (Kinds::UDP_LITE, 136, "UDP-Lite"),
+            (Kinds::DCCP, 33, "DCCP"),
+            (Kinds::SCTP, 132, "SCTP"),
+            (Kinds::RAW, 255, "RAW"),
+        ];
+        let mut dumps = Vec::new();
+        for (kind, protocol, registered) in BY_PROTOCOL {
+            for (wanted, family) in [(ipv4, Family::INET), (ipv6, Family::INET6)] {
+                if wanted && self.contains(kind) {
+                    dumps.push(Dump { family, protocol, registered });
+                }
+            }
+        }
+        for (kind, family, registered) in
+            [(Kinds::UNIX, Family::UNIX, "UNIX"), (Kinds::PACKET, Family::PACKET, "PACKET")]
+        {
+            if self.contains(kind) {
+                dumps.push(Dump { family, protocol: 0, registered });
+            }
+        }
+        dumps
+    }
+}
+
+/// One question to the kernel.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dump {
+    pub family: Family,
+    pub protocol: u16,
+    /// How the kernel calls it in /proc/net/protocols, where it lists what it has.
+    pub registered: &'static str,
+}
+
+/// What to ask for, and how often.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Kinds of socket.
+    pub kinds: Kinds,
+    /// IPv4 sockets.
+    pub ipv4: bool,
+    /// IPv6 sockets, also those connected over IPv4.
+    pub ipv6: bool,
+    /// States, as a sum of [`SocketState::bit`]s. Packet sockets have none and are not asked by it.
+    pub states: u32,
+    /// Which network namespaces.
+    pub netns: Netns,
+    /// Time between the beginnings of two polls; `None` asks once.
+    pub every: Option<Duration>,
+    /// How often to ask; `None`: without end if `every` is given, else once.
+    pub polls: Option<u64>,
+    /// Whether to hear of TCP and UDP sockets that are destroyed between two polls.
+    pub notices: bool,
+    /// Whether what a socket counted before the first poll is an increment of the first poll. Without it counting begins
+    /// there.
+    pub history: bool,
+}
+
+impl Options {
+    /// Every state that has a bit.
+    pub const ALL_STATES: u32 = u32::MAX;
+
+    /// States in which there is a peer, as `ss` shows without options: all but `LISTEN`, `CLOSE` and those of connections
+    /// that no process has (`TIME_WAIT`, `SYN_RECV`).
+    pub const CONNECTED: u32 = !(SocketState::LISTEN.bit()
+        | SocketState::CLOSE.bit()
+        | SocketState::TIME_WAIT.bit()
+        | SocketState::SYN_RECV.bit()
+        | SocketState::NEW_SYN_RECV.bit()
+        | SocketState::BOUND_INACTIVE.bit());
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kinds: Kinds::all(),
+            ipv4: true,
+            ipv6: true,
+            states: Self::ALL_STATES,
+            netns: Netns::Own,
+            every: None,
+            polls: None,
+            notices: false,
+            history: false,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the kernel is asked, as bytes.
+
+use flowcore::SocketSample;
+use flowcore::socket::Family;
+use netlink_packet_core::{DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer};
+use netlink_packet_sock_diag::constants::{SOCK_DESTROY, SOCK_DIAG_BY_FAMILY};
+
+use crate::options::{Dump, Options};
+
+/// Bytes of `struct nlmsghdr`.
+const HEADER_BYTES: usize = 16;
+
+/// `INET_DIAG_REQ_BYTECODE` and `INET_DIAG_REQ_PROTOCOL`, attributes of a request.
+const REQUEST_BYTECODE: u16 = 1;
+const REQUEST_PROTOCOL: u16 = 3;
+
+/// Extensions asked for by their bits: everything but `INET_DIAG_MEMINFO`, which `SKMEMINFO` contains. What has a number
+/// above 8 comes along unasked.
+const EXTENSIONS: u8 = 0xfe;
+
+/// `UDIAG_SHOW_*`: name, inode of the path, peer, pending connections, queues, memory, owner.
+const UNIX_SHOW: u32 = 0x7f;
+
+/// `PACKET_SHOW_*`: everything but multicast memberships.
+const PACKET_SHOW: u32 = 0x3d;
+
+/// Asks for all sockets of a kind, in states of `states`, that `bytecode` (a program of `inet_diag`) passes.
+pub(crate) fn dump(dump: &Dump, states: u32, bytecode: Option<&[u8]>, sequence: u32) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(64);
+    match dump.family {
+        Family::UNIX => {
+            payload.extend_from_slice(&[dump.family.0, 0, 0, 0]);
+            payload.extend_from_slice(&states.to_ne_bytes());
+            payload.extend_from_slice(&0u32.to_ne_bytes());
+            payload.extend_from_slice(&UNIX_SHOW.to_ne_bytes());
+            payload.extend_from_slice(&[0; 8]);
+        }
+        Family::PACKET => {
+            payload.extend_from_slice(&[dump.family.0, 0, 0, 0]);
+            payload.extend_from_slice(&0u32.to_ne_bytes());
+            payload.extend_from_slice(&PACKET_SHOW.to_ne_bytes());
+            payload.extend_from_slice(&[0; 8]);
+        }
+        _ => {
+            payload.extend_from_slice(&[dump.family.0, dump.protocol as u8, EXTENSIONS, 0]);
+            payload.extend_from_slice(&states.to_ne_bytes());
+            payload.extend_from_slice(&[0; 48]);
+            if dump.protocol > 0xff {
+                append(&mut payload, DefaultNla::new(REQUEST_PROTOCOL, u32::from(dump.protocol).to_ne_bytes().into()));
+            }
+            if let Some(bytecode) = bytecode {
+                append(&mut payload, DefaultNla::new(REQUEST_BYTECODE, bytecode.into()));
+            }
+        }
+    }
+    message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, &payload)
+}
+
+/// Asks that one socket be closed, whoever holds it; answered by an acknowledgment.
+pub(crate) fn destroy(socket: &SocketSample, sequence: u32) -> Vec<u8> {
+    let mut payload = vec![socket.family.0, socket.protocol as u8, 0, 0];
+    payload.extend_from_slice(&Options::ALL_STATES.to_ne_bytes());
+    payload.extend_from_slice(&socket.local_port.to_be_bytes());
+    payload.extend_from_slice(&socket.remote_port.to_be_bytes());
+    for addr in [socket.local, socket.remote] {
+        let mut octets = *addr.octets();
+        if socket.family == Family::INET {
+            octets = [0; 16];
+            octets[..4].copy_from_slice(&addr.to_v4().unwrap_or_default());
+        }
+        payload.extend_from_slice(&octets);
+    }
+    payload.extend_from_slice(&socket.interface.unwrap_or(0).to_ne_bytes());
+    let cookie = socket.cookie.unwrap_or(u64::MAX);
+    payload.extend_from_slice(&(cookie as u32).to_ne_bytes());
+    payload.extend_from_slice(&((cookie >> 32) as u32).to_ne_bytes());
+    message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, sequence, &payload)
+}
+
+fn append(payload: &mut Vec<u8>, attribute: DefaultNla) {
+    let start = payload.len();
+    payload.resize(start + attribute.buffer_len(), 0);
+    attribute.emit(&mut payload[start..]);
+}
+
+fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES + payload.len()];
+    let length = bytes.len() as u32;
+    let mut message = NetlinkBuffer::new(&mut bytes);
+    message.set_length(length);
+    message.set_message_type(kind);
+    message.set_flags(flags);
+    message.set_sequence_number(sequence);
+    message.payload_mut().copy_from_slice(payload);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_for_tcp_is_as_long_as_the_kernels_structure() {
+        let tcp = Dump { family: Family::INET, protocol: 6, registered: "TCP" };
+        let bytes = dump(&tcp, 1 << 1 | 1 << 10, None, 7);
+        let message = NetlinkBuffer::new_checked(&bytes[..]).unwrap();
+        assert_eq!((message.sequence_number(), message.length() as usize), (7, bytes.len()));
+        // struct inet_diag_req_v2
+        assert_eq!((message.payload_length(), &message.payload()[..2]), (56, &[2u8, 6][..]));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_protocol_beyond_a_byte_is_an_attribute() {
+        let mptcp = Dump { family: Family::INET, protocol: 262, registered: "MPTCP" };
+        let bytes = dump(&mptcp, 1, Some(&[1, 2, 3, 4]), 1);
+        assert_eq!(bytes[72..], [8, 0, 3, 0, 6, 1, 0, 0, 8, 0, 1, 0, 1, 2, 3, 4]);
+    }
+}

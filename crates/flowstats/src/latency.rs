@@ -1,0 +1,254 @@
+//! Round-trip times of all TCP connections: the job of `flow lat`.
+//!
+//! [`Latency`] has a [`Flow`] for each end that knows its round-trip time, and [`Distribution`] what all of them have in
+//! common. From sockets the times are the kernel's own: smoothed, their mean deviation, and the smallest of five minutes.
+//! From packets they are what the same rules (RFC 6298) make of the round trips between the capture point and the end
+//! farther away: the row of the end that sent there. A capture on a host thus gives what the host's own sockets would.
+
+mod columns;
+mod distribution;
+mod packets;
+
+use flowcore::event::EndReason;
+use flowcore::report::{Quality, Row, Table};
+use flowcore::socket::{SocketSample, SocketState};
+use flowcore::{
+    Analyzer, Batch, Detail, Direction, Features, FlowEvent, FlowId, Marks, Nanos, Result, Tables, TcpSegment,
+    Timestamp,
+};
+
+use crate::ends::{End, Ends};
+
+pub use columns::{ColumnDef, columns};
+pub use distribution::{Bins, Distribution};
+
+use packets::Packets;
+
+/// Rows of ended connections that are kept, unless [`Options::most_ended`] says otherwise.
+pub const MOST_ENDED: usize = 1_000_000;
+
+/// How a round-trip time was measured, and where.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// By the kernel, at the socket.
+    Socket,
+    /// From packets, at the capture point.
+    Packets,
+}
+
+impl Method {
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Packets => "packets",
+        }
+    }
+}
+
+/// Round trips of one end of a connection.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// Whose they are.
+    pub end: End,
+    /// When they were last measured or asked for.
+    pub time: Timestamp,
+    /// Smoothed (RFC 6298 section 2); `None` before the first sample.
+    pub rtt: Option<Nanos>,
+    /// Mean deviation.
+    pub rttvar: Option<Nanos>,
+    /// The smallest: of the kernel's window of five minutes, of packets ever.
+    pub min_rtt: Option<Nanos>,
+    /// Round trips that went into it; `None` where the kernel does not count them.
+    pub samples: Option<u64>,
+    /// Measured how and where.
+    pub method: Method,
+}
+
+impl Flow {
+    fn of_socket(sample: &SocketSample) -> Self {
+        let tcp = sample.tcp.as_ref();
+        let nanos = |micros: u32| Nanos::new(i64::from(micros) * 1_000);
+        let rtt = tcp.and_then(|tcp| tcp.rtt_us()).map(nanos);
+        Self {
+            end: End::of_socket(sample),
+            time: sample.time,
+            rtt,
+            // Before the first sample the kernel gives what it begins with.
+            rttvar: tcp.and_then(|tcp| tcp.rttvar_us()).map(nanos).filter(|_| rtt.is_some()),
+            min_rtt: tcp.and_then(|tcp| tcp.min_rtt_us()).map(nanos),
+            samples: None,
+            method: Method::Socket,
+        }
+    }
+}
+
+/// What [`Latency`] is to keep.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Options {
+    /// Most rows of ended connections; of more it is only known how many there were. 0 = [`MOST_ENDED`].
+    pub most_ended: usize,
+}
+
+/// What is watched at one end.
+#[derive(Debug)]
+enum Watched {
+    Socket(Flow),
+    Packets(Box<Packets>),
+}
+
+impl Watched {
+    fn flow(&self) -> Option<Flow> {
+        match self {
+            Self::Socket(flow) => Some(*flow),
+            Self::Packets(packets) => packets.flow(),
+        }
+    }
+}
+
+/// The analyzer.
+#[derive(Debug)]
+pub struct Latency {
+    open: Ends<Watched>,
+    ended: Vec<Flow>,
+    options: Options,
+    /// Ended connections beyond the most that are kept.
+    unreported: u64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl Latency {
+    /// With nothing seen yet.
+    pub fn new(options: Options) -> Self {
+        let most_ended = if options.most_ended == 0 { MOST_ENDED } else { options.most_ended };
+        Self { open: Ends::default(), ended: Vec::new(), options: Options { most_ended }, unreported: 0 }
+    }
+
+    /// A row for each end of a connection, that of the shortest round trip first; ends without any, last. Of connections
+    /// that have ended too, until [`forget_ended`](Self::forget_ended).
+    pub fn rows(&self) -> Vec<Flow> {
+        let mut rows: Vec<Flow> =
+            self.open.iter().filter_map(Watched::flow).chain(self.ended.iter().copied()).collect();
+        rows.sort_unstable_by(|a, b| {
+            let (unknown, order) = (a.rtt.is_none().cmp(&b.rtt.is_none()), a.rtt.cmp(&b.rtt));
+            unknown.then(order).then_with(|| (a.end, a.time).cmp(&(b.end, b.time)))
+        });
+        rows
+    }
+
+    /// Drops the rows of ended connections: they have been reported.
+    pub fn forget_ended(&mut self) {
+        self.ended.clear();
+    }
+
+    /// Ended connections that have no row since there were too many.
+    pub fn unreported(&self) -> u64 {
+        self.unreported
+    }
+
+    fn take_sample(&mut self, event: &FlowEvent, sample: &SocketSample, last: bool) {
+        let flow = Flow::of_socket(sample);
+        let over = last || !is_connection(sample.state);
+        match (over, flow.rtt) {
+            (false, _) => self.open.insert(event.flow, event.direction, Watched::Socket(flow)),
+            // What is left of a closed connection often has no account any more; what it was before stands.
+            (true, None) => {
+                if let Some(before) = self.open.remove(event.flow, event.direction) {
+                    self.end(&before);
+                }
+            }
+            (true, Some(_)) => {
+                self.open.remove(event.flow, event.direction);
+                self.end(&Watched::Socket(flow));
+            }
+        }
+    }
+
+    fn take_segment(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
+        if event.marks.contains(Marks::DUPLICATE) {
+            return;
+        }
+        // Kept once for both ends.
+        const BOTH: Direction = Direction::Forward;
+        if let Some(Watched::Packets(packets)) = self.open.get_mut(event.flow, BOTH) {
+            return packets.observe(event, segment);
+        }
+        let Some(record) = batch.flows.record(event.flow) else { return };
+        let mut packets = Box::new(Packets::new(record.key));
+        packets.observe(event, segment);
+        self.open.insert(event.flow, BOTH, Watched::Packets(packets));
+    }
+
+    fn finish(&mut self, id: FlowId, reason: EndReason) {
+        for sends in [Direction::Forward, Direction::Reverse] {
+            let Some(mut watched) = self.open.remove(id, sends) else { continue };
+            if let Watched::Packets(packets) = &mut watched {
+                packets.finish(reason);
+            }
+            self.end(&watched);
+        }
+    }
+
+    fn end(&mut self, watched: &Watched) {
+        let Some(flow) = watched.flow() else { return };
+        if self.ended.len() < self.options.most_ended {
+            self.ended.push(flow);
+        } else {
+            self.unreported += 1;
+        }
+    }
+}
+
+/// Whether a socket in this state may exchange data with its peer, or has just done so.
+pub(crate) fn is_connection(state: SocketState) -> bool {
+    !matches!(state, SocketState::LISTEN | SocketState::CLOSE | SocketState::TIME_WAIT | SocketState::BOUND_INACTIVE)
+}
+
+impl Analyzer for Latency {
+    fn name(&self) -> &str {
+        "latency"
+    }
+
+    /// Sockets or TCP segments: whichever comes.
+    fn needs(&self) -> Features {
+        Features::empty()
+    }
+
+    fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
+        for event in batch.events.iter().filter(|event| event.flow.is_some()) {
+            match event.detail {
+                Detail::End(reason) => self.finish(event.flow, reason),
+                Detail::Tcp(ref segment) => self.take_segment(event, segment, batch),
+                Detail::Socket(socket) if event.key.protocol == flowcore::Protocol::TCP => {
+                    if let Some(sample) = batch.frames.socket(event) {
+                        self.take_sample(event, sample, socket.last);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, out: &mut Tables) {
+        let columns = columns();
+        let mut table = Table::new("latency", columns.iter().map(|def| def.column.clone()).collect());
+        table.rows = self
+            .rows()
+            .iter()
+            .map(|flow| Row {
+                cells: columns.iter().map(|def| (def.value)(flow)).collect(),
+                quality: Quality::default(),
+            })
+            .collect();
+        out.push(table);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! The columns of round-trip times.
+
+use flowcore::report::Value;
+
+use super::Flow;
+use crate::columns::{self, FACT, SPAN, TIME, addr, count, end_columns, port, socket_columns, span};
+
+/// One column.
+pub type ColumnDef = columns::Def<Flow>;
+
+/// Every column there is, in the order of machine formats.
+pub fn columns() -> Vec<ColumnDef> {
+    let ends: [fn(&Flow) -> Value; 4] = [
+        |flow| addr(flow.end.local),
+        |flow| port(flow.end.local_port),
+        |flow| addr(flow.end.remote),
+        |flow| port(flow.end.remote_port),
+    ];
+    let socket: [fn(&Flow) -> Value; 6] = [
+        |flow| flow.end.state_cell(),
+        |flow| count(flow.end.interface),
+        |flow| port(flow.end.netns),
+        |flow| count(flow.end.uid),
+        |flow| count(flow.end.inode),
+        |flow| count(flow.end.cookie),
+    ];
+    let own = [
+        ColumnDef::new(["rtt_ns", "RTT", "Smoothed round-trip time."], SPAN, |flow| span(flow.rtt)).shown(0),
+        ColumnDef::new(["rttvar_ns", "RTTVAR", "Its mean deviation."], SPAN, |flow| span(flow.rttvar)).shown(2),
+        ColumnDef::new(
+            ["min_rtt_ns", "MIN-RTT", "Smallest round-trip time: of five minutes (sockets), or ever (packets)."],
+            SPAN,
+            |flow| span(flow.min_rtt),
+        )
+        .shown(1),
+        ColumnDef::new(
+            ["samples", "SAMPLES", "Round trips that went into it; the kernel does not count its own."],
+            FACT,
+            |flow| count(flow.samples),
+        ),
+        ColumnDef::new(
+            ["method", "METHOD", "Measured how and where: `socket` by the kernel, `packets` at the capture point."],
+            FACT,
+            |flow| Value::Word(flow.method.name()),
+        ),
+        ColumnDef::new(["time_ns", "TIME", "When it was last measured or asked for."], TIME, |flow| {
+            Value::Time(flow.time)
+        }),
+    ];
+    end_columns(ends).into_iter().chain(own).chain(socket_columns(socket)).collect()
+}

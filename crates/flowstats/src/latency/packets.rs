@@ -1,0 +1,107 @@
+//! Round trips of one connection from its packets.
+
+use flowcore::event::EndReason;
+use flowcore::{Direction, FlowEvent, FlowKey, Nanos, TcpSegment, Timestamp};
+
+use super::{Flow, Method};
+use crate::ends::End;
+use crate::tcp::{Followed, RttSample, Witness};
+
+/// One connection, and the round trips to both of its ends.
+#[derive(Debug)]
+pub(super) struct Packets {
+    key: FlowKey,
+    followed: Followed,
+    smoothed: [Smoothed; 2],
+    /// Time of the latest segment.
+    through: Timestamp,
+}
+
+/// Round trips of one direction's data, by RFC 6298 section 2: `R` is a sample; the first gives `srtt <- R` and
+/// `rttvar <- R/2`, every other `rttvar <- 3/4 rttvar + 1/4 |srtt - R|` and then `srtt <- 7/8 srtt + 1/8 R`.
+#[derive(Copy, Clone, Debug, Default)]
+struct Smoothed {
+    srtt: i64,
+    rttvar: i64,
+    least: i64,
+    samples: u64,
+}
+
+impl Smoothed {
+    fn add(&mut self, rtt: Nanos) {
+        // A packet that was captured late may seem to be answered before it was sent.
+        let rtt = rtt.get().max(0);
+        if self.samples == 0 {
+            *self = Self { srtt: rtt, rttvar: rtt / 2, least: rtt, samples: 1 };
+            return;
+        }
+        let off = (self.srtt - rtt).abs();
+        self.rttvar += (off - self.rttvar) / 4;
+        self.srtt += (rtt - self.srtt) / 8;
+        self.least = self.least.min(rtt);
+        self.samples += 1;
+    }
+
+    fn value(&self, value: i64) -> Option<Nanos> {
+        (self.samples > 0).then_some(Nanos::new(value))
+    }
+}
+
+/// Hears round trips.
+struct Told<'a>(&'a mut [Smoothed; 2]);
+
+impl Witness for Told<'_> {
+    fn rtt(&mut self, sample: RttSample) {
+        self.0[sample.of.index()].add(sample.rtt);
+    }
+}
+
+impl Packets {
+    /// `key` is the flow's, its originator's address first.
+    pub fn new(key: FlowKey) -> Self {
+        Self { key, followed: Followed::default(), smoothed: Default::default(), through: Timestamp::MIN }
+    }
+
+    pub fn observe(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        self.through = self.through.max(event.time);
+        self.followed.observe(event, segment, &mut Told(&mut self.smoothed));
+    }
+
+    pub fn finish(&mut self, reason: EndReason) {
+        self.followed.finish(reason, &mut Told(&mut self.smoothed));
+    }
+
+    /// That of the end whose peer is farther from the capture point; `None` before there is a packet.
+    pub fn flow(&self) -> Option<Flow> {
+        let least = self.smoothed.map(|smoothed| smoothed.value(smoothed.least));
+        let sender = if least[1] > least[0] { Direction::Reverse } else { Direction::Forward };
+        let smoothed = &self.smoothed[sender.index()];
+        let key = if sender == Direction::Forward { self.key } else { self.key.reversed() };
+        (self.through > Timestamp::MIN).then(|| Flow {
+            end: End::of_key(&key),
+            time: self.through,
+            rtt: smoothed.value(smoothed.srtt),
+            rttvar: smoothed.value(smoothed.rttvar),
+            min_rtt: smoothed.value(smoothed.least),
+            samples: Some(smoothed.samples),
+            method: Method::Packets,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_smoothed_as_the_rfc_says() {
+        let mut smoothed = Smoothed::default();
+        assert_eq!(smoothed.value(smoothed.srtt), None);
+        for millis in [100, 180, 100] {
+            smoothed.add(Nanos::new(millis * 1_000_000));
+        }
+        // srtt 100 -> 110 -> 108.75, rttvar 50 -> 57.5 -> 45.625.
+        assert_eq!((smoothed.srtt, smoothed.rttvar), (108_750_000, 45_625_000));
+        assert_eq!((smoothed.least, smoothed.samples), (100_000_000, 3));
+    }
+}

@@ -1,0 +1,113 @@
+//! Counters of sockets that are polled.
+
+use super::*;
+use crate::samples::{Polled, at, socket, tcp_info};
+
+const WEB: &str = "192.0.2.2 40000 192.0.2.1 443";
+
+fn counters(segments: u32, bytes: u64) -> flowcore::socket::TcpInfo {
+    tcp_info(
+        &[(at::SEGS_OUT, segments), (at::SEGS_IN, segments / 2)],
+        &[(at::BYTES_ACKED, bytes), (at::BYTES_RECEIVED, 10 * bytes)],
+    )
+}
+
+fn at_second(second: i64) -> Timestamp {
+    Timestamp::from_parts(second, 0)
+}
+
+#[test]
+fn what_counts_is_what_came_after_the_mark() {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, counters(1_000, 50_000))], true, false);
+    polled.get_mut().mark(at_second(1));
+    polled.poll(&[socket(WEB, 3, counters(1_010, 52_000))], false, false);
+    let row = polled.get().rows()[0];
+    let counted = |total| row.counted.get(total);
+    assert_eq!((counted(Total::SegmentsOut), counted(Total::SegmentsIn)), (Some(10), Some(5)));
+    assert_eq!((counted(Total::BytesOut), counted(Total::BytesIn)), (Some(2_000), Some(20_000)));
+    assert_eq!((row.span(), row.rate(Total::BytesOut)), (Nanos::from_secs(2), Some(1_000.0)));
+    polled.get_mut().mark(at_second(3));
+    assert_eq!(polled.get().rows()[0].counted.get(Total::BytesOut), Some(0));
+}
+
+#[test]
+fn a_connection_made_after_the_mark_counts_from_its_beginning_to_its_end() {
+    let mut polled = Polled::new(Volume::new());
+    polled.get_mut().mark(at_second(1));
+    polled.poll(&[socket(WEB, 2, counters(7, 900))], true, true);
+    let row = polled.get().rows()[0];
+    assert_eq!((row.counted.get(Total::BytesOut), row.ended), (Some(900), true));
+    assert_eq!((row.from, row.through), (at_second(1), at_second(2)));
+    polled.get_mut().mark(at_second(2));
+    assert_eq!(polled.get().rows(), []);
+}
+
+#[test]
+fn counters_of_32_bits_begin_anew() {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, counters(u32::MAX - 1, 0))], true, false);
+    polled.poll(&[socket(WEB, 2, counters(3, 0))], false, false);
+    assert_eq!(polled.get().rows()[0].counted.get(Total::SegmentsOut), Some(5));
+}
+
+#[test]
+fn another_socket_with_the_same_ends_is_another_row() {
+    let mut polled = Polled::new(Volume::new());
+    let with_cookie = |cookie, second, tcp| SocketSample { cookie: Some(cookie), ..socket(WEB, second, tcp) };
+    polled.poll(&[with_cookie(1, 1, counters(100, 9_000))], true, false);
+    polled.get_mut().mark(at_second(1));
+    polled.poll(&[with_cookie(2, 2, counters(4, 300))], true, false);
+    let bytes: Vec<Option<u64>> = polled.get().rows().iter().map(|row| row.counted.get(Total::BytesOut)).collect();
+    assert_eq!(bytes, [Some(0), Some(300)]);
+}
+
+#[test]
+fn bug_8_the_bandwidth_delay_product_is_bytes() {
+    let mut polled = Polled::new(Volume::new());
+    // 10 segments of 1448 bytes in 20 ms; Fleutan showed 10 × 20 = 200.
+    let tcp = tcp_info(&[(at::SND_CWND, 10), (at::SND_MSS, 1_448), (at::RTT, 20_000)], &[(at::PACING_RATE, 900_000)]);
+    polled.poll(&[socket(WEB, 1, tcp)], true, false);
+    let now = polled.get().rows()[0].now;
+    assert_eq!(
+        (now.window_bytes(), now.window_rate(), now.pacing_rate),
+        (Some(14_480), Some(724_000.0), Some(900_000))
+    );
+}
+
+#[test]
+fn bug_10_received_bytes_are_those_that_the_socket_got() {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, counters(0, 0))], true, false);
+    polled.poll(&[socket(WEB, 2, counters(9, 1_234))], false, false);
+    assert_eq!(polled.get().rows()[0].counted.get(Total::BytesIn), Some(12_340));
+}
+
+/// What limits a sender that in two seconds was busy, held up by the receive window and by its send buffer so long.
+fn limit(busy: u64, window: u64, buffer: u64) -> Option<Limit> {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, tcp_info(&[], &[]))], true, false);
+    let times = [(at::BUSY, busy), (at::RWND_LIMITED, window), (at::SNDBUF_LIMITED, buffer)];
+    polled.poll(&[socket(WEB, 3, tcp_info(&[], &times))], false, false);
+    polled.get().rows()[0].limit()
+}
+
+#[test]
+fn what_limits_a_sender_is_what_it_waited_for_longest() {
+    assert_eq!(limit(900_000, 800_000, 0), Some(Limit::Application));
+    assert_eq!(limit(1_900_000, 1_000_000, 100_000), Some(Limit::ReceiveWindow));
+    assert_eq!(limit(1_900_000, 100_000, 1_000_000), Some(Limit::SendBuffer));
+    assert_eq!(limit(1_900_000, 100_000, 100_000), Some(Limit::Network));
+}
+
+#[test]
+fn a_kernel_that_does_not_count_is_not_taken_for_one_that_counted_none() {
+    let mut polled = Polled::new(Volume::new());
+    // Linux 4.4 sends 144 bytes: no time, and no bytes sent.
+    let old = |second| socket(WEB, second, flowcore::socket::TcpInfo::from_bytes(&[0; 144]));
+    polled.poll(&[old(1)], true, false);
+    polled.poll(&[old(2)], false, false);
+    let row = polled.get().rows()[0];
+    assert_eq!((row.counted.get(Total::SegmentsOut), row.counted.get(Total::BytesSent)), (Some(0), None));
+    assert_eq!((row.limit(), row.busy_percent()), (None, None));
+}
