@@ -187,10 +187,13 @@ impl Hosts {
             self.begin(event, segment, batch);
             return;
         }
+        let place = open.tally;
         if event.marks.contains(Marks::DUPLICATE) {
+            if let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) {
+                tally.duplicates += u64::from(event.packets);
+            }
             return;
         }
-        let place = open.tally;
         let Some(tally) = self.tallies.get_mut(place as usize) else {
             self.take_undecided(event, segment, batch);
             return;
@@ -309,6 +312,12 @@ impl Hosts {
         let Some(open) = self.open.get_mut(id).filter(|open| open.course.begun()) else { return };
         let place = open.tally;
         if let Some(tally) = self.tallies.get_mut(place as usize) {
+            if open.followed.tcp.lacks_syn_ack() {
+                tally.doubts |= Doubts::GAP;
+            }
+            if open.followed.tcp.has_holes() {
+                tally.doubts |= Doubts::HOLE;
+            }
             let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
             open.followed.finish(reason, &mut told);
         }

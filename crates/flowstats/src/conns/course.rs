@@ -14,9 +14,13 @@ const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 58] = [
+pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
-        ["outcome", "OUTCOME", "How the opening came out: ok, refused, reset, timed_out, unanswered, midstream."],
+        [
+            "outcome",
+            "OUTCOME",
+            "How the opening came out: ok, refused, reset, timed_out, unanswered, half_open (a SYN-ACK, no ACK), midstream.",
+        ],
         FACT,
         |c| course(c, |course| Value::Word(course.opening.outcome.name())),
     ),
@@ -160,9 +164,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["responses", "RESPONSES", "Requests that were answered, wholly or in part."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.responses)))
     }),
-    define(["unanswered", "UNANSWERED", "Requests without a response."], FACT, |c| {
-        course(c, |course| Value::U64(u64::from(course.turns.unanswered())))
-    }),
+    define(
+        ["unanswered", "UNANSWERED", "Requests without a response; not the alert with which TLS closes."],
+        FACT,
+        |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
+    ),
     define(["server_first", "GREETINGS", "Messages of the responder that no request came before."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.server_first)))
     }),
@@ -214,6 +220,23 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["invalid", "INVALID", "Segments with control bits that no connection has."], PACKETS, |c| {
         course(c, |course| Value::U64(u64::from(course.invalid)))
     }),
+    define(
+        ["guessed", "GUESSED", "Of segments sent again, reordered or doubled, those of which time alone tells which."],
+        PACKETS,
+        |c| both(c, |side| side.guessed),
+    ),
+    define(
+        [
+            "rtt_piggybacked",
+            "RTT-PIGGY",
+            "Of rtt_samples, those by ACKs that came with data: an answer's time is in them.",
+        ],
+        COUNT,
+        |c| {
+            let count = |figures: &Figures| figures.piggybacked.iter().map(|&count| u64::from(count)).sum();
+            c.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1)))
+        },
+    ),
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {

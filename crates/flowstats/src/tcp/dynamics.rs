@@ -241,7 +241,7 @@ impl Dynamics {
             }
             self.payload(event, segment, begin, witness);
         }
-        self.note_end(event, flags, witness);
+        self.note_end(&before, event, flags, witness);
         let was = &before.ends[by.index()];
         let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         // An ordinary segment is not asked for its number.
@@ -348,7 +348,8 @@ impl Dynamics {
         if sent == NEVER || rtt < 0 || echoes_later(segment.timestamp.1, stamp) {
             return self.note_ambiguous(of, event.time, witness);
         }
-        self.take(of, Nanos::new(rtt), RttMethod::Acknowledgment, event.time, witness);
+        let method = if event.payload_bytes > 0 { RttMethod::Piggyback } else { RttMethod::Acknowledgment };
+        self.take(of, Nanos::new(rtt), method, event.time, witness);
     }
 
     #[inline]
@@ -724,7 +725,12 @@ impl Dynamics {
             && event.direction == Direction::Reverse
             && !flags.contains(TcpFlags::SYN)
             && (originator.acked() > 1 || (originator.acked() > 0 && event.payload_bytes > 0));
-        if ack || crossed || goes_on {
+        // Its times are not known, but a FIN that acknowledges the SYN-ACK says that it was there.
+        let closes = flags.contains(TcpFlags::FIN)
+            && event.direction == Direction::Forward
+            && self.steps.has_syn_ack()
+            && responder.acked() > 0;
+        if ack || crossed || goes_on || closes {
             self.outcome = Outcome::Established;
             if ack {
                 self.handshake_sample(Direction::Reverse, event, segment, witness);
@@ -1027,7 +1033,7 @@ impl Dynamics {
         sent.stamp = segment.timestamp.0;
     }
 
-    fn note_end<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+    fn note_end<W: Witness>(&mut self, before: &Before, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
         let by_responder = event.direction == Direction::Reverse;
         if flags.contains(TcpFlags::FIN) {
             if by_responder {
@@ -1039,7 +1045,9 @@ impl Dynamics {
                 witness.closing(event.direction, event.time);
             }
         }
-        if flags.contains(TcpFlags::RST) && !self.seen.contains(Seen::RESET) {
+        // After both have closed a RST changes nothing: it answers what came late.
+        let closed = before.ends.iter().all(|end| end.state() == State::Closed);
+        if flags.contains(TcpFlags::RST) && !closed && !self.seen.contains(Seen::RESET) {
             self.seen |= Seen::RESET;
             self.seen.set(Seen::RESET_BY_RESPONDER, by_responder);
             self.seen.set(Seen::BARE_RESET, !flags.contains(TcpFlags::ACK));
@@ -1054,12 +1062,25 @@ impl Dynamics {
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;
         }
-        witness.finished(self.outcome, self.talk.responses());
+        let closes = (self.seen.contains(Seen::CLOSING) && !self.seen.contains(Seen::CLOSED_BY_RESPONDER))
+            || self.seen.contains(Seen::HALF_CLOSED)
+            || (self.seen.contains(Seen::RESET) && !self.seen.contains(Seen::RESET_BY_RESPONDER));
+        if closes && self.talk.close_behind(self.speaker) {
+            witness.farewell();
+        }
+        witness.finished(self.told_outcome(), self.talk.responses());
     }
 
     /// How the connection was opened, as known now.
     pub fn opening(&self, tcp: &Tcp) -> Opening {
-        self.steps.opening(self.outcome, tcp.handshake_times().ack)
+        self.steps.opening(self.told_outcome(), tcp.handshake_times().ack)
+    }
+
+    fn told_outcome(&self) -> Outcome {
+        match self.outcome {
+            Outcome::Unanswered if self.steps.has_syn_ack() => Outcome::HalfOpen,
+            outcome => outcome,
+        }
     }
 
     /// The shortest round trip from end to end, if both halves were measured.

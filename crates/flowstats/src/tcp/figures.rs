@@ -2,7 +2,7 @@
 
 use flowcore::Direction;
 
-use super::{Durations, RttSample, Turn, Witness};
+use super::{Durations, RttMethod, RttSample, Turn, Witness};
 
 /// Round trips and response times of one connection.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +10,8 @@ pub struct Figures {
     /// Round trips between the capture point and the end that acknowledged, by whose data was acknowledged: those of
     /// [`Direction::Forward`] go to the responder and back.
     pub rtt: [Durations; 2],
+    /// Of these, those by ACKs that came with data, by whose data was acknowledged.
+    pub piggybacked: [u32; 2],
     /// From the first byte of a request to the first byte of its response.
     pub first_byte: Durations,
     /// From the first byte of a request to the last byte of its response.
@@ -32,6 +34,8 @@ impl Witness for Figures {
     #[inline]
     fn rtt(&mut self, sample: RttSample) {
         self.rtt[sample.of.index()].add(sample.rtt);
+        let piggybacked = &mut self.piggybacked[sample.of.index()];
+        *piggybacked = piggybacked.saturating_add(u32::from(sample.method == RttMethod::Piggyback));
     }
 
     #[inline]

@@ -110,7 +110,9 @@ pub struct Opening {
 impl Opening {
     /// From the first SYN to the ACK of the SYN-ACK: what the connection's user waited, repetitions included.
     pub fn connect(&self) -> Option<Nanos> {
-        between(self.first_syn, self.ack)
+        // A SYN that the capture has behind its SYN-ACK was sent before it: when, is not known.
+        let is_known = self.syn_ack.is_none_or(|syn_ack| self.first_syn.is_some_and(|syn| syn <= syn_ack));
+        between(self.first_syn, self.ack).filter(|_| is_known)
     }
 
     /// From the latest SYN before it to the first SYN-ACK. With one SYN this is the responder's round trip; with several it

@@ -38,12 +38,14 @@ pub struct Turns {
     pub server_first: u32,
     /// Turns in which one side sent before it had heard all of the other.
     pub overlapped: u32,
+    /// The last request was followed by its sender's close and by no response, as TLS's closing alert is: it wanted none.
+    pub farewell: bool,
 }
 
 impl Turns {
-    /// Requests that no response was seen for.
+    /// Requests that no response was seen for, but the [`farewell`](Self::farewell).
     pub fn unanswered(&self) -> u32 {
-        self.requests - self.responses
+        (self.requests - self.responses).saturating_sub(u32::from(self.farewell))
     }
 }
 
@@ -65,6 +67,8 @@ pub(super) struct Conversation {
     lost_request: bool,
     /// The current turn overlapped.
     overlaps: bool,
+    /// See [`Turns::farewell`].
+    farewell: bool,
     /// There is a request whose turn is not complete.
     open: bool,
     overlapped: u32,
@@ -82,6 +86,7 @@ impl Default for Conversation {
             torn: false,
             lost_request: false,
             overlaps: false,
+            farewell: false,
             open: false,
             overlapped: 0,
         }
@@ -218,6 +223,12 @@ impl Conversation {
         witness.response(turn);
     }
 
+    /// The originator closed behind its request, after it had been answered before; whether that had no response.
+    pub(super) fn close_behind(&mut self, speaker: Speaker) -> bool {
+        self.farewell = speaker == Speaker::Originator && self.open && self.responses > 0 && !self.torn;
+        self.farewell
+    }
+
     pub(super) fn responses(&self) -> u32 {
         self.responses
     }
@@ -229,6 +240,7 @@ impl Conversation {
             responses: self.responses,
             server_first: u32::from(self.server_first),
             overlapped: self.overlapped,
+            farewell: self.farewell,
         }
     }
 }
