@@ -5,7 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `args` | the options and what their values mean |
-//! | `conns`, `hosts`, `count` | a command each: sources, filters and analyzers put together; only they know the engine |
+//! | `conns`, `hosts`, `count`, `sockets` | a command each: sources, filters and analyzers put together; only they know the engine |
 //! | `run` | what every command that reads packets does |
 //! | `filter` | filters from the command line, `flow filter` |
 //! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
@@ -33,6 +33,7 @@ mod output;
 mod progress;
 mod run;
 mod signals;
+mod sockets;
 mod terminal;
 mod times;
 mod zeek;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
         Cli { command: Some(Command::Hosts(args)), .. } => hosts::run(&args),
+        Cli { command: Some(Command::Sockets(args)), .. } => sockets::run(&args),
         Cli { command: Some(Command::Count(args)), .. } => count::run(&args),
         Cli { command: Some(Command::Filter(command)), .. } => filter::run(&command),
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),

@@ -106,6 +106,8 @@ impl<'s, R> Source<'s, R> {
 /// Rows that are not written yet.
 struct Held<R: 'static> {
     records: Vec<R>,
+    /// The place of the last of the first [`most`](Self::most), once there were more.
+    last: Option<usize>,
     order: Order<R>,
     /// The first this many in that order are wanted.
     most: usize,
@@ -147,7 +149,8 @@ impl<'s, R> Output<'s, R> {
             let message = "--top cannot choose rows by a name or a verdict; sort all of them without --top";
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let rows = Held { records: Vec::new(), order, most: wishes.top.unwrap_or(MOST_HELD), unreported: 0 };
+        let most = wishes.top.unwrap_or(MOST_HELD);
+        let rows = Held { records: Vec::new(), last: None, order, most, unreported: 0 };
         Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
     }
 
@@ -316,6 +319,12 @@ impl<'s, R> Output<'s, R> {
 
 impl<R> Held<R> {
     fn take(&mut self, records: &mut Vec<R>) {
+        // Those that so many others stand before already are not even moved.
+        if let Some(last) = self.last.and_then(|last| self.records.get(last)) {
+            let (order, edge, before) = (&self.order, Edge::default(), records.len());
+            records.retain(|record| order.compare(record, last, &edge).is_lt());
+            self.unreported += (before - records.len()) as u64;
+        }
         self.records.append(records);
         // A quarter more and a little: each record is looked at a small number of times.
         if self.records.len() >= self.most.saturating_add(self.most / 4).saturating_add(1024) {
@@ -328,7 +337,10 @@ impl<R> Held<R> {
         if self.most < self.records.len() {
             // The edge is not asked for what decides here.
             let (order, edge) = (&self.order, Edge::default());
-            self.records.select_nth_unstable_by(self.most, |a, b| order.compare(a, b, &edge));
+            self.last = self.most.checked_sub(1);
+            if let Some(last) = self.last {
+                self.records.select_nth_unstable_by(last, |a, b| order.compare(a, b, &edge));
+            }
             self.unreported += (self.records.len() - self.most) as u64;
             self.records.truncate(self.most);
         }
@@ -368,6 +380,11 @@ pub fn standard_output() -> io::Result<File> {
     let mut out = io::stdout();
     out.flush()?;
     Ok(File::from(out.as_fd().try_clone_to_owned()?))
+}
+
+/// An empty line between two tables.
+pub fn separate() -> io::Result<()> {
+    standard_output()?.write_all(b"\n")
 }
 
 /// Whether somebody looks at the output while it is written.
@@ -454,7 +471,7 @@ mod tests {
             verdict: |_, _| None,
         };
         let order = subject.order(&["number".parse().unwrap()], &Edge::default()).unwrap();
-        let mut held = Held { records: Vec::new(), order, most, unreported: 0 };
+        let mut held = Held { records: Vec::new(), last: None, order, most, unreported: 0 };
         for batch in batches {
             held.take(&mut batch.to_vec());
         }

@@ -364,10 +364,10 @@ impl Flows {
 
     /// What is known of a flow, also of one that ended within the current batch. `None` for ids never given out.
     pub fn record(&self, id: FlowId) -> Option<FlowRecord> {
-        if id.0 >= self.next {
+        let (entry, origin) = (self.entries.get(id)?, self.origins.get(id)?);
+        if entry.generation == 0 {
             return None;
         }
-        let (entry, origin) = (self.entries.get(id)?, self.origins.get(id)?);
         Some(FlowRecord {
             id,
             serial: self.serial.wrapping_sub(origin.age(self.serial)),

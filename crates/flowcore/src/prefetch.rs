@@ -7,14 +7,30 @@
 /// Asks for the cache line that holds `place`. Without effect on what the program computes.
 #[inline(always)]
 pub fn prefetch<T>(place: &T) {
+    prefetch_at(std::ptr::from_ref(place).cast());
+}
+
+/// Asks for every cache line of `place`.
+#[inline(always)]
+pub fn prefetch_whole<T>(place: &T) {
+    /// What x86-64 and most others have.
+    const LINE: usize = 64;
+    let start = std::ptr::from_ref(place).cast::<u8>();
+    for offset in (0..size_of::<T>()).step_by(LINE) {
+        prefetch_at(start.wrapping_add(offset));
+    }
+}
+
+#[inline(always)]
+fn prefetch_at(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch never faults and changes no memory; the address comes from a live reference anyway.
+    // SAFETY: a prefetch never faults, whatever the address, and changes no memory.
     unsafe {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = address;
 }
 
 #[cfg(test)]
@@ -23,6 +39,7 @@ mod tests {
     fn a_prefetch_changes_nothing() {
         let words = [7u64; 16];
         super::prefetch(&words[15]);
+        super::prefetch_whole(&words);
         assert_eq!(words, [7; 16]);
     }
 }

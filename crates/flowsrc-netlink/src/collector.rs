@@ -229,6 +229,12 @@ impl Sockets {
         self.places.iter().map(|place| &place.namespace)
     }
 
+    /// What an interface is called in a namespace, by the index that a sample has.
+    pub fn interface_name(&self, netns: u16, index: u32) -> Option<String> {
+        let place = self.places.get(usize::from(netns))?;
+        rustix::net::netdevice::index_to_name(&place.channel, index).ok()
+    }
+
     /// How many polls have ended; the events of one are all delivered when this has grown.
     pub fn finished_polls(&self) -> u64 {
         match self.stage {

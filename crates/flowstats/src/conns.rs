@@ -12,10 +12,10 @@ use flowcore::report::{Quality, Row, Table};
 use flowcore::wire::Layers;
 use flowcore::{
     Analyzer, Batch, Detail, Direction, EndReason, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer,
-    Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch,
+    Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch_whole,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Tcp, udp_state};
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Keeper, Pages, Spans, Tcp, udp_state};
 use histories::Histories;
 
 pub use columns::{COLUMNS, ColumnDef, column};
@@ -74,12 +74,63 @@ impl Doubts {
     }
 }
 
-/// One connection's state while it is open. Two cache lines are touched by an ordinary segment: the counts, and the
-/// beginning of [`Tcp`].
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.wire_bytes += more.wire_bytes;
+        self.network_bytes += more.network_bytes;
+        self.payload_bytes += more.payload_bytes;
+    }
+}
+
+/// [`Counts`] in half the room. What outgrows it goes to [`Side`].
+#[derive(Copy, Clone, Default)]
+struct Recent {
+    packets: u32,
+    wire_bytes: u32,
+    network_bytes: u32,
+    payload_bytes: u32,
+}
+
+impl Recent {
+    /// With one event more; both as counts if that does not fit.
+    #[inline]
+    fn with(self, event: &FlowEvent) -> std::result::Result<Self, Counts> {
+        let sum = Counts {
+            packets: u64::from(self.packets) + u64::from(event.packets),
+            wire_bytes: u64::from(self.wire_bytes) + event.bytes,
+            network_bytes: u64::from(self.network_bytes) + u64::from(event.network_bytes),
+            payload_bytes: u64::from(self.payload_bytes) + u64::from(event.payload_bytes),
+        };
+        if (sum.packets | sum.wire_bytes | sum.network_bytes | sum.payload_bytes) >> u32::BITS != 0 {
+            return Err(sum);
+        }
+        Ok(Self {
+            packets: sum.packets as u32,
+            wire_bytes: sum.wire_bytes as u32,
+            network_bytes: sum.network_bytes as u32,
+            payload_bytes: sum.payload_bytes as u32,
+        })
+    }
+}
+
+impl From<Recent> for Counts {
+    fn from(recent: Recent) -> Self {
+        Self {
+            packets: recent.packets.into(),
+            wire_bytes: recent.wire_bytes.into(),
+            network_bytes: recent.network_bytes.into(),
+            payload_bytes: recent.payload_bytes.into(),
+        }
+    }
+}
+
+/// One connection's state while it is open. Of its three cache lines an ordinary segment touches the first 96 bytes: the
+/// counts, and the beginning of [`Tcp`].
 #[derive(Default)]
-#[repr(C, align(64))]
+#[repr(C, align(32))]
 struct Open {
-    counts: [Counts; 2],
+    recent: [Recent; 2],
     tcp: Tcp,
     side: Option<Box<Side>>,
     doubts: Doubts,
@@ -87,20 +138,40 @@ struct Open {
     begun: bool,
 }
 
-const _: () = assert!(size_of::<Open>() <= 192);
+const _: () = assert!(size_of::<Open>() == 160);
 
 /// What is followed beside at [`Depth::Course`].
 #[derive(Default)]
+#[repr(C)]
 struct Followed {
     dynamics: Dynamics,
-    figures: Figures,
+    spans: Spans,
 }
 
 /// What only some connections have.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Side {
-    layers: Layers,
+    layers: Option<Box<Layers>>,
     duplicates: u64,
+    /// What no longer fitted into [`Open::recent`].
+    earlier: [Counts; 2],
+}
+
+impl Open {
+    #[cold]
+    #[inline(never)]
+    fn outgrow(&mut self, direction: Direction, counts: Counts) {
+        self.side.get_or_insert_default().earlier[direction.index()] += counts;
+        self.recent[direction.index()] = Recent::default();
+    }
+
+    fn counts(&self) -> [Counts; 2] {
+        let mut counts = self.side.as_ref().map_or([Counts::default(); 2], |side| side.earlier);
+        for (counts, recent) in counts.iter_mut().zip(self.recent) {
+            *counts += recent.into();
+        }
+        counts
+    }
 }
 
 /// One finished connection, or the state of an open one.
@@ -166,6 +237,7 @@ pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
     followed: Option<Slots<Followed>>,
+    pages: Pages,
     live: usize,
     finished: Vec<Connection>,
     histories: Histories,
@@ -226,13 +298,11 @@ impl Conns {
     fn prefetch(&self, stride: Option<&[FlowEvent]>) {
         for event in stride.unwrap_or_default() {
             if let Some(open) = self.open.get(event.flow) {
-                prefetch(&open.counts);
-                prefetch(&open.tcp);
-                prefetch(&open.side);
+                prefetch_whole(open);
             }
             if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
                 followed.dynamics.prefetch();
-                followed.figures.prefetch(event.direction);
+                followed.spans.prefetch();
             }
         }
     }
@@ -241,7 +311,7 @@ impl Conns {
     fn take(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
         let open = self.open.entry(event.flow);
         // What has counted packets has begun: the flag itself lies in a cache line that is not wanted here.
-        let blank = open.counts[0].packets | open.counts[1].packets == 0;
+        let blank = open.recent[0].packets | open.recent[1].packets == 0;
         let special = blank || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
         if special {
             self.live += usize::from(!open.begun);
@@ -249,17 +319,17 @@ impl Conns {
                 return;
             }
         }
-        let counts = &mut open.counts[event.direction.index()];
-        counts.packets += u64::from(event.packets);
-        counts.wire_bytes += event.bytes;
-        counts.network_bytes += u64::from(event.network_bytes);
-        counts.payload_bytes += u64::from(event.payload_bytes);
+        let recent = &mut open.recent[event.direction.index()];
+        match recent.with(event) {
+            Ok(more) => *recent = more,
+            Err(counts) => open.outgrow(event.direction, counts),
+        }
         match event.detail {
             Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
                 Some(followed) => {
-                    let Followed { dynamics, figures } = followed.entry(event.flow);
-                    dynamics.observe(&mut open.tcp, event, &segment, figures);
+                    let Followed { dynamics, spans } = followed.entry(event.flow);
+                    dynamics.observe(&mut open.tcp, event, &segment, &mut Keeper { spans, pages: &mut self.pages });
                 }
             },
             _ => {
@@ -286,9 +356,10 @@ impl Conns {
             && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
         {
             // What it held goes with the connection, and the next one begins from nothing.
-            let Followed { mut dynamics, mut figures } = std::mem::take(followed);
-            dynamics.finish(reason, &mut figures);
-            connection.course = Some(Box::new((dynamics.course(&open.tcp), figures)));
+            let Followed { dynamics, spans } = followed;
+            dynamics.finish(reason, &mut Keeper { spans, pages: &mut self.pages });
+            connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
+            *dynamics = Dynamics::default();
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
@@ -305,10 +376,10 @@ fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
         begin(open, event, batch);
     }
     if event.layers != 0
-        && open.side.is_none()
+        && open.side.as_ref().is_none_or(|side| side.layers.is_none())
         && let Some(layers) = batch.frames.layers(event)
     {
-        open.side = Some(Box::new(Side { layers: layers.clone(), duplicates: 0 }));
+        open.side.get_or_insert_default().layers = Some(Box::new(layers.clone()));
     }
     if event.marks.contains(Marks::DUPLICATE) {
         open.side.get_or_insert_default().duplicates += u64::from(event.packets);
@@ -330,8 +401,9 @@ fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
 }
 
 #[inline(always)]
-fn describe(open: &Open, flow: FlowRecord, shared: Doubts, histories: &mut Histories) -> Connection {
-    let [forward, reverse] = open.counts;
+fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut Histories) -> Connection {
+    let counts = open.counts();
+    let [forward, reverse] = counts;
     let mut doubts = open.doubts | shared;
     let (state, history, tcp) = match flow.key.protocol {
         // A flow of later fragments alone has no ports and no segments.
@@ -369,16 +441,16 @@ fn describe(open: &Open, flow: FlowRecord, shared: Doubts, histories: &mut Histo
         }
         _ => (ConnState::OTH, histories.get(""), None),
     };
-    let side = open.side.as_deref();
+    let side = open.side.as_deref_mut();
     Connection {
         flow,
-        counts: open.counts,
+        counts,
         state,
         history,
         tcp,
         course: None,
-        layers: side.filter(|side| side.layers != Layers::default()).map(|side| Box::new(side.layers.clone())),
-        duplicate_packets: side.map_or(0, |side| side.duplicates),
+        duplicate_packets: side.as_ref().map_or(0, |side| side.duplicates),
+        layers: side.and_then(|side| side.layers.take()),
         doubts,
     }
 }

@@ -5,10 +5,9 @@
 //! a value is off by at most [`Histogram::RELATIVE_ERROR`] of it, whatever its magnitude. The layout is that of an
 //! HdrHistogram of two significant digits, so the exchange format ([`Histogram::encode`]) loses nothing.
 //!
-//! Few different values are kept as a sorted list; from some dozens on, as a dense window over the octaves in use. So a
-//! histogram costs nothing while it is empty, tens of bytes for a handful of values, and at most 16 KiB for values that
-//! lie within a factor of 2³⁰ of each other (or below 2³⁷: 137 seconds in nanoseconds); the whole range of `u64` would
-//! take 29 KiB.
+//! Few values are kept one by one; from some dozens on, as a dense window over the octaves in use. So a histogram costs
+//! nothing while it is empty, tens of bytes for a handful of values, 256 bytes for each octave in use, and less than 16
+//! KiB for all of them; counts beyond 16 bits take a few bytes more.
 
 mod buckets;
 mod counts;
@@ -16,7 +15,8 @@ mod exchange;
 
 use std::fmt;
 
-use buckets::{bounds, bucket};
+use buckets::bounds;
+pub(crate) use buckets::bucket;
 use counts::Counts;
 
 pub use exchange::DecodeError;
@@ -37,6 +37,7 @@ pub use exchange::DecodeError;
 /// assert_eq!(Histogram::new().quantile(0.95), None);
 /// ```
 #[derive(Clone)]
+#[repr(align(64))]
 pub struct Histogram {
     counts: Counts,
     /// The smallest value; the largest there can be if there is none.
@@ -109,7 +110,7 @@ impl Histogram {
 
     /// How many values there are; saturates.
     pub fn count(&self) -> u64 {
-        self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
+        self.counts.total()
     }
 
     /// Whether there are none.
@@ -149,27 +150,15 @@ impl Histogram {
 
     /// Several [`quantile`](Self::quantile)s; `result[i]` belongs to `levels[i]`.
     pub fn quantiles(&self, levels: &[f64]) -> Vec<Option<u64>> {
-        // Once: a list has to be sorted for it.
-        let counts: Vec<(usize, u64)> = self.counts.iter().collect();
-        let total = counts.iter().fold(0u64, |sum, &(_, count)| sum.saturating_add(count));
-        let mut order: Vec<(u64, usize)> =
-            levels.iter().enumerate().filter_map(|(place, &level)| Some((index_of(level, total)?, place))).collect();
-        order.sort_unstable();
-        let mut found = vec![None; levels.len()];
-        let mut wanted = order.into_iter().peekable();
-        let mut before = 0u64;
-        for (bucket, count) in counts {
-            before = before.saturating_add(count);
-            while let Some((index, place)) = wanted.next_if(|&(index, _)| index < before) {
-                // The ends are known exactly.
-                found[place] = Some(match index {
-                    0 => self.least,
-                    _ if index + 1 == total => self.greatest(),
-                    _ => self.representative(bucket),
-                });
-            }
-        }
-        found
+        let total = self.counts.total();
+        let in_order = self.counts.in_order();
+        let value = |index| match index {
+            // The ends are known exactly.
+            0 => self.least,
+            _ if index + 1 == total => self.greatest(),
+            _ => self.representative(in_order(index)),
+        };
+        levels.iter().map(|&level| index_of(level, total).map(value)).collect()
     }
 
     /// The value said of everything in a bucket: its middle, but nothing that lies beyond what was recorded.

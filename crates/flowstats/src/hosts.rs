@@ -94,19 +94,21 @@ const OTHERS: u32 = 0;
 const HIDDEN: u32 = 1;
 const FIRST_REMOTE: u32 = 2;
 
-/// One connection's state while it is open.
+/// Where an open connection is counted. Apart from how it is followed, and small: all of them lie in a near cache, so
+/// that what they lead to can be asked for in time.
 #[derive(Default)]
-struct Open {
-    followed: Followed,
-    course: Course,
+struct Seat {
     /// Index of its remote's tally, or of its own among the undecided ones.
     tally: u32,
+    course: Course,
 }
 
 /// The analyzer: takes in events, keeps one [`Tally`] for every remote.
 pub struct Hosts {
     options: Options,
-    open: Slots<Open>,
+    open: Slots<Followed>,
+    /// Beside `open`.
+    seats: Slots<Seat>,
     live: usize,
     /// Connections that go beyond [`Options::most_rows`], those that [`Options::listing`] hides, then one per
     /// remote.
@@ -134,11 +136,8 @@ impl Default for Hosts {
 /// From this many open connections and remotes on their state is prefetched.
 const PREFETCH_FROM: usize = 2 * 1024;
 
-/// How many events ahead.
-const AHEAD: usize = 12;
-
-/// How many samples ahead a histogram's counts are asked for; the histogram itself twice as many.
-const SAMPLES_AHEAD: usize = 8;
+/// So many events, or samples, at a time: several that are not near are brought closer side by side.
+const STRIDE: usize = 16;
 
 impl Hosts {
     /// With nothing seen yet.
@@ -147,6 +146,7 @@ impl Hosts {
         Self {
             options: Options { most_rows, ..options },
             open: Slots::new(),
+            seats: Slots::new(),
             live: 0,
             tallies: (0..FIRST_REMOTE).map(|_| Tally::default()).collect(),
             remotes: Vec::new(),
@@ -177,17 +177,17 @@ impl Hosts {
 
     /// Bytes of state for one open connection, beside the flow table's.
     pub const fn bytes_per_connection() -> usize {
-        size_of::<Open>()
+        size_of::<Followed>() + size_of::<Seat>()
     }
 
     #[inline]
     fn take(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
-        let open = self.open.entry(event.flow);
-        if !open.course.begun() {
+        let Seat { tally: place, course } = self.seats.entry(event.flow);
+        if !course.begun() {
             self.begin(event, segment, batch);
             return;
         }
-        let place = open.tally;
+        let place = *place;
         if event.marks.contains(Marks::DUPLICATE) {
             if let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) {
                 tally.duplicates += u64::from(event.packets);
@@ -198,12 +198,13 @@ impl Hosts {
             self.take_undecided(event, segment, batch);
             return;
         };
-        let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
+        let mut told = Told { tally, place, course, samples: &mut self.samples };
+        let followed = self.open.entry(event.flow);
         if told.course.turned() {
             let turned = FlowEvent { direction: event.direction.opposite(), ..*event };
-            open.followed.observe(&turned, segment, &mut told);
+            followed.observe(&turned, segment, &mut told);
         } else {
-            open.followed.observe(event, segment, &mut told);
+            followed.observe(event, segment, &mut told);
         }
     }
 
@@ -221,8 +222,7 @@ impl Hosts {
         } else {
             self.row(remote, event.marks)
         };
-        let open = self.open.entry(event.flow);
-        *open = Open { course: Course::new(side.turned, side.remote_answers), tally, ..Open::default() };
+        *self.seats.entry(event.flow) = Seat { tally, course: Course::new(side.turned, side.remote_answers) };
         self.live += 1;
         if let Some(tally) = self.undecided.tally_or(&mut self.tallies, tally) {
             tally.connections += 1;
@@ -240,17 +240,17 @@ impl Hosts {
             }
             return;
         }
-        let open = self.open.entry(event.flow);
-        let place = open.tally;
+        let Seat { tally: place, course } = self.seats.entry(event.flow);
+        let place = *place;
         let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) else { return };
-        let direction = if open.course.turned() { event.direction.opposite() } else { event.direction };
-        let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
-        open.followed.observe(&FlowEvent { direction, ..*event }, segment, &mut told);
+        let direction = if course.turned() { event.direction.opposite() } else { event.direction };
+        let mut told = Told { tally, place, course, samples: &mut self.samples };
+        self.open.entry(event.flow).observe(&FlowEvent { direction, ..*event }, segment, &mut told);
     }
 
     /// Moves what a connection without a row has shown to where the whitelist says it belongs; whether it had none.
     fn decide(&mut self, flow: FlowId, marks: Marks) -> bool {
-        let Some(waiting) = self.open.get(flow).map(|open| open.tally) else { return false };
+        let Some(waiting) = self.seats.get(flow).map(|seat| seat.tally) else { return false };
         if !Undecided::is_one(waiting) {
             return false;
         }
@@ -259,7 +259,7 @@ impl Hosts {
         let Some(Waiting { remote, tally, .. }) = self.undecided.take(waiting) else { return false };
         let place = self.row(remote, marks);
         self.tallies[place as usize].merge(&tally);
-        self.open.entry(flow).tally = place;
+        self.seats.entry(flow).tally = place;
         true
     }
 
@@ -286,43 +286,64 @@ impl Hosts {
     /// Records what the batch has shown, each value's place in its histogram asked for some values ahead.
     fn take_samples(&mut self) {
         let Self { samples, tallies, undecided, .. } = self;
-        for place in 0..samples.len() {
-            if let Some(far) = samples.get(place + 2 * SAMPLES_AHEAD)
-                && let Some(tally) = tallies.get(far.tally as usize)
-            {
-                prefetch(tally.histogram(far.measure));
+        let [mut farther, mut nearer] = [(); 2].map(|()| samples.chunks(STRIDE));
+        for step in 0..samples.len().div_ceil(STRIDE) + 2 {
+            for sample in farther.next().unwrap_or_default() {
+                if let Some(tally) = tallies.get(sample.tally as usize) {
+                    prefetch(tally.histogram(sample.measure));
+                }
             }
-            if let Some(near) = samples.get(place + SAMPLES_AHEAD)
-                && let Some(tally) = tallies.get(near.tally as usize)
-            {
-                tally.histogram(near.measure).prefetch(near.value);
+            if step > 0 {
+                for sample in nearer.next().unwrap_or_default() {
+                    if let Some(tally) = tallies.get(sample.tally as usize) {
+                        tally.histogram(sample.measure).prefetch(sample.value);
+                    }
+                }
             }
-            let Sample { value, tally, measure } = samples[place];
-            if let Some(tally) = undecided.tally_or(tallies, tally) {
-                tally.histogram_mut(measure).record(value);
+            let Some(stride) = step.checked_sub(2) else { continue };
+            for &Sample { value, tally, measure } in samples.chunks(STRIDE).nth(stride).unwrap_or_default() {
+                if let Some(tally) = undecided.tally_or(tallies, tally) {
+                    tally.histogram_mut(measure).record(value);
+                }
             }
         }
         samples.clear();
+    }
+
+    /// Asks for what these events will touch.
+    #[inline(never)]
+    fn prefetch(&self, events: &[FlowEvent]) {
+        for event in events {
+            let (Some(followed), Some(seat)) = (self.open.get(event.flow), self.seats.get(event.flow)) else {
+                continue;
+            };
+            prefetch(&followed.tcp);
+            followed.dynamics.prefetch();
+            if let Some(tally) = self.tallies.get(seat.tally as usize) {
+                prefetch(&tally.requests);
+            }
+        }
     }
 
     #[inline(never)]
     fn finish(&mut self, id: FlowId, reason: EndReason, marks: Marks) {
         // Now or never: the whitelist was asked for the last time.
         self.decide(id, marks);
-        let Some(open) = self.open.get_mut(id).filter(|open| open.course.begun()) else { return };
-        let place = open.tally;
+        let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.course.begun()) else { return };
+        let followed = self.open.entry(id);
+        let Seat { tally: place, mut course } = std::mem::take(seat);
         if let Some(tally) = self.tallies.get_mut(place as usize) {
-            if open.followed.tcp.lacks_syn_ack() {
+            if followed.tcp.lacks_syn_ack() {
                 tally.doubts |= Doubts::GAP;
             }
-            if open.followed.tcp.has_holes() {
+            if followed.tcp.has_holes() {
                 tally.doubts |= Doubts::HOLE;
             }
-            let mut told = Told { tally, place, course: &mut open.course, samples: &mut self.samples };
-            open.followed.finish(reason, &mut told);
+            let mut told = Told { tally, place, course: &mut course, samples: &mut self.samples };
+            followed.finish(reason, &mut told);
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
-        *open = Open::default();
+        *followed = Followed::default();
         self.live -= 1;
     }
 }
@@ -339,27 +360,27 @@ impl Analyzer for Hosts {
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live + self.tallies.len() >= PREFETCH_FROM;
         let (mut from, mut through) = (self.from, self.through);
-        for (place, event) in batch.events.iter().enumerate() {
-            if far && let Some(open) = batch.events.get(place + AHEAD).and_then(|ahead| self.open.get(ahead.flow)) {
-                prefetch(&open.followed.tcp);
-                prefetch(&open.followed.dynamics);
-                prefetch(&open.tally);
-                let nearer = self.open.get(batch.events[place + AHEAD / 2].flow).map_or(OTHERS, |open| open.tally);
-                if let Some(tally) = self.tallies.get(nearer as usize) {
-                    prefetch(&tally.requests);
-                }
+        let mut ahead = batch.events.chunks(STRIDE);
+        if far {
+            self.prefetch(ahead.next().unwrap_or_default());
+        }
+        for stride in batch.events.chunks(STRIDE) {
+            if far {
+                self.prefetch(ahead.next().unwrap_or_default());
             }
-            match event.detail {
-                Detail::End(reason) => {
-                    self.finish(event.flow, reason, event.marks);
-                    // Not a packet: it is told as late as it was noticed.
-                    continue;
+            for event in stride {
+                match event.detail {
+                    Detail::End(reason) => {
+                        self.finish(event.flow, reason, event.marks);
+                        // Not a packet: it is told as late as it was noticed.
+                        continue;
+                    }
+                    Detail::Tcp(ref segment) if event.flow.is_some() => self.take(event, segment, batch),
+                    _ => {}
                 }
-                Detail::Tcp(ref segment) if event.flow.is_some() => self.take(event, segment, batch),
-                _ => {}
+                // Rates are over everything that was captured, not only over what has a row.
+                (from, through) = (from.min(event.time), through.max(event.time));
             }
-            // Rates are over everything that was captured, not only over what has a row.
-            (from, through) = (from.min(event.time), through.max(event.time));
         }
         (self.from, self.through) = (from, through);
         self.take_samples();

@@ -7,6 +7,7 @@ mod filter;
 mod hosts;
 mod names;
 mod shared;
+mod sockets;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,7 @@ pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
+pub use sockets::SocketsArgs;
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 
 use crate::exit;
@@ -28,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcap 'tcp and port 443'     only what a filter selects
   flow count -r capture.pcap 'syn and not ack'      packets and bytes that match
   flow hosts -r capture.pcap --percentiles 50,95,99 how well every remote answers
+  flow sockets -ti --sort rtt_ns                    this host's sockets, the slowest first
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl
 
 `flow COMMAND --help` says more.";
@@ -62,6 +65,11 @@ pub enum Command {
 
     /// One row per remote host: how well it answers, who resets, what is lost; TRTOP's table
     Hosts(Box<HostsArgs>),
+
+    /// This host's sockets as the kernel sees them: what ss shows, one row each
+    #[command(visible_alias = "ss")]
+    Sockets(Box<SocketsArgs>),
+
     /// How many packets and bytes of a capture a filter selects
     Count(Box<CountArgs>),
 

@@ -26,6 +26,8 @@ pub struct Capture {
 
 /// One packet as the collector gave it.
 pub struct Packet {
+    /// From 1, as other tools number them.
+    pub number: usize,
     pub event: FlowEvent,
     pub layers: Option<Box<Layers>>,
     pub frame: Box<[u8]>,
@@ -189,6 +191,7 @@ fn packets(path: &Path) -> Vec<Packet> {
         let Ok(filled) = files.fill(&mut events, Limit::default()) else { break };
         for event in &events {
             packets.push(Packet {
+                number: packets.len() + 1,
                 event: *event,
                 layers: filled.frames.layers(event).cloned().map(Box::new),
                 frame: filled.frames.get(event.frame).into(),

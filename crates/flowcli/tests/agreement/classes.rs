@@ -1,119 +1,314 @@
-//! Repetitions, reorderings and windows of a connection, class by class, against tshark's analysis flags.
+//! Repetitions, reorderings, gaps and windows of a connection, class by class and packet by packet, against tshark's
+//! analysis flags.
 
-use flowcore::event::Detail;
-use flowcore::{FlowKey, TcpFlags};
-use flowstats::tcp::{Retransmission, SideFacts};
+use std::collections::BTreeSet;
+
+use flowcore::TcpFlags;
+use flowstats::tcp::Retransmission;
 
 use crate::capture::{Capture, Packet};
-use crate::course::Course;
+use crate::course::{Course, Told};
+use crate::segments::Moment;
 use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::Row;
 
-/// Compares one stream; `packets` are its segments in the file's order.
+/// What tells one class: its name in the report and in tshark's table, and which of what ours tells it is.
+struct Class {
+    name: &'static str,
+    column: &'static str,
+    is: fn(Told) -> bool,
+    why: fn(&Doubt<'_>) -> Option<&'static str>,
+}
+
+const CLASSES: [Class; 10] = [
+    Class {
+        name: "retransmissions",
+        column: "retransmission",
+        is: |told| {
+            use Retransmission::{Fast, Spurious, Syn, SynAck, Timeout};
+            matches!(told, Told::Again(Timeout | Fast | Spurious | Syn | SynAck))
+        },
+        why: |doubt| doubt.late(),
+    },
+    Class {
+        name: "fast retransmissions",
+        column: "fast_retransmission",
+        is: |told| told == Told::Again(Retransmission::Fast),
+        why: |doubt| doubt.fast(),
+    },
+    Class {
+        name: "spurious retransmissions",
+        column: "spurious_retransmission",
+        is: |told| told == Told::Again(Retransmission::Spurious),
+        why: |doubt| doubt.spurious(),
+    },
+    Class {
+        name: "out of order",
+        column: "out_of_order",
+        is: |told| told == Told::Reordered,
+        why: |doubt| doubt.late(),
+    },
+    Class {
+        name: "duplicate ACKs",
+        column: "duplicate_ack",
+        is: |told| told == Told::DuplicateAck,
+        why: |doubt| doubt.duplicate_ack(),
+    },
+    Class {
+        name: "zero windows",
+        column: "zero_window",
+        is: |told| told == Told::ZeroWindow,
+        why: |doubt| doubt.zero_window(),
+    },
+    Class {
+        name: "zero-window probes",
+        column: "zero_window_probe",
+        is: |told| told == Told::Again(Retransmission::WindowProbe),
+        why: |doubt| doubt.copy(),
+    },
+    Class {
+        name: "keep-alives",
+        column: "keep_alive",
+        is: |told| told == Told::Again(Retransmission::KeepAlive),
+        why: |doubt| doubt.copy(),
+    },
+    Class { name: "gaps", column: "lost_segment", is: |told| matches!(told, Told::Jump(_)), why: |doubt| doubt.gap() },
+    Class {
+        name: "ACKs of missing data",
+        column: "ack_lost_segment",
+        is: |told| matches!(told, Told::Missing(_)),
+        why: |doubt| doubt.missing(),
+    },
+];
+
+/// Compares one stream: `courses` are our connections of it, `packets` its segments in the file's order.
 pub fn compare(
     (capture, subject): (&Capture, &str),
-    course: &Course,
-    packets: &[&Packet],
-    row: &Row,
+    (courses, packets): (&[&Course], &[&Packet]),
+    (row, analysis): (&Row, &[Row]),
     sheet: &mut Sheet,
 ) {
     let at = At { statistic: Statistic::Repetitions, file: &capture.name, subject };
-    let sum = |count: &dyn Fn(&SideFacts) -> u64| course.facts.sides.iter().map(count).sum::<u64>();
-    let kind = |kind: Retransmission| sum(&|side| side.sent_again(kind));
-    let opening = &course.facts.opening;
-    let ours = [
-        ("retransmissions", "retransmission", sum(&SideFacts::all_sent_again)),
-        ("fast retransmissions", "fast_retransmission", kind(Retransmission::Fast)),
-        ("spurious retransmissions", "spurious_retransmission", kind(Retransmission::Spurious)),
-        ("out of order", "out_of_order", sum(&|side| side.reordered)),
-        ("duplicate ACKs", "duplicate_ack", sum(&|side| side.duplicate_acks)),
-        ("zero windows", "zero_window", sum(&|side| side.zero_windows)),
-        ("zero-window probes", "zero_window_probe", kind(Retransmission::WindowProbe)),
-        ("keep-alives", "keep_alive", kind(Retransmission::KeepAlive)),
-        ("SYNs", "syn", u64::from(opening.repeated_syns) + u64::from(opening.first_syn.is_some())),
-        ("SYN-ACKs", "synack", u64::from(opening.repeated_syn_acks) + u64::from(opening.syn_ack.is_some())),
-    ];
-    let copies = sum(&|side| side.duplicates);
-    let (again, late) = (ours[0].2, ours[3].2);
-    let theirs = |column: &str| row.number(column).unwrap_or(0);
-    let same_segments = again + late == theirs("retransmission") + theirs("out_of_order");
-    for (field, column, ours) in ours {
-        sheet.compare(at, field, Some(ours), Some(theirs(column)), || {
-            let theirs = theirs(column);
-            if field == "duplicate ACKs" && duplicate_acks_of_tshark(packets) == theirs {
-                let why = if ours < theirs {
-                    "tshark counts every bare ACK that repeats the one before; ours those that ask for a segment: something is \
-                     outstanding, and the packet is no copy (RFC 5681 section 2)"
-                } else {
-                    "tshark wants the same window as before; ours lets it differ where a SACK option says what is missing (RFC 6675 \
-                     section 2)"
-                };
-                return Some(why.to_owned());
-            }
-            if theirs > ours && theirs - ours <= copies {
-                return Some(format!(
-                    "{copies} packets are copies of one sending (same IPv4 identification, or a timestamp older than the newest, or within \
-                     1 ms unasked): ours counts them as duplicates, tshark as sent again"
-                ));
-            }
-            match field {
-                "retransmissions" | "out of order" if same_segments => Some(
-                    "the same late segments: ours asks identification and timestamp option first whether one was sent before what came \
-                     before it, then whether a round trip had passed; tshark whether 3 ms or the first round trip had"
-                        .to_owned(),
-                ),
-                "fast retransmissions" if ours > theirs && same_segments => Some(
-                    "the same segments: for tshark only those within 20 ms of a second duplicate ACK are fast, ours counts all that \
-                     three of them or a recovery brought about"
-                        .to_owned(),
-                ),
-                "spurious retransmissions" if ours > theirs && same_segments => Some(
-                    "the same segments: ours also counts FINs that were acknowledged before, and what a duplicate SACK block \
-                     reported afterwards"
-                        .to_owned(),
-                ),
-                _ => None,
-            }
+    let told: Vec<(usize, Told)> = courses.iter().flat_map(|course| course.told.iter().copied()).collect();
+    let flags: Vec<BTreeSet<usize>> =
+        CLASSES.iter().map(|class| flagged(analysis, row.get("stream"), class.column)).collect();
+    for (class, theirs) in CLASSES.iter().zip(&flags) {
+        // The table beside this test was made by another run than the truth.
+        assert_eq!(Some(theirs.len() as u64), row.number(class.column), "{}: {subject}", capture.name);
+        let is = |told: &&(usize, Told)| (class.is)(told.1);
+        let ours: BTreeSet<usize> = told.iter().filter(is).map(|(packet, _)| *packet).collect();
+        sheet.compare_packets(at, class.name, &ours, theirs, |number, is_ours| {
+            let named = CLASSES.iter().zip(&flags).filter(|(_, packets)| packets.contains(&number));
+            let doubt = Doubt {
+                moment: Moment::of(packets, number)?,
+                ours: is_ours,
+                told: told.iter().filter(|(packet, _)| *packet == number).map(|(_, told)| *told).collect(),
+                flags: named.map(|(class, _)| class.column).collect(),
+                gaps: CLASSES
+                    .iter()
+                    .zip(&flags)
+                    .find(|(class, _)| class.column == "lost_segment")
+                    .map(|(_, gaps)| gaps)?,
+                first: courses.iter().any(|course| course.begins_at(number, packets)),
+            };
+            (class.why)(&doubt).map(str::to_owned)
         });
     }
 }
 
-/// Duplicate ACKs as tshark 4.0 counts them: no payload, no SYN, FIN or RST, and window, sequence and acknowledgment number
-/// of the sender's segment before.
-fn duplicate_acks_of_tshark(packets: &[&Packet]) -> u64 {
-    #[derive(Default, Clone, Copy)]
-    struct Sent {
-        key: Option<FlowKey>,
-        window: u16,
-        next: u32,
-        ack: u32,
-    }
-    let mut sides = [Sent::default(); 2];
-    let mut count = 0;
-    for packet in packets {
-        let Detail::Tcp(tcp) = packet.event.detail else { continue };
-        let key = packet.event.key;
-        let place = usize::from(sides[0].key.is_some_and(|first| first != key));
-        let side = &mut sides[place];
-        let control = tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let payload = packet.event.payload_bytes;
-        let length =
-            payload + u32::from(tcp.flags.contains(TcpFlags::SYN)) + u32::from(tcp.flags.contains(TcpFlags::FIN));
-        if side.key.is_some()
-            && payload == 0
-            && !control
-            && tcp.window != 0
-            && (tcp.window, tcp.seq, tcp.ack) == (side.window, side.next, side.ack)
-        {
-            count += 1;
+/// The packets of one stream and class in `tshark.tsv`.
+fn flagged(analysis: &[Row], stream: &str, class: &str) -> BTreeSet<usize> {
+    let mut packets = BTreeSet::new();
+    for row in analysis.iter().filter(|row| row.get("stream") == stream && row.get("class") == class) {
+        for run in row.list("packets") {
+            let (first, last) = run.split_once('-').unwrap_or((run, run));
+            let bound = |text: &str| text.parse::<usize>().expect("the table's script writes numbers");
+            packets.extend(bound(first)..=bound(last));
         }
-        let end = tcp.seq.wrapping_add(length);
-        if side.key.is_none() || end.wrapping_sub(side.next) as i32 > 0 {
-            side.next = end;
-        }
-        side.key = Some(key);
-        side.window = tcp.window;
-        side.ack = tcp.ack;
     }
-    count
+    packets
 }
+
+/// A packet that only one side names, and what is known of it.
+struct Doubt<'a> {
+    moment: Moment<'a>,
+    /// Ours names it, tshark does not.
+    ours: bool,
+    /// All that ours tells of it.
+    told: Vec<Told>,
+    /// All that tshark names it.
+    flags: Vec<&'static str>,
+    /// Where tshark tells a gap.
+    gaps: &'a BTreeSet<usize>,
+    /// It is the first of its sender in one of our connections, and not in the stream.
+    first: bool,
+}
+
+impl Doubt<'_> {
+    fn copy(&self) -> Option<&'static str> {
+        if self.ours || !self.moment.is_copy() {
+            return None;
+        }
+        Some(if self.told.contains(&Told::Copy) {
+            "one packet captured or delivered twice (same identification, or a timestamp option not newer, or within 10 ms): ours \
+             tells a duplicate, tshark what a second sending would be"
+        } else {
+            DELAYED
+        })
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// Sent again, or overtaken.
+    fn late(&self) -> Option<&'static str> {
+        let moment = &self.moment;
+        let again = self.told.iter().any(|told| matches!(told, Told::Again(_)));
+        let reordered = self.told.contains(&Told::Reordered);
+        Some(match (again, reordered) {
+            (true, _) if self.has("out_of_order") && moment.sent_after_jump() == Some(true) => {
+                "its identification or timestamp option is later than that of the segment that came before it: sent again; tshark \
+                 goes by the time that passed (3 ms, or the first round trip)"
+            }
+            (true, _) if self.has("out_of_order") && moment.was_acknowledged() => {
+                "it was acknowledged before it came: sent again; tshark goes by the time that passed since"
+            }
+            (true, _) if self.has("out_of_order") && moment.is_copy() => DELAYED,
+            (true, _) if self.has("out_of_order") && moment.was_seen() => {
+                "all that it carries had been captured before: sent again; tshark goes by the time that passed since"
+            }
+            (true, _) if self.has("out_of_order") && moment.is_partly_new() => {
+                "it brings bytes again, and new ones behind them: nothing that was overtaken does"
+            }
+            (true, _) if self.has("out_of_order") && moment.came_a_round_trip_after_jump() => {
+                "a round trip had passed since the segment that came before it: sent again; for tshark 3 ms must have"
+            }
+            (true, _) if self.flags.is_empty() && moment.follows_probe() => {
+                "its byte had been sent as a zero-window probe, and tshark does not count those as sent"
+            }
+            (_, true) if self.has("retransmission") && moment.sent_after_jump() == Some(false) => {
+                "its identification or timestamp option is older than that of the segment that came before it: overtaken; tshark \
+                 goes by the time that passed"
+            }
+            (_, true) if moment.is_earlier_than_jump() || (moment.was_acknowledged() && !moment.was_seen()) => {
+                "the capture has it behind its own successor or acknowledgment, by its times or because nobody can acknowledge what \
+                 was not sent: ours tells it as overtaken"
+            }
+            (false, false) if self.first => {
+                "our connection ended (silence, or ports used anew), and this begins its sender's part of the next"
+            }
+            (false, false) if moment.is_first_syn() => {
+                "its sender's first SYN or SYN-ACK; tshark has seen another segment with its number, or behind it"
+            }
+            (false, false) if moment.follows_probe() => "it carries on from the byte that a probe took from it",
+            (false, false) if self.told.contains(&Told::Copy) && moment.is_numbered_alike() => {
+                "all packets of its sender have the same identification, by which ours takes it for a copy"
+            }
+            _ => return self.copy(),
+        })
+    }
+
+    fn fast(&self) -> Option<&'static str> {
+        if !self.ours {
+            let unasked = self.told.contains(&Told::Again(Retransmission::Timeout)) && self.moment.asked() == 0;
+            return if unasked { Some("no bare ACK had asked for it: ours tells a timeout") } else { self.copy() };
+        }
+        if self.has("out_of_order") {
+            return self.late();
+        }
+        let asked = self.moment.asked() > 0 || self.moment.in_recovery();
+        (asked && self.has("retransmission") && !self.moment.fast_for_tshark()).then_some(
+            "the receiver had asked for it, or for what was lost with it (RFC 6675); for tshark only what begins at the \
+             acknowledgment and comes within 20 ms of the second duplicate ACK is fast",
+        )
+    }
+
+    fn spurious(&self) -> Option<&'static str> {
+        let moment = &self.moment;
+        if !self.ours {
+            return if self.told.contains(&Told::Reordered) { self.late() } else { self.copy() };
+        }
+        if self.has("out_of_order") {
+            return self.late();
+        }
+        if moment.was_acknowledged() && moment.packet.event.payload_bytes == 0 {
+            return Some("a FIN that was acknowledged before: for tshark only payload can be");
+        }
+        if moment.was_acknowledged() && moment.last_ack_is_old() {
+            return Some(
+                "it was acknowledged before, but an older acknowledgment had come again, by which tshark goes",
+            );
+        }
+        (moment.is_reported_later() || moment.is_echoed_earlier()).then_some(
+            "a SACK block reported it as a duplicate afterwards (RFC 2883), or the ACK of it echoed the timestamp of the first copy \
+             (RFC 3522): tshark reads neither",
+        )
+    }
+
+    fn duplicate_ack(&self) -> Option<&'static str> {
+        if self.ours {
+            return self.moment.moves_window_with_sack().then_some(
+                "the window differs from that before, but a SACK option says what is missing (RFC 6675 section 2): tshark wants the \
+                 same window",
+            );
+        }
+        if self.moment.acknowledges_all() {
+            return Some(
+                "nothing is outstanding, so that nothing is asked for (RFC 5681 section 2): tshark counts every bare ACK that repeats \
+                 the one before",
+            );
+        }
+        self.copy()
+    }
+
+    fn zero_window(&self) -> Option<&'static str> {
+        let fin = self.ours && self.moment.tcp.flags.contains(TcpFlags::FIN);
+        fin.then_some("it carries a FIN too: tshark tells windows of segments without control bits only")
+    }
+
+    fn gap(&self) -> Option<&'static str> {
+        if self.ours {
+            return None;
+        }
+        if self.moment.begins_acknowledged() {
+            return Some("the receiver had acknowledged what is missing before it: ours has counted it at that ACK");
+        }
+        if self.moment.is_other_syn() {
+            return Some("a SYN with another number begins the stream anew");
+        }
+        self.first.then_some(BEGUN)
+    }
+
+    fn missing(&self) -> Option<&'static str> {
+        let moment = &self.moment;
+        if !self.ours {
+            if moment.acknowledges_only_seen() {
+                return Some(
+                    "every byte that it acknowledges had been captured: late segments do not move tshark's mark",
+                );
+            }
+            return self.first.then_some(BEGUN);
+        }
+        if moment.acknowledges_gap(self.gaps) {
+            return Some(
+                "tshark has told the gap when a later segment showed it; ours counts what is missing when it is acknowledged",
+            );
+        }
+        if moment.follows_its_sender() {
+            return Some(
+                "its sender's packet before it had nothing of the other end behind it: there tshark does not ask again",
+            );
+        }
+        (moment.peer_is_unseen() || moment.peer_began_behind()).then_some(
+            "nothing of the other end had been captured, or its first segment began behind what was acknowledged before: tshark \
+             begins there, ours counts what is acknowledged",
+        )
+    }
+}
+
+const BEGUN: &str =
+    "the first packet of its sender in a connection of ours that begins after silence: what came before is not known";
+
+const DELAYED: &str = "an earlier packet once more, behind later ones of its sender (same identification, or a timestamp option not \
+     newer): tshark goes by numbers and time, ours by the latest identification only; neither tells a duplicate";

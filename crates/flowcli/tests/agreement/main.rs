@@ -17,6 +17,7 @@ mod flows;
 mod pcapng;
 mod readability;
 mod report;
+mod segments;
 mod sheet;
 mod steps;
 mod tcp;
@@ -69,6 +70,11 @@ impl Truth {
                 Table::read(&truth.join(name), separator).map(|table| table.by("file")).unwrap_or_default(),
             );
         }
+        let ours = workspace().join("crates/flowcli/tests/agreement");
+        for name in ["tshark.tsv"] {
+            let table = Table::read(&ours.join(name), '\t').expect("it stands beside this test");
+            tables.insert(name, table.by("file"));
+        }
         Self { readability: readability::Truth::load(truth), tables }
     }
 
@@ -96,7 +102,9 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     fields::compare(&capture, folder, &mut sheet);
     conversations::compare(&capture, &truth_folder, &mut sheet);
     if let Some(rows) = truth.rows("tcp_streams.tsv", name) {
-        tcp::compare(&capture, rows, truth.rows("http.tsv", name).unwrap_or_default(), &mut sheet);
+        let analysis = truth.rows("tshark.tsv", name).unwrap_or_default();
+        let tables = tcp::Tables { streams: rows, analysis, http: truth.rows("http.tsv", name).unwrap_or_default() };
+        tcp::compare(&capture, tables, &mut sheet);
     }
     if let Some(rows) = truth.rows("communityid.tsv", name) {
         flows::community_ids(&capture, rows, &mut sheet);
@@ -164,8 +172,8 @@ fn we_agree_with_independent_tools_or_say_why_not() {
     let path = workspace().join("docs/agreement.md");
     let unexplained: Vec<_> = sheet.disagreements.iter().filter(|one| one.cause.is_none()).collect();
     for one in &unexplained {
-        let sheet::Disagreement { statistic, file, subject, field, ours, theirs, .. } = one;
-        eprintln!("{}\t{file}\t{subject}\t{field}\t{ours}\t{theirs}", statistic.name());
+        let sheet::Disagreement { statistic, file, subject, field, ours, theirs, packets, .. } = one;
+        eprintln!("{}\t{file}\t{subject}\t{field}\t{ours}\t{theirs}\t{packets:?}", statistic.name());
     }
     if only.is_some() {
         println!("{text}");

@@ -117,12 +117,32 @@ fn subjects(group: &[&Disagreement]) -> String {
                     run = Some((number, number));
                 }
             },
-            None => words.push(if one.subject.is_empty() { "the file".to_owned() } else { one.subject.clone() }),
+            None if one.subject.is_empty() => words.push("the file".to_owned()),
+            None if one.packets.is_empty() => words.push(one.subject.clone()),
+            None => words.push(format!("{}: {}", one.subject, ranges(&one.packets))),
         }
     }
     flush(&mut run, &mut words);
     let packets = group.first().is_some_and(|one| one.subject.starts_with("packet "));
     format!("{}{}", if packets { "packets " } else { "" }, words.join(", "))
+}
+
+/// Packet numbers, runs as ranges; of many the first ones and how many more.
+fn ranges(packets: &[usize]) -> String {
+    const MOST: usize = 12;
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &packet in packets {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == packet => *last = packet,
+            _ => runs.push((packet, packet)),
+        }
+    }
+    let more = runs.iter().skip(MOST).map(|(first, last)| last - first + 1).sum::<usize>();
+    let word =
+        |&(first, last): &(usize, usize)| if first == last { first.to_string() } else { format!("{first}–{last}") };
+    let words: Vec<String> = runs.iter().take(MOST).map(word).collect();
+    let packets = format!("packets {}", words.join(" "));
+    if more > 0 { format!("{packets} and {more} more") } else { packets }
 }
 
 /// The cells equal of each statistic, as a report says.

@@ -1,6 +1,6 @@
 //! The score: cells compared, cells equal, and every cell that is not, with its cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 /// What is compared with what. The order is that of the report.
@@ -148,6 +148,8 @@ pub struct Disagreement {
     pub theirs: String,
     /// Why, once it is known.
     pub cause: Option<String>,
+    /// Numbers of the packets in which the two sides differ, where the cell is about single packets.
+    pub packets: Vec<usize>,
 }
 
 /// One side's value where it has none.
@@ -223,7 +225,33 @@ impl Sheet {
             ours,
             theirs,
             cause: cause(),
+            packets: Vec::new(),
         });
+    }
+
+    /// Compares two sets of packets, each by its number: equal only if they are the same packets.
+    ///
+    /// `cause` is asked for each packet of one side only, and whether that is ours; as for [`Self::compare`].
+    pub fn compare_packets(
+        &mut self,
+        at: At<'_>,
+        field: &'static str,
+        ours: &BTreeSet<usize>,
+        theirs: &BTreeSet<usize>,
+        mut cause: impl FnMut(usize, bool) -> Option<String>,
+    ) {
+        let differing: Vec<usize> = ours.symmetric_difference(theirs).copied().collect();
+        let (our, their) = (ours.len().to_string(), theirs.len().to_string());
+        self.judge(at, field, differing.is_empty(), our, their, || {
+            let mut causes = BTreeSet::new();
+            for packet in &differing {
+                causes.insert(cause(*packet, ours.contains(packet))?);
+            }
+            Some(causes.into_iter().collect::<Vec<_>>().join("; "))
+        });
+        if let (false, Some(last)) = (differing.is_empty(), self.disagreements.last_mut()) {
+            last.packets = differing;
+        }
     }
 
     /// Takes in another sheet's cells.

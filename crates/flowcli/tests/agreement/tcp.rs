@@ -6,13 +6,23 @@ use flowcore::event::Detail;
 use flowcore::{Addr, Protocol, TcpFlags, Timestamp};
 
 use crate::capture::{Capture, Conn, Packet, Pair};
+use crate::course::Course;
 use crate::evidence::header;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
 use crate::truth::Row;
 use crate::{classes, steps, turns};
 
-/// Compares the streams of one capture, rows of `tcp_streams.tsv`.
-pub fn compare(capture: &Capture, rows: &[Row], http: &[Row], sheet: &mut Sheet) {
+/// What tshark says of the streams of one capture: rows of `tcp_streams.tsv`, `tshark.tsv` and `http.tsv`.
+#[derive(Copy, Clone)]
+pub struct Tables<'a> {
+    pub streams: &'a [Row],
+    pub analysis: &'a [Row],
+    pub http: &'a [Row],
+}
+
+/// Compares the streams of one capture.
+pub fn compare(capture: &Capture, tables: Tables<'_>, sheet: &mut Sheet) {
+    let rows = tables.streams;
     let mut theirs: BTreeMap<Pair, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         let end = |ip: &str, port: &str| Some((row.get(ip).parse::<Addr>().ok()?, row.number(port)? as u16));
@@ -52,7 +62,7 @@ pub fn compare(capture: &Capture, rows: &[Row], http: &[Row], sheet: &mut Sheet)
         for row in &their {
             let begins = |conn: &&&Conn| conn.number("start_ns").map(seconds).as_deref() == Some(row.get("first_ts"));
             let found = our.iter().find(begins).or(if our.len() == 1 && their.len() == 1 { our.first() } else { None });
-            stream(capture, pair, found.copied(), (row, http), sheet);
+            stream(capture, pair, found.copied(), (row, tables), sheet);
         }
     }
 }
@@ -169,7 +179,7 @@ fn seconds(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_string()
 }
 
-fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, http): (&Row, &[Row]), sheet: &mut Sheet) {
+fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, tables): (&Row, Tables<'_>), sheet: &mut Sheet) {
     let subject = format!("stream {} ({pair})", row.get("stream"));
     let at = |statistic| At { statistic, file: &capture.name, subject: &subject };
     let client: Option<(Addr, u16)> =
@@ -233,12 +243,16 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, http): (&Row
     if let Some((conn, client)) = conn.zip(client) {
         steps::control((capture, &subject), (conn, client), &parts, row, sheet);
     }
+    let courses: Vec<&Course> = parts.iter().filter_map(|conn| capture.course(conn)).collect();
+    if !courses.is_empty() {
+        let packets = segments(capture, pair, row);
+        classes::compare((capture, &subject), (&courses, &packets), (row, tables.analysis), sheet);
+    }
     // Streams that ours cuts are told by tcp splits.
     let course = conn.filter(|_| parts.len() == 1).and_then(|conn| capture.course(conn));
     if let Some(course) = course {
         let packets = segments(capture, pair, row);
-        classes::compare((capture, &subject), course, &packets, row, sheet);
-        turns::compare((capture, &subject), (course, &packets), row, http, sheet);
+        turns::compare((capture, &subject), (course, &packets), row, tables.http, sheet);
     }
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));

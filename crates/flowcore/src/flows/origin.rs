@@ -44,6 +44,7 @@ impl Origin {
             code if code == Evidence::SynAck as u64 => Evidence::SynAck,
             code if code == Evidence::Syn as u64 => Evidence::Syn,
             code if code == Evidence::Request as u64 => Evidence::Request,
+            code if code == Evidence::Listener as u64 => Evidence::Listener,
             _ => Evidence::FirstSeen,
         }
     }
@@ -74,7 +75,14 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_again() {
-        let evidences = [Evidence::FirstSeen, Evidence::Ports, Evidence::SynAck, Evidence::Syn, Evidence::Request];
+        let evidences = [
+            Evidence::FirstSeen,
+            Evidence::Ports,
+            Evidence::SynAck,
+            Evidence::Syn,
+            Evidence::Request,
+            Evidence::Listener,
+        ];
         for evidence in evidences {
             for end in [EndReason::Idle, EndReason::EndOfFlow, EndReason::Forced] {
                 let mut origin = Origin::new(Timestamp::MAX, SERIAL, u16::MAX, evidence);

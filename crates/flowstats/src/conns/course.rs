@@ -14,7 +14,7 @@ const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 60] = [
+pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     define(
         [
             "outcome",
@@ -50,10 +50,10 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         |c| course(c, |course| opened(course, Value::Word(course.opening.fast_open.name()))),
     ),
     define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, Durations::min)
+        rtt(c, farther, |rtt| rtt.min())
     }),
     define(["rtt_mean", "RTT-MEAN", "Mean round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, Durations::mean)
+        rtt(c, farther, |rtt| rtt.mean())
     }),
     define(
         ["rtt_p50", "RTT-P50", "Median round trip to the end farther from the capture point, to 0.4 %."],
@@ -66,9 +66,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         |c| rtt(c, farther, |rtt| rtt.quantile(0.95)),
     ),
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
-        rtt(c, farther, Durations::max)
+        rtt(c, farther, |rtt| rtt.max())
     }),
-    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| samples(c, &[0, 1])),
+    define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
+        samples(c, &[Direction::Forward, Direction::Reverse])
+    }),
     define(
         ["rtt_ambiguous", "RTT-AMB", "ACKs that tell no round trip (Karn's rule), of both directions."],
         COUNT,
@@ -79,7 +81,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         of.map_or(Value::Missing, |of| end(of.opposite()))
     }),
     define(["fwd_rtt_min", "RTT-MIN>", "Shortest round trip to the responder."], SPAN, |c| {
-        rtt(c, forward, Durations::min)
+        rtt(c, forward, |rtt| rtt.min())
     }),
     define(["fwd_rtt_p50", "RTT-P50>", "Median round trip to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.50))
@@ -87,9 +89,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.95))
     }),
-    define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| samples(c, &[0])),
+    define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
+        samples(c, &[Direction::Forward])
+    }),
     define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
-        rtt(c, reverse, Durations::min)
+        rtt(c, reverse, |rtt| rtt.min())
     }),
     define(["rev_rtt_p50", "RTT-P50<", "Median round trip to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.50))
@@ -97,7 +101,9 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.95))
     }),
-    define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| samples(c, &[1])),
+    define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
+        samples(c, &[Direction::Reverse])
+    }),
     define(["retrans", "RETRANS", "Segments sent again, SYNs and SYN-ACKs included, probes not."], PACKETS, |c| {
         both(c, SideFacts::all_sent_again)
     }),
@@ -200,7 +206,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
-        |c| last_byte(c, Durations::max),
+        |c| last_byte(c, |durations| durations.max()),
     ),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
@@ -224,18 +230,6 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         ["guessed", "GUESSED", "Of segments sent again, reordered or doubled, those of which time alone tells which."],
         PACKETS,
         |c| both(c, |side| side.guessed),
-    ),
-    define(
-        [
-            "rtt_piggybacked",
-            "RTT-PIGGY",
-            "Of rtt_samples, those by ACKs that came with data: an answer's time is in them.",
-        ],
-        COUNT,
-        |c| {
-            let count = |figures: &Figures| figures.piggybacked.iter().map(|&count| u64::from(count)).sum();
-            c.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1)))
-        },
     ),
 ];
 
@@ -268,8 +262,8 @@ fn one(connection: &Connection, direction: Direction, count: impl Fn(&SideFacts)
 }
 
 /// Round trips of these directions' data.
-fn samples(connection: &Connection, of: &[usize]) -> Value {
-    let count = |figures: &Figures| of.iter().map(|&at| figures.rtt[at].count()).sum();
+fn samples(connection: &Connection, of: &[Direction]) -> Value {
+    let count = |figures: &Figures| of.iter().map(|&of| figures.rtt(of).count()).sum();
     connection.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1)))
 }
 
@@ -287,7 +281,7 @@ fn reverse(_: &Figures) -> Option<Direction> {
 
 /// Whose data is acknowledged from farther away.
 fn farther(figures: &Figures) -> Option<Direction> {
-    match [figures.rtt[0].min(), figures.rtt[1].min()] {
+    match [Direction::Forward, Direction::Reverse].map(|of| figures.rtt(of).min()) {
         [Some(to_responder), Some(to_originator)] if to_originator > to_responder => Some(Direction::Reverse),
         [Some(_), _] => Some(Direction::Forward),
         [None, Some(_)] => Some(Direction::Reverse),
@@ -303,15 +297,15 @@ fn figure(connection: &Connection, value: impl Fn(&Figures) -> Option<Nanos>) ->
 fn rtt(
     connection: &Connection,
     of: fn(&Figures) -> Option<Direction>,
-    value: fn(&Durations) -> Option<Nanos>,
+    value: fn(&Durations<'_>) -> Option<Nanos>,
 ) -> Value {
-    figure(connection, |figures| of(figures).and_then(|of| value(&figures.rtt[of.index()])))
+    figure(connection, |figures| of(figures).and_then(|of| value(&figures.rtt(of))))
 }
 
-fn first_byte(connection: &Connection, value: fn(&Durations) -> Option<Nanos>) -> Value {
-    figure(connection, |figures| value(&figures.first_byte))
+fn first_byte(connection: &Connection, value: fn(&Durations<'_>) -> Option<Nanos>) -> Value {
+    figure(connection, |figures| value(&figures.first_byte()))
 }
 
-fn last_byte(connection: &Connection, value: fn(&Durations) -> Option<Nanos>) -> Value {
-    figure(connection, |figures| value(&figures.last_byte))
+fn last_byte(connection: &Connection, value: fn(&Durations<'_>) -> Option<Nanos>) -> Value {
+    figure(connection, |figures| value(&figures.last_byte()))
 }

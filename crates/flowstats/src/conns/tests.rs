@@ -50,6 +50,24 @@ fn packets_and_bytes_are_counted_by_direction_and_layer() {
 }
 
 #[test]
+fn counts_beyond_32_bits_are_as_exact_as_small_ones() {
+    let large = FlowEvent { packets: u32::MAX, bytes: 5 << 40, network_bytes: u32::MAX, ..udp(1, true, 100) };
+    let mut twin = udp(2, false, 100);
+    twin.marks |= Marks::DUPLICATE;
+    let found = connections(vec![udp(0, false, 100), large, twin, large, udp(3, true, 200), udp(4, false, 80)]);
+    let forward = Counts { packets: 2, wire_bytes: 180, network_bytes: 152, payload_bytes: 96 };
+    let most = u64::from(u32::MAX);
+    let reverse = Counts {
+        packets: 2 * most + 1,
+        wire_bytes: (10 << 40) + 200,
+        network_bytes: 2 * most + 186,
+        payload_bytes: 2 * 58 + 158,
+    };
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].counts, found[0].duplicate_packets), ([forward, reverse], 1));
+}
+
+#[test]
 fn a_connection_without_its_syn_is_a_lower_bound() {
     let mut event = udp(0, false, 100);
     event.key.protocol = Protocol::TCP;

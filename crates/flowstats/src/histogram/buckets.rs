@@ -15,12 +15,25 @@ const OCTAVES: usize = (u64::BITS - BITS) as usize + 1;
 /// How many buckets there are in all.
 pub(super) const BUCKETS: usize = OCTAVES * PER_OCTAVE;
 
+/// From here on a whole number may have more digits than double precision.
+const INEXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
 /// The bucket of a value, below [`BUCKETS`].
+///
+/// A number in double precision begins with its binary logarithm and the bits behind the leading one, which is what is
+/// wanted. Why not `leading_zeros`: without instructions that not every processor has, it took as long as all the rest
+/// of a record.
 #[inline]
-pub(super) fn bucket(value: u64) -> usize {
-    // Values below 128 count as if they were of the second octave's width, which is theirs too.
-    let shift = (u64::BITS - 1 - BITS) - (value | PER_OCTAVE as u64).leading_zeros();
-    ((shift as usize) << BITS) + (value >> shift) as usize
+pub(crate) fn bucket(value: u64) -> usize {
+    const LINEAR: u64 = PER_OCTAVE as u64;
+    if (LINEAR..INEXACT).contains(&value) {
+        const ZERO: u64 = (f64::MAX_EXP as u64 - 1 + BITS as u64 - 1) << BITS;
+        ((value as i64 as f64).to_bits() >> (f64::MANTISSA_DIGITS - 1 - BITS)).wrapping_sub(ZERO) as usize
+    } else {
+        // Values below 128 count as if they were of the second octave's width, which is theirs too.
+        let shift = (u64::BITS - 1 - BITS) - (value | LINEAR).leading_zeros();
+        ((shift as usize) << BITS) + (value >> shift) as usize
+    }
 }
 
 /// The smallest and the largest value of a bucket.

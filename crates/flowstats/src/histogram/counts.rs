@@ -1,30 +1,44 @@
-//! How often each bucket was hit: as a sorted list while they are few, as a dense window later.
+//! How often each bucket was hit: as the buckets themselves while they are few, as a dense window of counts later.
 //!
-//! What comes in while there is a list waits in one cache line until that is full. Of many histograms, each with a few
-//! values, every record would otherwise be a search through several lines that are in no cache: it was 90 ns.
+//! Why not as a sorted list first: of many histograms, each with a few values, every record was a search through several
+//! lines that are in no cache, 90 ns. One that is only appended to is touched in one place.
 
-use super::buckets::PER_OCTAVE;
+use super::buckets::{BUCKETS, PER_OCTAVE};
 
-/// A list is kept at least up to this many entries (512 bytes).
+/// Buckets that there is room for at first (16 bytes).
+const FIRST: usize = 8;
+
+/// They are always kept one by one up to this many (128 bytes).
 const ALWAYS_LISTED: usize = 64;
 
-/// Beyond this many an insertion costs more than the memory is worth.
-const NEVER_LISTED: usize = 256;
+/// Beyond this many, to sort them for every question costs more than the memory is worth.
+const NEVER_LISTED: usize = 1024;
 
-/// A window is this much more costly than a list before the list may grow further.
-const SAVING: usize = 4;
+/// A window is this much larger than they are before there may be twice as many.
+const SAVING: usize = 2;
 
-/// Buckets that were hit, in the order in which they were: one cache line.
-#[derive(Clone, Default)]
-#[repr(align(64))]
-struct Recent {
-    count: u16,
-    buckets: [u16; MOST_RECENT],
+/// Bits of a count that are in the window.
+const BITS: u32 = u16::BITS;
+
+/// [`Counts::base`] without a window: no bucket lies in a window that begins here.
+const LISTED: usize = BUCKETS;
+
+/// One structure for both forms, so that the frequent case of the hot path is one comparison: a bucket within the
+/// window.
+#[derive(Clone)]
+pub(super) struct Counts {
+    /// The lower bits of a count for every bucket of some consecutive octaves; without a window the buckets that were
+    /// hit, in the order in which they were.
+    cells: Vec<u16>,
+    /// The bucket of `cells[0]`, a multiple of [`PER_OCTAVE`]; or [`LISTED`].
+    base: usize,
+    /// Hardly ever there are any.
+    carried: Option<Box<Carried>>,
 }
 
-const MOST_RECENT: usize = 31;
-
-const _: () = assert!(size_of::<Recent>() == 64);
+/// Where counts have gone beyond the window's bits: the bucket and how many times 2¹⁶ it is more, in order.
+#[derive(Clone, Default)]
+struct Carried(Vec<(u16, u64)>);
 
 /// What was counted, whatever form it is kept in.
 impl std::fmt::Debug for Counts {
@@ -33,34 +47,13 @@ impl std::fmt::Debug for Counts {
     }
 }
 
-impl Recent {
-    fn buckets(&self) -> &[u16] {
-        &self.buckets[..usize::from(self.count).min(MOST_RECENT)]
-    }
-}
-
-/// One structure for both forms, so that the frequent case of the hot path is one comparison: a bucket within the
-/// window.
-#[derive(Clone)]
-pub(super) struct Counts {
-    /// A count for every bucket of some consecutive octaves; empty as long as `list` has the counts.
-    window: Vec<u32>,
-    /// The bucket of `window[0]`; a multiple of [`PER_OCTAVE`].
-    base: usize,
-    /// What is not in the list yet. None with a window.
-    recent: Option<Box<Recent>>,
-    /// Without a window: bucket and count, sorted by bucket, no count is 0. With one: where counts have gone beyond 32
-    /// bits, the bucket and how many times 2³² it is more; hardly ever there is one.
-    list: Vec<(u16, u32)>,
-}
-
 impl Counts {
-    pub const EMPTY: Self = Self { window: Vec::new(), base: 0, recent: None, list: Vec::new() };
+    pub const EMPTY: Self = Self { cells: Vec::new(), base: LISTED, carried: None };
 
     #[inline]
     pub fn add_one(&mut self, bucket: usize) {
-        if let Some(count) = self.window.get_mut(bucket.wrapping_sub(self.base))
-            && *count != u32::MAX
+        if let Some(count) = self.cells.get_mut(bucket.wrapping_sub(self.base))
+            && *count != u16::MAX
         {
             *count += 1;
         } else {
@@ -68,117 +61,92 @@ impl Counts {
         }
     }
 
+    /// Asks the processor to bring the place closer where `bucket` will be counted.
     #[inline]
     pub fn prefetch(&self, bucket: usize) {
-        if let Some(count) = self.window.get(bucket.wrapping_sub(self.base)) {
-            flowcore::prefetch(count);
-        } else if let Some(recent) = &self.recent {
-            flowcore::prefetch(&**recent);
+        let place = if self.is_listed() { self.cells.len().wrapping_sub(1) } else { bucket.wrapping_sub(self.base) };
+        if let Some(cell) = self.cells.get(place) {
+            flowcore::prefetch(cell);
         }
+    }
+
+    #[inline]
+    fn is_listed(&self) -> bool {
+        self.base == LISTED
     }
 
     #[inline(never)]
     pub fn add(&mut self, bucket: usize, times: u64) {
-        if !self.window.is_empty() {
-            return self.add_to_window(bucket, times);
+        if times == 1 && self.is_listed() && (self.cells.len() < self.cells.capacity() || self.make_room()) {
+            self.cells.push(bucket as u16);
+            return;
         }
-        if times == 1 {
-            let recent = self.recent.get_or_insert_default();
-            if let Some(place) = recent.buckets.get_mut(usize::from(recent.count)) {
-                *place = bucket as u16;
-                recent.count += 1;
-                return;
-            }
-        }
-        self.catch_up();
-        if !self.window.is_empty() || !self.add_to_list(bucket, times) {
-            self.add_to_window(bucket, times);
-        }
+        self.cover(bucket, bucket);
+        let count = &mut self.cells[bucket - self.base];
+        let sum = u64::from(*count).saturating_add(times);
+        *count = sum as u16;
+        self.carry(bucket, sum >> BITS);
     }
 
-    /// Takes what waits into the list, or into a window.
-    fn catch_up(&mut self) {
-        let Some(mut recent) = self.recent.take() else { return };
-        let count = usize::from(recent.count).min(MOST_RECENT);
-        recent.buckets[..count].sort_unstable();
-        for run in recent.buckets().chunk_by(|a, b| a == b) {
-            let bucket = usize::from(run[0]);
-            if !self.window.is_empty() || !self.add_to_list(bucket, run.len() as u64) {
-                self.add_to_window(bucket, run.len() as u64);
+    /// Makes room for twice as many buckets; not if a window is worth its memory.
+    fn make_room(&mut self) -> bool {
+        let room = self.cells.capacity();
+        if room >= NEVER_LISTED {
+            return false;
+        }
+        if room >= ALWAYS_LISTED {
+            let (first, last) = self.ends();
+            let window = (last / PER_OCTAVE - first / PER_OCTAVE + 1) * PER_OCTAVE;
+            if 2 * room * SAVING > window {
+                return false;
             }
         }
-        if self.window.is_empty() {
-            // It is here already, and will be needed again.
-            recent.count = 0;
-            self.recent = Some(recent);
-        }
-    }
-
-    /// Whether the list had room.
-    fn add_to_list(&mut self, bucket: usize, times: u64) -> bool {
-        let found = find(&self.list, bucket);
-        let before = found.map_or(0, |at| self.list[at].1);
-        let Ok(sum) = u32::try_from(u64::from(before).saturating_add(times)) else { return false };
-        match found {
-            Ok(at) => self.list[at].1 = sum,
-            Err(at) if self.list.len() < ALWAYS_LISTED || self.is_worth_listing(bucket) => {
-                self.list.insert(at, (bucket as u16, sum));
-            }
-            Err(_) => return false,
-        }
+        self.cells.reserve_exact(room.max(FIRST));
         true
     }
 
-    fn add_to_window(&mut self, bucket: usize, times: u64) {
-        self.cover(bucket, bucket);
-        let count = &mut self.window[bucket - self.base];
-        let sum = u64::from(*count).saturating_add(times);
-        *count = sum as u32;
-        self.carry(bucket, (sum >> 32) as u32);
-    }
-
-    fn carry(&mut self, bucket: usize, times: u32) {
-        match find(&self.list, bucket) {
-            _ if times == 0 => {}
-            Ok(at) => self.list[at].1 = self.list[at].1.saturating_add(times),
-            Err(at) => self.list.insert(at, (bucket as u16, times)),
-        }
-    }
-
-    /// Whether the list with one more entry is still much smaller than the window that would replace it.
-    fn is_worth_listing(&self, bucket: usize) -> bool {
-        let (first, last) = self.ends().unwrap_or((bucket, bucket));
-        let octaves = last.max(bucket) / PER_OCTAVE - first.min(bucket) / PER_OCTAVE + 1;
-        let listed = (self.list.len() + 1) * size_of::<(u16, u32)>();
-        self.list.len() < NEVER_LISTED && listed * SAVING <= octaves * PER_OCTAVE * size_of::<u32>()
-    }
-
-    /// The first and the last bucket of the list.
-    fn ends(&self) -> Option<(usize, usize)> {
-        Some((usize::from(self.list.first()?.0), usize::from(self.list.last()?.0)))
-    }
-
-    /// Makes a window that reaches from the octave of `first` to that of `last` at least, of the list if there was none.
-    fn cover(&mut self, first: usize, last: usize) {
-        let octaves =
-            |first: usize, last: usize| (first / PER_OCTAVE * PER_OCTAVE, (last / PER_OCTAVE + 1) * PER_OCTAVE);
-        let (mut from, mut to) = octaves(first, last);
-        if self.window.is_empty() {
-            if let Some((first, last)) = self.ends() {
-                let listed = octaves(first, last);
-                (from, to) = (from.min(listed.0), to.max(listed.1));
-            }
-            (self.base, self.window) = (from, vec![0; to - from]);
-            for (bucket, count) in std::mem::take(&mut self.list) {
-                self.window[usize::from(bucket) - from] = count;
-            }
+    fn carry(&mut self, bucket: usize, times: u64) {
+        if times == 0 {
             return;
         }
-        (from, to) = (from.min(self.base), to.max(self.base + self.window.len()));
-        if to - from > self.window.len() {
+        let Carried(carried) = &mut **self.carried.get_or_insert_default();
+        match find(carried, bucket) {
+            Ok(at) => carried[at].1 = carried[at].1.saturating_add(times),
+            Err(at) => carried.insert(at, (bucket as u16, times)),
+        }
+    }
+
+    fn carried(&self) -> &[(u16, u64)] {
+        self.carried.as_ref().map_or(&[], |carried| &carried.0)
+    }
+
+    /// The least and the greatest of the buckets that were hit, while they are kept one by one.
+    fn ends(&self) -> (usize, usize) {
+        let ends =
+            self.cells.iter().fold((u16::MAX, 0), |(least, most), &bucket| (least.min(bucket), most.max(bucket)));
+        (usize::from(ends.0), usize::from(ends.1))
+    }
+
+    /// Makes a window that reaches from the octave of `first` to that of `last` at least, of the buckets if there was
+    /// none.
+    fn cover(&mut self, first: usize, last: usize) {
+        let (mut from, mut to) = (first / PER_OCTAVE * PER_OCTAVE, (last / PER_OCTAVE + 1) * PER_OCTAVE);
+        if self.is_listed() {
+            if !self.cells.is_empty() {
+                let (first, last) = self.ends();
+                (from, to) = (from.min(first / PER_OCTAVE * PER_OCTAVE), to.max((last / PER_OCTAVE + 1) * PER_OCTAVE));
+            }
+            // Not more than `NEVER_LISTED` of them: no count goes beyond its bits.
+            let listed = std::mem::replace(&mut self.cells, vec![0; to - from]);
+            listed.iter().for_each(|&bucket| self.cells[usize::from(bucket) - from] += 1);
+            self.base = from;
+            return;
+        }
+        (from, to) = (from.min(self.base), to.max(self.base + self.cells.len()));
+        if to - from > self.cells.len() {
             let mut wider = vec![0; to - from];
-            wider[self.base - from..][..self.window.len()].copy_from_slice(&self.window);
-            (self.base, self.window) = (from, wider);
+            wider[self.base - from..][..self.cells.len()].copy_from_slice(&self.cells);
+            (self.base, self.cells) = (from, wider);
         }
     }
 
@@ -187,72 +155,118 @@ impl Counts {
             self.clone_from(other);
             return;
         }
-        let Self { window, base, recent, list } = other;
-        if window.is_empty() {
-            for &(bucket, count) in list {
-                self.add(usize::from(bucket), u64::from(count));
-            }
-            for &bucket in recent.iter().flat_map(|recent| recent.buckets()) {
-                self.add_one(usize::from(bucket));
-            }
+        let Self { cells, base, carried: _ } = other;
+        if other.is_listed() {
+            cells.iter().for_each(|&bucket| self.add_one(usize::from(bucket)));
             return;
         }
-        self.catch_up();
-        self.cover(*base, base + window.len() - 1);
+        self.cover(*base, base + cells.len() - 1);
         let shift = base - self.base;
-        for (place, &count) in window.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let mine = &mut self.window[shift + place];
+        for (place, &count) in cells.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let mine = &mut self.cells[shift + place];
             let (sum, over) = mine.overflowing_add(count);
             *mine = sum;
-            self.carry(base + place, u32::from(over));
+            self.carry(base + place, u64::from(over));
         }
-        for &(bucket, times) in list {
+        for &(bucket, times) in other.carried() {
             self.carry(usize::from(bucket), times);
         }
     }
 
     pub fn is_empty(&self) -> bool {
         // A window is made for something that was counted.
-        self.window.is_empty() && self.list.is_empty() && self.recent.as_ref().is_none_or(|recent| recent.count == 0)
+        self.cells.is_empty()
+    }
+
+    /// How often any was hit; saturates.
+    pub fn total(&self) -> u64 {
+        if self.is_listed() {
+            return self.cells.len() as u64;
+        }
+        let carried = self.carried().iter().fold(0u64, |sum, &(_, times)| sum.saturating_add(more(times)));
+        carried.saturating_add(self.cells.chunks(PER_OCTAVE).map(sum).sum())
+    }
+
+    /// Tells the bucket that has the hit of a place in ascending order, below [`total`](Self::total).
+    pub fn in_order(&self) -> impl Fn(u64) -> usize + '_ {
+        let sorted = self.is_listed().then(|| self.sorted());
+        move |place| match &sorted {
+            Some(sorted) => usize::from(sorted[place as usize]),
+            None => self.find(place),
+        }
+    }
+
+    /// The same with a window: octave by octave first.
+    fn find(&self, place: u64) -> usize {
+        let mut before = 0u64;
+        let carried = self.carried();
+        for (octave, cells) in self.cells.chunks(PER_OCTAVE).enumerate() {
+            let from = self.base + octave * PER_OCTAVE;
+            let within = from..from + PER_OCTAVE;
+            let carried = carried.iter().filter(|(bucket, _)| within.contains(&usize::from(*bucket)));
+            let all = carried.fold(sum(cells), |sum, &(_, times)| sum.saturating_add(more(times)));
+            if before.saturating_add(all) <= place {
+                before = before.saturating_add(all);
+                continue;
+            }
+            for (bucket, &count) in within.zip(cells) {
+                before = before.saturating_add(self.whole(bucket, count));
+                if place < before {
+                    return bucket;
+                }
+            }
+        }
+        self.base + self.cells.len() - 1
+    }
+
+    /// A count of which the window has these lower bits.
+    fn whole(&self, bucket: usize, count: u16) -> u64 {
+        let carried = self.carried();
+        if carried.is_empty() {
+            return u64::from(count);
+        }
+        find(carried, bucket).map_or(0, |at| more(carried[at].1)).saturating_add(u64::from(count))
+    }
+
+    /// The buckets in order, while they are kept one by one.
+    fn sorted(&self) -> Vec<u16> {
+        let mut sorted = self.cells.clone();
+        sorted.sort_unstable();
+        sorted
     }
 
     /// Buckets that were hit, ascending, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let listed = if self.window.is_empty() { self.listed() } else { Vec::new() };
-        let carried: &[(u16, u32)] = if self.window.is_empty() { &[] } else { &self.list };
-        let more = |bucket: usize| {
-            let found = find(carried, bucket);
-            found.map_or(0, |at| u64::from(carried[at].1) << 32)
+        let listed: Vec<(usize, u64)> = if self.is_listed() {
+            let sorted = self.sorted();
+            sorted.chunk_by(|a, b| a == b).map(|run| (usize::from(run[0]), run.len() as u64)).collect()
+        } else {
+            Vec::new()
         };
-        let windowed = self.window.iter().enumerate().map(move |(place, &count)| {
-            let bucket = self.base + place;
-            (bucket, u64::from(count) + if carried.is_empty() { 0 } else { more(bucket) })
-        });
+        let window = if self.is_listed() { &[][..] } else { &self.cells };
+        let windowed = (self.base..).zip(window).map(|(bucket, &count)| (bucket, self.whole(bucket, count)));
         listed.into_iter().chain(windowed.filter(|&(_, count)| count > 0))
     }
 
-    /// The list with what waits for it.
-    fn listed(&self) -> Vec<(usize, u64)> {
-        let known = self.list.iter().map(|&(bucket, count)| (usize::from(bucket), u64::from(count)));
-        let recent = self.recent.iter().flat_map(|recent| recent.buckets());
-        let mut all: Vec<(usize, u64)> = known.chain(recent.map(|&bucket| (usize::from(bucket), 1))).collect();
-        all.sort_unstable_by_key(|&(bucket, _)| bucket);
-        all.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            kept.1 += if same { next.1 } else { 0 };
-            same
-        });
-        all
-    }
-
     pub fn memory_bytes(&self) -> usize {
-        let recent = if self.recent.is_some() { size_of::<Recent>() } else { 0 };
-        self.window.capacity() * size_of::<u32>() + self.list.capacity() * size_of::<(u16, u32)>() + recent
+        let carried =
+            self.carried.as_ref().map_or(0, |it| size_of::<Carried>() + it.0.capacity() * size_of::<(u16, u64)>());
+        self.cells.capacity() * size_of::<u16>() + carried
     }
 }
 
-fn find(list: &[(u16, u32)], bucket: usize) -> Result<usize, usize> {
-    list.binary_search_by_key(&bucket, |&(bucket, _)| usize::from(bucket))
+fn sum(octave: &[u16]) -> u64 {
+    // As 32 bits they add up several at a time, and an octave's fit.
+    u64::from(octave.iter().map(|&count| u32::from(count)).sum::<u32>())
+}
+
+/// What was carried so many times.
+fn more(times: u64) -> u64 {
+    times.saturating_mul(1 << BITS)
+}
+
+fn find(carried: &[(u16, u64)], bucket: usize) -> Result<usize, usize> {
+    carried.binary_search_by_key(&bucket, |&(bucket, _)| usize::from(bucket))
 }
 
 #[cfg(test)]
@@ -260,44 +274,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_counted() {
+    fn every_form_counts_the_same() {
         let mut counts = Counts::EMPTY;
         let mut truth = std::collections::BTreeMap::new();
-        for step in 0..500usize {
-            let bucket = 3000 + step * step % 41;
+        for step in 0..1500usize {
+            let bucket = 3000 + step * step % 741;
             counts.add_one(bucket);
             *truth.entry(bucket).or_insert(0u64) += 1;
             assert!(counts.iter().eq(truth.iter().map(|(&bucket, &count)| (bucket, count))), "step {step}");
+            assert_eq!(counts.total(), step as u64 + 1);
         }
-        assert!(counts.window.is_empty());
+        assert!(!counts.is_listed());
+        let at = counts.in_order();
+        let sorted = truth.iter().flat_map(|(&bucket, &count)| std::iter::repeat_n(bucket, count as usize));
+        assert!(sorted.enumerate().all(|(place, bucket)| at(place as u64) == bucket));
     }
 
     #[test]
-    fn counts_beyond_32_bits_are_carried() {
+    fn counts_beyond_the_windows_bits_are_carried() {
+        for full in [u64::from(u16::MAX), u64::from(u32::MAX)] {
+            let mut counts = Counts::EMPTY;
+            counts.add(7, full);
+            counts.add_one(7);
+            counts.add_one(7);
+            assert_eq!(counts.iter().collect::<Vec<_>>(), [(7, full + 2)]);
+            let mut sum = counts.clone();
+            sum.merge(&counts);
+            sum.add(300, 1);
+            sum.add(7, full - 3);
+            assert_eq!(sum.iter().collect::<Vec<_>>(), [(7, 3 * full + 1), (300, 1)]);
+            assert_eq!(sum.total(), 3 * full + 2);
+            assert_eq!([3 * full, 3 * full + 1].map(sum.in_order()), [7, 300]);
+        }
         let mut counts = Counts::EMPTY;
-        counts.add(7, u64::from(u32::MAX));
-        counts.add_one(7);
-        counts.add_one(7);
-        assert_eq!(counts.iter().collect::<Vec<_>>(), [(7, (1 << 32) + 1)]);
-        let mut dense = counts.clone();
-        dense.merge(&counts);
-        dense.add(7, u64::from(u32::MAX) - 2);
-        assert_eq!(dense.iter().collect::<Vec<_>>(), [(7, (3 << 32) - 1)]);
-        dense.add_one(7);
-        assert_eq!(dense.iter().collect::<Vec<_>>(), [(7, 3 << 32)]);
+        counts.add(7, u64::MAX);
+        counts.add(7, u64::MAX);
+        assert_eq!((counts.total(), counts.iter().next()), (u64::MAX, Some((7, u64::MAX))));
     }
 
     #[test]
-    fn a_wide_list_stays_a_list_until_a_window_is_worth_it() {
+    fn few_stay_few_until_a_window_is_worth_it() {
         let mut wide = Counts::EMPTY;
         let mut narrow = Counts::EMPTY;
         for step in 0..200 {
             wide.add(step * 37, 1);
             narrow.add(4000 + step, 1);
         }
-        assert!(wide.window.is_empty());
-        assert!(!narrow.window.is_empty());
+        assert!(wide.is_listed() && wide.memory_bytes() <= 512);
+        assert!(!narrow.is_listed());
         assert_eq!((wide.iter().count(), narrow.iter().count()), (200, 200));
-        assert!(narrow.memory_bytes() <= 3 * PER_OCTAVE * 4);
+        assert!(narrow.memory_bytes() <= 3 * PER_OCTAVE * 2);
     }
 }

@@ -38,7 +38,6 @@ pub struct Dynamics {
     speaker: Speaker,
     /// Bits of [`watch`].
     watch: u8,
-    outcome: Outcome,
     seen: Seen,
     interfaces: [u16; 2],
     shortest: [Shortest; 2],
@@ -46,6 +45,7 @@ pub struct Dynamics {
     ambiguous: [u32; 2],
     talk: Conversation,
     steps: Steps,
+    outcome: Outcome,
 }
 
 /// The shortest round trip of one direction's data, in nanoseconds less than which none was; 0 = none was measured.
@@ -69,7 +69,7 @@ impl Shortest {
 bitflags::bitflags! {
     /// What has happened once.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-    struct Seen: u8 {
+    struct Seen: u16 {
         const SOMETHING = 1;
         const CLOSING = 2;
         /// The responder closed first.
@@ -80,6 +80,10 @@ bitflags::bitflags! {
         const BARE_RESET = 32;
         /// New payload came from the one side after the other's FIN was acknowledged.
         const HALF_CLOSED = 64;
+        /// A SYN of the originator, or a SYN-ACK: what every message asks, and [`Steps`] lie farther away.
+        const OPENING = 128;
+        /// A SYN of the responder, with ACK or without.
+        const OTHER_OPENING = 256;
     }
 }
 
@@ -309,7 +313,7 @@ impl Dynamics {
                 self.tear_by_holes(event.time);
             }
             let answered = self.sent[1].time;
-            let whole = self.steps.has_syn() || self.steps.has_syn_ack();
+            let whole = self.seen.contains(Seen::OPENING);
             let piece = Piece { segment, begin, time: event.time, answered, whole };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
@@ -419,8 +423,8 @@ impl Dynamics {
         };
         let acked = end.acked();
         let opened = match of {
-            Direction::Forward => self.steps.has_syn() || self.steps.has_syn_ack(),
-            Direction::Reverse => self.steps.has_other_syn(),
+            Direction::Forward => self.seen.contains(Seen::OPENING),
+            Direction::Reverse => self.seen.contains(Seen::OTHER_OPENING),
         };
         if from <= i64::from(!opened) {
             // Acknowledged first is the SYN, or what may have been sent twice before the capture.
@@ -642,6 +646,7 @@ impl Dynamics {
                 soon && same_stamp
             } else {
                 event.datagram_id as u16 == self.sent[by.index()].id
+                    && since(latest, event.time) < retransmit::SHORTEST_TIMER
             };
         if copied {
             if event.datagram_id == 0 {
@@ -656,6 +661,8 @@ impl Dynamics {
         if step == Step::Again && close {
             self.note_guess(event, witness);
         }
+        self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
+        self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
         match (step, by, ack) {
             (Step::First, Direction::Forward, false) => witness.syn(event.time),
             (Step::First, Direction::Reverse, true) => {
@@ -836,17 +843,23 @@ impl Dynamics {
         let of = by.opposite();
         let zero_window = self.watches(watch::ZERO, of);
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        let latest =
+            side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < retransmit::SHORTEST_TIMER;
         let recovered = !fresh && length > 0 && side.recover(from, to);
         let seen = Repetition {
             payload,
             fin,
             below: last - from,
             newest: to == last,
+            fresh,
             idle: was.acked() >= last,
             acknowledged: to <= was.acked(),
             zero_window,
+            // Some stacks use a number again when they send again.
             id_age: (event.datagram_id != 0 && newest.id != 0)
-                .then_some((event.datagram_id as u16).wrapping_sub(newest.id) as i16),
+                .then_some((event.datagram_id as u16).wrapping_sub(newest.id) as i16)
+                .filter(|&age| age != 0 || same_id),
             counted: self.steps.counts(by),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
@@ -884,17 +897,16 @@ impl Dynamics {
         }
         match verdict {
             _ if after_probe => {}
-            Again::Duplicate if !fresh => {
+            Again::Duplicate => {
                 self.note_duplicate(event, witness);
                 return false;
             }
-            Again::Overtaken if !fresh => {
+            Again::Overtaken => {
                 if length > 0 {
                     self.note_reordering(event, witness);
                 }
                 return false;
             }
-            Again::Duplicate | Again::Overtaken => {}
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
                 self.trouble.get_or_insert_default().sides[by.index()].probe_time = event.time.as_nanos();
                 self.note_retransmission(kind, payload, event, witness);

@@ -2,10 +2,11 @@
 //!
 //! The rules in the order in which they are asked, with what they rest on:
 //!
-//! 1. The same packet twice: the identification of an IPv4 datagram is not given out again so soon (RFC 6864 section
-//!    4.2); what was sent before the newest segment ([`Order`]) was not sent again, and is an original that its own
-//!    repetition overtook where that had filled a hole; a copy on another interface, or within [`COPY`] of the original
-//!    and unasked for, cannot be the sender's.
+//! 1. The same packet twice: the identification of an IPv4 datagram is not given out again within [`SHORTEST_TIMER`]
+//!    (RFC 6864 section 4.2; some stacks use it again when they send again); what was sent before the newest segment
+//!    ([`Order`]) was not sent again, and is an original that its own repetition overtook where that had filled a hole; a
+//!    copy on another interface, or within [`COPY`] of the original and unasked for, cannot be the sender's. No copy
+//!    brings more than was there.
 //! 2. Probes: up to one byte, one below the next, asks for life when everything is acknowledged (RFC 9293 section 3.8.4),
 //!    for the window when that was zero (section 3.8.6.1). An ACK that a later one overtook looks the same, but comes
 //!    within a round trip.
@@ -101,13 +102,16 @@ pub struct Repetition {
     pub below: i64,
     /// It ends with the newest byte.
     pub newest: bool,
+    /// It brings bytes behind the newest too.
+    pub fresh: bool,
     /// Everything that its sender had sent was acknowledged.
     pub idle: bool,
     /// Everything that it brings was acknowledged.
     pub acknowledged: bool,
     /// The receiver's window was zero.
     pub zero_window: bool,
-    /// Its IPv4 identification less that of its sender's latest segment; `None` without one.
+    /// Its IPv4 identification less that of its sender's latest segment; `None` without one. 0 only if that was sent less
+    /// than [`SHORTEST_TIMER`] ago.
     pub id_age: Option<i16>,
     /// Its sender counts its identifications upwards, as far as was seen.
     pub counted: bool,
@@ -213,16 +217,17 @@ pub fn classify(seen: &Repetition) -> Again {
     let bare = seen.payload == 0 && !seen.fin;
     let order = seen.order();
     match order {
+        _ if seen.fresh => {}
         Order::Same => return Again::Duplicate,
         Order::Before if bare || seen.filled => return Again::Overtaken,
         Order::Before if !seen.is_asked_for() => return Again::Duplicate,
         Order::Before | Order::After | Order::Unknown => {}
     }
     let soon = |since: Nanos| (Nanos::ZERO..COPY).contains(&since) && seen.id_age.is_none();
-    if (bare && soon(seen.since_probe)) || soon(seen.since_repeat) {
+    if !seen.fresh && ((bare && soon(seen.since_probe)) || soon(seen.since_repeat)) {
         return Again::Duplicate;
     }
-    if order == Order::Unknown && !asked {
+    if order == Order::Unknown && !asked && !seen.fresh {
         if (seen.newest && soon(seen.since_newest)) || (seen.other_interface && seen.since_newest < CROSSING) {
             return Again::Duplicate;
         }
@@ -353,6 +358,7 @@ mod tests {
             (Repetition { duplicate_acks: 1, ..copy }, false),
             (Repetition { since_newest: Nanos::new(5 * MS), other_interface: true, ..seen() }, true),
             (Repetition { other_interface: true, ..seen() }, false),
+            (Repetition { id_age: Some(0), fresh: true, ..seen() }, false),
         ] {
             assert_eq!(classify(&seen) == Again::Duplicate, expected, "{seen:?}");
         }

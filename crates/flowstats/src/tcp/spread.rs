@@ -1,43 +1,18 @@
-//! Durations in little room: count, sum and extremes exactly, quantiles to 0.4 %.
+//! A set of durations in little room: count, sum and extremes exactly, quantiles to 0.4 %.
 
-use flowcore::{Nanos, prefetch};
+use flowcore::Nanos;
 
-/// Codes held in place, so that [`Durations`] are a cache line.
-const FEW: usize = 11;
+/// So many codes are put in order without asking for memory.
+const FEW: usize = 256;
 
-/// Codes held in a box before they are counted.
-const MANY: usize = 11 * FEW;
+/// At most this many different codes are counted, of all kinds; beyond, neighbours are joined.
+const MOST: usize = 8192;
 
-/// At most this many different codes, sixteen powers of two; beyond, neighbours are joined.
-const MOST: usize = 2048;
-
-/// Bits of a code behind the leading one: steps of 1/128, told by their middle, are at most 1/256 off.
+/// Bits of a code behind the leading one: steps of 1/128, told by their middle, are at most 1/256 off. A code is the
+/// duration's [`bucket`](crate::histogram::bucket) in nanoseconds.
 const MANTISSA: u32 = 7;
 
-/// Codes as they came, sorted into the counted ones only when there is no room for more.
-///
-/// Why not at once: on connections of some dozen packets a search for each cost 300 ns a packet (mispredicted branches,
-/// and a box out of the cache), a box without a search 150 ns.
-#[derive(Clone, Debug)]
-struct Many {
-    len: u16,
-    codes: [u16; MANY],
-    /// Sorted by code, none twice.
-    counted: Vec<(u16, u32)>,
-}
-
-/// The step of a logarithmic scale, linear within each power of two, that a duration falls into.
-#[inline]
-fn code(nanos: i64) -> u16 {
-    let value = nanos as u64;
-    if value < 1 << MANTISSA {
-        return value as u16;
-    }
-    let shift = value.ilog2() - MANTISSA;
-    ((shift + 1) << MANTISSA) as u16 + ((value >> shift) as u16 & ((1 << MANTISSA) - 1))
-}
-
-/// The middle of a step.
+/// The middle of a step of the logarithmic scale, linear within each power of two, that codes are of.
 fn middle(code: u16) -> i64 {
     let (power, rest) = (u32::from(code) >> MANTISSA, i64::from(code) & ((1 << MANTISSA) - 1));
     if power == 0 {
@@ -47,22 +22,9 @@ fn middle(code: u16) -> i64 {
     (((1 << MANTISSA) | rest) << shift) + ((1i64 << shift) >> 1)
 }
 
-impl Many {
-    /// Takes in what had no more room in place.
-    fn add(&mut self, codes: [u16; FEW]) {
-        if usize::from(self.len) == MANY {
-            self.counted = merged(&self.counted, &mut self.codes);
-            self.len = 0;
-        }
-        let from = usize::from(self.len);
-        self.codes[from..from + FEW].copy_from_slice(&codes);
-        self.len += FEW as u16;
-    }
-}
-
 /// Counted codes and single ones, in order, at most [`MOST`] different ones.
 #[inline(never)]
-fn merged(counted: &[(u16, u32)], codes: &mut [u16]) -> Vec<(u16, u32)> {
+pub(super) fn merged(counted: &[(u16, u32)], codes: &mut [u16]) -> Vec<(u16, u32)> {
     codes.sort_unstable();
     let mut out: Vec<(u16, u32)> = Vec::with_capacity(counted.len() + codes.len());
     let mut add = |code, count| match out.last_mut() {
@@ -97,60 +59,42 @@ fn thin(counted: &mut Vec<(u16, u32)>) {
 }
 
 /// A set of durations: how many, their sum and extremes exactly, quantiles to 0.4 %.
-#[derive(Clone, Debug, Default)]
-#[repr(C, align(64))]
-pub struct Durations {
+#[derive(Copy, Clone, Debug)]
+pub struct Durations<'a> {
     sum: i64,
-    min: i64,
-    max: i64,
-    many: Option<Box<Many>>,
-    count: u32,
-    /// In 0..=FEW.
-    len: u16,
-    codes: [u16; FEW],
+    /// Shortest and longest.
+    ends: [i64; 2],
+    count: u64,
+    /// What tells kinds apart is in them too.
+    codes: &'a [u16],
+    /// In order.
+    counted: &'a [(u16, u32)],
 }
 
-const _: () = assert!(size_of::<Durations>() == 64);
-
-impl Durations {
-    /// Takes in one duration, which is not negative.
-    #[inline]
-    pub(super) fn add(&mut self, duration: Nanos) {
-        let nanos = duration.get();
-        (self.min, self.max) =
-            if self.count == 0 { (nanos, nanos) } else { (self.min.min(nanos), self.max.max(nanos)) };
-        self.count = self.count.saturating_add(1);
-        self.sum = self.sum.saturating_add(nanos);
-        if usize::from(self.len) == FEW {
-            self.make_room();
-        }
-        self.codes[usize::from(self.len) % FEW] = code(nanos);
-        self.len += 1;
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self) {
-        let many = self.many.get_or_insert_with(|| Box::new(Many { len: 0, codes: [0; MANY], counted: Vec::new() }));
-        many.add(self.codes);
-        self.len = 0;
+impl<'a> Durations<'a> {
+    /// Of the codes of one kind.
+    pub(super) fn new(sum: i64, ends: [i64; 2], codes: &'a [u16], counted: &'a [(u16, u32)]) -> Self {
+        let counts = counted.iter().map(|&(_, count)| u64::from(count)).sum::<u64>();
+        Self { sum, ends, count: codes.len() as u64 + counts, codes, counted }
     }
 
     /// The code with so many others below it.
     fn at(&self, rank: u64) -> u16 {
-        let mut codes = [0; MANY + FEW];
-        let (boxed, counted) = match self.many.as_deref() {
-            Some(many) => (&many.codes[..usize::from(many.len)], &many.counted[..]),
-            None => (&[][..], &[][..]),
+        let mut few = [0; FEW];
+        let mut many = Vec::new();
+        let codes = match few.get_mut(..self.codes.len()) {
+            Some(codes) => codes,
+            None => {
+                many.resize(self.codes.len(), 0);
+                &mut many[..]
+            }
         };
-        let len = boxed.len() + usize::from(self.len);
-        codes[..boxed.len()].copy_from_slice(boxed);
-        codes[boxed.len()..len].copy_from_slice(&self.codes[..usize::from(self.len)]);
-        let codes = &mut codes[..len];
-        if counted.is_empty() {
+        codes.copy_from_slice(self.codes);
+        if self.counted.is_empty() {
             let last = codes.len().saturating_sub(1);
             return if codes.is_empty() { 0 } else { *codes.select_nth_unstable((rank as usize).min(last)).1 };
         }
-        let counted = merged(counted, codes);
+        let counted = merged(self.counted, codes);
         let mut below = 0;
         let found = counted.iter().find(|&&(_, count)| {
             below += u64::from(count);
@@ -161,94 +105,99 @@ impl Durations {
 
     /// How many.
     pub fn count(&self) -> u64 {
-        u64::from(self.count)
+        self.count
     }
 
     /// The shortest; `None` if there are none, as everywhere below.
     pub fn min(&self) -> Option<Nanos> {
-        (self.count > 0).then(|| Nanos::new(self.min))
+        (self.count > 0).then(|| Nanos::new(self.ends[0]))
     }
 
     /// Their mean, rounded towards zero.
     pub fn mean(&self) -> Option<Nanos> {
-        (self.count > 0).then(|| Nanos::new(self.sum / i64::from(self.count)))
+        (self.count > 0).then(|| Nanos::new(self.sum / self.count as i64))
     }
 
     /// The longest.
     pub fn max(&self) -> Option<Nanos> {
-        (self.count > 0).then(|| Nanos::new(self.max))
+        (self.count > 0).then(|| Nanos::new(self.ends[1]))
     }
 
     /// The duration at floor(`level` n - 1/2) of the n in order, to 0.4 %; never beyond the extremes, which are exact.
     pub fn quantile(&self, level: f64) -> Option<Nanos> {
-        let rank = (level * f64::from(self.count) - 0.5).max(0.0) as u64;
+        let rank = (level * self.count as f64 - 0.5).max(0.0) as u64;
         if self.count == 0 {
             return None;
         }
+        let [least, most] = self.ends;
         Some(Nanos::new(match rank {
-            0 => self.min,
-            rank if rank + 1 >= u64::from(self.count) => self.max,
-            rank => middle(self.at(rank)).clamp(self.min, self.max),
+            0 => least,
+            rank if rank + 1 >= self.count => most,
+            rank => middle(self.at(rank) % Self::KIND).clamp(least, most),
         }))
     }
 
-    /// Asks the processor to bring it closer.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        prefetch(self);
-    }
+    /// From here on the bits of a code tell its kind.
+    const KIND: u16 = 1 << 13;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::bucket;
 
     #[test]
     fn a_step_is_told_to_one_part_in_256() {
+        let code = |value: i64| bucket(value as u64) as u16;
         for value in (0..63).flat_map(|power| [0, 1, 7, 100].map(|more| (1i64 << power) + (1 << power) / 128 * more)) {
             let told = middle(code(value));
             assert!((told - value).abs() <= value / 256, "{value} told as {told}");
+            assert!(code(value) < Durations::KIND);
         }
-        assert!(
-            (0..i64::MAX / 3 * 2).step_by(1 << 57).zip((0..i64::MAX).step_by(1 << 57)).all(|(a, b)| code(a) <= code(b))
-        );
+    }
+
+    fn spread(values: &[i64], quantile: impl Fn(Durations<'_>)) {
+        let codes: Vec<u16> = values.iter().map(|&value| bucket(value as u64) as u16).collect();
+        let ends = [values.iter().min(), values.iter().max()].map(|end| end.copied().unwrap_or_default());
+        quantile(Durations::new(values.iter().sum(), ends, &codes, &[]));
+        // The same, counted for a part.
+        let (single, counted) = codes.split_at(codes.len() / 2);
+        quantile(Durations::new(values.iter().sum(), ends, single, &merged(&[], &mut counted.to_vec())));
     }
 
     #[test]
     fn quantiles_are_those_of_the_sorted_values() {
         for n in [1usize, 2, 7, 8, 20, 171, 5000] {
-            let mut spread = Durations::default();
             let values: Vec<i64> = (0..n as i64).map(|at| 1_000 + (at * 7919 % n as i64) * 12_345).collect();
-            values.iter().for_each(|&value| spread.add(Nanos::new(value)));
-            let mut sorted = values;
+            let mut sorted = values.clone();
             sorted.sort_unstable();
-            let p95 = spread.quantile(0.95).unwrap().get();
-            // As predecessors count: the 19th of 20, the 162nd of 171.
-            let expected = sorted[((0.95 * n as f64 - 0.5).max(0.0)) as usize];
-            assert!((p95 - expected).abs() <= expected / 250, "{n}: {p95} for {expected}");
-            let ends = [spread.min(), spread.max()].map(|end| end.unwrap().get());
-            assert_eq!(ends, [sorted[0], sorted[n - 1]]);
-            assert_eq!(spread.count(), n as u64);
+            spread(&values, |spread| {
+                let p95 = spread.quantile(0.95).unwrap().get();
+                // As predecessors count: the 19th of 20, the 162nd of 171.
+                let expected = sorted[((0.95 * n as f64 - 0.5).max(0.0)) as usize];
+                assert!((p95 - expected).abs() <= expected / 250, "{n}: {p95} for {expected}");
+                let ends = [spread.min(), spread.max()].map(|end| end.unwrap().get());
+                assert_eq!(ends, [sorted[0], sorted[n - 1]]);
+                assert_eq!(spread.count(), n as u64);
+            });
         }
-        assert_eq!(Durations::default().quantile(0.5), None);
+        spread(&[], |spread| assert_eq!((spread.quantile(0.5), spread.mean()), (None, None)));
     }
 
     #[test]
     fn one_or_two_durations_are_told_exactly() {
-        let mut spread = Durations::default();
-        spread.add(Nanos::new(11_680_123));
-        assert_eq!(spread.quantile(0.95).unwrap(), Nanos::new(11_680_123));
-        spread.add(Nanos::new(14_362_321));
-        assert_eq!(spread.quantile(0.95).unwrap(), Nanos::new(14_362_321));
+        spread(&[11_680_123], |spread| assert_eq!(spread.quantile(0.95).unwrap(), Nanos::new(11_680_123)));
+        spread(&[11_680_123, 14_362_321], |spread| {
+            assert_eq!(spread.quantile(0.95).unwrap(), Nanos::new(14_362_321));
+            assert_eq!(spread.mean().unwrap(), Nanos::new(13_021_222));
+        });
     }
 
     #[test]
-    fn the_room_is_bounded() {
-        let mut spread = Durations::default();
-        (0..100_000i64).for_each(|value| spread.add(Nanos::new(value * value * 1000)));
-        let many = spread.many.as_ref().unwrap();
-        assert!(many.counted.len() <= MOST);
-        let counted: u64 = many.counted.iter().map(|&(_, count)| u64::from(count)).sum();
-        assert_eq!(counted + u64::from(many.len) + u64::from(spread.len), 100_000);
+    fn steps_that_are_joined_lose_no_count() {
+        let mut codes: Vec<u16> = (0..MOST as u16 + 100).collect();
+        let counted = merged(&[(5, 7)], &mut codes);
+        assert!(counted.len() <= MOST);
+        assert_eq!(counted.iter().map(|&(_, count)| count as usize).sum::<usize>(), codes.len() + 7);
     }
 }

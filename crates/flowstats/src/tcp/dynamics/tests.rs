@@ -18,7 +18,13 @@ struct More {
 }
 
 #[derive(Default)]
-struct Heard(Vec<String>, crate::tcp::Figures);
+struct Heard(Vec<String>, crate::tcp::Spans, crate::tcp::Pages);
+
+impl Heard {
+    fn keeper(&mut self) -> crate::tcp::Keeper<'_> {
+        crate::tcp::Keeper { spans: &mut self.1, pages: &mut self.2 }
+    }
+}
 
 impl Witness for Heard {
     fn midstream(&mut self, _: Timestamp) {
@@ -35,7 +41,7 @@ impl Witness for Heard {
         self.0.push(format!("established {told}"));
     }
     fn rtt(&mut self, sample: RttSample) {
-        self.1.rtt(sample);
+        self.keeper().rtt(sample);
         let side = if sample.of == Direction::Forward { '>' } else { '<' };
         let method = format!("{:?}", sample.method);
         self.0.push(format!("rtt{side}{} {}", &method[..1], ms(sample.rtt)));
@@ -47,7 +53,7 @@ impl Witness for Heard {
         self.0.push("request".into());
     }
     fn response(&mut self, turn: Turn) {
-        self.1.response(turn);
+        self.keeper().response(turn);
         let told = |span: Option<Nanos>| span.map_or("?".into(), |span| ms(span).to_string());
         self.0.push(format!("response {} {}", told(turn.first_byte), told(turn.last_byte)));
     }
@@ -157,7 +163,7 @@ fn play_with(rows: &[(Row<'_>, More)], end: EndReason) -> Played {
         followed.observe(&event, &segment, &mut heard);
     }
     followed.finish(end, &mut heard);
-    Played { facts: followed.course(), figures: heard.1, heard: heard.0 }
+    Played { facts: followed.course(), figures: heard.1.take(&mut heard.2), heard: heard.0 }
 }
 
 fn play(rows: &[Row<'_>]) -> Played {
@@ -305,7 +311,7 @@ mod sequences {
         ]);
         assert_eq!(counts(&played), [1, 1, 1, 0, 0, 3, 3, 0]);
         assert_eq!(played.facts.closed_by, Some(Direction::Forward));
-        assert_eq!(played.figures.last_byte.quantile(0.95).unwrap(), Nanos::new(50_000_000));
+        assert_eq!(played.figures.last_byte().quantile(0.95).unwrap(), Nanos::new(50_000_000));
         assert_eq!(played.heard.last().unwrap(), "ok 3");
     }
 
@@ -317,6 +323,33 @@ mod sequences {
         assert_eq!(played.sent_again(), ["Timeout 50"]);
         assert_eq!(played.heard("response 210 210"), 1);
         assert_eq!(played.rtts(), ["rtt>H 10", "rtt<H 0.1", "ambiguous>"]);
+    }
+}
+
+mod identifications {
+    use super::*;
+
+    /// What `rows`, all with one identification, tell of repetitions.
+    fn alike(rows: &[Row<'_>]) -> (Vec<String>, u64) {
+        let rows: Vec<_> = rows.iter().map(|row| (*row, More { id: 7, ..More::default() })).collect();
+        let played = play_with(&rows, EndReason::Forced);
+        (played.sent_again().iter().map(|told| (*told).to_string()).collect(), played.facts.sides[0].duplicates)
+    }
+
+    #[test]
+    fn a_packet_of_the_same_identification_is_a_copy_unless_a_timer_may_have_run_out() {
+        let first = (0.0, ">PA", 101, 901, 50);
+        assert_eq!(alike(&[first, (5.0, ">PA", 101, 901, 50)]), (vec!["duplicate".into()], 1));
+        assert_eq!(alike(&[first, (300.0, ">PA", 101, 901, 50)]), (vec!["Timeout 50".into()], 0));
+        let copy_of_the_second = [first, (300.0, ">PA", 101, 901, 50), (301.0, ">PA", 101, 901, 50)];
+        assert_eq!(alike(&copy_of_the_second), (vec!["Timeout 50".into(), "duplicate".into()], 1));
+        assert_eq!(alike(&[(0.0, ">S", 100, 0, 0), (2000.0, ">S", 100, 0, 0)]), (vec!["Syn 0".into()], 0));
+        assert_eq!(alike(&[(0.0, ">S", 100, 0, 0), (2.0, ">S", 100, 0, 0)]), (vec!["duplicate".into()], 1));
+    }
+
+    #[test]
+    fn a_segment_that_brings_more_is_no_copy() {
+        assert_eq!(alike(&[(0.0, ">PA", 101, 901, 50), (5.0, ">PA", 101, 901, 80)]), (vec!["Timeout 50".into()], 0));
     }
 }
 
@@ -855,7 +888,7 @@ mod verdicts {
     fn what_was_missed_and_comes_late_may_have_been_sent_again() {
         let stamped = |row, stamp| (row, More { stamps: Some((stamp, 1)), ..More::default() });
         let mut rows: Vec<_> = HANDSHAKE.iter().zip([10, 5, 20]).map(|(&row, stamp)| stamped(row, stamp)).collect();
-        rows.extend([stamped((1030.0, "<A", 901, 151, 0), 6), stamped((1240.0, ">PA", 101, 901, 50), 260)]);
+        rows.extend([stamped((1030.0, "<A", 901, 151, 0), 6), stamped((1240.0, ">PA", 151, 901, 50), 260)]);
         assert_eq!(play_with(&rows, EndReason::Forced).sent_again(), ["Spurious 50"]);
     }
 
@@ -923,7 +956,6 @@ mod verdicts {
     fn an_ack_that_waited_for_an_answer_says_so() {
         let played = opened(&[REQUEST, RESPONSE]);
         assert_eq!(played.rtts(), ["rtt>H 10", "rtt<H 0.1", "rtt>P 10"]);
-        assert_eq!(played.figures.piggybacked, [1, 0]);
     }
 }
 
@@ -1007,7 +1039,9 @@ mod laws {
             let course = followed.course();
             let told = |what: &str| heard.0.iter().filter(|line| line.starts_with(what)).count() as u64;
             let all = |of: fn(&SideFacts) -> u64| course.sides.iter().map(of).sum::<u64>();
-            prop_assert_eq!(told("rtt"), heard.1.rtt[0].count() + heard.1.rtt[1].count());
+            let figures = heard.1.take(&mut heard.2);
+            let rtts: u64 = [Direction::Forward, Direction::Reverse].map(|of| figures.rtt(of).count()).iter().sum();
+            prop_assert_eq!(rtts, told("rtt"));
             prop_assert_eq!(told("ambiguous"), all(|side| side.ambiguous_rtts));
             prop_assert_eq!(told("reordering"), all(|side| side.reordered));
             prop_assert_eq!(told("duplicate"), all(|side| side.duplicates));
