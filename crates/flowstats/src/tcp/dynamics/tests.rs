@@ -888,7 +888,11 @@ mod verdicts {
     fn what_was_missed_and_comes_late_may_have_been_sent_again() {
         let stamped = |row, stamp| (row, More { stamps: Some((stamp, 1)), ..More::default() });
         let mut rows: Vec<_> = HANDSHAKE.iter().zip([10, 5, 20]).map(|(&row, stamp)| stamped(row, stamp)).collect();
-        rows.extend([stamped((1030.0, "<A", 901, 151, 0), 6), stamped((1240.0, ">PA", 151, 901, 50), 260)]);
+        rows.extend([
+            stamped(REQUEST, 30),
+            stamped((1030.0, "<A", 901, 201, 0), 6),
+            stamped((1240.0, ">PA", 151, 901, 50), 260),
+        ]);
         assert_eq!(play_with(&rows, EndReason::Forced).sent_again(), ["Spurious 50"]);
     }
 
