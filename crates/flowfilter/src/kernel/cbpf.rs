@@ -76,6 +76,8 @@ struct Code {
     jumps: Vec<(usize, Label)>,
     /// Bytes before the network header.
     link: u32,
+    /// Where the ethertype is, of links that have one.
+    ethertype_at: Option<u32>,
     pass: Label,
 }
 
@@ -188,6 +190,17 @@ impl Code {
             self.emit(LD_LEN, 0);
             return self.ranges(&wanted, yes, no);
         }
+        if field == Field::Ethertype {
+            let known = match class {
+                Class::V4 => 0x0800,
+                Class::V6 => 0x86dd,
+                Class::Other => {
+                    self.emit(LD_HALF, self.ethertype_at.unwrap_or(0));
+                    return self.ranges(&wanted, yes, no);
+                }
+            };
+            return self.go(if wanted.contains(known) { yes } else { no });
+        }
         if class == Class::Other {
             return self.go(no);
         }
@@ -285,7 +298,11 @@ impl Code {
             self.unless(JGE, bytes, self.pass);
             // By the frame's.
             self.emit(LD_LEN, 0);
-            let fixed = self.link + bytes + if class == Class::V4 { 60 } else { 40 };
+            if class == Class::V4 {
+                self.unless(JGT_X, 0, self.pass);
+                self.emit(SUB_X, 0);
+            }
+            let fixed = self.link + bytes + if class == Class::V4 { 0 } else { 40 };
             self.unless(JGE, fixed, self.pass);
             if protocol == 17 {
                 for offset in [0, 2] {
@@ -320,6 +337,7 @@ fn is_known(test: &Test) -> bool {
     let known = matches!(
         field,
         Field::Version
+            | Field::Ethertype
             | Field::Proto
             | Field::SrcAddr
             | Field::SrcPort
@@ -340,6 +358,12 @@ fn is_known(test: &Test) -> bool {
     known && small && pieces <= MAX_RANGES
 }
 
+/// What of a filter the kernel can be asked: a weaker filter, `all` if it is nothing.
+#[must_use]
+pub fn asked(expr: &Expr) -> Expr {
+    widen::widen_by(expr, &is_known)
+}
+
 /// The program for frames of one link type: passes all that `expr` passes, and perhaps more. `None` if it would pass
 /// everything, or the link type is none of Ethernet, Linux cooked and raw IP, or the program would be too long.
 pub fn program(expr: &Expr, link: LinkType) -> Option<Vec<Instruction>> {
@@ -349,12 +373,18 @@ pub fn program(expr: &Expr, link: LinkType) -> Option<Vec<Instruction>> {
         LinkType::RAW => (0, None),
         _ => return None,
     };
-    let expr = widen::widen_by(expr, &is_known);
+    let expr = asked(expr);
     if expr == Expr::All {
         return None;
     }
-    let mut code =
-        Code { instructions: Vec::new(), targets: Vec::new(), jumps: Vec::new(), link: link_bytes, pass: Label(0) };
+    let mut code = Code {
+        instructions: Vec::new(),
+        targets: Vec::new(),
+        jumps: Vec::new(),
+        link: link_bytes,
+        ethertype_at,
+        pass: Label(0),
+    };
     code.pass = code.label();
     let (drop, v4, v6, other) = (code.label(), code.label(), code.label(), code.label());
     let pass = code.pass;
