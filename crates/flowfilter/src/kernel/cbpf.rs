@@ -235,6 +235,10 @@ impl Code {
                 self.when(JEQ, u32::from(set), yes);
                 self.go(no);
             }
+            // Everything but one address is up to 128 prefixes: the address is looked for instead. Both headers have one.
+            Field::SrcAddr | Field::DstAddr if matches!(condition, Condition::NotIn(_)) => {
+                self.test(field, &looked_for(condition), class, no, yes);
+            }
             Field::SrcAddr | Field::DstAddr => {
                 let is_src = field == Field::SrcAddr;
                 if class == Class::V4 {
@@ -331,6 +335,14 @@ impl Code {
     }
 }
 
+/// The values that a condition names, whether it wants them or not.
+fn looked_for(condition: &Condition) -> Condition {
+    match condition {
+        Condition::NotIn(items) => Condition::In(items.clone()),
+        other => other.clone(),
+    }
+}
+
 /// Whether a test can be said in a program.
 fn is_known(test: &Test) -> bool {
     let field = test.subject.first();
@@ -349,7 +361,11 @@ fn is_known(test: &Test) -> bool {
             | Field::Length
     );
     // More bytes than 32 bits can count are left to the exact filter, as are long lists.
-    let passing = if known { passing(field, &test.condition) } else { Ranges::default() };
+    let passing = match field.kind() {
+        Kind::Addr if known => passing(field, &looked_for(&test.condition)),
+        _ if known => passing(field, &test.condition),
+        _ => Ranges::default(),
+    };
     let small = field.kind() != Kind::Bytes || passing.as_slice().iter().all(|&(low, _)| low <= u128::from(u32::MAX));
     let pieces: usize = match field.kind() {
         Kind::Addr => passing.as_slice().iter().map(|&(low, high)| prefixes(low, high).len()).sum(),
