@@ -153,19 +153,21 @@ pub fn reasons(case: &Case) -> Verdict {
 
 /// Packets that we called what they were not, by the side that sent them.
 fn wrong(case: &Case, side: Side) -> Vec<(Timestamp, Vec<Nature>, Vec<Called>)> {
-    let mut times: BTreeMap<Timestamp, (Vec<(Nature, bool)>, Vec<Called>)> = BTreeMap::new();
+    let (mut true_kinds, mut told) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
     for (time, sighting, nature) in natures(case, side) {
         let segment = &case.history.sightings[sighting].segment;
         let bare = segment.len == 0 && !segment.syn && !segment.fin;
-        times.entry(time).or_default().0.push((nature, bare));
+        true_kinds.entry(time).or_default().push((nature, bare));
+        told.entry(time).or_default();
     }
     for (time, by, called) in called(case) {
         if by == side {
-            times.entry(time).or_default().1.push(called);
+            told.entry(time).or_default().push(called);
         }
     }
     let mut wrong = Vec::new();
-    for (time, (natures, called)) in times {
+    for (time, called) in told {
+        let natures = true_kinds.remove(&time).unwrap_or_default();
         let mut left = called.clone();
         let silent = natures.iter().filter(|(nature, bare)| {
             let fits = |called: &Called| is_right(*nature, *called);
