@@ -188,7 +188,7 @@ fn filters_select_by_any_origin() {
 fn private_addresses_are_of_65535_unless_a_table_or_the_user_says_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let refused =
-        |client| Tape::between((client, 41_000), ("192.0.2.9", 443)).c(0.0, "S", 0, 0, 0).s(2.0, "R.", 0, 1, 0);
+        |client| Tape::between((client, 41_000), ("192.0.2.9", 443)).c(0.0, "S", 0, 0, 0).s(0.0, "R.", 0, 1, 0);
     // Four edges of private space within it, then four without.
     let clients = ["10.255.255.255", "172.16.0.0", "172.31.255.255", "192.168.0.0"];
     let others = ["11.0.0.0", "172.15.255.255", "172.32.0.0", "192.169.0.0"];
@@ -212,7 +212,7 @@ fn private_addresses_are_of_65535_unless_a_table_or_the_user_says_otherwise() {
 fn hosts_by_as_are_one_row_and_those_of_none_stay_apart() {
     let folder = tempfile::tempdir().unwrap();
     let refused =
-        |server| Tape::between(("192.0.2.9", 41_000), (server, 443)).c(0.0, "S", 0, 0, 0).s(2.0, "R.", 0, 1, 0);
+        |server| Tape::between(("192.0.2.9", 41_000), (server, 443)).c(0.0, "S", 0, 0, 0).s(0.0, "R.", 0, 1, 0);
     let servers = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.2"];
     let packets: Vec<_> = servers.iter().flat_map(|server| refused(*server).packets).collect();
     let path = file(&folder, "servers.pcap", capture(&packets, Link::Ethernet));
