@@ -17,7 +17,7 @@ help: ## List the targets
 build: packages ## Build the command: target/release/flow
 	$(CARGO) build --release $(LOCKED) -p flowcli
 
-test: packages lint unit mutations readme ## Run every test, on a machine with rustup and nothing else
+test: packages lint unit mutations readme instructions ## Run every test, on a machine with rustup and nothing else
 
 packages: ## Install what building and testing need, if it is missing (Debian, as root or with sudo)
 	@SUDO="$(SUDO)" .ci/packages
@@ -44,7 +44,7 @@ readme: ## Run the README's first command as it is written there
 agreement: packages ## Compare with independent tools on public captures; writes docs/agreement.md
 	FLOW_AGREEMENT_WRITE=1 $(CARGO) test --release $(LOCKED) -p flowcli --test agreement -- --nocapture
 
-instructions: ## Instructions per packet of each stage against benches/instructions.tsv (needs valgrind)
+instructions: packages ## Instructions per packet of each stage against benches/instructions.tsv (with valgrind)
 	CARGO="$(CARGO)" benches/instructions.sh check
 
 bench: packages ## Measure ns per packet of each stage

@@ -4,12 +4,14 @@
 //! - [`traffic`] makes the packets of a synthetic capture, [`capture`] writes them; `generate` is their command.
 //! - [`walk`] reads records and does nothing else: the limit below which no reader comes. [`stage`] adds one layer of the
 //!   job after the other; `floor` is their command.
+//! - [`filter`] has packets and filters to evaluate; `filters.sh` runs them beside libpcap's.
 //! - `compare.py` runs whole commands in turn and prints ratios; `peers.sh` names the commands.
 //! - `instructions.sh` counts instructions per packet, which are the same on every machine, and guards them.
 //!
 //! How to run all of it, and what came out: `benches/README.md`.
 
 pub mod capture;
+pub mod filter;
 pub mod frame;
 pub mod random;
 pub mod stage;

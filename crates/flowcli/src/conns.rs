@@ -42,6 +42,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     // Somebody may look at rows while they come: then they are not kept in blocks.
     let waiting = inputs.iter().any(run::Input::may_wait) || output::is_watched();
     let headers = selection.as_ref().is_some_and(Selection::needs_headers);
+    let course = output.is_costly() || selection.as_ref().is_some_and(Selection::needs_course);
     let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
         Ok(source) => source,
         // Nothing came before the user had enough.
@@ -58,7 +59,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if let Some(whitelist) = whitelist {
         builder = builder.whitelist(whitelist);
     }
-    let conns = builder.add(Conns::with(if output.is_costly() { Depth::Course } else { Depth::Plain }));
+    let conns = builder.add(Conns::with(if course { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
     run::introduce(&args.ending, source.info());
     let rows_in_the_way = output.streams() && output::is_watched();

@@ -51,7 +51,7 @@ pub const TABLE: &str = concat!(
     "  4  a permission is missing\n",
     "  5  more was lost than --max-loss allows\n",
     "  6  no rows, with --fail-empty\n",
-    "  130, 143  ended by SIGINT or SIGTERM before there was any result",
+    "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol, cpu: after the final report",
 );
 
 /// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the

@@ -235,7 +235,7 @@ impl<R> Subject<R> {
 }
 
 /// Quantities are asked for because of the large ones; times and names are read upwards.
-fn largest_first(column: &Column) -> bool {
+pub fn largest_first(column: &Column) -> bool {
     match column.meaning {
         Meaning::Key => false,
         Meaning::Counter => true,
@@ -275,7 +275,7 @@ impl<R> Order<R> {
 }
 
 /// Orders cells; a missing one comes last in either direction.
-fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
+pub fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
     match (a, b) {
         (Value::Missing, Value::Missing) => return Ordering::Equal,
         (Value::Missing, _) => return Ordering::Greater,

@@ -6,12 +6,15 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::Arc;
 
+use flowcore::report::Value;
 use flowcore::resolve::Numeric;
 use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
+use flowfilter::ast::Expr;
+use flowfilter::kernel::{cbpf, inet_diag};
 use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
 use flowresolve::Networks;
-use flowstats::conns::Connection;
+use flowstats::conns::{Connection, column};
 
 use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
@@ -171,6 +174,11 @@ impl Selection {
         }
     }
 
+    /// Whether connections must be followed more closely than their table needs.
+    pub fn needs_course(&self) -> bool {
+        matches!(self, Self::Connections(connections) if connections.fields().contains(Field::Retrans))
+    }
+
     /// Whether frames must be read for fields that events do not carry.
     pub fn needs_headers(&self) -> bool {
         matches!(self, Self::Packets(packets) if packets.needs().contains(Features::HEADERS))
@@ -180,6 +188,7 @@ impl Selection {
 /// Whether a finished connection is selected.
 pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
     let sum = |of: fn(&flowstats::conns::Counts) -> u64| connection.counts.iter().map(of).sum();
+    let retransmissions = column("retrans").map(|column| (column.value)(connection));
     let handshake = connection.tcp.map(|tcp| tcp.handshake);
     let flow = Flow {
         key: Some(connection.flow.key),
@@ -188,6 +197,7 @@ pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
         wire_bytes: Some(sum(|side| side.wire_bytes)),
         state: Some(connection.state.name()),
         rtt: handshake.and_then(|steps| round_trip(steps.syn?, steps.ack?)),
+        retransmissions: retransmissions.and_then(|cell| if let Value::U64(count) = cell { Some(count) } else { None }),
         layers: connection.layers.clone(),
     };
     filter.matches(&flow, &Frames::EMPTY)
@@ -245,6 +255,16 @@ fn explain(filter: &Filter) -> String {
             (false, wider) => {
                 format!("{what:<12} no: they have no {}; what remains would pass: {wider}\n", missing.join(", "))
             }
+        };
+    }
+    text += "\nin the kernel, before the exact filter:\n";
+    for (what, asked) in [
+        ("packet sockets", cbpf::asked(filter.expr())),
+        ("socket dumps", inet_diag::asked(&inet_diag::either_direction(filter.expr()), None)),
+    ] {
+        text += &match asked {
+            Expr::All => format!("{what:<14} nothing; all of it runs here\n"),
+            some => format!("{what:<14} {some}\n"),
         };
     }
     text

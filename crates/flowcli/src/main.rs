@@ -6,12 +6,14 @@
 //! |---|---|
 //! | `args` | the options and what their values mean |
 //! | `conns`, `hosts`, `count`, `sockets` | a command each: sources, filters and analyzers put together; only they know the engine |
+//! | `views` | `lat`, `vol` and `cpu`: views over the kernel's sockets |
 //! | `run` | what every command that reads packets does |
 //! | `filter` | filters from the command line, `flow filter` |
 //! | `edge` | names for numbers and the whitelist's verdicts, asked for where rows are shown |
 //! | `fields` | choosing and sorting columns of any kind of record |
 //! | `output` | rows to standard output: at once or held back, in every format |
 //! | `zeek` | the form of Zeek's `conn.log` |
+//! | `old` | command lines as users of Fleutan write them |
 //! | `inputs` | names, patterns and standard input |
 //! | `times` | local time |
 //! | `terminal` | whether there is one, how wide, with colours |
@@ -29,6 +31,7 @@ mod fields;
 mod filter;
 mod hosts;
 mod inputs;
+mod old;
 mod output;
 mod progress;
 mod run;
@@ -36,6 +39,7 @@ mod signals;
 mod sockets;
 mod terminal;
 mod times;
+mod views;
 mod zeek;
 
 use std::process::ExitCode;
@@ -47,7 +51,11 @@ use crate::args::{Cli, Command};
 use crate::exit::{Exit, complain};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words = match old::translate(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(error) => return exit::conclude(Err(error.into())).into(),
+    };
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with success, the rest to standard error with status 2. A
@@ -68,6 +76,9 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Hosts(args)), .. } => hosts::run(&args),
         Cli { command: Some(Command::Sockets(args)), .. } => sockets::run(&args),
         Cli { command: Some(Command::Count(args)), .. } => count::run(&args),
+        Cli { command: Some(Command::Lat(args)), .. } => views::run_lat(&args),
+        Cli { command: Some(Command::Vol(args)), .. } => views::run_vol(&args),
+        Cli { command: Some(Command::Cpu(args)), .. } => views::run_cpu(&args),
         Cli { command: Some(Command::Filter(command)), .. } => filter::run(&command),
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };

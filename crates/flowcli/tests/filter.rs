@@ -74,6 +74,9 @@ fn connections_are_selected_by_what_became_of_them() {
     assert_eq!(rows("bytes > 50kB"), 1);
     assert_eq!(rows("packets <= 2 and not tcp"), 2);
     assert_eq!(rows("not state SF and tcp"), 3);
+    // The SYN that nobody answered was sent four times.
+    assert_eq!(rows("retrans > 2"), 1);
+    assert_eq!(rows("tcp and retrans 0"), 11);
     flow(&["conns", "-r", WEB, "state S0"])
         .assert()
         .success()
@@ -155,6 +158,11 @@ fn a_filter_can_be_tried_alone() {
         contains("connections  yes")
             .and(contains("packets      no: they have no duration; what remains would pass: vlan 5")),
     );
+    flow(&["filter", "explain", "tcp and vlan 5 and src 10.0.0.0/8"]).assert().success().stdout(
+        contains("packet sockets tcp and src 10.0.0.0/8\n")
+            .and(contains("socket dumps   src 10.0.0.0/8 or dst 10.0.0.0/8\n")),
+    );
+    flow(&["filter", "explain", "vlan 5"]).assert().success().stdout(contains("packet sockets nothing"));
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
 }
 

@@ -419,7 +419,7 @@ impl Flows {
         if self.hasher.places(stride, places) {
             self.join_fragments(stride, places);
         }
-        if self.live >= PREFETCH_FROM {
+        if self.is_large() {
             for place in places.iter() {
                 self.index.prefetch(place.tag);
             }
@@ -441,7 +441,7 @@ impl Flows {
     /// Finds out which flow each place most likely means, and asks for its entry.
     #[inline(never)]
     fn look_up(&self, places: &mut [Place]) {
-        let far = self.live >= PREFETCH_FROM;
+        let far = self.is_large();
         for place in places {
             place.likely = self.index.likely(place.tag);
             if far {
@@ -580,11 +580,9 @@ impl Flows {
     #[inline(never)]
     fn visit(&mut self, most: usize) {
         let (from, end) = (self.visited, self.visits.len().min(self.visited + most));
-        for &(id, _) in self.visits[end..].iter().take(most) {
-            self.entries.prefetch(id);
-        }
-        for &(id, _) in &self.visits[from..end] {
-            self.prefetch_end(id);
+        if self.is_large() {
+            let (now, later) = self.visits[from..].split_at(end - from);
+            self.prefetch_ends(now.iter().map(|&(id, _)| id), later.iter().take(most).map(|&(id, _)| id));
         }
         for place in from..end {
             let (id, generation) = self.visits[place];
@@ -611,12 +609,21 @@ impl Flows {
         }
     }
 
-    /// Asks for what the end of a flow touches beside its entry.
+    /// Whether there are so many flows that what is kept of them is mostly not in the caches.
     #[inline]
-    fn prefetch_end(&self, id: FlowId) {
-        if let Some(entry) = self.entries.get(id) {
-            self.index.prefetch(entry.tag);
-            self.origins.prefetch(id);
+    fn is_large(&self) -> bool {
+        self.live >= PREFETCH_FROM
+    }
+
+    /// Asks for what the end of a flow touches: the entries of those that come `later`, and what else there is of those
+    /// that may end `now`.
+    fn prefetch_ends(&self, now: impl Iterator<Item = FlowId>, later: impl Iterator<Item = FlowId>) {
+        later.for_each(|id| self.entries.prefetch(id));
+        for id in now {
+            if let Some(entry) = self.entries.get(id) {
+                self.index.prefetch(entry.tag);
+                self.origins.prefetch(id);
+            }
         }
     }
 
@@ -633,9 +640,11 @@ impl Flows {
         let id = if self.free.is_some() {
             let id = self.free;
             self.free = FlowId(self.entries.entry(id).isn);
-            let soon = self.freed.get(FREED_AHEAD).map_or(self.free, |&(id, _)| id);
-            self.entries.prefetch(soon);
-            self.origins.prefetch(soon);
+            if self.is_large() {
+                let soon = self.freed.get(FREED_AHEAD).map_or(self.free, |&(id, _)| id);
+                self.entries.prefetch(soon);
+                self.origins.prefetch(soon);
+            }
             id
         } else {
             let id = FlowId(self.next);
@@ -700,11 +709,10 @@ impl Flows {
         }
         while self.ended.len() < most && !self.closing.is_empty() {
             let group = self.closing.len().saturating_sub(VISITS.min(most - self.ended.len()));
-            for &key in self.closing[..group].iter().rev().take(VISITS) {
-                self.entries.prefetch(FlowId(key as u32));
-            }
-            for &key in &self.closing[group..] {
-                self.prefetch_end(FlowId(key as u32));
+            if self.is_large() {
+                let (later, now) = self.closing.split_at(group);
+                let id = |&key: &u64| FlowId(key as u32);
+                self.prefetch_ends(now.iter().map(id), later.iter().rev().take(VISITS).map(id));
             }
             for _ in group..self.closing.len() {
                 let Some(id) = self.closing.pop().map(|key| FlowId(key as u32)) else { break };

@@ -141,6 +141,9 @@ fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
         _ => {}
     }
     let ours = |word: &str| {
+        if literal::mac(word).is_some() {
+            return word.replace('-', ":");
+        }
         let range = word.split_once("..").or_else(|| word.split_once('-').filter(|_| !word.contains(':')));
         range.map_or_else(|| word.to_owned(), |(low, high)| format!("{low}:{high}"))
     };

@@ -35,12 +35,14 @@
 //! | `foreign`, `suggest` | what other tools call it, what somebody may have meant |
 //! | `print` | from tree to text |
 //! | `plan` | binding |
+//! | `facts` | what is looked up once per flow |
 //! | `widen`, [`normal`] | weaker filters, equal filters |
 //! | [`kernel`] | weaker filters as programs |
 //! | [`sql`] | the same filter as a condition over stored flows |
 
 pub mod ast;
 mod error;
+mod facts;
 pub mod field;
 mod filter;
 mod foreign;

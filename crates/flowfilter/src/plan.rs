@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use flowcore::select::KernelForm;
 use flowcore::wire::LinkType;
-use flowcore::{Addr, Features, FlowEvent, Frames, Resolver, Select};
+use flowcore::{Addr, Features, FlowEvent, FlowRecord, Frames, Marks, Resolver, Select};
 
 use crate::ast::{Condition, Expr, Order, Subject, Test, ranges, texts};
 use crate::error::FilterError;
+use crate::facts::{FACTS, Facts};
 use crate::field::{Field, FieldSet};
 use crate::filter::Filter;
-use crate::kernel::cbpf;
+use crate::kernel::{cbpf, inet_diag};
 use crate::record::{Record, Visitor};
 use crate::set::{Ranges, number};
 
@@ -28,11 +29,13 @@ pub struct Predicate<R> {
     early: Option<Arc<Plan<R>>>,
     /// What it was bound from, for kernels.
     expr: Arc<Expr>,
+    facts: Arc<Facts>,
 }
 
 impl<R> Clone for Predicate<R> {
     fn clone(&self) -> Self {
-        Self { plan: self.plan.clone(), needs: self.needs, early: self.early.clone(), expr: self.expr.clone() }
+        let Self { plan, needs, early, expr, facts } = self;
+        Self { plan: plan.clone(), needs: *needs, early: early.clone(), expr: expr.clone(), facts: facts.clone() }
     }
 }
 
@@ -87,42 +90,58 @@ impl Filter {
     /// # Errors
     /// If it asks for a field that such records never have; names both, at its place in the text.
     pub fn bind<R: Record>(&self, names: &Arc<dyn Resolver>) -> Result<Predicate<R>, FilterError> {
-        let plan = self.plan(self.expr(), names)?;
-        let needs = needs(self.fields());
+        let facts = Facts::of(self.expr(), names);
+        let binding = Binding { filter: self, names, facts: &facts };
+        let plan = binding.plan(self.expr())?;
+        let mut needs = needs(self.fields());
+        needs.set(Features::FLOWS, needs.contains(Features::FLOWS) || !facts.is_empty());
         let early = if needs.contains(Features::FLOWS) {
-            let known = self.fields().without(FieldSet::of([Field::Direction]));
-            Some(Arc::new(self.plan(&crate::widen::widen(self.expr(), known), names)?))
+            let known = self.fields().without(FACTS.with(Field::Direction));
+            Some(Arc::new(binding.plan(&crate::widen::widen(self.expr(), known))?))
         } else {
             None
         };
-        Ok(Predicate { plan: Arc::new(plan), needs, early, expr: Arc::new(self.expr().clone()) })
+        let expr = Arc::new(self.expr().clone());
+        Ok(Predicate { plan: Arc::new(plan), needs, early, expr, facts: Arc::new(facts) })
     }
+}
 
-    fn plan<R: Record>(&self, expr: &Expr, names: &Arc<dyn Resolver>) -> Result<Plan<R>, FilterError> {
+/// What binding asks at every leaf.
+struct Binding<'b> {
+    filter: &'b Filter,
+    names: &'b Arc<dyn Resolver>,
+    facts: &'b Facts,
+}
+
+impl Binding<'_> {
+    fn plan<R: Record>(&self, expr: &Expr) -> Result<Plan<R>, FilterError> {
         Ok(match expr {
             Expr::All => Plan::All,
             Expr::None => Plan::None,
-            Expr::And(all) => Plan::And(all.iter().map(|one| self.plan(one, names)).collect::<Result<_, _>>()?),
-            Expr::Or(all) => Plan::Or(all.iter().map(|one| self.plan(one, names)).collect::<Result<_, _>>()?),
-            Expr::Not(inner) => Plan::Not(Box::new(self.plan(inner, names)?)),
-            Expr::Test(Test { subject: Subject::One(field), condition }) => self.leaf(*field, condition, names)?,
+            Expr::And(all) => Plan::And(all.iter().map(|one| self.plan(one)).collect::<Result<_, _>>()?),
+            Expr::Or(all) => Plan::Or(all.iter().map(|one| self.plan(one)).collect::<Result<_, _>>()?),
+            Expr::Not(inner) => Plan::Not(Box::new(self.plan(inner)?)),
+            Expr::Test(Test { subject: Subject::One(field), condition }) => self.leaf(*field, condition)?,
             Expr::Test(Test { subject: Subject::Either(pair), condition }) => {
                 let [src, dst] = pair.fields();
-                let both = vec![self.leaf(src, condition, names)?, self.leaf(dst, condition, names)?];
+                let both = vec![self.leaf(src, condition)?, self.leaf(dst, condition)?];
                 // "Not this one" of a pair is said of both ends.
                 if matches!(condition, Condition::NotIn(_)) { Plan::And(both) } else { Plan::Or(both) }
             }
         })
     }
 
-    fn leaf<R: Record>(
-        &self,
-        field: Field,
-        condition: &Condition,
-        names: &Arc<dyn Resolver>,
-    ) -> Result<Plan<R>, FilterError> {
-        let leaf = R::field(field, names, Compare { field, condition });
-        leaf.ok_or_else(|| self.no_field(field, R::NAME, R::instead(field).map(str::to_owned)))
+    fn leaf<R: Record>(&self, field: Field, condition: &Condition) -> Result<Plan<R>, FilterError> {
+        let leaf = R::field(field, self.names, Compare { field, condition });
+        let leaf = leaf.ok_or_else(|| self.filter.no_field(field, R::NAME, R::instead(field).map(str::to_owned)))?;
+        Ok(match (self.facts.answer(field, condition), leaf) {
+            // What was looked up when the flow began, else it is looked up now.
+            (Some(answer), Plan::Leaf(look_up)) => leaf_of(move |record: &R, frames| {
+                let settled = record.settled().and_then(|marks| answer.read(marks));
+                settled.unwrap_or_else(|| look_up(std::slice::from_ref(record), frames) == 1)
+            }),
+            (_, leaf) => leaf,
+        })
     }
 }
 
@@ -183,7 +202,7 @@ fn scan<R>(records: &[R], test: impl Fn(&R) -> bool) -> u64 {
     records.iter().take(STEP).enumerate().fold(0, |mask, (index, record)| mask | u64::from(test(record)) << index)
 }
 
-fn leaf<R>(test: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
+fn leaf_of<R>(test: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
     Plan::Leaf(Box::new(move |records, frames| scan(records, |record| test(record, frames))))
 }
 
@@ -237,14 +256,14 @@ fn within<R>(wanted: Ranges, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Sen
         [(low, high)] if (low ^ high) & (low ^ high).wrapping_add(1) == 0 && low & (low ^ high) == 0 => {
             let mask = (!(low ^ high)).to_be();
             let network = low.to_be();
-            leaf(move |record, frames| {
+            leaf_of(move |record, frames| {
                 get(record, frames).is_some_and(|addr| u128::from_ne_bytes(*addr.octets()) & mask == network)
             })
         }
         [(low, high)] => {
-            leaf(move |record, frames| get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr))))
+            leaf_of(move |record, frames| get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr))))
         }
-        _ => leaf(move |record, frames| get(record, frames).is_some_and(|addr| wanted.contains(number(addr)))),
+        _ => leaf_of(move |record, frames| get(record, frames).is_some_and(|addr| wanted.contains(number(addr)))),
     }
 }
 
@@ -262,23 +281,25 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
     type Out = Plan<R>;
 
     fn flag(self, get: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
-        leaf(get)
+        leaf_of(get)
     }
 
     fn number(self, get: impl Fn(&R, &Frames<'_>) -> Option<u64> + Send + Sync + 'static) -> Plan<R> {
         if let Condition::Flags { set, of } = *self.condition {
             let (set, of) = (u64::from(set), u64::from(of));
-            return leaf(move |record, frames| get(record, frames).is_some_and(|flags| flags & of == set));
+            return leaf_of(move |record, frames| get(record, frames).is_some_and(|flags| flags & of == set));
         }
         let wanted = passing(self.field, self.condition);
         // The shapes that most filters have get loops of their own.
         match Numbers::new(wanted) {
             Numbers::Few(_, 0) => Plan::None,
-            Numbers::Few([(low, 0), _], 1) => leaf(move |record, frames| get(record, frames) == Some(low)),
-            Numbers::Few([(low, more), _], 1) => {
-                leaf(move |record, frames| get(record, frames).is_some_and(|number| number.wrapping_sub(low) <= more))
+            Numbers::Few([(low, 0), _], 1) => leaf_of(move |record, frames| get(record, frames) == Some(low)),
+            Numbers::Few([(low, more), _], 1) => leaf_of(move |record, frames| {
+                get(record, frames).is_some_and(|number| number.wrapping_sub(low) <= more)
+            }),
+            numbers => {
+                leaf_of(move |record, frames| get(record, frames).is_some_and(|number| numbers.contains(number)))
             }
-            numbers => leaf(move |record, frames| get(record, frames).is_some_and(|number| numbers.contains(number))),
         }
     }
 
@@ -298,7 +319,7 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
             return within(Ranges::new(found.iter().map(|&(first, last)| (number(first), number(last)))), get);
         }
         let names = names.clone();
-        leaf(move |record, frames| {
+        leaf_of(move |record, frames| {
             let network = get(record, frames).and_then(|addr| names.network(addr).known());
             network.is_some_and(|network| passes(network.origins()))
         })
@@ -306,7 +327,7 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
 
     fn several(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) -> Plan<R> {
         let (wanted, negated) = self.any();
-        leaf(move |record, frames| {
+        leaf_of(move |record, frames| {
             let (mut any, mut found) = (false, false);
             get(record, frames, &mut |number| {
                 any = true;
@@ -323,7 +344,7 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
             // Any text.
             _ => (BTreeSet::new(), true),
         };
-        leaf(move |record, frames| {
+        leaf_of(move |record, frames| {
             let mut passes = false;
             get(record, frames, &mut |text| passes |= wanted.contains(text) != negated);
             passes
@@ -340,6 +361,11 @@ impl<R> Predicate<R> {
     /// Bit `i` says whether `records[i]` passes. At most [`STEP`] records; those beyond do not pass.
     pub fn mask(&self, records: &[R], frames: &Frames<'_>) -> u64 {
         self.plan.mask(records, frames, live(records.len()))
+    }
+
+    /// The fields it asks for.
+    pub fn fields(&self) -> FieldSet {
+        self.expr.fields()
     }
 
     /// What a source must offer.
@@ -366,9 +392,14 @@ impl Select for Predicate<FlowEvent> {
         self.needs
     }
 
+    fn mark(&self, flow: &FlowRecord) -> Marks {
+        self.facts.mark(&flow.key)
+    }
+
     fn early(&self) -> Option<Box<dyn Select>> {
         let plan = self.early.clone()?;
-        Some(Box::new(Self { plan, needs: self.needs - Features::FLOWS, early: None, expr: self.expr.clone() }))
+        let (expr, facts) = (self.expr.clone(), self.facts.clone());
+        Some(Box::new(Self { plan, needs: self.needs - Features::FLOWS, early: None, expr, facts }))
     }
 
     fn kernel(&self, form: KernelForm) -> Option<Vec<u8>> {
@@ -376,6 +407,7 @@ impl Select for Predicate<FlowEvent> {
             KernelForm::ClassicBpf { link_type } => {
                 cbpf::program(&self.expr, LinkType(link_type)).map(|program| cbpf::bytes(&program))
             }
+            KernelForm::InetDiag => inet_diag::program(&inet_diag::either_direction(&self.expr), None),
             _ => None,
         }
     }

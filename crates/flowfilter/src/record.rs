@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flowcore::wire::{Layers, Tunnel, TunnelKind};
 use flowcore::{
-    Addr, Detail, Direction, FlowEvent, FlowKey, FlowRecord, Frames, Layer, Nanos, Notes, Protocol, Resolver,
+    Addr, Detail, Direction, FlowEvent, FlowKey, FlowRecord, Frames, Layer, Marks, Nanos, Notes, Protocol, Resolver,
 };
 
 use crate::ast::mac_number;
@@ -18,6 +18,11 @@ pub trait Record: Sized + 'static {
     /// Shows `visitor` how `field` is read from a record; `None` if no record of this kind ever has it. What resolvers
     /// know is asked of `names`.
     fn field<V: Visitor<Self>>(field: Field, names: &Arc<dyn Resolver>, visitor: V) -> Option<V::Out>;
+
+    /// What was found out about the record's flow; of records that tell.
+    fn settled(&self) -> Option<Marks> {
+        None
+    }
 
     /// What to use instead of a field that this kind never has.
     fn instead(_: Field) -> Option<&'static str> {
@@ -273,11 +278,15 @@ impl Record for FlowEvent {
         })
     }
 
+    fn settled(&self) -> Option<Marks> {
+        Some(self.marks)
+    }
+
     fn instead(field: Field) -> Option<&'static str> {
         match field {
             Field::Bytes => Some("`len` is a packet's length"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
-            Field::State | Field::Duration | Field::Packets | Field::Rtt => {
+            Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Retrans => {
                 Some("it is known of whole connections: `flow conns` selects them by it")
             }
             _ => None,
@@ -338,6 +347,8 @@ pub struct Flow {
     pub state: Option<&'static str>,
     /// Round-trip time.
     pub rtt: Option<Nanos>,
+    /// TCP segments sent again, both directions.
+    pub retransmissions: Option<u64>,
     /// Tags, labels and tunnels.
     pub layers: Option<Box<Layers>>,
 }
@@ -373,6 +384,7 @@ impl Record for Flow {
             Field::Bytes => visitor.number(|flow, _| flow.wire_bytes),
             Field::Packets => visitor.number(|flow, _| flow.packets),
             Field::Rtt => visitor.number(|flow, _| nanos(flow.rtt)),
+            Field::Retrans => visitor.number(|flow, _| flow.retransmissions),
             Field::Process => visitor.text(move |flow, _, see| {
                 if let Some(process) = flow.key.and_then(|key| names.process(&key).known()) {
                     see(&process.name);

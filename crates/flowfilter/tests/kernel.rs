@@ -1,18 +1,29 @@
 //! Classic BPF programs, run by an interpreter over every frame of the public captures: they never lose a frame that the
-//! exact filter passes, and decide plain frames as it does.
+//! exact filter passes, and decide plain frames as it does. The kernel runs them too, and finds the same.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod namespace;
+#[allow(dead_code, reason = "each test takes its part")]
+mod random;
+
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flowcore::resolve::Numeric;
 use flowcore::wire::{DecodeOptions, Layers, LinkType};
 use flowcore::{FlowEvent, Frames, Layer, Notes, Resolver, Status};
+use flowfilter::field::Pair;
 use flowfilter::kernel::cbpf::{Instruction, program};
-use flowfilter::{Filter, Predicate};
+use flowfilter::{Field, Filter, Predicate};
 use flowsrc_pcap::Reader;
+use namespace::in_a_namespace;
+use random::{Random, expr_of, test_of};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 /// What a program returns for a frame; a load beyond the frame ends it with 0 (as in Linux's `bpf_prog_run`).
 fn run(program: &[Instruction], frame: &[u8]) -> u32 {
@@ -51,7 +62,7 @@ fn run(program: &[Instruction], frame: &[u8]) -> u32 {
     }
 }
 
-const FILTERS: [&str; 30] = [
+const FILTERS: [&str; 31] = [
     "tcp",
     "not tcp",
     "udp and port 53",
@@ -81,6 +92,7 @@ const FILTERS: [&str; 30] = [
     "tcp or ttl 64",
     "sctp or proto 89",
     "tcp and dst 10.0.0.0/8 or udp and src 192.168.0.0/16",
+    "ethertype 0x86dd or lldp",
     "none",
 ];
 
@@ -136,9 +148,7 @@ fn programs_never_lose_a_frame_and_decide_plain_ones() {
                     && matches!(event.key.protocol.0, 6 | 17)
                     // Nothing between: the IP header itself names the protocol.
                     && frame.get([14, 16, 0][link] + if event.ethertype == 0x86dd { 6 } else { 9 })
-                        == Some(&event.key.protocol.0)
-                    // A short header with options is left to the exact filter.
-                    && frame.len() >= 110;
+                        == Some(&event.key.protocol.0);
                 layers[0].headers = headers;
                 let frames = Frames::new(&[], &layers);
                 for ((filter, exact), program) in filters.iter().zip(&programs[link]) {
@@ -177,4 +187,140 @@ fn what_a_kernel_cannot_help_with_has_no_program() {
     assert_eq!(made("all", LinkType::ETHERNET), None);
     assert_eq!(made("tcp", LinkType::IEEE802_11), None);
     assert!(made("tcp and vlan 5", LinkType::ETHERNET).is_some());
+}
+
+/// A program as the sockets take it.
+fn attached(program: &[Instruction]) -> Vec<SockFilter> {
+    program.iter().map(|one| SockFilter::new(one.code, one.jt, one.jf, one.k)).collect()
+}
+
+/// Frames of a capture, each also with some of its bytes changed and cut.
+fn frames(random: &mut Random) -> Vec<Vec<u8>> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../captures/web.pcapng.zst");
+    let mut reader = Reader::open(&path).unwrap();
+    let (mut packets, mut frames) = (Vec::new(), Vec::new());
+    while reader.read_batch(512, &mut packets).unwrap() != Status::End {
+        for packet in packets.drain(..) {
+            let frame = packet.bytes(reader.window()).to_vec();
+            for _ in 0..3 {
+                frames.push(changed(random, frame.clone()));
+            }
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
+fn changed(random: &mut Random, mut frame: Vec<u8>) -> Vec<u8> {
+    for _ in 0..1 + random.below(3) {
+        let at = random.below(frame.len().min(80));
+        frame[at] = random.one(&[0, 1, 4, 6, 17, 0x40, 0x45, 0x46, 0x60, 0x80, 58, 80, 0xff]);
+    }
+    if random.chance(3) {
+        frame.truncate(1 + random.below(frame.len()));
+    }
+    frame
+}
+
+#[test]
+fn the_kernel_runs_programs_as_the_interpreter_does() {
+    let mut random = Random(3);
+    let names: Arc<dyn Resolver> = Arc::new(Numeric);
+    let fields = [
+        Field::Version,
+        Field::Proto,
+        Field::SrcAddr,
+        Field::DstAddr,
+        Field::SrcPort,
+        Field::DstPort,
+        Field::IcmpType,
+        Field::IcmpCode,
+        Field::TcpFlags,
+        Field::Length,
+        Field::Ethertype,
+        Field::Ttl,
+        Field::Vlan,
+    ];
+    let frames = frames(&mut random);
+    let (ours, kernels) = UnixDatagram::pair().unwrap();
+    kernels.set_nonblocking(true).unwrap();
+    let (mut made, mut passed, mut dropped) = (0, 0, 0);
+    for _ in 0..400 {
+        let test = |random: &mut Random| test_of(random, &fields, &[Pair::Addr, Pair::Port]);
+        let filter = Filter::from_expr(expr_of(&mut random, 3, &test));
+        let exact: Predicate<FlowEvent> = filter.bind(&names).unwrap();
+        let Some(program) = program(filter.expr(), LinkType::ETHERNET) else { continue };
+        SockRef::from(&kernels).attach_filter(&attached(&program)).unwrap_or_else(|why| panic!("{filter}: {why}"));
+        made += 1;
+        for _ in 0..200 {
+            let frame = &frames[random.below(frames.len())];
+            assert_eq!(ours.send(frame).unwrap(), frame.len());
+            let passes = match kernels.recv(&mut [0; 1]) {
+                Ok(_) => true,
+                Err(why) if why.kind() == ErrorKind::WouldBlock => false,
+                Err(why) => panic!("{why}"),
+            };
+            assert_eq!(passes, run(&program, frame) != 0, "{filter}\n{frame:02x?}");
+            let wire = frame.len() as u32;
+            let mut layers = [Layers::default()];
+            let mut event = FlowEvent { bytes: u64::from(wire), packets: 1, layers: 1, ..FlowEvent::default() };
+            let options = DecodeOptions { headers: true, ..DecodeOptions::default() };
+            flowcore::wire::decode(LinkType::ETHERNET, frame, wire, options, &mut event, &mut layers[0]);
+            assert!(
+                passes || !exact.matches(&event, &Frames::new(&[], &layers)),
+                "{filter} loses {event:?}\n{frame:02x?}"
+            );
+            passed += u32::from(passes);
+            dropped += u32::from(!passes);
+        }
+    }
+    assert!(made > 200 && passed > 10_000 && dropped > 5_000, "{made} {passed} {dropped}");
+}
+
+#[test]
+fn a_tag_that_the_kernel_takes_out_changes_no_answer() {
+    in_a_namespace("a_packet_socket_sees_tagged_frames");
+}
+
+#[test]
+#[ignore = "run by the test above, in a namespace"]
+fn a_packet_socket_sees_tagged_frames() {
+    assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+    // UDP from 10.0.0.1:1024 to 10.0.0.2:53 with eight bytes, behind tag 5.
+    let udp = "020000000001020000000002 08004500002400004000401100000a0000010a000002 0400003500100000 0000000000000000";
+    let plain = udp.replace(' ', "");
+    let tagged = format!("{}81000005{}", &plain[..24], &plain[24..]);
+    // No ethertype that a program knows: passes always.
+    let last = format!("{}88b5{}", &plain[..24], "00".repeat(60));
+    let bytes = |hex: &str| hex.len() / 2;
+    let everything = Some(socket2::Protocol::from(i32::from(3_u16.to_be())));
+    for (filter, expected) in [
+        // Once as it is sent, the tag in its bytes; once as it arrives, without.
+        ("udp and dport 53", vec![bytes(&tagged), bytes(&plain)]),
+        ("vlan 5 and src 10.0.0.1", vec![bytes(&tagged), bytes(&plain)]),
+        ("not vlan and src 10.0.0.1", vec![bytes(&tagged), bytes(&plain)]),
+        // What cannot be walked passes and is left to the exact filter; what is plain is decided.
+        ("udp and dport 80", vec![bytes(&tagged)]),
+        ("tcp and vlan 5", vec![bytes(&tagged)]),
+    ] {
+        let program = program(Filter::parse(filter).unwrap().expr(), LinkType::ETHERNET).unwrap();
+        let socket = Socket::new(Domain::PACKET, Type::RAW, everything).unwrap();
+        socket.attach_filter(&attached(&program)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let script = "import socket, sys\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('lo', 0))\nfor line in sys.stdin: s.send(bytes.fromhex(line))";
+        let mut sender = Command::new("python3").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
+        sender.stdin.take().unwrap().write_all(format!("{tagged}\n{last}\n").as_bytes()).unwrap();
+        assert!(sender.wait().unwrap().success());
+        let (mut found, mut ends) = (Vec::new(), 0);
+        while ends < 2 {
+            let mut frame = [0; 2048];
+            let length = (&socket).read(&mut frame).unwrap();
+            match frame[12..14] {
+                [0x88, 0xb5] => ends += 1,
+                [0x08, 0x00] | [0x81, 0x00] => found.push(length),
+                _ => {}
+            }
+        }
+        assert_eq!(found, expected, "{filter}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use flowfilter::{Filter, MAX_TEXT};
+use flowfilter::{Compat, Filter, MAX_TEXT, Options};
 
 /// Filters and mistakes that were written by hand.
 fn seeds() -> Vec<String> {
@@ -116,4 +116,37 @@ fn the_longest_texts_take_no_longer_than_their_length() {
         Filter::parse(&list).unwrap().normal().to_string(),
         "dport {80, 443, 8000:8100} or sport {80, 443, 8000:8100}"
     );
+}
+
+/// Read from left to right, every change of the operator is a level.
+#[test]
+fn chains_that_others_nest_are_not_nested_without_end() {
+    let text = format!("{}tcp", "tcp or udp and ".repeat(3_000));
+    let filter = Filter::parse(&text).unwrap();
+    assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
+    let como = |times: usize| {
+        let text = format!("{}tcp", "tcp or udp and ".repeat(times));
+        let options = Options { compat: Compat::Como, ..Options::default() };
+        Filter::parse_with(&text, &options).map(|filter| Filter::parse(&filter.to_string()).unwrap() == filter)
+    };
+    assert_eq!(como(50).ok(), Some(true));
+    assert_eq!(
+        como(4_000).unwrap_err().to_string(),
+        "filter:1:1: nested more than 100 levels deep; join tests with `or` on one level, or use a list: `port {80, 443}`"
+    );
+}
+
+#[test]
+fn the_longest_nonsense_is_answered() {
+    for piece in [
+        "(", "not ", "!", "{", "((", "tcp (", "port {", "port 80,", "not (", "a", "\"", "10.", "1:", "::", "@", "#",
+        "\n", "and ", ") ", "é",
+    ] {
+        let text = piece.repeat(MAX_TEXT / piece.len());
+        let error = Filter::parse(&text);
+        // Of comments alone nothing is wrong but that nothing is asked.
+        let shown = error.unwrap_err().render(false);
+        // An error quotes a line, not the whole text.
+        assert!(shown.len() < 4_096, "{piece}: {} bytes", shown.len());
+    }
 }

@@ -23,7 +23,7 @@ use crate::delta::{Increment, Table};
 use crate::diag::{self, Read};
 use crate::netns::Namespace;
 use crate::options::{Dump, Kinds, Options};
-use crate::request;
+use crate::{proc_net, request};
 
 /// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_DESTROY`.
 const GROUPS: [(u32, Kinds, Family); 4] = [
@@ -64,6 +64,8 @@ pub struct Sockets {
     counts: Polls,
     /// Of place and dump: those without an answer, though there are such sockets.
     refused: Vec<(usize, usize)>,
+    /// What is still to be given of such a list, the last first.
+    listed: Vec<SocketSample>,
     /// Received, of which `read..filled` is still to be read.
     buffer: Vec<u8>,
     read: usize,
@@ -83,15 +85,20 @@ struct Place {
     notices: Option<Channel>,
     /// Its /proc/net/snmp.
     statistics: Option<File>,
+    /// Its /proc/net/raw and raw6.
+    raw: [Option<File>; 2],
     /// Its /proc/net/protocols, as it was.
     protocols: String,
     /// TCP connections opened before the first poll, as the kernel counts.
     opened_before: Option<u64>,
     /// The same at the beginning of the latest poll.
     opened: Option<u64>,
+    /// Of which it can be said whether they were seen. A notice comes a little after the end of its socket, so with notices
+    /// these are the ones of the poll before.
+    judged: Option<u64>,
     /// Of the connections that were seen, those of the first poll: they were opened before.
     known_before: u64,
-    /// Connections that were opened and never seen; only grows.
+    /// Connections that were opened and have not been seen.
     missed: Option<u64>,
 }
 
@@ -102,6 +109,8 @@ enum Stage {
     Waiting,
     /// The answer to a dump in a place; the number of times it was asked for.
     Dumping { place: usize, dump: usize, tries: u32, interrupted: bool },
+    /// What was read from /proc in place of an answer.
+    Listing { place: usize, dump: usize },
     /// Notices of a place, at the end of a poll or between two.
     Noticing { place: usize, ends_poll: bool },
     /// Nothing.
@@ -215,6 +224,7 @@ impl Sockets {
             ledger: Ledger::new(),
             counts: Polls { missed, ..Polls::default() },
             refused: Vec::new(),
+            listed: Vec::new(),
             buffer: Vec::new(),
             read: 0,
             filled: 0,
@@ -238,7 +248,7 @@ impl Sockets {
     /// How many polls have ended; the events of one are all delivered when this has grown.
     pub fn finished_polls(&self) -> u64 {
         match self.stage {
-            Stage::Dumping { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
+            Stage::Dumping { .. } | Stage::Listing { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
             _ => self.polls,
         }
     }
@@ -300,7 +310,9 @@ impl Sockets {
         self.polls += 1;
         self.table.begin();
         for place in &mut self.places {
-            place.opened = place.connections_opened();
+            let opened = place.connections_opened();
+            place.judged = if place.notices.is_some() { place.opened } else { opened };
+            place.opened = opened;
             if self.polls == 1 {
                 place.opened_before = place.opened;
             }
@@ -390,10 +402,47 @@ impl Sockets {
                     return self.ask(place, dump, tries);
                 }
                 if code != 0 && self.places.get(place).is_some_and(|place| place.has(what.registered)) {
-                    self.refuse(place, dump);
+                    return self.replace(place, dump);
                 }
                 return self.ask(place, dump + 1, 1);
             }
+        }
+        Ok(())
+    }
+
+    /// Looks elsewhere for sockets that the kernel would not list.
+    fn replace(&mut self, place: usize, dump: usize) -> Result<()> {
+        let (Some(here), Some(what)) = (self.places.get(place), self.dumps.get(dump)) else { return Ok(()) };
+        let file = here.raw.get(usize::from(what.family == Family::INET6)).and_then(Option::as_ref);
+        match file.filter(|_| what.registered == "RAW").and_then(read_whole) {
+            Some(text) => {
+                let (listed, faulty) = proc_net::raw_sockets(&text, what.family);
+                self.listed = listed;
+                let states = self.options.states;
+                self.listed.retain(|sample| states & sample.state.bit() != 0);
+                self.listed.reverse();
+                self.counts.malformed += faulty;
+                self.stage = Stage::Listing { place, dump };
+                Ok(())
+            }
+            None => {
+                self.refuse(place, dump);
+                self.ask(place, dump + 1, 1)
+            }
+        }
+    }
+
+    fn list(&mut self, place: usize, dump: usize, events: &mut Vec<FlowEvent>, room: usize) -> Result<()> {
+        let start = events.len();
+        while events.len() - start < room {
+            let Some(listed) = self.listed.pop() else { return self.ask(place, dump + 1, 1) };
+            *begin_sample(&mut self.samples, self.time, place) =
+                SocketSample { time: self.time, netns: place as u16, ..listed };
+            self.counts.seen += 1;
+            give(&self.samples, Increment::default(), false, events, &mut self.ledger);
+        }
+        if events.len() - start > room {
+            self.held = events.pop();
         }
         Ok(())
     }
@@ -462,10 +511,12 @@ impl Sockets {
         let whole = whole && self.options.ipv4 && self.options.ipv6;
         for (zone, place) in self.places.iter_mut().enumerate() {
             let seen = self.table.connections(zone as u16);
-            place.missed = match (place.opened_before, place.opened) {
+            place.missed = match (place.opened_before, place.judged.or(place.opened)) {
                 (Some(before), Some(opened)) if self.polls > 1 && whole => {
                     let unseen = (opened - before.min(opened)).saturating_sub(seen.saturating_sub(place.known_before));
-                    Some(place.missed.unwrap_or(0).max(unseen))
+                    // A late notice may still tell of one; without notices nothing will.
+                    let before = place.missed.filter(|_| place.notices.is_none()).unwrap_or(0);
+                    Some(unseen.max(before))
                 }
                 (Some(_), Some(_)) if whole => {
                     place.known_before = seen;
@@ -554,6 +605,7 @@ impl Collector for Sockets {
             }
             match self.stage {
                 Stage::Dumping { .. } => self.dump(events, room)?,
+                Stage::Listing { place, dump } => self.list(place, dump, events, room)?,
                 Stage::Noticing { place, ends_poll } if place == self.places.len() => {
                     if ends_poll {
                         self.finish()?;
@@ -621,17 +673,20 @@ impl Place {
             let notices = if groups.is_empty() { None } else { Channel::listen(&groups).ok() };
             let statistics = File::open("/proc/thread-self/net/snmp").ok();
             let protocols = std::fs::read_to_string("/proc/thread-self/net/protocols").unwrap_or_default();
-            Ok((Channel::open()?, notices, statistics, protocols))
+            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| File::open(path).ok());
+            Ok((Channel::open()?, notices, statistics, raw, protocols))
         };
-        let (channel, notices, statistics, protocols) = namespace.within(open)?;
+        let (channel, notices, statistics, raw, protocols) = namespace.within(open)?;
         Ok(Self {
             namespace,
             channel,
             notices,
             statistics,
+            raw,
             protocols,
             opened_before: None,
             opened: None,
+            judged: None,
             known_before: 0,
             missed: None,
         })
@@ -656,6 +711,23 @@ impl Place {
         let count = |wanted| pairs.iter().find(|(name, _)| *name == wanted)?.1.parse::<u64>().ok();
         Some(count("ActiveOpens")? + count("PassiveOpens")?)
     }
+}
+
+/// A file of /proc from its beginning, as it is now.
+fn read_whole(file: &File) -> Option<String> {
+    let mut bytes = vec![0; 64 * 1024];
+    let mut length = 0;
+    loop {
+        if length == bytes.len() {
+            bytes.resize(2 * length, 0);
+        }
+        match file.read_at(bytes.get_mut(length..)?, length as u64).ok()? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).ok()
 }
 
 /// The messages of a datagram, up to one that contradicts its length.

@@ -54,7 +54,7 @@ struct Known {
 }
 
 /// What one sample adds.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Increment {
     pub totals: Totals,
     pub opened: Opened,

@@ -272,6 +272,7 @@ fn subflow(value: &[u8]) -> Subflow {
 fn mptcp(value: &[u8]) -> MptcpInfo {
     MptcpInfo {
         subflows: value.first().copied(),
+        subflows_max: value.get(3).copied(),
         flags: u32_at(value, 8),
         token: u32_at(value, 12),
         write_seq: u64_at(value, 16),
@@ -326,6 +327,7 @@ fn read_packet(payload: &[u8], sample: &mut SocketSample) -> Read {
         PACKET_INFO => {
             packet.interface = u32_at(value, 0);
             packet.version = u32_at(value, 4);
+            packet.copy_threshold = u32_at(value, 12);
             packet.flags = u32_at(value, 20);
         }
         PACKET_RX_RING => packet.receive_ring = ring(value),

@@ -33,6 +33,8 @@
 //! | `channel` | one netlink socket |
 //! | `delta` | totals to increments; sockets by their cookies |
 //! | `netns` | network namespaces |
+//! | `proc_net` | raw sockets, where `sock_diag` does not know them |
+//! | [`process`] | which processes hold a socket |
 
 mod channel;
 mod collector;
@@ -40,6 +42,8 @@ mod delta;
 pub mod diag;
 mod netns;
 mod options;
+mod proc_net;
+pub mod process;
 mod request;
 
 pub use collector::Sockets;

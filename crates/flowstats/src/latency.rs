@@ -20,7 +20,7 @@ use flowcore::{
 use crate::ends::{End, Ends};
 
 pub use columns::{ColumnDef, columns};
-pub use distribution::{Bins, Distribution};
+pub use distribution::{Bins, Distribution, millis};
 
 use packets::Packets;
 

@@ -9,6 +9,7 @@ mod names;
 mod shared;
 mod sockets;
 mod values;
+mod views;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -21,6 +22,7 @@ pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
 pub use sockets::SocketsArgs;
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
+pub use views::{CpuArgs, Group, LatArgs, ViewArgs, VolArgs};
 
 use crate::exit;
 
@@ -72,6 +74,15 @@ pub enum Command {
 
     /// How many packets and bytes of a capture a filter selects
     Count(Box<CountArgs>),
+
+    /// Round-trip times of this host's TCP connections, or of a capture's: Fleutan's `flows --lat`
+    Lat(Box<LatArgs>),
+
+    /// What this host's TCP connections carry and what holds them up: Fleutan's `flows --vol`
+    Vol(Box<VolArgs>),
+
+    /// On which CPUs the processes of TCP connections run: Fleutan's `flows --cpu`
+    Cpu(Box<CpuArgs>),
 
     /// Try a filter without reading anything
     #[command(subcommand)]

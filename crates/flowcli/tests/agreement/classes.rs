@@ -13,14 +13,14 @@ use crate::sheet::{At, Sheet, Statistic};
 use crate::truth::Row;
 
 /// What tells one class: its name in the report and in tshark's table, and which of what ours tells it is.
-struct Class {
-    name: &'static str,
-    column: &'static str,
-    is: fn(Told) -> bool,
+pub struct Class {
+    pub name: &'static str,
+    pub column: &'static str,
+    pub is: fn(Told) -> bool,
     why: fn(&Doubt<'_>) -> Option<&'static str>,
 }
 
-const CLASSES: [Class; 10] = [
+pub const CLASSES: [Class; 10] = [
     Class {
         name: "retransmissions",
         column: "retransmission",
@@ -130,7 +130,7 @@ fn flagged(analysis: &[Row], stream: &str, class: &str) -> BTreeSet<usize> {
 }
 
 /// A packet that only one side names, and what is known of it.
-struct Doubt<'a> {
+pub struct Doubt<'a> {
     moment: Moment<'a>,
     /// Ours names it, tshark does not.
     ours: bool,
@@ -155,6 +155,11 @@ impl Doubt<'_> {
         } else {
             DELAYED
         })
+    }
+
+    fn numbered_alike(&self) -> Option<&'static str> {
+        (self.told.contains(&Told::Copy) && self.moment.is_numbered_alike())
+            .then_some("all packets of its sender have the same identification, by which ours takes it for a copy")
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -202,10 +207,7 @@ impl Doubt<'_> {
                 "its sender's first SYN or SYN-ACK; tshark has seen another segment with its number, or behind it"
             }
             (false, false) if moment.follows_probe() => "it carries on from the byte that a probe took from it",
-            (false, false) if self.told.contains(&Told::Copy) && moment.is_numbered_alike() => {
-                "all packets of its sender have the same identification, by which ours takes it for a copy"
-            }
-            _ => return self.copy(),
+            _ => return self.copy().or_else(|| self.numbered_alike()),
         })
     }
 

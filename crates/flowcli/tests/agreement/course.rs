@@ -23,6 +23,8 @@ pub struct Course {
     pub told: Vec<(usize, Told)>,
     /// The number of each end's first packet; 0 without one.
     pub firsts: [usize; 2],
+    /// SYNs without ACK, with ACK, FINs and RSTs of each end.
+    pub controls: [[u64; 4]; 2],
 }
 
 /// What one packet brought to light.
@@ -65,6 +67,7 @@ struct Heard {
     rtts: Vec<(usize, RttSample)>,
     told: Vec<(usize, Told)>,
     firsts: [usize; 2],
+    controls: [[u64; 4]; 2],
     /// The segment at hand and its payload in bytes.
     payload: u32,
     segment: TcpSegment,
@@ -177,6 +180,13 @@ impl Analyzer for Listener {
                     (heard.packet, heard.segment, heard.payload) = (self.packets, segment, event.payload_bytes);
                     let first = &mut heard.firsts[event.direction.index()];
                     *first = if *first == 0 { self.packets } else { *first };
+                    let flags = segment.flags;
+                    let [syns, answers, fins, resets] = &mut heard.controls[event.direction.index()];
+                    let (syn, ack) = (flags.contains(TcpFlags::SYN), flags.contains(TcpFlags::ACK));
+                    *syns += u64::from(syn && !ack);
+                    *answers += u64::from(syn && ack);
+                    *fins += u64::from(flags.contains(TcpFlags::FIN));
+                    *resets += u64::from(flags.contains(TcpFlags::RST));
                     let before = Counts::of(followed);
                     followed.observe(event, &segment, heard);
                     before.tell(&Counts::of(followed), event, heard);
@@ -185,8 +195,17 @@ impl Analyzer for Listener {
                     let (mut followed, mut heard) = std::mem::take(self.open.entry(event.flow));
                     let Some(flow) = batch.flows.record(event.flow) else { continue };
                     followed.finish(reason, &mut heard);
-                    let Heard { requests, turns, rtts, told, firsts, .. } = heard;
-                    self.courses.push(Course { flow, facts: followed.course(), requests, turns, rtts, told, firsts });
+                    let Heard { requests, turns, rtts, told, firsts, controls, .. } = heard;
+                    self.courses.push(Course {
+                        flow,
+                        facts: followed.course(),
+                        requests,
+                        turns,
+                        rtts,
+                        told,
+                        firsts,
+                        controls,
+                    });
                 }
                 _ => {}
             }

@@ -283,7 +283,7 @@ pub fn header(frame: &[u8], src: Addr, dst: Addr, innermost: bool) -> Option<&[u
 }
 
 /// What an IP header says of the packet's length, header included.
-fn length_field(ip: &[u8]) -> u64 {
+pub fn length_field(ip: &[u8]) -> u64 {
     if ip[0] >> 4 == 4 {
         u64::from(u16::from_be_bytes([ip[2], ip[3]]))
     } else {

@@ -21,6 +21,7 @@ mod segments;
 mod sheet;
 mod steps;
 mod tcp;
+mod tcptrace;
 mod truth;
 mod turns;
 mod zeek;
@@ -61,6 +62,8 @@ impl Truth {
             ("communityid.tsv", '\t'),
             ("argus.csv", ','),
             ("http.tsv", '\t'),
+            ("tcp_summary.tsv", '\t'),
+            ("tcptrace.csv", ','),
             ("nfdump.csv", ','),
             ("upstream/ndpi_flows.tsv", '\t'),
             ("upstream/arkime_sessions.tsv", '\t'),
@@ -71,10 +74,8 @@ impl Truth {
             );
         }
         let ours = workspace().join("crates/flowcli/tests/agreement");
-        for name in ["tshark.tsv"] {
-            let table = Table::read(&ours.join(name), '\t').expect("it stands beside this test");
-            tables.insert(name, table.by("file"));
-        }
+        let analysis = Table::read(&ours.join("tshark.tsv"), '\t').expect("it stands beside this test");
+        tables.insert("tshark.tsv", analysis.by("file"));
         Self { readability: readability::Truth::load(truth), tables }
     }
 
@@ -105,6 +106,12 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
         let analysis = truth.rows("tshark.tsv", name).unwrap_or_default();
         let tables = tcp::Tables { streams: rows, analysis, http: truth.rows("http.tsv", name).unwrap_or_default() };
         tcp::compare(&capture, tables, &mut sheet);
+        for row in truth.rows("tcp_summary.tsv", name).unwrap_or_default() {
+            steps::sums(&capture, row, &mut sheet);
+        }
+    }
+    if let Some(rows) = truth.rows("tcptrace.csv", name) {
+        tcptrace::compare(&capture, rows, &mut sheet);
     }
     if let Some(rows) = truth.rows("communityid.tsv", name) {
         flows::community_ids(&capture, rows, &mut sheet);

@@ -18,6 +18,7 @@ cause or when fewer cells agree than this file says. Our side is `flow conns -o 
 | tshark, capinfos | 4.0.17 | every field of every packet, conversations, TCP streams, their analysis, HTTP messages, bounds |
 | tcpdump / libpcap | 4.99.3 / 1.10.3 | which files open |
 | argus, ra | 3.0.8.2 | bidirectional flows, halves of handshakes |
+| tcptrace | 6.6.7 | round trips, retransmissions, missing data |
 | nfpcapd, nfdump | 1.7.1 | one-way flows |
 | Zeek | baselines of its own test suite | connection states and histories |
 | nDPI, Arkime | baselines of their own test suites | flows, sessions |
@@ -26,9 +27,18 @@ tshark's completeness is compared as it is after a stream's last packet: what it
 that packet, which the packets prove. It does not count the first packet of a stream that it sees from the middle; most
 of the disagreements there are 797 streams of one packet each. Zeek's logs are compared with `flow conns -o zeek`.
 
-Repetitions, turns and their times are those that `flowstats::tcp` tells of a connection. Streams that ours cuts are left out
-there: they are told by tcp splits. A request of ours begins with its first byte and a response ends with its last; an HTTP
-dissector names the segments that complete them.
+Repetitions, round trips, turns and their times are those that `flowstats::tcp` tells of a connection. Classes of packets are
+compared packet by packet: a cell agrees if both sides name the same packets of the connection, and each packet that only one
+names has a cause computed from the packets. `crates/flowcli/tests/agreement/tshark.tsv` has the packets that tshark names
+(`tshark.sh` writes it). tcptrace prints sums: its samples and classes are computed here by its rules, and must come to the sums
+that it printed before a difference is explained. Of tcptrace, *a* is the sender of the first packet, and the round trips *of a* are
+those of a's data.
+
+Not compared: tshark's window updates, full windows and keep-alive ACKs, which ours does not count; tcptrace's full-size samples,
+which are those of SYN and FIN where there are both (of the six segments with 1448 bytes of connection 1 in
+encap/mixed-vlan-mpls.pcap it counts none); tcptrace's duplicate ACKs. HTTP turns of streams that ours cuts are left out: they are
+told by tcp splits. A request of ours begins with its first byte and a response ends with its last; an HTTP dissector names the
+segments that complete them.
 
 A *cell* is one value compared with one value. A value that neither side has is no cell.
 ";

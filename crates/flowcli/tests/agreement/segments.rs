@@ -16,6 +16,9 @@ pub struct Moment<'a> {
     behind: &'a [&'a Packet],
 }
 
+/// Segments that are looked back at.
+const RECENT: usize = 200;
+
 /// A later number than another, in serial arithmetic.
 fn later(this: u32, other: u32) -> bool {
     this.wrapping_sub(other) as i32 > 0
@@ -135,10 +138,9 @@ impl<'a> Moment<'a> {
     pub fn in_recovery(&self) -> bool {
         let acked = self.acknowledged_by(self.peer());
         (0..self.before.len()).filter(|at| self.before[*at].event.key == self.own()).any(|at| {
-            let Some(tcp) = tcp(self.before[at]) else { return false };
-            let then = Self { packet: self.before[at], tcp, before: &self.before[..at], behind: &[] };
+            let Some(then) = self.earlier(at) else { return false };
             let newest = then.newest(self.own());
-            newest.is_some_and(|newest| later(newest, tcp.seq) && acked.is_none_or(|acked| later(newest, acked)))
+            newest.is_some_and(|newest| later(newest, then.tcp.seq) && acked.is_none_or(|acked| later(newest, acked)))
                 && then.asked() > 0
         })
     }
@@ -224,7 +226,7 @@ impl<'a> Moment<'a> {
     pub fn came_a_round_trip_after_jump(&self) -> bool {
         let syn = |packet: &&&Packet| tcp(packet).is_some_and(|tcp| tcp.flags.contains(TcpFlags::SYN));
         let Some(opening) = self.before.iter().find(syn) else { return false };
-        let syns = self.before.iter().filter(syn).next_back();
+        let syns = self.before.iter().rfind(syn);
         let ack = self.before.iter().find(|packet| Some(packet.number) > syns.map(|syn| syn.number));
         ack.zip(self.jump()).is_some_and(|(ack, (jump, _))| {
             self.packet.event.time - jump.event.time >= ack.event.time - opening.event.time
@@ -258,6 +260,71 @@ impl<'a> Moment<'a> {
         let Some((first, tcp)) = self.sent(self.peer()).next() else { return false };
         let mut acks = self.sent(self.own()).filter(|(packet, _)| packet.number < first.number);
         acks.any(|(_, ack)| ack.flags.contains(TcpFlags::ACK) && later(tcp.seq, ack.ack))
+    }
+
+    /// It takes sequence numbers.
+    pub fn takes_numbers(&self) -> bool {
+        end(self.packet, &self.tcp) != self.tcp.seq
+    }
+
+    /// Sequence numbers of SYN and FIN.
+    pub fn controls(&self) -> u64 {
+        u64::from(self.tcp.flags.contains(TcpFlags::SYN)) + u64::from(self.tcp.flags.contains(TcpFlags::FIN))
+    }
+
+    /// What it acknowledges was there twice, as copies of one packet.
+    pub fn acknowledges_copy(&self) -> bool {
+        (0..self.before.len()).rev().take(RECENT).filter(|at| self.before[*at].event.key == self.peer()).any(|at| {
+            self.earlier(at).is_some_and(|then| end(then.packet, &then.tcp) == self.tcp.ack && then.is_copy())
+        })
+    }
+
+    /// Of the other end's latest segments some began behind what came before them, or brought what was there before.
+    pub fn peer_was_in_trouble(&self) -> bool {
+        (0..self.before.len()).rev().take(RECENT).filter(|at| self.before[*at].event.key == self.peer()).any(|at| {
+            self.earlier(at).is_some_and(|then| {
+                let newest = then.newest(self.peer());
+                newest.is_none_or(|newest| newest != then.tcp.seq && then.takes_numbers())
+                    && !then.tcp.flags.contains(TcpFlags::SYN)
+                    || (then.tcp.flags.contains(TcpFlags::SYN) && newest.is_some())
+            })
+        })
+    }
+
+    /// The other end's latest segment that ends where it acknowledges.
+    fn acknowledged(&self) -> Option<(&'a Packet, TcpSegment)> {
+        let ends = |(packet, tcp): &(&Packet, TcpSegment)| end(packet, tcp) == self.tcp.ack && tcp.seq != self.tcp.ack;
+        self.sent(self.peer()).rfind(ends)
+    }
+
+    /// It echoes a timestamp, but no option of what it acknowledges was captured.
+    pub fn echoes_the_unknown(&self) -> bool {
+        let acknowledged = self.acknowledged();
+        stamp(&self.tcp).is_some() && acknowledged.is_some_and(|(_, tcp)| stamp(&tcp).is_none())
+    }
+
+    /// It acknowledges a SYN, and has none itself.
+    pub fn answers_syn_without_one(&self) -> bool {
+        let acknowledged = self.acknowledged();
+        let syn = |tcp: &TcpSegment| tcp.flags.contains(TcpFlags::SYN) && !tcp.flags.contains(TcpFlags::ACK);
+        !self.tcp.flags.contains(TcpFlags::SYN) && acknowledged.is_some_and(|(_, tcp)| syn(&tcp))
+    }
+
+    /// An earlier acknowledgment lies within the segment that it acknowledges.
+    pub fn acknowledged_within(&self) -> bool {
+        let acknowledged = self.acknowledged();
+        acknowledged.is_some_and(|(_, tcp)| {
+            self.sent(self.own()).any(|(_, ack)| later(ack.ack, tcp.seq) && later(self.tcp.ack, ack.ack))
+        })
+    }
+
+    /// The other end's first segment was a SYN.
+    pub fn peer_began_with_syn(&self) -> bool {
+        self.sent(self.peer()).next().is_some_and(|(_, tcp)| tcp.flags.contains(TcpFlags::SYN))
+    }
+
+    fn earlier(&self, at: usize) -> Option<Self> {
+        Some(Self { packet: self.before[at], tcp: tcp(self.before[at])?, before: &self.before[..at], behind: &[] })
     }
 
     /// A bare ACK that repeats the number before, with another window and a SACK option.

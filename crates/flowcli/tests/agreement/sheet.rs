@@ -20,6 +20,9 @@ pub enum Statistic {
     Completeness,
     ControlSegments,
     Repetitions,
+    FileSums,
+    TcptraceRtts,
+    TcptraceClasses,
     HttpTurns,
     HttpTimes,
     CommunityIds,
@@ -34,7 +37,7 @@ pub enum Statistic {
 }
 
 impl Statistic {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Readability,
         Self::Bounds,
         Self::PacketFields,
@@ -49,6 +52,9 @@ impl Statistic {
         Self::Completeness,
         Self::ControlSegments,
         Self::Repetitions,
+        Self::FileSums,
+        Self::TcptraceRtts,
+        Self::TcptraceClasses,
         Self::HttpTurns,
         Self::HttpTimes,
         Self::CommunityIds,
@@ -79,6 +85,9 @@ impl Statistic {
             Self::Completeness => "completeness",
             Self::ControlSegments => "control segments",
             Self::Repetitions => "repetitions",
+            Self::FileSums => "file sums",
+            Self::TcptraceRtts => "tcptrace rtts",
+            Self::TcptraceClasses => "tcptrace classes",
             Self::HttpTurns => "http turns",
             Self::HttpTimes => "http times",
             Self::CommunityIds => "community ids",
@@ -111,12 +120,22 @@ impl Statistic {
             Self::Handshakes => "handshake time of a TCP connection, within 1 µs; tshark tcp.analysis.initial_rtt",
             Self::Completeness => "completeness bits of a TCP connection; tshark tcp.completeness",
             Self::Repetitions => {
-                "retransmissions, fast and spurious ones, segments out of order, duplicate ACKs, zero windows, probes, keep-alives, SYNs \
-                 and SYN-ACKs of a TCP connection; tshark tcp.analysis"
+                "retransmissions, fast and spurious ones, segments out of order, duplicate ACKs, zero windows, probes, keep-alives, gaps \
+                 and ACKs of missing data of a TCP connection, packet by packet; tshark tcp.analysis"
+            }
+            Self::FileSums => "the same, and SYNs, SYN-ACKs, FINs and RSTs, summed over a file; tshark",
+            Self::TcptraceRtts => {
+                "samples (packet by packet), shortest, longest and mean RTT of one direction of a TCP connection, within 0.05 ms; tcptrace"
+            }
+            Self::TcptraceClasses => {
+                "retransmissions, segments out of order, zero windows (packet by packet), retransmitted and missing bytes of one direction \
+                 of a TCP connection; tcptrace"
             }
             Self::HttpTurns => "requests and responses of a TCP connection; tshark http",
             Self::HttpTimes => "when a request began, when its response ended; tshark http",
-            Self::ControlSegments => "whether an end of a TCP connection sent FIN, RST; tshark",
+            Self::ControlSegments => {
+                "SYNs and SYN-ACKs of a TCP connection, FINs and RSTs of each of its ends, counted; tshark"
+            }
             Self::CommunityIds => "packets of a Community ID; tshark",
             Self::ArgusFlows => "packets and bytes each way of a 5-tuple; argus",
             Self::ArgusSplits => "records of a 5-tuple; argus",

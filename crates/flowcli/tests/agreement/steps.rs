@@ -1,39 +1,75 @@
 //! The segments that open and close a connection: who sent which, and argus' times of the handshake's halves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::event::Detail;
 use flowcore::{FlowEvent, TcpFlags, TcpSegment};
 
 use crate::capture::{Capture, Conn, End, Pair};
+use crate::classes::CLASSES;
+use crate::course::Course;
 use crate::sheet::{At, NOTHING, Sheet, Statistic};
-use crate::tcp::{nanos, of_pair, splits};
+use crate::tcp::{nanos, of_pair};
 use crate::truth::Row;
 
-/// Which of SYN, SYN-ACK, FIN and RST a stream has, and from whom; `conn` is ours, `client` the truth's.
-pub fn control(
-    (capture, subject): (&Capture, &str),
-    (conn, client): (&Conn, End),
-    parts: &[&Conn],
-    row: &Row,
-    sheet: &mut Sheet,
-) {
+/// How many SYN, SYN-ACK, FIN and RST a stream has, and from whom; `courses` are our connections of it, `client` the truth's.
+pub fn control((capture, subject): (&Capture, &str), courses: &[&Course], client: End, row: &Row, sheet: &mut Sheet) {
     let at = At { statistic: Statistic::ControlSegments, file: &capture.name, subject };
-    let turned = conn.src != client;
-    let sent = |side: &str, flag: TcpFlags| {
-        let flags = conn.count(&format!("tcp_flags_{side}"));
-        u64::from(TcpFlags::from_bits_truncate(flags as u16).contains(flag))
+    let sent = |of_client: bool, which: usize| -> u64 {
+        let of = |course: &&Course| {
+            let key = course.flow.key;
+            let forward = ((key.src, key.src_port) == client) == of_client;
+            course.controls[usize::from(!forward)][which]
+        };
+        courses.iter().map(of).sum()
     };
-    let (of_client, of_server) = if turned { ("rev", "fwd") } else { ("fwd", "rev") };
-    for (field, side, flag, column) in [
-        ("FIN of the client", of_client, TcpFlags::FIN, "fin_client"),
-        ("FIN of the server", of_server, TcpFlags::FIN, "fin_server"),
-        ("RST of the client", of_client, TcpFlags::RST, "rst_client"),
-        ("RST of the server", of_server, TcpFlags::RST, "rst_server"),
+    let both = |which| sent(true, which) + sent(false, which);
+    for (field, ours, column) in [
+        ("SYNs", both(0), "syn"),
+        ("SYN-ACKs", both(1), "synack"),
+        ("FINs of the client", sent(true, 2), "fin_client"),
+        ("FINs of the server", sent(false, 2), "fin_server"),
+        ("RSTs of the client", sent(true, 3), "rst_client"),
+        ("RSTs of the server", sent(false, 3), "rst_server"),
     ] {
-        let theirs = row.number(column).map(|count| count.min(1));
-        sheet.compare(at, field, Some(sent(side, flag)), theirs, || {
-            (parts.len() > 1).then(|| splits(parts).map(|why| format!("{why}; another of them has it"))).flatten()
+        sheet.compare(at, field, Some(ours), row.number(column), || None);
+    }
+}
+
+/// Compares the sums over one file, a row of `tcp_summary.tsv`, with what ours tells of all its connections.
+pub fn sums(capture: &Capture, row: &Row, sheet: &mut Sheet) {
+    let at = At { statistic: Statistic::FileSums, file: &capture.name, subject: "" };
+    let control = |which: usize| -> u64 {
+        capture.courses.iter().map(|course| course.controls[0][which] + course.controls[1][which]).sum()
+    };
+    let both = |client: &str, server: &str| Some(row.number(client)? + row.number(server)?);
+    let mut cells = vec![
+        ("SYNs", vec!["SYNs"], control(0), row.number("syn")),
+        ("SYN-ACKs", vec!["SYN-ACKs"], control(1), row.number("synack")),
+        ("FINs", vec!["FINs of the client", "FINs of the server"], control(2), both("fin_client", "fin_server")),
+        ("RSTs", vec!["RSTs of the client", "RSTs of the server"], control(3), both("rst_client", "rst_server")),
+    ];
+    for class in &CLASSES {
+        let told = capture.courses.iter().flat_map(|course| &course.told).filter(|(_, told)| (class.is)(*told));
+        let packets: BTreeSet<usize> = told.map(|(packet, _)| *packet).collect();
+        cells.push((class.name, vec![class.name], packets.len() as u64, row.number(class.column)));
+    }
+    for (field, of_streams, ours, theirs) in cells {
+        // What the streams above differ by.
+        let number = |text: &str| text.parse::<i64>().unwrap_or(0);
+        let streams = sheet.disagreements.iter().filter(|one| {
+            one.file == capture.name
+                && matches!(one.statistic, Statistic::ControlSegments | Statistic::Repetitions)
+                && of_streams.contains(&one.field)
+        });
+        let (mut less, mut none) = (0, true);
+        for one in streams {
+            less += number(&one.ours) - number(&one.theirs);
+            none = false;
+        }
+        sheet.compare(at, field, Some(ours), theirs, || {
+            (!none && theirs.map(|theirs| theirs as i64 + less) == Some(ours as i64))
+                .then(|| "the difference of its streams, each with its packets above".to_owned())
         });
     }
 }

@@ -240,11 +240,11 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, tables): (&R
         sheet.compare(streams, field, ours, theirs, || cause(ours, all, theirs, what == "packets"));
     }
 
-    if let Some((conn, client)) = conn.zip(client) {
-        steps::control((capture, &subject), (conn, client), &parts, row, sheet);
-    }
     let courses: Vec<&Course> = parts.iter().filter_map(|conn| capture.course(conn)).collect();
     if !courses.is_empty() {
+        if let Some(client) = client {
+            steps::control((capture, &subject), &courses, client, row, sheet);
+        }
         let packets = segments(capture, pair, row);
         classes::compare((capture, &subject), (&courses, &packets), (row, tables.analysis), sheet);
     }

@@ -97,11 +97,14 @@ impl Index {
 
     fn grow(&mut self) {
         let length = self.cells.len() * 2;
-        let mut doubled = Vec::with_capacity(length);
-        if length >= LARGE {
-            large_pages::prefer(doubled.spare_capacity_mut());
-        }
-        doubled.resize(length, 0);
+        let doubled = if length < LARGE {
+            vec![0; length]
+        } else {
+            let mut large = Vec::with_capacity(length);
+            large_pages::prefer(large.spare_capacity_mut());
+            large.resize(length, 0);
+            large
+        };
         let old = std::mem::replace(&mut self.cells, doubled);
         self.mask = self.cells.len() - 1;
         for cell in old {

@@ -55,14 +55,14 @@ impl<T: Default> Slots<T> {
         debug_assert_ne!(id, FlowId::NONE, "events without a flow have no slot");
         let (chunk, place) = Self::place(id);
         if self.get(id).is_none() {
-            self.grow(chunk, place);
+            return self.grow(chunk, place);
         }
         &mut self.chunks[chunk][place]
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, chunk: usize, place: usize) {
+    fn grow(&mut self, chunk: usize, place: usize) -> &mut T {
         while self.chunks.len() <= chunk {
             if let Some(last) = self.chunks.last_mut() {
                 last.resize_with(Self::CHUNK, T::default);
@@ -76,6 +76,7 @@ impl<T: Default> Slots<T> {
         }
         let last = &mut self.chunks[chunk];
         last.resize_with((place + 1).next_multiple_of(BLOCK), T::default);
+        &mut last[place]
     }
 
     /// The state of `id`, if its block was ever made.

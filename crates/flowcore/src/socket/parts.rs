@@ -302,6 +302,8 @@ pub struct Subflow {
 pub struct MptcpInfo {
     /// Subflows beside the first.
     pub subflows: Option<u8>,
+    /// Subflows that there may be beside the first.
+    pub subflows_max: Option<u8>,
     /// Token.
     pub token: Option<u32>,
     /// Flags.
@@ -346,6 +348,8 @@ pub struct PacketSocket {
     pub interface: Option<u32>,
     /// Version of its ring (0 to 2 = TPACKET_V1 to V3).
     pub version: Option<u32>,
+    /// From how many bytes on packets are copied to the queue when they do not fit the ring; 0 = never.
+    pub copy_threshold: Option<u32>,
     /// Flags, `PDI_*`.
     pub flags: Option<u32>,
     /// Blocks and bytes of a block in its receive ring.

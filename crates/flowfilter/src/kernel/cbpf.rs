@@ -76,6 +76,8 @@ struct Code {
     jumps: Vec<(usize, Label)>,
     /// Bytes before the network header.
     link: u32,
+    /// Where the ethertype is, of links that have one.
+    ethertype_at: Option<u32>,
     pass: Label,
 }
 
@@ -188,6 +190,17 @@ impl Code {
             self.emit(LD_LEN, 0);
             return self.ranges(&wanted, yes, no);
         }
+        if field == Field::Ethertype {
+            let known = match class {
+                Class::V4 => 0x0800,
+                Class::V6 => 0x86dd,
+                Class::Other => {
+                    self.emit(LD_HALF, self.ethertype_at.unwrap_or(0));
+                    return self.ranges(&wanted, yes, no);
+                }
+            };
+            return self.go(if wanted.contains(known) { yes } else { no });
+        }
         if class == Class::Other {
             return self.go(no);
         }
@@ -221,6 +234,10 @@ impl Code {
                 self.emit(AND, u32::from(of & 0xfff));
                 self.when(JEQ, u32::from(set), yes);
                 self.go(no);
+            }
+            // Everything but one address is up to 128 prefixes: the address is looked for instead. Both headers have one.
+            Field::SrcAddr | Field::DstAddr if matches!(condition, Condition::NotIn(_)) => {
+                self.test(field, &looked_for(condition), class, no, yes);
             }
             Field::SrcAddr | Field::DstAddr => {
                 let is_src = field == Field::SrcAddr;
@@ -285,7 +302,11 @@ impl Code {
             self.unless(JGE, bytes, self.pass);
             // By the frame's.
             self.emit(LD_LEN, 0);
-            let fixed = self.link + bytes + if class == Class::V4 { 60 } else { 40 };
+            if class == Class::V4 {
+                self.unless(JGT_X, 0, self.pass);
+                self.emit(SUB_X, 0);
+            }
+            let fixed = self.link + bytes + if class == Class::V4 { 0 } else { 40 };
             self.unless(JGE, fixed, self.pass);
             if protocol == 17 {
                 for offset in [0, 2] {
@@ -314,12 +335,21 @@ impl Code {
     }
 }
 
+/// The values that a condition names, whether it wants them or not.
+fn looked_for(condition: &Condition) -> Condition {
+    match condition {
+        Condition::NotIn(items) => Condition::In(items.clone()),
+        other => other.clone(),
+    }
+}
+
 /// Whether a test can be said in a program.
 fn is_known(test: &Test) -> bool {
     let field = test.subject.first();
     let known = matches!(
         field,
         Field::Version
+            | Field::Ethertype
             | Field::Proto
             | Field::SrcAddr
             | Field::SrcPort
@@ -331,13 +361,23 @@ fn is_known(test: &Test) -> bool {
             | Field::Length
     );
     // More bytes than 32 bits can count are left to the exact filter, as are long lists.
-    let passing = if known { passing(field, &test.condition) } else { Ranges::default() };
+    let passing = match field.kind() {
+        Kind::Addr if known => passing(field, &looked_for(&test.condition)),
+        _ if known => passing(field, &test.condition),
+        _ => Ranges::default(),
+    };
     let small = field.kind() != Kind::Bytes || passing.as_slice().iter().all(|&(low, _)| low <= u128::from(u32::MAX));
     let pieces: usize = match field.kind() {
         Kind::Addr => passing.as_slice().iter().map(|&(low, high)| prefixes(low, high).len()).sum(),
         _ => passing.as_slice().len(),
     };
     known && small && pieces <= MAX_RANGES
+}
+
+/// What of a filter the kernel can be asked: a weaker filter, `all` if it is nothing.
+#[must_use]
+pub fn asked(expr: &Expr) -> Expr {
+    widen::widen_by(expr, &is_known)
 }
 
 /// The program for frames of one link type: passes all that `expr` passes, and perhaps more. `None` if it would pass
@@ -349,12 +389,18 @@ pub fn program(expr: &Expr, link: LinkType) -> Option<Vec<Instruction>> {
         LinkType::RAW => (0, None),
         _ => return None,
     };
-    let expr = widen::widen_by(expr, &is_known);
+    let expr = asked(expr);
     if expr == Expr::All {
         return None;
     }
-    let mut code =
-        Code { instructions: Vec::new(), targets: Vec::new(), jumps: Vec::new(), link: link_bytes, pass: Label(0) };
+    let mut code = Code {
+        instructions: Vec::new(),
+        targets: Vec::new(),
+        jumps: Vec::new(),
+        link: link_bytes,
+        ethertype_at,
+        pass: Label(0),
+    };
     code.pass = code.label();
     let (drop, v4, v6, other) = (code.label(), code.label(), code.label(), code.label());
     let pass = code.pass;

@@ -203,8 +203,8 @@ impl Counts {
         for (octave, cells) in self.cells.chunks(PER_OCTAVE).enumerate() {
             let from = self.base + octave * PER_OCTAVE;
             let within = from..from + PER_OCTAVE;
-            let carried = carried.iter().filter(|(bucket, _)| within.contains(&usize::from(*bucket)));
-            let all = carried.fold(sum(cells), |sum, &(_, times)| sum.saturating_add(more(times)));
+            let [first, end] = [within.start, within.end].map(|end| find(carried, end).unwrap_or_else(|at| at));
+            let all = carried[first..end].iter().fold(sum(cells), |sum, &(_, times)| sum.saturating_add(more(times)));
             if before.saturating_add(all) <= place {
                 before = before.saturating_add(all);
                 continue;

@@ -19,7 +19,8 @@ pub fn columns() -> Vec<ColumnDef> {
     let socket: [fn(&Flow) -> Value; 6] = [
         |flow| flow.end.state_cell(),
         |flow| count(flow.end.interface),
-        |flow| port(flow.end.netns),
+        // Zones of packets are something else.
+        |flow| count(flow.end.state.map(|_| flow.end.netns)),
         |flow| count(flow.end.uid),
         |flow| count(flow.end.inode),
         |flow| count(flow.end.cookie),

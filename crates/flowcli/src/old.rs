@@ -1,0 +1,97 @@
+//! Command lines as users of Fleutan write them.
+
+use std::ffi::OsString;
+
+use flowcore::{Error, ErrorKind, Result};
+
+use crate::exit::complain;
+
+/// The command line in today's words, with a note if it was in Fleutan's: `flow flows --lat -g peer`.
+///
+/// # Errors
+/// If it asks for nothing, or for what there is not yet.
+pub fn translate(words: Vec<OsString>) -> Result<Vec<OsString>> {
+    if words.get(1).is_none_or(|word| word != "flows") {
+        return Ok(words);
+    }
+    let translated = of_flows(&words[2..])?;
+    let spell = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    complain(&format!("note: `flow {}` is `flow {}` now", spell(&words[1..]), spell(&translated)));
+    Ok(words.into_iter().take(1).chain(translated).collect())
+}
+
+/// What stands behind `flows`, in today's words.
+fn of_flows(words: &[OsString]) -> Result<Vec<OsString>> {
+    let usage = |message: &str| Err(Error::new(ErrorKind::Usage, format!("flow flows: {message}")));
+    let (mut lat, mut vol, mut cpu) = (false, false, None);
+    let mut rest: Vec<(Option<char>, Vec<OsString>)> = Vec::new();
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        let (option, value) = text.split_once('=').map_or((&*text, None), |(option, value)| (option, Some(value)));
+        match option {
+            "-l" | "--lat" => lat = true,
+            "-v" | "--vol" => vol = true,
+            "-c" | "--cpu" => {
+                // Once it had no value, and meant what `fl_asoc` did later.
+                let value = value.map(str::to_owned).or_else(|| {
+                    let next = words.peek()?.to_string_lossy().into_owned();
+                    matches!(next.as_str(), "gen" | "fl_asoc").then(|| words.next().map(|_| next)).flatten()
+                });
+                cpu = Some(value.as_deref() == Some("gen"));
+            }
+            "-q" | "--qdisc" => return usage("bytes by transmit queue cannot be shown yet"),
+            "-g" | "--group" | "-i" | "--interval" | "-t" | "--thresh" => {
+                let letter = option.trim_start_matches('-').chars().next();
+                let own = value.is_none().then(|| words.next().cloned()).flatten();
+                rest.push((letter, std::iter::once(word.clone()).chain(own).collect()));
+            }
+            _ => rest.push((None, vec![word.clone()])),
+        }
+    }
+    // In this order they counted, whatever the order in which they were given; options of the others had no effect.
+    let (command, general, options) = match (lat, vol, cpu) {
+        (true, _, _) => ("lat", false, "gt"),
+        (false, true, _) => ("vol", false, "gi"),
+        (false, false, Some(general)) => ("cpu", general, "i"),
+        (false, false, None) => return usage("say what of them: `flow lat`, `flow vol` or `flow cpu`"),
+    };
+    let mut translated: Vec<OsString> = vec![command.into()];
+    translated.extend(general.then(|| "--general".into()));
+    let kept = rest.into_iter().filter(|(letter, _)| letter.is_none_or(|letter| options.contains(letter)));
+    translated.extend(kept.flat_map(|(_, words)| words));
+    Ok(translated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(text: &str) -> String {
+        let words: Vec<OsString> = text.split(' ').map(Into::into).collect();
+        match of_flows(&words) {
+            Ok(words) => words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn fleutans_words_are_understood() {
+        for (old, new) in [
+            ("--lat", "lat"),
+            ("-l -g peer -t 1,2,3", "lat -g peer -t 1,2,3"),
+            ("--lat --group=proc -i 7", "lat --group=proc"),
+            ("--vol -i 5", "vol -i 5"),
+            ("--cpu -i 5", "cpu -i 5"),
+            ("--cpu fl_asoc", "cpu"),
+            ("-c gen -i 3", "cpu --general -i 3"),
+            ("--cpu=gen", "cpu --general"),
+            ("--vol --lat", "lat"),
+            ("--lat -o jsonl", "lat -o jsonl"),
+        ] {
+            assert_eq!(translated(old), new, "{old}");
+        }
+        assert!(translated("-g peer").contains("`flow lat`"));
+        assert!(translated("--qdisc").contains("yet"));
+    }
+}

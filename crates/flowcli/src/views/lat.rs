@@ -1,0 +1,245 @@
+//! `flow lat`: round-trip times.
+
+use std::time::Duration;
+
+use flowcore::pipeline::{Handle, Moment, Pipeline};
+use flowcore::report::Value;
+use flowcore::{Collector, Nanos, Snapshot};
+use flowstats::chart::{Chart, push_scaled, python_number};
+use flowstats::latency::{Distribution, Flow, Latency, columns, millis};
+
+use super::owners::{Owner, Owners};
+use super::sheet::{Sheet, owner_cells};
+use super::{Live, bar, check, classic_label, ending, group, layout, print, selection};
+use crate::args::{Group, LatArgs};
+use crate::exit::{Exit, complain};
+use crate::progress::Progress;
+use crate::run::{self, Finish};
+use crate::signals::Signals;
+use crate::terminal;
+
+/// Runs the command.
+pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
+    let defs = columns();
+    let sheet = Sheet::new(&args.view, "latency", &defs, super::owner_columns())?;
+    if args.view.list_columns {
+        return crate::documents::print(&sheet.describe());
+    }
+    check(&args.view)?;
+    let view = View { args, sheet, noted: false, reports: 0 };
+    if args.input.read.is_empty() { view.of_sockets() } else { view.of_packets() }
+}
+
+/// How the user wants to see round trips.
+struct View<'a> {
+    args: &'a LatArgs,
+    sheet: Sheet<'a>,
+    noted: bool,
+    reports: u64,
+}
+
+impl View<'_> {
+    fn of_sockets(mut self) -> anyhow::Result<Exit> {
+        let mut builder = Pipeline::builder();
+        let handle = builder.add(Latency::default());
+        let every = self.args.view.every;
+        let mut live = Live::open(&self.args.view, every, None, builder)?;
+        let mut rows = 0;
+        live.run(
+            |_| Duration::MAX,
+            |live, _| {
+                if every.is_some() && live.signals.stop().is_none() {
+                    let snapshot = live.snapshot(false)?;
+                    rows = self.report(&mut live.pipeline, &handle, &snapshot)?;
+                }
+                Ok(())
+            },
+        )?;
+        if every.is_none() || live.signals.stop().is_some() {
+            let snapshot = live.snapshot(true)?;
+            rows = self.report(&mut live.pipeline, &handle, &snapshot)?;
+        }
+        live.conclude(rows)
+    }
+
+    fn of_packets(mut self) -> anyhow::Result<Exit> {
+        let args = self.args;
+        if args.view.every.is_some() || args.view.netns.is_some() || args.group == Some(Group::Proc) {
+            let message = "--every, --netns and -g proc are for this host's sockets; a capture has none";
+            return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
+        }
+        let filter = selection(&args.view)?;
+        let signals = Signals::listen()?;
+        let inputs = run::inputs(&args.input.read, &signals)?;
+        let headers =
+            filter.as_ref().is_some_and(|filter| flowcore::Select::needs(filter).contains(flowcore::Features::HEADERS));
+        let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
+            Ok(source) => source,
+            Err(_) if signals.stop().is_some() => return Ok(run::interrupted(&signals)),
+            Err(error) => return Err(error.into()),
+        };
+        let mut builder = Pipeline::builder().limits(run::limits(&args.input));
+        if let Some(filter) = filter {
+            builder = builder.filter(filter);
+        }
+        let handle = builder.add(Latency::default());
+        let mut pipeline = builder.build(source.info())?;
+        run::introduce(&args.view.ending, source.info());
+        let mut progress = Progress::new(!args.view.ending.quiet);
+        let mut stopped = false;
+        let mut snapshot = pipeline.run_with(&mut source, |_, source, moment| -> anyhow::Result<bool> {
+            if moment == Moment::Batch {
+                progress.tick(|| {
+                    let position = source.position();
+                    (position.read, position.total)
+                });
+                stopped = signals.stop().is_some();
+            }
+            Ok(!stopped)
+        })?;
+        progress.clear();
+        if stopped && snapshot.ledger.seen() == 0 {
+            return Ok(run::interrupted(&signals));
+        }
+        snapshot.tables.clear();
+        let delivered = snapshot.ledger.delivered();
+        let why = run::why(args.input.count, delivered, snapshot.fault.as_deref(), stopped).map(str::to_owned);
+        snapshot.fault = why;
+        let rows = self.report(&mut pipeline, &handle, &snapshot)?;
+        let said = run::has_said(args.view.output, args.view.no_trailer);
+        Ok(run::conclude(&args.view.ending, &snapshot, pipeline.flows(), &Finish { rows, stopped, said }))
+    }
+
+    /// Writes one report; gives the number of its rows.
+    fn report(
+        &mut self,
+        pipeline: &mut Pipeline,
+        handle: &Handle<Latency>,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<u64> {
+        let latency = pipeline.get_mut(handle);
+        let mut flows = latency.rows();
+        latency.forget_ended();
+        let mut snapshot = snapshot.clone();
+        snapshot.ledger.unreported_rows += latency.unreported();
+        let distribution = Distribution::of(&flows);
+        let text = self.args.view.output == crate::args::Format::Table && self.args.view.columns.is_none();
+        let owners = self.wants_owners(text).then(Owners::look);
+        if let Some(owners) = &owners {
+            super::note_refused(&self.args.view, owners, &mut self.noted);
+        }
+        let own = |flow: &Flow| -> Vec<Owner> {
+            owners.as_ref().map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode)).to_vec()
+        };
+        let defs = columns();
+        let cells = |flow: &Flow| -> Vec<Value> {
+            defs.iter().map(|def| (def.value)(flow)).chain(owner_cells(&own(flow))).collect()
+        };
+        let rows = self.sheet.arrange(&mut flows, cells);
+        let count = rows.len();
+        let first = self.reports == 0;
+        self.reports += 1;
+        if self.args.view.output.is_text() {
+            if text {
+                let charts = Charts { args: self.args, distribution: &distribution, owners: owners.as_ref() };
+                print(&charts.render(flows))?;
+            } else {
+                self.sheet.print_table(&rows)?;
+            }
+            if !self.args.view.classic {
+                self.sheet.print_trust(&ending(&snapshot, count))?;
+            }
+        } else {
+            self.sheet.print_rows(&rows, &ending(&snapshot, count), first)?;
+        }
+        if count == 0 && first && self.args.view.every.is_none() && !self.args.view.ending.quiet {
+            complain("note: there is no TCP connection");
+        }
+        Ok(count as u64)
+    }
+
+    fn wants_owners(&self, text: bool) -> bool {
+        let shown = !text && (self.sheet.shows("pid") || self.sheet.shows("process"));
+        self.args.input.read.is_empty() && (self.args.group == Some(Group::Proc) || shown)
+    }
+}
+
+/// Round trips as charts.
+struct Charts<'a> {
+    args: &'a LatArgs,
+    distribution: &'a Distribution,
+    owners: Option<&'a Owners>,
+}
+
+impl Charts<'_> {
+    fn render(&self, flows: Vec<Flow>) -> String {
+        let classic = self.args.view.classic;
+        let paint = terminal::color(self.args.view.color);
+        let mut out = String::new();
+        let measured: Vec<Flow> = flows.into_iter().filter(|flow| flow.rtt.is_some()).collect();
+        out.push_str(&if classic {
+            format!("**TCP FLOWS: (NUM {})\n*latency distribution [rtt-range]\n", self.distribution.measured())
+        } else {
+            self.summary()
+        });
+        let edge = |edge: f64| if classic { python_number(edge) } else { format!("{edge:.3}") };
+        let bins = self.distribution.bins(self.args.bins).into_iter();
+        let bars = bins.map(|bin| bar(bin.count as f64, format!("[{}-{}]", edge(bin.from), edge(bin.to)))).collect();
+        let title = if classic { "" } else { "connections by round-trip time, ms" };
+        let whole: fn(&mut String, f64) = |out, value| out.push_str(&format!("{value}"));
+        let figure = if classic { push_scaled } else { whole };
+        self.chart(title, bars, figure, false).render(paint, &mut out);
+        out.push_str(if classic { "\n---\n*latency per flow in rtt(ms)\n" } else { "\n" });
+        let exact: fn(&mut String, f64) = |out, value| out.push_str(&format!("{value:.3}"));
+        for group in group(measured, self.args.group, |flow| flow.end, self.owners) {
+            let bars = group.records.iter().filter_map(|flow| Some(bar(millis(flow.rtt?), self.label(flow)))).collect();
+            let title = match (classic, group.title.is_empty()) {
+                (false, true) => "round-trip time of each, ms",
+                _ => group.title.as_str(),
+            };
+            self.chart(title, bars, if classic { push_scaled } else { exact }, true).render(paint, &mut out);
+            out.push_str(if classic { "\n---\n" } else { "\n" });
+        }
+        out
+    }
+
+    fn chart<'t>(
+        &self,
+        title: &'t str,
+        bars: Vec<flowstats::chart::Bar>,
+        figure: fn(&mut String, f64),
+        coloured: bool,
+    ) -> Chart<'t> {
+        let chart = Chart { thresholds: coloured.then_some(self.args.thresh.0), ..Chart::new(title, bars) };
+        if self.args.view.classic { chart } else { Chart { layout: layout(), figure, ..chart } }
+    }
+
+    fn label(&self, flow: &Flow) -> String {
+        if self.args.view.classic {
+            return classic_label(&flow.end);
+        }
+        let shown = |span: Option<Nanos>| span.map_or_else(|| "-".to_owned(), |span| format!("{:.3}", millis(span)));
+        format!("{}  min {} var {}", flow.end, shown(flow.min_rtt), shown(flow.rttvar))
+    }
+
+    /// How many there are, and their percentiles.
+    fn summary(&self) -> String {
+        let Self { args, distribution, .. } = self;
+        let mut out = format!("{} TCP connections", distribution.measured());
+        if distribution.unmeasured() > 0 {
+            out.push_str(&format!(" and {} without a round-trip time yet", distribution.unmeasured()));
+        }
+        let at = |level: f64| distribution.quantile(level).map(|rtt| format!("{:.3}", millis(rtt)));
+        if let (Some(least), Some(greatest)) = (at(0.0), at(1.0)) {
+            out.push_str(&format!("; round trips in ms: min {least}"));
+            for percent in args.levels().percents() {
+                if let Some(value) = at(percent / 100.0) {
+                    out.push_str(&format!(", p{percent} {value}"));
+                }
+            }
+            out.push_str(&format!(", max {greatest}"));
+        }
+        out.push_str("\n\n");
+        out
+    }
+}

@@ -1,0 +1,202 @@
+//! Rows of a view in every format but charts.
+
+use flowcore::Result;
+use flowcore::report::{Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value};
+use flowcore::resolve::Numeric;
+use flowstats::columns::Def;
+
+use super::owners::Owner;
+use crate::args::{TimeStyle, ViewArgs};
+use crate::edge::Edge;
+use crate::fields::{self, Field, Subject};
+use crate::output::{self, Wishes};
+use crate::terminal;
+
+/// The columns of a view and what the user wants of them.
+pub struct Sheet<'a> {
+    args: &'a ViewArgs,
+    table: &'static str,
+    columns: Vec<Column>,
+    ranks: Vec<u8>,
+    /// Which are shown, in order.
+    chosen: Vec<usize>,
+    /// By which rows are ordered, and whether downwards.
+    keys: Vec<(usize, bool)>,
+}
+
+impl<'a> Sheet<'a> {
+    /// A view's own columns, `more` behind them.
+    ///
+    /// # Errors
+    /// If the user names a column that there is not.
+    pub fn new<R>(
+        args: &'a ViewArgs,
+        table: &'static str,
+        defs: &[Def<R>],
+        more: impl IntoIterator<Item = Column>,
+    ) -> Result<Self> {
+        let own = defs.iter().map(|def| (def.column.clone(), def.default, def.priority));
+        let all: Vec<(Column, bool, u8)> = own.chain(more.into_iter().map(|column| (column, true, 2))).collect();
+        let subject = subject(table, &all);
+        let edge = Edge::default();
+        let place = |field: &Field<()>| subject.fields.iter().position(|other| std::ptr::eq(other, field));
+        let chosen = subject.choose(args.columns.as_deref(), args.output != crate::args::Format::Table, &edge)?;
+        let chosen = chosen.into_iter().filter_map(place).collect();
+        let mut keys = Vec::new();
+        for key in &args.sort {
+            let field = subject.field(&key.column)?;
+            let descending = key.descending.unwrap_or_else(|| fields::largest_first(&field.column));
+            keys.extend(place(field).map(|place| (place, descending)));
+        }
+        let ranks = all.iter().map(|(_, _, rank)| *rank).collect();
+        let columns = all.into_iter().map(|(column, _, _)| column).collect();
+        Ok(Self { args, table, columns, ranks, chosen, keys })
+    }
+
+    /// What the columns are, for people.
+    pub fn describe(&self) -> String {
+        let all: Vec<(Column, bool, u8)> =
+            self.columns.iter().zip(0..).map(|(column, at)| (column.clone(), self.chosen.contains(&at), 0)).collect();
+        subject(self.table, &all).describe()
+    }
+
+    /// Whether a column called so is shown or ordered by.
+    pub fn shows(&self, name: &str) -> bool {
+        let wanted = self.chosen.iter().chain(self.keys.iter().map(|(place, _)| place));
+        wanted.into_iter().any(|&place| self.columns.get(place).is_some_and(|column| column.name == name))
+    }
+
+    /// The user said how rows are ordered.
+    pub fn is_ordered(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Brings records into the user's order, and leaves out what is too many; `cells` are those of a record. Gives the
+    /// cells in the same order.
+    pub fn arrange<R>(&self, records: &mut Vec<R>, cells: impl Fn(&R) -> Vec<Value>) -> Vec<Row> {
+        let mut both: Vec<(Vec<Value>, R)> = records.drain(..).map(|record| (cells(&record), record)).collect();
+        both.sort_by(|(a, _), (b, _)| {
+            let order = |&(place, descending): &(usize, bool)| fields::compare(&a[place], &b[place], descending);
+            self.keys.iter().map(order).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+        });
+        both.truncate(self.args.top.map_or(usize::MAX, |top| usize::try_from(top.get()).unwrap_or(usize::MAX)));
+        let mut rows = Vec::with_capacity(both.len());
+        for (cells, record) in both {
+            rows.push(Row { cells, quality: Quality::default() });
+            records.push(record);
+        }
+        rows
+    }
+
+    /// Writes a table for people, under a title if there is one.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn print_table(&self, rows: &[Row]) -> std::io::Result<()> {
+        let columns: Vec<Column> = self.chosen.iter().map(|&place| self.columns[place].clone()).collect();
+        let ranks: Vec<u8> = self.chosen.iter().map(|&place| self.ranks[place]).collect();
+        let rows: Vec<Row> = self.shown(rows).collect();
+        let rows: &dyn Rows = &rows;
+        let mut writer = TextWriter::new(output::standard_output()?, self.text_options());
+        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows }, &Numeric)
+    }
+
+    /// Writes the trust line.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn print_trust(&self, ending: &Ending<'_>) -> std::io::Result<()> {
+        TextWriter::new(output::standard_output()?, self.text_options()).trailer(ending)
+    }
+
+    fn text_options(&self) -> TextOptions {
+        TextOptions {
+            width: if self.args.output == crate::args::Format::Table { terminal::width() } else { None },
+            color: terminal::color(self.args.color),
+            humanized: self.args.human,
+            no_header: self.args.no_header,
+            no_trailer: self.args.no_trailer,
+            wide_hint: "-o wide shows all",
+        }
+    }
+
+    /// Writes rows for programs; of a report that is not the `first`, formats with one header leave it out.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn print_rows(&self, rows: &[Row], ending: &Ending<'_>, first: bool) -> std::io::Result<()> {
+        let columns: Vec<Column> = self.chosen.iter().map(|&place| self.columns[place].clone()).collect();
+        let wishes = Wishes {
+            format: self.args.output,
+            columns: None,
+            sort: Vec::new(),
+            top: None,
+            time: TimeStyle::Utc,
+            humanized: false,
+            color: self.args.color,
+            no_header: self.args.no_header || !first,
+            no_trailer: self.args.no_trailer,
+            safe_integers: self.args.json_safe_int,
+            line_buffered: false,
+        };
+        let mut writer = output::begin(self.table, &columns, &wishes)?;
+        for row in self.shown(rows) {
+            for (place, cell) in row.cells.iter().enumerate() {
+                writer.cell(place, cell);
+            }
+            writer.end_row(&row.quality)?;
+        }
+        writer.trailer(ending)?;
+        writer.flush()
+    }
+
+    fn shown(&self, rows: &[Row]) -> impl Iterator<Item = Row> {
+        rows.iter().map(|row| Row {
+            cells: self.chosen.iter().map(|&place| row.cells.get(place).cloned().unwrap_or_default()).collect(),
+            quality: row.quality.clone(),
+        })
+    }
+}
+
+/// For choosing columns by their names, which are all that matters there.
+fn subject(table: &'static str, columns: &[(Column, bool, u8)]) -> Subject<()> {
+    let field = |(column, default, rank): &(Column, bool, u8)| Field {
+        default: *default,
+        rank: *rank,
+        ..Field::own(column.clone(), |()| Value::Missing)
+    };
+    Subject {
+        table,
+        fields: columns.iter().map(field).collect(),
+        quality: |()| Quality::default(),
+        weight: |()| 0,
+        serial: |()| 0,
+        order: "",
+        ask: |_, _| true,
+        verdict: |_, _| None,
+    }
+}
+
+/// The columns of processes, behind a view's own.
+pub fn owner_columns() -> [Column; 2] {
+    let column = |name: &'static str, title: &'static str, about: &'static str| Column {
+        name: name.into(),
+        title: title.into(),
+        unit: Unit::None,
+        meaning: Meaning::Gauge,
+        about: about.into(),
+        bounded: false,
+    };
+    [
+        column("pid", "PID", "Process that holds the socket; of several, the one with the lowest id."),
+        column("process", "PROCESS", "Its command line."),
+    ]
+}
+
+/// Their cells.
+pub fn owner_cells(owners: &[Owner]) -> [Value; 2] {
+    match owners.first() {
+        Some(owner) => [Value::U64(owner.pid.into()), Value::Text(owner.command.clone())],
+        None => [Value::Missing, Value::Missing],
+    }
+}

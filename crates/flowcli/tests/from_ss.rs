@@ -1,0 +1,30 @@
+//! docs/from-ss.md: every counterpart of an `ss` line is a command line that works.
+
+use assert_cmd::Command;
+
+#[test]
+fn every_counterpart_of_an_ss_line_works() {
+    let page = include_str!("../../../docs/from-ss.md");
+    let lines: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `ss")?.split('`').nth(2)?.strip_prefix("flow "))
+        // A namespace of that name need not be; closing is not for a test, and polls do not end by themselves.
+        .filter(|line| !line.contains("--netns blue") && !line.contains("--kill"))
+        .collect();
+    assert!(lines.len() >= 20, "{lines:?}");
+    for line in lines {
+        let mut words: Vec<String> = Vec::new();
+        for (place, part) in line.split('\'').enumerate() {
+            match place % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        if line.contains("--every") {
+            words.extend(["--count".to_owned(), "2".to_owned(), "--every".to_owned(), "10ms".to_owned()]);
+            words.retain(|word| word != "1s");
+            words.remove(1);
+        }
+        Command::cargo_bin("flow").expect("built").args(&words).assert().success();
+    }
+}

@@ -1,0 +1,253 @@
+//! `flow lat`, `flow vol` and `flow cpu` as programs, over connections of this process on the loopback interface: no
+//! privilege is needed for these.
+#![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A connection of which both ends are here.
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Pair {
+    fn new(address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let mut pair = Self { client, server };
+        // So that both ends have measured a round trip.
+        pair.carry(100);
+        pair
+    }
+
+    /// Both directions, so many bytes each.
+    fn carry(&mut self, bytes: usize) {
+        let mut buffer = vec![0; bytes];
+        self.client.write_all(&buffer).unwrap();
+        self.server.read_exact(&mut buffer).unwrap();
+        self.server.write_all(&buffer).unwrap();
+        self.client.read_exact(&mut buffer).unwrap();
+    }
+
+    fn port(&self) -> u16 {
+        self.client.local_addr().unwrap().port()
+    }
+
+    fn filter(&self) -> String {
+        format!("port {}", self.port())
+    }
+}
+
+fn flow(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flow"));
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    flow(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn complaints(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The rows of JSON Lines.
+fn rows(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| !["header", "trailer"].contains(&line["type"].as_str().unwrap())).collect()
+}
+
+fn of_port(rows: &[Value], port: u16) -> &Value {
+    rows.iter().find(|row| row["local_port"] == port).unwrap()
+}
+
+/// Waits for one line with `words` in it.
+fn wait_for(child: &mut Child, words: &str) -> BufReader<std::process::ChildStdout> {
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "ended before it said {words}");
+    }
+    lines
+}
+
+fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn both_ends_of_a_connection_have_a_round_trip() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let pair = Pair::new(address);
+        let output = run(&["lat", "-o", "jsonl", &pair.filter()]);
+        assert!(output.status.success(), "{}", complaints(&output));
+        let rows = rows(&text(&output));
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        let client = of_port(&rows, pair.port());
+        assert_eq!(client["remote_port"], pair.server.local_addr().unwrap().port());
+        assert_eq!((&client["state"], &client["method"]), (&"established".into(), &"socket".into()));
+        assert!(client["rtt_ns"].as_u64().unwrap() > 0);
+        assert!(client["min_rtt_ns"].as_u64().unwrap() <= client["rtt_ns"].as_u64().unwrap());
+        assert_eq!(client["pid"], std::process::id());
+    }
+}
+
+#[test]
+fn the_classic_layout_is_fleutans() {
+    let pair = Pair::new("127.0.0.1:0");
+    let classic = text(&run(&["lat", "--classic", &pair.filter()]));
+    let lines: Vec<&str> = classic.lines().collect();
+    assert_eq!(lines[..3], ["**TCP FLOWS: (NUM 2)", "*latency distribution [rtt-range]", ""]);
+    assert!(lines[3].len() >= 100 && lines[3].bytes().all(|byte| byte == b'#'));
+    assert_eq!(lines[14..18], ["", "---", "*latency per flow in rtt(ms)", ""]);
+    let server = pair.server.local_addr().unwrap().port();
+    let label = format!("{:>20}#{:<6}{:>20}#{server:<6}", "127.0.0.1", pair.port(), "127.0.0.1");
+    assert!(lines.iter().any(|line| line.ends_with(&label)), "{classic}");
+    assert_eq!(lines[lines.len() - 2..], ["", "---"]);
+    let coloured = text(&run(&["lat", "--classic", "--color", "always", "-t", "0.000001,1000,2000", &pair.filter()]));
+    assert!(coloured.contains("\u{1b}[0;33m"), "above the first threshold: {coloured}");
+}
+
+#[test]
+fn groups_have_titles_and_a_process_is_called_by_its_command() {
+    let pair = Pair::new("127.0.0.1:0");
+    let peers = text(&run(&["lat", "-g", "peer", &pair.filter()]));
+    assert!(peers.contains("\ndst>>127.0.0.1\n"), "{peers}");
+    let processes = text(&run(&["lat", "-g", "proc", &pair.filter()]));
+    assert!(processes.contains(&format!("({})\n", std::process::id())), "{processes}");
+}
+
+#[test]
+fn volume_counts_what_came_in_the_interval_to_the_byte() {
+    let mut pair = Pair::new("127.0.0.1:0");
+    let filter = pair.filter();
+    let mut child = flow(&["vol", "--every", "300ms", "-o", "jsonl", &filter]).spawn().unwrap();
+    // The first report is there: what comes now is in one of the next.
+    let mut lines = wait_for(&mut child, "\"type\":\"trailer\"");
+    pair.carry(12_345);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    interrupt(&child);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let rows = rows(&rest);
+    let sum = |port: u16, column: &str| -> u64 {
+        rows.iter().filter(|row| row["local_port"] == port).map(|row| row[column].as_u64().unwrap()).sum()
+    };
+    let server = pair.server.local_addr().unwrap().port();
+    for port in [pair.port(), server] {
+        assert_eq!((sum(port, "bytes_out"), sum(port, "bytes_in")), (12_345, 12_345), "{rest}");
+    }
+    assert_eq!(sum(server, "segments_out"), sum(pair.port(), "segments_in"));
+    let last = &rows[rows.len() - 1];
+    assert_eq!(last["bdp_bytes"], last["cwnd"].as_u64().unwrap() * last["mss"].as_u64().unwrap());
+    assert!(rest.trim_end().ends_with('}') && rest.contains("\"complete\":true"), "the final report");
+}
+
+#[test]
+fn a_process_has_ten_samples_of_a_second_however_many_connections_it_has() {
+    let pairs = [Pair::new("127.0.0.1:0"), Pair::new("127.0.0.1:0")];
+    let filter = format!("port {} or port {}", pairs[0].port(), pairs[1].port());
+    let output = run(&["cpu", "-i", "1", "-o", "jsonl", &filter]);
+    let rows = rows(&text(&output));
+    let own: Vec<&Value> = rows.iter().filter(|row| row["pid"] == std::process::id()).collect();
+    let samples: f64 = own.iter().map(|row| row["samples"].as_f64().unwrap()).sum();
+    // A round may be late on a machine under load, none is doubled.
+    assert!((8.0..=10.000_1).contains(&samples), "{rows:?}");
+    assert_eq!(own[0]["connections"], 4);
+}
+
+#[test]
+fn bug_4_loads_by_cpu_are_nothing_but_charts() {
+    let pair = Pair::new("127.0.0.1:0");
+    let output = run(&["cpu", "--general", "--classic", "-i", "300ms", &pair.filter()]);
+    let text = text(&output);
+    let titles: Vec<&str> = text.lines().filter(|line| line.starts_with("#>")).collect();
+    assert_eq!(titles, ["#>segs_in", "#>segs_out", "#>ebwp", "#>RX_bytes", "#>TX_bytes"]);
+    assert!(!text.contains(['{', '[']), "no traces of debugging: {text}");
+}
+
+#[test]
+fn an_interrupted_run_prints_its_final_report() {
+    let pair = Pair::new("127.0.0.1:0");
+    let mut child = flow(&["lat", "--every", "1h", &pair.filter()]).spawn().unwrap();
+    let mut lines = wait_for(&mut child, "trust:");
+    interrupt(&child);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.contains("2 TCP connections") && rest.contains("trust:"), "{rest}");
+}
+
+#[test]
+fn fleutans_command_lines_are_understood_and_translated() {
+    let pair = Pair::new("127.0.0.1:0");
+    let output = run(&["flows", "--lat", "-g", "peer", &pair.filter()]);
+    assert!(complaints(&output).contains("is `flow lat -g peer port"), "{}", complaints(&output));
+    assert!(text(&output).contains("dst>>127.0.0.1"));
+    let output = run(&["flows", "--qdisc"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn bug_13_wrong_wishes_are_told_by_their_exit_codes() {
+    for arguments in [
+        &["lat", "--thresh", "fast"] as &[&str],
+        &["lat", "--bins", "0"],
+        &["lat", "-o", "zeek"],
+        &["lat", "-o", "json", "--every", "1s"],
+        &["lat", "--columns", "rtt"],
+        &["lat", "syn"],
+        &["lat", "-r", "/dev/null", "--every", "1s"],
+        &["flows"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", complaints(&output));
+        assert_eq!(text(&output), "");
+    }
+}
+
+#[test]
+fn columns_are_described_and_chosen() {
+    for command in ["lat", "vol", "cpu"] {
+        assert!(text(&run(&[command, "--list-columns"])).lines().count() > 6, "{command}");
+    }
+    let pair = Pair::new("127.0.0.1:0");
+    let csv = text(&run(&["lat", "-o", "csv", "--columns", "local_port,rtt_ns", "--top", "1", &pair.filter()]));
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "local_port,rtt_ns,quality");
+    assert_eq!(lines.len(), 3, "a header, one row and the trust line: {csv}");
+}
+
+#[test]
+fn a_capture_has_the_round_trips_that_its_connections_have() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
+    let lat = rows(&text(&run(&["lat", "-r", capture, "-o", "jsonl"])));
+    let columns = "src_port,dst_port,rtt_min";
+    let conns = rows(&text(&run(&["conns", "-r", capture, "-o", "jsonl", "--columns", columns, "tcp"])));
+    assert!(lat.len() > 10 && lat.len() == conns.len(), "{} and {}", lat.len(), conns.len());
+    for row in &lat {
+        let ends = [row["local_port"].as_u64(), row["remote_port"].as_u64()];
+        let is_same = |conn: &&Value| {
+            let others = [conn["src_port"].as_u64(), conn["dst_port"].as_u64()];
+            others == ends || others == [ends[1], ends[0]]
+        };
+        let conn = conns.iter().find(is_same).unwrap();
+        assert_eq!(row["min_rtt_ns"], conn["rtt_min"], "{row}");
+    }
+}

@@ -1,0 +1,219 @@
+//! Addresses and prefixes, and what is said of those that are none.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use flowcore::{Addr, Prefix};
+
+use super::{Literal, Outcome, Read, mac};
+use crate::ast::{Item, Subject};
+use crate::error::Mistake;
+use crate::field::Field;
+use crate::suggest;
+
+impl Literal<'_> {
+    pub(super) fn addr(&self) -> Outcome<Read> {
+        let mut used = 0;
+        let mut text = self.word.to_owned();
+        if let Some(next) = self.next.first()
+            && !text.contains('/')
+            && let Some(bits) = next.strip_prefix('/')
+            && bits.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            text.push_str(next);
+            used = 1;
+        }
+        if text.ends_with('/')
+            && let Some(next) = self.next.get(used).filter(|next| next.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            text.push_str(next);
+            used += 1;
+        }
+        if let Some(host) = text.strip_prefix("name:") {
+            return self.host(host).map(Read::just);
+        }
+        let (addr_text, bits) = text.split_once('/').map_or((text.as_str(), None), |(addr, bits)| (addr, Some(bits)));
+        let Ok(ip) = addr_text.parse::<IpAddr>() else {
+            return Err(self.bad_addr(addr_text, bits));
+        };
+        let addr = Addr::from(ip);
+        if self.next.get(used).is_some_and(|next| next.eq_ignore_ascii_case("mask")) {
+            let mask = self.next.get(used + 1).and_then(|mask| mask.parse::<Ipv4Addr>().ok()).map(u32::from);
+            let bits = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32).map(u32::leading_ones);
+            let help = bits.map_or("write a prefix: `net 10.0.0.0/8`".to_owned(), |bits| {
+                format!("write `{} {addr_text}/{bits}`", self.name())
+            });
+            return Err(self.wrong_help("mask", "masks are not written out", help));
+        }
+        let Some(bits) = bits else {
+            return Ok(Read { item: Item::Addr(addr), used, note: None });
+        };
+        let longest = if ip.is_ipv4() { 32 } else { 128 };
+        let number = bits.parse::<u8>().ok().filter(|&number| number <= longest);
+        // An IPv4-mapped prefix counts its bits over all 128.
+        let prefix = match (ip, number) {
+            (IpAddr::V6(_), Some(number)) if addr.is_v4() => {
+                number.checked_sub(96).and_then(|number| Prefix::new(addr, number))
+            }
+            (_, Some(number)) => Prefix::new(addr, number),
+            _ => None,
+        };
+        let Some(prefix) = prefix else {
+            let title = if bits.contains('.') {
+                "masks are not written out".to_owned()
+            } else {
+                format!("there is no prefix /{bits}: {} ends at /{longest}", if ip.is_ipv4() { "IPv4" } else { "IPv6" })
+            };
+            let help = bits
+                .parse::<Ipv4Addr>()
+                .ok()
+                .map(u32::from)
+                .filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32)
+                .map(|mask| format!("write `{} {addr_text}/{}`", self.name(), mask.leading_ones()));
+            let mut mistake = self.wrong("prefix", title);
+            mistake.help.extend(help);
+            return Err(mistake);
+        };
+        let note = (prefix.network() != addr).then(|| {
+            Mistake::new(
+                "host-bits",
+                self.span.clone(),
+                format!("the host's bits of {addr_text}/{bits} are not looked at"),
+            )
+            .label(format!("means {prefix}"))
+        });
+        // A prefix of one address stays what was written.
+        Ok(Read { item: Item::Prefix(prefix), used, note })
+    }
+
+    /// `name:example.org`, the one way to ask for addresses by name.
+    fn host(&self, host: &str) -> Outcome<Item> {
+        if host.is_empty() {
+            return Err(self.wrong_help("host-name", "a host's name is missing", "as in `host name:example.org`"));
+        }
+        let Some(resolve) = self.options.hosts else {
+            return Err(self.wrong("host-name", format!("names cannot be looked up here: `{host}`")));
+        };
+        match resolve(host) {
+            Ok(addrs) if !addrs.is_empty() => Ok(Item::Host(host.into(), Arc::from(addrs))),
+            Ok(_) => Err(self.wrong("host-name", format!("`{host}` has no address"))),
+            Err(why) => Err(self.wrong("host-name", format!("the name `{host}` could not be looked up: {why}"))),
+        }
+    }
+
+    fn bad_addr(&self, text: &str, bits: Option<&str>) -> Box<Mistake> {
+        let name = self.name();
+        let shown = suggest::short(text);
+        if let Some((addr, port)) = text.rsplit_once(':')
+            && addr.parse::<Ipv4Addr>().is_ok()
+        {
+            let side = match self.subject.first() {
+                Field::SrcAddr if matches!(self.subject, Subject::One(_)) => "sport",
+                Field::DstAddr => "dport",
+                _ => "port",
+            };
+            return self.wrong_help(
+                "addr-port",
+                "an address and a port are two tests",
+                format!("write `{name} {addr} and {side} {port}`"),
+            );
+        }
+        if let Some((addr, zone)) = text.split_once('%')
+            && addr.parse::<Ipv6Addr>().is_ok()
+        {
+            return self.wrong_help(
+                "zone",
+                format!("packets do not carry the zone `{zone}`"),
+                format!("write `{name} {addr}`"),
+            );
+        }
+        if text.contains('-') && text.split('-').all(|part| part.parse::<Ipv4Addr>().is_ok()) {
+            let ends: Vec<u128> = text
+                .split('-')
+                .filter_map(|part| part.parse::<IpAddr>().ok())
+                .map(|ip| crate::set::number(ip.into()))
+                .collect();
+            let help = match ends.as_slice() {
+                &[low, high] if low <= high => {
+                    let list: Vec<String> =
+                        crate::set::prefixes(low, high).iter().take(8).map(ToString::to_string).collect();
+                    format!("write `{name} {{{}}}`", list.join(", "))
+                }
+                _ => format!("write a prefix or a list: `{name} {{10.0.0.1, 10.0.1.0/24}}`"),
+            };
+            return self.wrong_help("addr-range", "ranges of addresses are written as prefixes", help);
+        }
+        let parts: Vec<&str> = text.split('.').collect();
+        let all_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        if all_digits {
+            let large = parts.iter().find(|part| part.parse::<u16>().is_ok_and(|part| part > 255) || part.len() > 4);
+            if let Some(large) = large {
+                return self.wrong("addr", format!("`{shown}` is no address: {large} is not between 0 and 255"));
+            }
+            if parts.len() < 4 {
+                let mut full: Vec<&str> = parts.clone();
+                full.resize(4, "0");
+                let bits = bits.map_or((parts.len() * 8).to_string(), str::to_owned);
+                return self.wrong_help(
+                    "short-addr",
+                    format!("`{shown}` has {} of an address's four parts", parts.len()),
+                    format!("write `{name} {}/{bits}`", full.join(".")),
+                );
+            }
+            if parts.len() > 4 {
+                return self.wrong("addr", format!("`{shown}` is no address: it has {} parts", parts.len()));
+            }
+            if let Some(zero) = parts.iter().find(|part| part.len() > 1 && part.starts_with('0')) {
+                return self.wrong_help(
+                    "leading-zero",
+                    format!("`{shown}` is ambiguous: {zero} may be octal"),
+                    format!(
+                        "write `{name} {}`",
+                        parts
+                            .iter()
+                            .map(|part| part.trim_start_matches('0'))
+                            .map(|part| if part.is_empty() { "0" } else { part })
+                            .collect::<Vec<_>>()
+                            .join(".")
+                    ),
+                );
+            }
+        }
+        if text.contains('*') {
+            return self.wrong_help(
+                "addr",
+                format!("`{shown}` is no address"),
+                "write a prefix for all addresses that begin alike: `net 10.1.0.0/16`",
+            );
+        }
+        if mac(text).is_some() {
+            let ether = name.replace("addr", "").replace("host", "");
+            return self.wrong_help(
+                "addr",
+                format!("`{shown}` is a link address"),
+                format!("write `ether {ether} {text}`").replace("  ", " "),
+            );
+        }
+        if text.contains("::") || text.matches(':').count() > 1 {
+            return self.wrong("addr", format!("`{shown}` is no IPv6 address"));
+        }
+        let is_host = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        if is_host && (text.contains('.') || text.eq_ignore_ascii_case("localhost")) {
+            return self.wrong_help(
+                "host-name",
+                format!("names are not looked up: `{shown}`"),
+                format!("write its address, or ask for the look-up with `{name} name:{shown}`"),
+            );
+        }
+        if crate::parse::vocabulary().any(|known| text.eq_ignore_ascii_case(known)) {
+            return self
+                .wrong("no-value", format!("`{name}` needs an address, and `{shown}` is a word of the language"));
+        }
+        let mistake = self.wrong("addr", format!("`{shown}` is no address"));
+        if is_host {
+            return Box::new(mistake.help(format!("names are not looked up, unless asked with `{name} name:{shown}`")));
+        }
+        Box::new(mistake.help(format!("as in `{name} 192.0.2.1` or `{name} 2001:db8::/32`")))
+    }
+}

@@ -1,0 +1,111 @@
+//! What is counted of a connection beside its course, and what is told of it when it is asked for.
+
+use flowcore::event::{Notes, TcpOptions};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment};
+
+use super::{Dynamics, Seen, watch};
+use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
+
+impl Dynamics {
+    pub(super) fn note_retransmission<W: Witness>(
+        &mut self,
+        kind: Retransmission,
+        bytes: u32,
+        event: &FlowEvent,
+        witness: &mut W,
+    ) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let count = &mut side.retransmissions[kind as usize];
+        *count = count.saturating_add(1);
+        side.retransmitted_bytes += u64::from(bytes);
+        witness.retransmission(kind, event.direction, bytes, event.time);
+    }
+
+    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; SYN and RST set none.
+    pub(super) fn note_window(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let by = event.direction;
+        let sets_none = segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
+        if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
+            let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+            side.zero_windows = side.zero_windows.saturating_add(1);
+            if side.zero_since == NEVER {
+                side.zero_since = event.time.as_nanos();
+            }
+            self.set_watch(watch::ZERO, by, true);
+        } else if self.watches(watch::ZERO, by) && segment.window != 0 && !sets_none {
+            self.set_watch(watch::ZERO, by, false);
+            if let Some(trouble) = &mut self.trouble {
+                let side = &mut trouble.sides[by.index()];
+                side.zero_time += event.time.as_nanos().saturating_sub(side.zero_since).max(0);
+                side.zero_since = NEVER;
+            }
+        }
+    }
+
+    pub(super) fn note_congestion(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let marks = segment.flags & (TcpFlags::ECE | TcpFlags::CWR);
+        let congested = event.notes.contains(Notes::CONGESTED);
+        // On a SYN they negotiate.
+        if (marks.is_empty() || segment.flags.contains(TcpFlags::SYN)) && !congested {
+            return;
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.congested += u32::from(congested);
+        if !segment.flags.contains(TcpFlags::SYN) {
+            side.echoed += u32::from(marks.contains(TcpFlags::ECE));
+            side.reduced += u32::from(marks.contains(TcpFlags::CWR));
+        }
+    }
+
+    pub(super) fn note_validity<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+        let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let several = control.bits().count_ones() > 1;
+        if several || (control.is_empty() && !flags.contains(TcpFlags::ACK)) {
+            let trouble = self.trouble.get_or_insert_default();
+            trouble.invalid = trouble.invalid.saturating_add(1);
+            witness.invalid(event.direction, event.time);
+        }
+    }
+
+    /// How the connection was opened, as known now.
+    pub fn opening(&self, tcp: &Tcp) -> Opening {
+        self.steps.opening(self.outcome, tcp.handshake_times().ack)
+    }
+
+    /// The shortest round trip from end to end, if both halves were measured.
+    pub(super) fn round_trip(&self) -> Option<Nanos> {
+        let [forward, reverse] = self.shortest;
+        Some(Nanos::new(forward.nanos()?.saturating_add(reverse.nanos()?)))
+    }
+
+    /// What was found out, as known now.
+    pub fn course(&self, tcp: &Tcp) -> Course {
+        let by = |responder| {
+            if self.seen.contains(responder) { Direction::Reverse } else { Direction::Forward }
+        };
+        let missed = tcp.missed_bytes();
+        let until = tcp.active_until().map_or(NEVER, |time| time.as_nanos());
+        let side = |direction: Direction| {
+            let at = direction.index();
+            let mut facts = SideFacts {
+                ambiguous_rtts: u64::from(self.ambiguous[at]),
+                missing_bytes: missed[at],
+                ..SideFacts::default()
+            };
+            if let Some(trouble) = &self.trouble {
+                trouble.sides[at].describe(until, &mut facts);
+            }
+            facts
+        };
+        Course {
+            opening: self.opening(tcp),
+            sides: [side(Direction::Forward), side(Direction::Reverse)],
+            turns: self.talk.turns(),
+            closed_by: self.seen.contains(Seen::CLOSING).then(|| by(Seen::CLOSED_BY_RESPONDER)),
+            half_closed: self.seen.contains(Seen::HALF_CLOSED),
+            reset_by: self.seen.contains(Seen::RESET).then(|| by(Seen::RESET_BY_RESPONDER)),
+            bare_reset: self.seen.contains(Seen::BARE_RESET),
+            invalid: self.trouble.as_ref().map_or(0, |trouble| trouble.invalid),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Requests and responses, and how connections end.
+
+use super::*;
+
+#[test]
+fn a_request_that_meets_a_response_overlaps() {
+    let played = opened(&[
+        REQUEST,
+        (1030.0, "<A", 901, 151, 500),
+        // Sent before any of the response had come: still the first request.
+        (1031.0, ">A", 151, 901, 50),
+        (1040.0, "<PA", 1401, 201, 500),
+    ]);
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (1, 1));
+    assert_eq!(played.facts.turns.overlapped, 1);
+    assert_eq!(played.heard("response 10 20"), 1);
+}
+
+#[test]
+fn payload_that_was_on_its_way_is_no_answer() {
+    let played = opened(&[
+        REQUEST,
+        RESPONSE,
+        (1050.0, ">PA", 151, 1401, 50),
+        // More of the first response, sent before the second request had come.
+        (1051.0, "<PA", 1401, 151, 500),
+        (1070.0, "<PA", 1901, 201, 500),
+    ]);
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
+    assert_eq!(played.heard("response 20 20"), 1);
+    assert_eq!(played.facts.turns.overlapped, 1);
+}
+
+#[test]
+fn an_unanswered_request_is_counted() {
+    let played = opened(&[REQUEST, RESPONSE, (1050.0, ">PA", 151, 1401, 50)]);
+    assert_eq!(played.facts.turns.unanswered(), 1);
+}
+
+#[test]
+fn one_end_may_go_on_after_the_others_fin() {
+    let played = opened(&[
+        REQUEST,
+        (1021.0, ">FA", 151, 901, 0),
+        (1030.0, "<PA", 901, 152, 500),
+        (1031.0, ">A", 152, 1401, 0),
+        (1040.0, "<PA", 1401, 152, 500),
+        (1050.0, "<FA", 1901, 152, 0),
+    ]);
+    assert!(played.facts.half_closed);
+    assert_eq!(played.facts.closed_by, Some(Direction::Forward));
+    assert_eq!(played.heard("response 10 20"), 1);
+}
+
+#[test]
+fn marks_of_congestion_are_counted_by_who_sent_them() {
+    let marked = More { congested: true, ..More::default() };
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    rows.push((REQUEST, marked));
+    rows.push(((1030.0, "<AE", 901, 151, 0), More::default()));
+    rows.push(((1040.0, ">AW", 151, 901, 50), More::default()));
+    let sides = play_with(&rows, EndReason::Forced).facts.sides;
+    assert_eq!((sides[0].congested, sides[1].echoed, sides[0].reduced), (1, 1, 1));
+}
+
+#[test]
+fn control_bits_that_no_connection_has_are_invalid() {
+    let played = play(&[(0.0, ">SF", 100, 0, 0), (1.0, ">", 100, 0, 0)]);
+    assert_eq!(played.facts.invalid, 2);
+}

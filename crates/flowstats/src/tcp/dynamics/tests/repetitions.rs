@@ -1,0 +1,173 @@
+//! What was sent again, and why.
+
+use super::*;
+
+const DATA: [Row<'static>; 3] =
+    [(1020.0, ">A", 101, 901, 100), (1020.1, ">A", 201, 901, 100), (1020.2, ">A", 301, 901, 100)];
+
+#[test]
+fn three_duplicate_acks_ask_for_a_fast_retransmission() {
+    let asks = |at| (at, "<A", 901, 101, 0);
+    let played = opened(&[
+        DATA[0],
+        DATA[1],
+        DATA[2],
+        asks(1030.0),
+        asks(1030.1),
+        asks(1030.2),
+        (1031.0, ">A", 101, 901, 100),
+        (1041.0, "<A", 901, 401, 0),
+    ]);
+    assert_eq!(played.sent_again(), ["Fast 100"]);
+    assert_eq!(played.facts.sides[0].duplicate_acks, 3);
+    assert_eq!(played.rtts()[2..], ["ambiguous>"]);
+}
+
+#[test]
+fn what_the_receiver_reports_as_a_duplicate_was_spurious() {
+    let mut rows: Vec<_> = HANDSHAKE.iter().chain(&DATA).map(|&row| (row, More::default())).collect();
+    rows.push(((1320.0, ">A", 101, 901, 100), More::default()));
+    rows.push(((1321.0, "<A", 901, 401, 0), More::default()));
+    rows.push(((1330.0, "<A", 901, 401, 0), More { duplicate: Some(101), ..More::default() }));
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["Timeout 100", "needless Timeout"]);
+    assert_eq!(played.facts.sides[0].sent_again(Retransmission::Spurious), 1);
+    assert_eq!(played.facts.sides[0].sent_again(Retransmission::Timeout), 0);
+    assert_eq!(played.facts.sides[0].all_sent_again(), 1);
+}
+
+#[test]
+fn what_was_acknowledged_before_was_spurious() {
+    let played = opened(&[DATA[0], (1030.0, "<A", 901, 201, 0), (1320.0, ">A", 101, 901, 100)]);
+    assert_eq!(played.sent_again(), ["Spurious 100"]);
+}
+
+#[test]
+fn one_packet_captured_twice_is_no_retransmission() {
+    let id = |row: Row<'static>, id| (row, More { id, ..More::default() });
+    let rows = [
+        id(HANDSHAKE[0], 1),
+        id(HANDSHAKE[0], 1),
+        id(HANDSHAKE[1], 1),
+        id(HANDSHAKE[2], 2),
+        id(HANDSHAKE[2], 2),
+        id(DATA[0], 3),
+        id(DATA[0], 3),
+        id((1030.0, "<A", 901, 201, 0), 2),
+        id((1030.0, "<A", 901, 201, 0), 2),
+        id((1040.0, ">FA", 201, 901, 0), 4),
+        id((1040.0, ">FA", 201, 901, 0), 4),
+    ];
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["duplicate"; 5]);
+    assert_eq!(played.facts.sides.map(|side| side.all_sent_again()), [0, 0]);
+    assert_eq!(played.rtts(), ["rtt>H 10", "rtt<H 0.1", "rtt>A 10"], "the first copy is timed");
+    assert_eq!(played.facts.sides[0].duplicate_acks, 0);
+}
+
+#[test]
+fn probes_are_no_loss() {
+    let played = opened(&[
+        REQUEST,
+        (1030.0, "<A", 901, 151, 0),
+        (61_000.0, ">A", 150, 901, 0),
+        (61_010.0, "<A", 901, 151, 0),
+        (121_000.0, ">A", 150, 901, 1),
+        (121_010.0, "<A", 901, 151, 0),
+    ]);
+    assert_eq!(played.sent_again(), ["KeepAlive 0", "KeepAlive 1"]);
+    assert_eq!(played.facts.sides[0].all_sent_again(), 0);
+    assert_eq!(played.facts.turns.requests, 1);
+}
+
+#[test]
+fn a_zero_window_is_probed_and_timed() {
+    let zero = More { window: Some(0), ..More::default() };
+    let plain = More::default();
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, plain)).collect();
+    rows.extend([
+        (REQUEST, plain),
+        ((1030.0, "<A", 901, 151, 0), zero),
+        // Linux asks with nothing, below the next byte; others with a byte of the stream.
+        ((1230.0, ">A", 150, 901, 0), plain),
+        ((1240.0, "<A", 901, 151, 0), zero),
+        ((1630.0, ">A", 151, 901, 1), plain),
+        ((1640.0, "<A", 901, 151, 0), zero),
+        ((2030.0, "<A", 901, 151, 0), plain),
+        ((2031.0, ">A", 151, 901, 100), plain),
+        ((2041.0, "<A", 901, 251, 0), plain),
+    ]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["WindowProbe 0", "WindowProbe 0"]);
+    let side = played.facts.sides[1];
+    assert_eq!((side.zero_windows, side.zero_window_time), (3, Nanos::new(1_000_000_000)));
+    assert_eq!(played.facts.turns.requests, 1);
+}
+
+#[test]
+fn a_window_still_closed_at_the_end_is_timed_to_there() {
+    let zero = More { window: Some(0), ..More::default() };
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    rows.extend([((1030.0, "<A", 901, 101, 0), zero), ((1530.0, "<A", 901, 101, 0), zero)]);
+    assert_eq!(play_with(&rows, EndReason::Forced).facts.sides[1].zero_window_time, Nanos::new(500_000_000));
+}
+
+#[test]
+fn an_overtaken_segment_was_not_sent_again() {
+    let id = |row: Row<'static>, id| (row, More { id, ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().zip([1, 1, 2]).map(|(&row, number)| id(row, number)).collect();
+    rows.extend([id(DATA[1], 4), id((1120.0, ">A", 101, 901, 100), 3), id((1130.0, "<A", 901, 301, 0), 2)]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["reordering"]);
+    assert_eq!(played.rtts()[2..], ["ambiguous>"]);
+    rows[4].1.id = 5;
+    assert_eq!(play_with(&rows, EndReason::Forced).sent_again(), ["Timeout 100"], "numbered after what overtook it");
+}
+
+#[test]
+fn a_fin_sent_again_is_a_retransmission() {
+    let played = opened(&[(1020.0, ">FA", 101, 901, 0), (1320.0, ">FA", 101, 901, 0), (1330.0, "<A", 901, 102, 0)]);
+    assert_eq!(played.sent_again(), ["Timeout 0"]);
+    assert_eq!(played.rtts()[2..], ["ambiguous>"]);
+}
+
+#[test]
+fn merged_segments_prove_no_loss() {
+    // A host's capture: sent as one of 2,000 bytes, acknowledged in halves, and seen merged on the way back.
+    let played = opened(&[
+        (1020.0, ">A", 101, 901, 2000),
+        (1030.0, "<A", 901, 1101, 0),
+        (1031.0, "<A", 901, 2101, 0),
+        (1040.0, "<PA", 901, 2101, 64_000),
+        (1041.0, ">A", 2101, 30_901, 0),
+        (1042.0, ">A", 2101, 64_901, 0),
+    ]);
+    assert!(played.sent_again().is_empty());
+    assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0, 0]);
+    assert_eq!(played.rtts()[2..], ["rtt>A 11", "rtt<A 2"]);
+    // One packet seen merged on one interface and cut on another.
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    let other = More { interface: 1, ..More::default() };
+    rows.push(((1020.0, ">A", 101, 901, 2000), More::default()));
+    rows.push(((1020.01, ">A", 101, 901, 1000), other));
+    rows.push(((1020.02, ">A", 1101, 901, 1000), other));
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["duplicate", "duplicate"]);
+}
+
+#[test]
+fn numbers_may_wrap_in_the_middle_of_trouble() {
+    let first = u32::MAX - 50;
+    let played = play(&[
+        (1000.0, ">S", first.wrapping_sub(1), 0, 0),
+        (1010.0, "<SA", 900, first, 0),
+        (1010.1, ">A", first, 901, 0),
+        (1020.0, ">A", first, 901, 100),
+        (1220.0, ">A", first, 901, 100),
+        (1230.0, "<A", 901, first.wrapping_add(100), 0),
+        (1240.0, ">A", first.wrapping_add(100), 901, 100),
+        (1250.0, "<A", 901, first.wrapping_add(200), 0),
+    ]);
+    assert_eq!(played.sent_again(), ["Timeout 100"]);
+    assert_eq!(played.rtts()[2..], ["ambiguous>", "rtt>A 10"]);
+}
