@@ -12,7 +12,7 @@ use flowcore::{
 };
 use flowfilter::STEP;
 use flowsrc_netlink::Sockets;
-use flowsrc_netlink::process::{Owner, Processes};
+use flowsrc_netlink::process::{Details, Processes};
 
 use crate::args::{Format, SocketsArgs, TimeStyle};
 use crate::edge::Edge;
@@ -79,6 +79,9 @@ struct Job<'a> {
     left: Vec<String>,
     /// Who holds what, if that is to be shown.
     processes: Option<Processes>,
+    wants_details: bool,
+    /// Of processes by id and beginning, as they were when first looked at.
+    details: HashMap<(u32, u64), Option<Arc<Details>>>,
 }
 
 impl<'a> Job<'a> {
@@ -87,7 +90,7 @@ impl<'a> Job<'a> {
             .namespaces()
             .map(|namespace| Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from))
             .collect();
-        let wants_processes = !args.summary && columns::name_processes(args);
+        let wants_processes = !args.summary && columns::wants_processes(args);
         Ok(Self {
             args,
             namespaces,
@@ -98,6 +101,8 @@ impl<'a> Job<'a> {
             rows: Vec::new(),
             left: Vec::new(),
             processes: wants_processes.then(Processes::open).transpose()?,
+            wants_details: columns::wants_details(args),
+            details: HashMap::new(),
         })
     }
 
@@ -215,6 +220,7 @@ impl<'a> Job<'a> {
                     netns,
                     interface: None,
                     processes: None,
+                    details: None,
                     since,
                     ended: socket.last,
                     killed: None,
@@ -238,10 +244,14 @@ impl<'a> Job<'a> {
         for row in &mut self.rows {
             row.processes = row.sample.inode.map(|inode| {
                 let owners = processes.owners(inode);
-                let mut holders: Vec<Owner> = owners.iter().cloned().collect();
-                holders.sort_by_key(|owner| (owner.start_ticks, owner.pid));
-                (owners.evidence, holders)
+                (owners.evidence, owners.oldest_first())
             });
+            if let Some((_, holders)) = row.processes.as_ref().filter(|_| self.wants_details)
+                && let Some(holder) = holders.first()
+            {
+                let details = || processes.details(holder).map(Arc::new);
+                row.details = self.details.entry((holder.pid, holder.start_ticks)).or_insert_with(details).clone();
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
 use flowcore::socket::{CongestionInfo, Family, SocketOptions, TcpInfoOptions, Tls, UnixSocket};
 use flowcore::{Addr, Nanos, SocketSample, SocketState, TcpInfo};
-use flowsrc_netlink::process::{Evidence, Owner};
+use flowsrc_netlink::process::{Details, Evidence, Owner};
 
 use crate::args::SocketsArgs;
 use crate::edge::Need;
@@ -22,6 +22,8 @@ pub struct Socket {
     pub interface: Option<Arc<str>>,
     /// Who holds it, the oldest first; `None` if not asked, or it has no inode.
     pub processes: Option<(Evidence, Vec<Owner>)>,
+    /// More of the oldest, if asked.
+    pub details: Option<Arc<Details>>,
     /// Packets and data bytes sent and received since the poll before; `None` if it was asked only once.
     pub since: Option<Since>,
     /// It was destroyed; this is the last of it.
@@ -126,13 +128,21 @@ fn holders(socket: &Socket) -> &[Owner] {
     socket.processes.as_ref().map_or(&[], |(_, owners)| owners)
 }
 
+fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
+    let columns = args.columns.as_deref().unwrap_or_default().split(',');
+    let columns = columns.map(|name| name.trim().trim_start_matches('+'));
+    let keys = args.sort.iter().map(|key| key.column.as_str());
+    columns.chain(keys).any(|name| name == "all" || named(name))
+}
+
 /// Whether a column is asked for that needs to know who holds a socket.
-pub fn name_processes(args: &SocketsArgs) -> bool {
-    let named = |name: &str| {
-        let name = name.trim().trim_start_matches('+');
-        matches!(name, "pid" | "shared_with" | "all") || name.starts_with("process")
-    };
-    args.processes || args.columns.as_deref().is_some_and(|columns| columns.split(',').any(named))
+pub fn wants_processes(args: &SocketsArgs) -> bool {
+    args.processes || wants(args, |name| matches!(name, "pid" | "shared_with") || name.starts_with("process"))
+}
+
+/// Whether a column is asked for that needs to know more of a process.
+pub fn wants_details(args: &SocketsArgs) -> bool {
+    wants(args, |name| matches!(name, "process_command" | "process_exe" | "process_threads"))
 }
 
 fn tcp<T>(socket: &Socket, field: fn(&TcpInfo) -> Option<T>) -> Option<T> {
@@ -275,6 +285,23 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         gauge(Named, ["process_cgroup", "PROCESS-CGROUP", "Control group of that process."], Unit::None, |s| {
             let cgroup = holders(s).first().and_then(|owner| owner.cgroup.clone());
             cgroup.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(
+            Named,
+            ["process_container", "CONTAINER", "Container of that process, by its control group."],
+            Unit::None,
+            |s| text(holders(s).first().and_then(|owner| owner.container().map(str::to_owned))),
+        ),
+        gauge(Named, ["process_command", "COMMAND", "Command line of that process."], Unit::None, |s| {
+            let line = s.details.as_ref().and_then(|details| details.command_line.clone());
+            line.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(Named, ["process_exe", "EXE", "File that it runs."], Unit::None, |s| {
+            let file = s.details.as_ref().and_then(|details| details.executable.clone());
+            file.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(Named, ["process_threads", "THREADS", "How many threads it has."], Unit::None, |s| {
+            number(s.details.as_ref().and_then(|details| details.threads))
         }),
         gauge(Extended, ["uid", "UID", "User id of the owner."], Unit::None, |s| number(s.sample.uid)),
         gauge(Extended, ["inode", "INODE", "Inode, by which processes hold it."], Unit::None, |s| {
