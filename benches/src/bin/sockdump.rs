@@ -17,7 +17,7 @@ fn request(family: u8) -> Vec<u8> {
         request.extend_from_slice(&half.to_ne_bytes());
     }
     request.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
-    request.extend_from_slice(&[family, 6, 0xff, 0]);
+    request.extend_from_slice(&[family, 6, 0xfe, 0]);
     request.extend_from_slice(&(0xfff & !LISTEN & !CLOSE).to_ne_bytes());
     request.resize(72, 0);
     request

@@ -125,7 +125,12 @@ impl Resolver for Asking {
     }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.networks.fetch_add(1, Ordering::Relaxed);
-        Lookup::Known(Network { asn: 64_496, prefix: Prefix::new(addr, 8).unwrap(), holder: None })
+        Lookup::Known(Network {
+            asn: 64_496,
+            prefix: Prefix::new(addr, 8).unwrap(),
+            holder: None,
+            several: Some([64_496, 64_498].into()),
+        })
     }
 }
 
@@ -151,7 +156,10 @@ fn networks_are_asked_for_by_rules_about_them() {
     assert_eq!(Rules::parse("as64496:80", "").unwrap().judge(&to, &names), Verdict::Allowed(RuleId(0)));
     assert_eq!(Rules::parse("AS64497", "").unwrap().judge(&to, &names), Verdict::Unlisted);
     assert_eq!(Rules::parse("AS64497", "").unwrap().judge(&to, &Numeric), Verdict::Unlisted);
-    assert_eq!((names.names.into_inner(), names.networks.into_inner()), (0, 2));
+    // Not the first that announces it, but one that does; and the first rule that one of them fits.
+    let both = Rules::parse("AS64498\nAS64496", "").unwrap();
+    assert_eq!(both.judge(&to, &names), Verdict::Allowed(RuleId(0)));
+    assert_eq!((names.names.into_inner(), names.networks.into_inner()), (0, 3));
 }
 
 #[test]
@@ -206,6 +214,10 @@ fn every_mistake_is_told_with_its_place_and_what_was_expected() {
         (
             "2001:db8::/32:443",
             "1:1: an IPv6 address with a port stands in brackets: did you mean `[2001:db8::/32]:443`?",
+        ),
+        (
+            "2001:db8::1:80",
+            "1:1: `80` may be a port or part of the address: write `[2001:db8::1]:80` or `[2001:db8::1:80]`",
         ),
         ("from 10.0.0.1 to", "1:17: expected a host or port behind `to`"),
         ("2001:db8:x", "1:1: `2001:db8:x` is no IPv6 address"),
