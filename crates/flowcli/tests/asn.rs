@@ -2,16 +2,27 @@
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 #![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
+#[path = "../../flowstats/tests/hosts/packets.rs"]
+#[allow(dead_code, reason = "made for the host table's tests, and not all of it is used")]
+mod packets;
+#[path = "../../flowstats/tests/hosts/tape.rs"]
+#[allow(dead_code, reason = "the same")]
+mod tape;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use assert_cmd::Command;
 use flowcore::wire::DecodeOptions;
 use flowcore::{Collector, FlowEvent, Limit, Resolver, Status};
 use flowfilter::{Filter, Predicate, STEP};
 use flowresolve::asn::{Loader, Options};
 use flowsrc_pcap::Files;
+use packets::{Link, capture};
+use tape::Tape;
+use tempfile::TempDir;
 
 /// The captures and their truths, if they are there.
 fn captures() -> Option<PathBuf> {
@@ -100,4 +111,138 @@ fn every_count_is_that_of_the_truth() {
     assert!(compared > 800, "{compared}");
     let known = KNOWN.map(|(file, filter, ours, truth)| (file.to_owned(), filter.to_owned(), ours, truth));
     assert_eq!(different, known);
+}
+
+/// Clients at 192.0.2.2 and 2001:db8::2 of servers at 192.0.2.1 and 2001:db8::1.
+const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/web.pcapng.zst");
+
+/// The server is in two networks.
+const TABLE: &str = "192.0.2.1/32\t64500_64501\n192.0.2.0/24\t64502\n2001:db8::1/128\t64503\n";
+
+fn file(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, contents).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn flow(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("flow").unwrap();
+    command.args(arguments);
+    command
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = flow(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Packets that a filter selects.
+fn count(capture: &str, arguments: &[&str], filter: &str) -> u64 {
+    let text = printed(&[&["count", "-r", capture, "-o", "csv", "--no-header", filter], arguments].concat());
+    text.split(',').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn columns_show_the_first_origin_and_nothing_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = file(&folder, "pfx2as", TABLE);
+    let csv = ["conns", "-r", WEB, "-o", "csv", "--no-trailer", "--columns"];
+    let columns = "src_ip,src_asn,dst_asn,dst_holder";
+    let text = printed(&[&csv[..], &[columns, "--asn", &table]].concat());
+    assert_eq!(text.lines().filter(|row| row.starts_with("192.0.2.2,64502,64500,,")).count(), 12, "{text}");
+    assert_eq!(text.lines().filter(|row| row.starts_with("2001:db8::2,,64503,,")).count(), 3, "{text}");
+    // Ranges with names of holders.
+    let table = file(&folder, "iptoasn", "192.0.2.1\t192.0.2.1\t64500\tXX\tWeb of Example\n");
+    let text = printed(&[&csv[..], &[columns, "--asn", &table]].concat());
+    assert_eq!(text.lines().filter(|row| row.starts_with("192.0.2.2,,64500,Web of Example,")).count(), 12, "{text}");
+    // In tables they are shown unasked.
+    let table = printed(&["conns", "-r", WEB, "--asn", &table]);
+    assert!(table.lines().next().unwrap().contains("SRC-AS"), "{table}");
+    assert!(!printed(&["conns", "-r", WEB]).contains("SRC-AS"));
+    flow(&["conns", "-r", WEB, "--columns", "src_asn"]).assert().code(2);
+}
+
+#[test]
+fn filters_select_by_any_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = file(&folder, "pfx2as", TABLE);
+    let asn = ["--asn", &table];
+    // As `src 192.0.2.1` and the like select, which the capture's own truth has.
+    for (filter, same) in [
+        ("src asn 64500", "src 192.0.2.1"),
+        ("src asn 64501", "src 192.0.2.1"),
+        ("dst asn 64502", "dst 192.0.2.2"),
+        ("addr asn 64503", "addr 2001:db8::1"),
+        ("not addr asn 64500", "not addr 192.0.2.1"),
+    ] {
+        let packets = count(WEB, &[], same);
+        assert!(packets > 10, "{same}: {packets}");
+        assert_eq!(count(WEB, &asn, filter), packets, "{filter}");
+    }
+    assert_eq!(count(WEB, &asn, "addr asn 64504"), 0);
+    flow(&["count", "-r", WEB, "src asn 64500"]).assert().code(2);
+}
+
+#[test]
+fn private_addresses_are_of_65535_unless_a_table_or_the_user_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused =
+        |client| Tape::between((client, 41_000), ("192.0.2.9", 443)).c(0.0, "S", 0, 0, 0).s(0.0, "R.", 0, 1, 0);
+    // Four edges of private space within it, then four without.
+    let clients = ["10.255.255.255", "172.16.0.0", "172.31.255.255", "192.168.0.0"];
+    let others = ["11.0.0.0", "172.15.255.255", "172.32.0.0", "192.169.0.0"];
+    let packets: Vec<_> = clients.iter().chain(&others).flat_map(|client| refused(*client).packets).collect();
+    let path = file(&folder, "private.pcap", capture(&packets, Link::Ethernet));
+    let table = file(&folder, "pfx2as", "192.0.2.0/24 64500\n");
+    let asn = ["--asn", table.as_str()];
+    assert_eq!(count(&path, &asn, "src asn 65535"), 4);
+    assert_eq!(count(&path, &asn, "addr asn 65535"), 8);
+    assert_eq!(count(&path, &asn, "src asn 64500"), 8);
+    let without = ["--asn", table.as_str(), "--no-private-asn"];
+    assert_eq!(count(&path, &without, "addr asn 65535"), 0);
+    assert_eq!(count(&path, &without, "not addr asn 65535"), 16);
+    let own = file(&folder, "own", "172.16.0.0/12 64510\n");
+    assert_eq!(count(&path, &["--asn", &own], "src asn 65535"), 2);
+    assert_eq!(count(&path, &["--asn", &own], "src asn 64510"), 2);
+    flow(&["count", "-r", &path, "--no-private-asn"]).assert().code(2);
+}
+
+#[test]
+fn hosts_by_as_are_one_row_and_those_of_none_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused =
+        |server| Tape::between(("192.0.2.9", 41_000), (server, 443)).c(0.0, "S", 0, 0, 0).s(0.0, "R.", 0, 1, 0);
+    let servers = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.2"];
+    let packets: Vec<_> = servers.iter().flat_map(|server| refused(*server).packets).collect();
+    let path = file(&folder, "servers.pcap", capture(&packets, Link::Ethernet));
+    let table = file(&folder, "iptoasn", "198.51.100.0\t198.51.100.255\t64500\tXX\tServers of Example\n");
+    let rows = |more: &[&str]| {
+        let csv = ["hosts", "-r", &path, "-o", "csv", "--no-header", "--no-trailer", "--no-total", "--asn", &table];
+        let text = printed(&[&csv[..], &["--columns", "host,asn,syn"], more].concat());
+        let mut rows: Vec<String> = text.lines().map(|row| row.rsplit_once(',').unwrap().0.to_owned()).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(rows(&["--by-asn"])[..2], ["203.0.113.1,,1", "203.0.113.2,,1"]);
+    assert!(rows(&["--by-asn"])[2].starts_with("AS64500 Servers of Example,"), "{:?}", rows(&["--by-asn"]));
+    assert!(rows(&["--by-asn"])[2].ends_with(",2"));
+    assert_eq!(rows(&[])[..2], ["198.51.100.1,64500,1", "198.51.100.2,64500,1"]);
+}
+
+#[test]
+fn whitelists_may_name_networks_if_a_table_knows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = file(&folder, "pfx2as", TABLE);
+    // The second origin of the server's prefix is as good as the first.
+    let list = file(&folder, "list", "AS64501:80\n");
+    let arguments =
+        ["conns", "-r", WEB, "--whitelist", &list, "-o", "csv", "--columns", "dst_ip,dst_port,allowed,rule"];
+    let text = printed(&[&arguments[..], &["--asn", &table]].concat());
+    for row in ["192.0.2.1,80,true,AS64501:80,exact", "192.0.2.1,443,false,,exact", "2001:db8::1,80,false,,exact"] {
+        assert!(text.lines().any(|line| line == row), "{row}\n{text}");
+    }
+    let refused = flow(&arguments).assert().code(2);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("AS64501:80") && said.contains("--asn FILE"), "{said}");
 }

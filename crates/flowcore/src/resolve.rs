@@ -36,6 +36,15 @@ pub struct Network {
     pub prefix: Prefix,
     /// Who holds it.
     pub holder: Option<Arc<str>>,
+    /// All that announce it, `asn` first, where it is more than one.
+    pub several: Option<Arc<[u32]>>,
+}
+
+impl Network {
+    /// All AS numbers that announce the prefix.
+    pub fn origins(&self) -> &[u32] {
+        self.several.as_deref().unwrap_or(std::slice::from_ref(&self.asn))
+    }
 }
 
 /// The process that owns a socket.
@@ -69,6 +78,12 @@ pub trait Resolver: Send + Sync {
     fn network(&self, _addr: Addr) -> Lookup<Network> {
         Lookup::Absent
     }
+    /// The addresses whose [origins](Network::origins) are `wanted`, as ranges from first to last; `None` from those that
+    /// can only be asked for single addresses. Must say what [`network`](Self::network) says, now and later: filters on
+    /// AS numbers ask once, when they are bound, and never again.
+    fn announced(&self, _wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+        None
+    }
     /// Which process owns a flow's local end; filters on processes ask.
     fn process(&self, _key: &FlowKey) -> Lookup<Process> {
         Lookup::Absent
@@ -88,6 +103,9 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     fn network(&self, addr: Addr) -> Lookup<Network> {
         (**self).network(addr)
     }
+    fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+        (**self).announced(wanted)
+    }
     fn process(&self, key: &FlowKey) -> Lookup<Process> {
         (**self).process(key)
     }
@@ -100,7 +118,11 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Numeric;
 
-impl Resolver for Numeric {}
+impl Resolver for Numeric {
+    fn announced(&self, _: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+        Some(Vec::new())
+    }
+}
 
 /// Asks several resolvers in order; the first that knows answers, and those behind it are not asked.
 ///
@@ -130,6 +152,14 @@ impl Resolver for Chain {
     }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.first(|resolver| resolver.network(addr))
+    }
+    fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+        // Of several, who answers is a question about each address.
+        match &*self.0 {
+            [] => Some(Vec::new()),
+            [only] => only.announced(wanted),
+            _ => None,
+        }
     }
     fn process(&self, key: &FlowKey) -> Lookup<Process> {
         self.first(|resolver| resolver.process(key))

@@ -1,13 +1,14 @@
-//! Facts about a flow that a filter asks for: networks and processes, looked up once per flow and repeated on its events
-//! as bits of [`Marks::FILTER`].
+//! Facts about a flow that a filter asks for: its process, looked up once per flow and repeated on its events as bits of
+//! [`Marks::FILTER`].
 //!
 //! An event without such bits, because no table has seen it, or because an answer was still pending when its flow began,
-//! is looked up by itself; so both ways give the same answer.
+//! is looked up by itself; so both ways give the same answer. AS numbers are none of these facts: a resolver tells the
+//! addresses of a network when a filter is bound, and comparing those needs no flow.
 
 use std::sync::Arc;
 
 use flowcore::resolve::Process;
-use flowcore::{Addr, Direction, FlowKey, Lookup, Marks, Resolver};
+use flowcore::{FlowKey, Lookup, Marks, Resolver};
 
 use crate::ast::{Condition, Expr, Subject, texts};
 use crate::field::{Field, FieldSet};
@@ -15,65 +16,41 @@ use crate::plan::passing;
 use crate::set::Ranges;
 
 /// The fields that are facts about a flow.
-pub const FACTS: FieldSet =
-    FieldSet::EMPTY.with(Field::SrcAsn).with(Field::DstAsn).with(Field::Process).with(Field::Pid);
+pub const FACTS: FieldSet = FieldSet::EMPTY.with(Field::Process).with(Field::Pid);
 
 /// The facts of this flow were looked up.
 const SETTLED: u16 = 0x0100;
-/// The bits behind it, for the facts.
+/// The bits behind it, one for each fact.
 const BITS: std::ops::Range<u32> = 9..16;
 
-#[derive(Copy, Clone, PartialEq, Eq)]
-enum About {
-    /// The networks of both ends: two bits, in the order of the canonical key.
-    Networks,
-    ProcessName,
-    ProcessId,
-}
-
-impl About {
-    fn of(field: Field) -> Option<Self> {
-        Some(match field {
-            Field::SrcAsn | Field::DstAsn => Self::Networks,
-            Field::Process => Self::ProcessName,
-            Field::Pid => Self::ProcessId,
-            _ => return None,
-        })
-    }
-
-    fn bits(self) -> u32 {
-        if self == Self::Networks { 2 } else { 1 }
-    }
-}
-
+/// One condition on a flow's process.
 struct Fact {
-    about: About,
+    field: Field,
     condition: Condition,
-    /// The numbers that pass it.
-    numbers: Ranges,
+    /// The process ids that pass it.
+    ids: Ranges,
     /// The names that it lists, sorted.
     names: Vec<Arc<str>>,
-    /// Its first bit.
-    bit: u32,
+    bit: u16,
 }
 
 impl Fact {
-    fn new(about: About, field: Field, condition: &Condition, bit: u32) -> Self {
+    fn new(field: Field, condition: &Condition, bit: u16) -> Self {
         let names = match condition {
-            Condition::In(items) | Condition::NotIn(items) => texts(items),
+            Condition::In(items) | Condition::NotIn(items) if field == Field::Process => texts(items),
             _ => Vec::new(),
         };
-        let numbers = if about == About::ProcessName { Ranges::default() } else { passing(field, condition) };
-        Self { about, condition: condition.clone(), numbers, names, bit }
+        let ids = if field == Field::Process { Ranges::default() } else { passing(field, condition) };
+        Self { field, condition: condition.clone(), ids, names, bit }
     }
 
     fn is_passed_by(&self, process: &Process) -> bool {
         let is_listed = || self.names.binary_search_by(|name| (**name).cmp(&*process.name)).is_ok();
-        match (self.about, &self.condition) {
-            (About::ProcessName, Condition::In(_)) => is_listed(),
-            (About::ProcessName, Condition::NotIn(_)) => !is_listed(),
-            (About::ProcessName, _) => true,
-            _ => self.numbers.contains(u128::from(process.pid)),
+        match (self.field, &self.condition) {
+            (Field::Process, Condition::In(_)) => is_listed(),
+            (Field::Process, Condition::NotIn(_)) => !is_listed(),
+            (Field::Process, _) => true,
+            _ => self.ids.contains(u128::from(process.pid)),
         }
     }
 }
@@ -84,20 +61,15 @@ pub struct Facts {
     all: Vec<Fact>,
 }
 
-/// Where the answer to one test stands: the bit if the source is the first end of the canonical key, and if it is not.
+/// Where the answer to one test stands.
 #[derive(Copy, Clone)]
-pub struct Answer([u16; 2]);
+pub struct Answer(u16);
 
 impl Answer {
     /// What an event's marks say, if its flow's facts were looked up.
     #[inline]
-    pub fn read(self, marks: Marks, key: &FlowKey) -> Option<bool> {
-        let [forward, reverse] = self.0;
-        if marks.bits() & SETTLED == 0 {
-            return None;
-        }
-        let bit = if key.canonical().1 == Direction::Forward { forward } else { reverse };
-        Some(marks.bits() & bit != 0)
+    pub fn read(self, marks: Marks) -> Option<bool> {
+        (marks.bits() & SETTLED != 0).then_some(marks.bits() & self.0 != 0)
     }
 }
 
@@ -105,17 +77,12 @@ impl Facts {
     /// Those that `expr` asks for.
     pub fn of(expr: &Expr, names: &Arc<dyn Resolver>) -> Self {
         let mut all: Vec<Fact> = Vec::new();
-        let mut bit = BITS.start;
+        let mut bits = BITS;
         expr.visit(&mut |test| {
-            let field = match test.subject {
-                Subject::One(field) => field,
-                Subject::Either(pair) => pair.fields()[0],
-            };
-            let Some(about) = About::of(field) else { return };
-            let is_known = all.iter().any(|fact| fact.about == about && fact.condition == test.condition);
-            if !is_known && bit + about.bits() <= BITS.end {
-                all.push(Fact::new(about, field, &test.condition, bit));
-                bit += about.bits();
+            let Subject::One(field @ (Field::Process | Field::Pid)) = test.subject else { return };
+            let is_known = all.iter().any(|fact| fact.field == field && fact.condition == test.condition);
+            if !is_known && let Some(bit) = bits.next() {
+                all.push(Fact::new(field, &test.condition, 1 << bit));
             }
         });
         Self { names: names.clone(), all }
@@ -128,48 +95,25 @@ impl Facts {
 
     /// Where the answer to a test of one field stands.
     pub fn answer(&self, field: Field, condition: &Condition) -> Option<Answer> {
-        let about = About::of(field)?;
-        let fact = self.all.iter().find(|fact| fact.about == about && fact.condition == *condition)?;
-        let [first, second] = [1_u16 << fact.bit, 1_u16.checked_shl(fact.bit + 1).unwrap_or(0)];
-        Some(Answer(match field {
-            Field::SrcAsn => [first, second],
-            Field::DstAsn => [second, first],
-            _ => [first, first],
-        }))
+        let fact = self.all.iter().find(|fact| fact.field == field && fact.condition == *condition)?;
+        Some(Answer(fact.bit))
     }
 
-    /// The answers for one flow; none at all while one is pending.
+    /// The answers for one flow; none at all while its process is still asked for.
     pub fn mark(&self, key: &FlowKey) -> Marks {
-        let mut bits = SETTLED;
-        let (ordered, _) = key.canonical();
-        for fact in &self.all {
-            let answers = match fact.about {
-                About::Networks => [ordered.src, ordered.dst].map(|addr| self.network(addr, fact)),
-                About::ProcessName | About::ProcessId => [self.process(key, fact), Some(false)],
-            };
-            let [Some(first), Some(second)] = answers else { return Marks::empty() };
-            bits |= u16::from(first) << fact.bit;
-            if second {
-                bits |= 1 << (fact.bit + 1);
-            }
+        if self.is_empty() {
+            return Marks::empty();
         }
+        let passed = |process: Process| {
+            let passed = self.all.iter().filter(|fact| fact.is_passed_by(&process));
+            passed.fold(SETTLED, |bits, fact| bits | fact.bit)
+        };
+        let bits = match self.names.process(key) {
+            Lookup::Known(process) => passed(process),
+            Lookup::Absent => SETTLED,
+            Lookup::Pending => return Marks::empty(),
+        };
         Marks::from_bits_retain(bits) & Marks::FILTER
-    }
-
-    fn network(&self, addr: Addr, fact: &Fact) -> Option<bool> {
-        match self.names.network(addr) {
-            Lookup::Known(network) => Some(fact.numbers.contains(u128::from(network.asn))),
-            Lookup::Absent => Some(false),
-            Lookup::Pending => None,
-        }
-    }
-
-    fn process(&self, key: &FlowKey, fact: &Fact) -> Option<bool> {
-        match self.names.process(key) {
-            Lookup::Known(process) => Some(fact.is_passed_by(&process)),
-            Lookup::Absent => Some(false),
-            Lookup::Pending => None,
-        }
     }
 }
 
@@ -180,22 +124,18 @@ mod tests {
     use super::*;
     use crate::filter::Filter;
     use crate::plan::Predicate;
-    use flowcore::resolve::Network;
-    use flowcore::{Evidence, FlowEvent, FlowId, FlowRecord, Frames, Prefix, Select, Timestamp};
+    use flowcore::{Addr, Evidence, Features, FlowEvent, FlowId, FlowRecord, Frames, Select, Timestamp};
 
-    /// Networks by the last byte; the process of port 80 is known, that of port 81 pending.
+    /// The process of port 80 is known, and that of 82; that of 81 is pending.
     #[derive(Default)]
     struct Known(AtomicUsize);
 
     impl Resolver for Known {
-        fn network(&self, addr: Addr) -> Lookup<Network> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            let Some([.., last]) = addr.to_v4().filter(|bytes| bytes[3] != 0) else { return Lookup::Absent };
-            Lookup::Known(Network { asn: u32::from(last), prefix: Prefix::ANY_V6, holder: None })
-        }
         fn process(&self, key: &FlowKey) -> Lookup<Process> {
+            self.0.fetch_add(1, Ordering::Relaxed);
             match key.src_port.min(key.dst_port) {
                 80 => Lookup::Known(Process { pid: 7, name: "nginx".into() }),
+                82 => Lookup::Known(Process { pid: 2, name: "sshd".into() }),
                 81 => Lookup::Pending,
                 _ => Lookup::Absent,
             }
@@ -227,33 +167,37 @@ mod tests {
         let known = Arc::new(Known::default());
         let names: Arc<dyn Resolver> = known.clone();
         for text in [
-            "src asn 1",
-            "dst asn 1 and not src asn 2",
-            "asn {1, 3}",
-            "addr asn != 2",
-            "not asn 2 or process nginx",
+            "process nginx",
             "process != nginx or pid 7",
-            "src asn 1 or src asn 2 or src asn 3 or src asn 4 or dst asn 5",
+            "not process {nginx, sshd}",
+            "pid > 2 and not process sshd",
+            // More than there are bits for.
+            "pid 1 or pid 3 or pid 4 or pid 5 or pid 6 or pid 8 or pid 9 or pid 2 or pid 7",
         ] {
             let filter: Predicate<FlowEvent> = Filter::parse(text).unwrap().bind(&names).unwrap();
-            for (ends, port) in [[1, 2], [2, 1], [3, 1], [0, 1], [0, 0], [4, 5], [5, 4]]
-                .into_iter()
-                .zip([80, 81, 443].into_iter().cycle())
-            {
-                let first = event(ends, [port, 1000]);
+            for port in [80, 81, 82, 443] {
+                let first = event([1, 2], [port, 1000]);
                 let marks = filter.mark(&flow(first.key));
-                for mut one in [first, event([ends[1], ends[0]], [1000, port])] {
+                for mut one in [first, event([2, 1], [1000, port])] {
                     let alone = filter.matches(&one, &Frames::EMPTY);
                     one.marks = marks;
                     assert_eq!(filter.matches(&one, &Frames::EMPTY), alone, "{text} of {one:?}");
                 }
             }
         }
-        let filter: Predicate<FlowEvent> = Filter::parse("asn 1").unwrap().bind(&names).unwrap();
+        let filter: Predicate<FlowEvent> = Filter::parse("process nginx").unwrap().bind(&names).unwrap();
         let first = event([1, 2], [80, 1000]);
         let marked = FlowEvent { marks: filter.mark(&flow(first.key)), ..first };
         let before = known.0.load(Ordering::Relaxed);
         assert_eq!(filter.select(&[marked; 64], &Frames::EMPTY), u64::MAX);
         assert_eq!(known.0.load(Ordering::Relaxed), before, "a flow's events are not looked up again");
+    }
+
+    #[test]
+    fn as_numbers_are_decided_without_a_table_of_flows() {
+        let names: Arc<dyn Resolver> = Arc::new(flowcore::resolve::Numeric);
+        let needs = |text: &str| Filter::parse(text).unwrap().bind::<FlowEvent>(&names).unwrap().needs();
+        assert_eq!(needs("addr asn 7"), Features::empty());
+        assert!(needs("addr asn 7 and pid 1").contains(Features::FLOWS));
     }
 }

@@ -84,7 +84,8 @@ impl<R> Plan<R> {
 }
 
 impl Filter {
-    /// Binds the filter to a kind of record. Names and networks are asked of `names` when records are looked at.
+    /// Binds the filter to a kind of record. Processes are asked of `names` when records are looked at; networks now, if
+    /// it can tell their addresses, else as processes are.
     ///
     /// # Errors
     /// If it asks for a field that such records never have; names both, at its place in the text.
@@ -136,7 +137,7 @@ impl Binding<'_> {
         Ok(match (self.facts.answer(field, condition), leaf) {
             // What was looked up when the flow began, else it is looked up now.
             (Some(answer), Plan::Leaf(look_up)) => leaf_of(move |record: &R, frames| {
-                let settled = record.settled().and_then(|(marks, key)| answer.read(marks, key));
+                let settled = record.settled().and_then(|marks| answer.read(marks));
                 settled.unwrap_or_else(|| look_up(std::slice::from_ref(record), frames) == 1)
             }),
             (_, leaf) => leaf,
@@ -247,6 +248,35 @@ impl Numbers {
     }
 }
 
+/// Whether an address is one of `wanted`.
+fn within<R>(wanted: Ranges, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Plan<R> {
+    match *wanted.as_slice() {
+        [] => Plan::None,
+        // A prefix: one masked comparison, without turning bytes round.
+        [(low, high)] if (low ^ high) & (low ^ high).wrapping_add(1) == 0 && low & (low ^ high) == 0 => {
+            let mask = (!(low ^ high)).to_be();
+            let network = low.to_be();
+            leaf_of(move |record, frames| {
+                get(record, frames).is_some_and(|addr| u128::from_ne_bytes(*addr.octets()) & mask == network)
+            })
+        }
+        [(low, high)] => {
+            leaf_of(move |record, frames| get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr))))
+        }
+        _ => leaf_of(move |record, frames| get(record, frames).is_some_and(|addr| wanted.contains(number(addr)))),
+    }
+}
+
+impl Compare<'_> {
+    /// The numbers of which any decides, of a field that may have several; and whether it must be none of them.
+    fn any(&self) -> (Numbers, bool) {
+        match self.condition {
+            Condition::NotIn(items) => (Numbers::new(ranges(items, self.field.kind())), true),
+            _ => (Numbers::new(passing(self.field, self.condition)), false),
+        }
+    }
+}
+
 impl<R: 'static> Visitor<R> for Compare<'_> {
     type Out = Plan<R>;
 
@@ -274,30 +304,29 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
     }
 
     fn addr(self, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Plan<R> {
-        let wanted = passing(self.field, self.condition);
-        match *wanted.as_slice() {
-            [] => Plan::None,
-            // A prefix: one masked comparison, without turning bytes round.
-            [(low, high)] if (low ^ high) & (low ^ high).wrapping_add(1) == 0 && low & (low ^ high) == 0 => {
-                let mask = (!(low ^ high)).to_be();
-                let network = low.to_be();
-                leaf_of(move |record, frames| {
-                    get(record, frames).is_some_and(|addr| u128::from_ne_bytes(*addr.octets()) & mask == network)
-                })
-            }
-            [(low, high)] => leaf_of(move |record, frames| {
-                get(record, frames).is_some_and(|addr| (low..=high).contains(&number(addr)))
-            }),
-            _ => leaf_of(move |record, frames| get(record, frames).is_some_and(|addr| wanted.contains(number(addr)))),
+        within(passing(self.field, self.condition), get)
+    }
+
+    fn network(
+        self,
+        names: &Arc<dyn Resolver>,
+        get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static,
+    ) -> Plan<R> {
+        let (wanted, negated) = self.any();
+        let passes = move |origins: &[u32]| origins.iter().any(|&asn| wanted.contains(asn.into())) != negated;
+        // A set of addresses costs a fraction of a look-up in a table of all networks.
+        if let Some(found) = names.announced(&passes) {
+            return within(Ranges::new(found.iter().map(|&(first, last)| (number(first), number(last)))), get);
         }
+        let names = names.clone();
+        leaf_of(move |record, frames| {
+            let network = get(record, frames).and_then(|addr| names.network(addr).known());
+            network.is_some_and(|network| passes(network.origins()))
+        })
     }
 
     fn several(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) -> Plan<R> {
-        let negated = matches!(self.condition, Condition::NotIn(_));
-        let wanted = match self.condition {
-            Condition::NotIn(items) => Numbers::new(ranges(items, self.field.kind())),
-            _ => Numbers::new(passing(self.field, self.condition)),
-        };
+        let (wanted, negated) = self.any();
         leaf_of(move |record, frames| {
             let (mut any, mut found) = (false, false);
             get(record, frames, &mut |number| {
@@ -364,7 +393,7 @@ impl Select for Predicate<FlowEvent> {
     }
 
     fn mark(&self, flow: &FlowRecord) -> Marks {
-        if self.facts.is_empty() { Marks::empty() } else { self.facts.mark(&flow.key) }
+        self.facts.mark(&flow.key)
     }
 
     fn early(&self) -> Option<Box<dyn Select>> {

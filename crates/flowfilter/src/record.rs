@@ -19,8 +19,8 @@ pub trait Record: Sized + 'static {
     /// know is asked of `names`.
     fn field<V: Visitor<Self>>(field: Field, names: &Arc<dyn Resolver>, visitor: V) -> Option<V::Out>;
 
-    /// What was found out about the record's flow, and its key; of records that tell.
-    fn settled(&self) -> Option<(Marks, &FlowKey)> {
+    /// What was found out about the record's flow; of records that tell.
+    fn settled(&self) -> Option<Marks> {
         None
     }
 
@@ -37,6 +37,12 @@ pub trait Record: Sized + 'static {
             fn flag(self, _: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) {}
             fn number(self, _: impl Fn(&R, &Frames<'_>) -> Option<u64> + Send + Sync + 'static) {}
             fn addr(self, _: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) {}
+            fn network(
+                self,
+                _: &Arc<dyn Resolver>,
+                _: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static,
+            ) {
+            }
             fn several(self, _: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) {}
             fn text(self, _: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(&str)) + Send + Sync + 'static) {}
         }
@@ -60,6 +66,12 @@ pub trait Visitor<R> {
     fn number(self, get: impl Fn(&R, &Frames<'_>) -> Option<u64> + Send + Sync + 'static) -> Self::Out;
     /// One address.
     fn addr(self, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Self::Out;
+    /// The AS numbers that announce one address; `names` knows them.
+    fn network(
+        self,
+        names: &Arc<dyn Resolver>,
+        get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static,
+    ) -> Self::Out;
     /// Any number of numbers, each handed on.
     fn several(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) -> Self::Out;
     /// At most one text, handed on.
@@ -140,10 +152,6 @@ fn outer_protocol(event: &FlowEvent, frames: &Frames<'_>) -> Option<u64> {
     }))
 }
 
-fn asn(names: &Arc<dyn Resolver>, addr: Addr) -> Option<u64> {
-    names.network(addr).known().map(|network| u64::from(network.asn))
-}
-
 fn mac(bytes: [u8; 6]) -> u64 {
     mac_number(bytes) as u64
 }
@@ -191,8 +199,8 @@ impl Record for FlowEvent {
             Field::DstAddr => visitor.addr(|event, _| key(event).map(|key| key.dst)),
             Field::SrcPort => visitor.number(|event, _| ports(event).map(|(src, _)| u64::from(src))),
             Field::DstPort => visitor.number(|event, _| ports(event).map(|(_, dst)| u64::from(dst))),
-            Field::SrcAsn => visitor.number(move |event, _| asn(&names, key(event)?.src)),
-            Field::DstAsn => visitor.number(move |event, _| asn(&names, key(event)?.dst)),
+            Field::SrcAsn => visitor.network(&names, |event, _| key(event).map(|key| key.src)),
+            Field::DstAsn => visitor.network(&names, |event, _| key(event).map(|key| key.dst)),
             Field::SrcMac => visitor.number(|event, frames| layers(event, frames)?.headers.link_src.map(mac)),
             Field::DstMac => visitor.number(|event, frames| layers(event, frames)?.headers.link_dst.map(mac)),
             Field::Ethertype => visitor.number(|event, _| (event.ethertype != 0).then(|| u64::from(event.ethertype))),
@@ -270,8 +278,8 @@ impl Record for FlowEvent {
         })
     }
 
-    fn settled(&self) -> Option<(Marks, &FlowKey)> {
-        Some((self.marks, &self.key))
+    fn settled(&self) -> Option<Marks> {
+        Some(self.marks)
     }
 
     fn instead(field: Field) -> Option<&'static str> {
@@ -306,8 +314,8 @@ impl Record for FlowRecord {
             Field::DstAddr => visitor.addr(|flow, _| Some(flow.key.dst)),
             Field::SrcPort => visitor.number(|flow, _| key_ports(&flow.key).map(|(src, _)| u64::from(src))),
             Field::DstPort => visitor.number(|flow, _| key_ports(&flow.key).map(|(_, dst)| u64::from(dst))),
-            Field::SrcAsn => visitor.number(move |flow, _| asn(&names, flow.key.src)),
-            Field::DstAsn => visitor.number(move |flow, _| asn(&names, flow.key.dst)),
+            Field::SrcAsn => visitor.network(&names, |flow, _| Some(flow.key.src)),
+            Field::DstAsn => visitor.network(&names, |flow, _| Some(flow.key.dst)),
             Field::Duration => visitor.number(|flow, _| span(flow.start, flow.last)),
             Field::Process => visitor.text(move |flow, _, see| {
                 if let Some(process) = names.process(&flow.key).known() {
@@ -365,8 +373,8 @@ impl Record for Flow {
             Field::DstAddr => visitor.addr(|flow, _| flow.key.map(|key| key.dst)),
             Field::SrcPort => visitor.number(|flow, _| key_ports(flow.key.as_ref()?).map(|(src, _)| u64::from(src))),
             Field::DstPort => visitor.number(|flow, _| key_ports(flow.key.as_ref()?).map(|(_, dst)| u64::from(dst))),
-            Field::SrcAsn => visitor.number(move |flow, _| asn(&names, flow.key?.src)),
-            Field::DstAsn => visitor.number(move |flow, _| asn(&names, flow.key?.dst)),
+            Field::SrcAsn => visitor.network(&names, |flow, _| flow.key.map(|key| key.src)),
+            Field::DstAsn => visitor.network(&names, |flow, _| flow.key.map(|key| key.dst)),
             Field::Vlan | Field::Mpls | Field::Pppoe | Field::Tunnel | Field::TunnelId => {
                 layers_field!(visitor, field, flow_layers)
             }

@@ -184,7 +184,7 @@ fn test(field: Field, condition: &Condition, schema: &Schema) -> String {
         (Kind::TcpFlags, Condition::Flags { set, of }) => format!("({column} & {of}) = {set}"),
         (Kind::TcpFlags, _) => return format!("({column} IS NOT NULL)"),
         (Kind::Text, _) => words(&column, condition, dialect),
-        _ if field.def().several => several(&column, field, condition, dialect),
+        _ if is_array(field) => several(&column, field, condition, dialect),
         (Kind::Word(names), _) => places(&column, names, &passing(field, condition), dialect),
         _ => numbers(&column, field, &passing(field, condition), dialect),
     };
@@ -193,6 +193,11 @@ fn test(field: Field, condition: &Condition, schema: &Schema) -> String {
         "FALSE" => passes,
         _ => format!("({column} IS NOT NULL AND {passes})"),
     }
+}
+
+/// Whether a column holds many values. Of a prefix's origins stores have the first, as the columns of AS numbers show it.
+fn is_array(field: Field) -> bool {
+    field.def().several && !matches!(field, Field::SrcAsn | Field::DstAsn)
 }
 
 /// A condition on any element of an array that is not NULL.

@@ -204,7 +204,11 @@ impl Whitelist for Rules {
             }
             if !index.networks.is_empty() {
                 match party.network() {
-                    Lookup::Known(asn) => self.decide(&mut best, index.networks.get(asn), &parties),
+                    Lookup::Known(network) => {
+                        for asn in network.origins() {
+                            self.decide(&mut best, index.networks.get(asn), &parties);
+                        }
+                    }
                     Lookup::Pending => {
                         for rules in index.networks.values() {
                             self.decide(&mut best, Some(rules), &parties);

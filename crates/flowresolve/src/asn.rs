@@ -20,9 +20,9 @@
 //!
 //! A prefix may have **several origins**: `64500_64501` in pfx2as (announced by both), `64500,64501` (an AS set, the
 //! origins of an aggregate), or routes in a dump that end in different networks. All are kept,
-//! [`origins`](Networks::origins); [`network`](Resolver::network) and with it filters say the first one. First is, in
-//! text, the first that stands outside a set; in a dump, the one in which the most routes end, and of equals the one
-//! seen first.
+//! [`origins`](Networks::origins): filters and rules ask whether any of them is meant, columns show the first one. First
+//! is, in text, the first that stands outside a set; in a dump, the one in which the most routes end, and of equals the
+//! one seen first.
 //!
 //! **Damage** costs the line or record that has it, nothing else: it is counted and named in [`Source`], and what was
 //! readable is kept. A file of which nothing can be read is an error.
@@ -243,7 +243,13 @@ impl Resolver for Networks {
     fn network(&self, addr: Addr) -> Lookup<Network> {
         let Some((place, prefix)) = self.table.get(addr) else { return Lookup::Absent };
         let Origin { asns, holder } = &self.origins[place as usize];
-        Lookup::Known(Network { asn: asns[0], prefix, holder: holder.clone() })
+        let several = (asns.len() > 1).then(|| asns.clone());
+        Lookup::Known(Network { asn: asns[0], prefix, holder: holder.clone(), several })
+    }
+
+    fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+        let wanted: Vec<bool> = self.origins.iter().map(|origin| wanted(&origin.asns)).collect();
+        Some(self.table.addresses(|place| wanted[place as usize]))
     }
 }
 
@@ -251,7 +257,7 @@ impl Resolver for Networks {
 #[derive(Clone, Debug)]
 struct Origin {
     /// At least one; the one that is said first.
-    asns: Box<[u32]>,
+    asns: Arc<[u32]>,
     holder: Option<Arc<str>>,
 }
 

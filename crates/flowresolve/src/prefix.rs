@@ -255,6 +255,23 @@ impl Table {
         from + self.starts[from + 1..=last].partition_point(|&start| start <= key)
     }
 
+    /// The addresses whose value is `wanted`, from first to last of each range; in order, disjoint, never touching.
+    pub fn addresses(&self, wanted: impl Fn(u32) -> bool) -> Vec<(Addr, Addr)> {
+        let ends = self.starts.iter().skip(1).map(|start| start - 1).chain([u128::MAX]);
+        let mut found: Vec<(u128, u128)> = Vec::new();
+        for ((&first, last), &value) in self.starts.iter().zip(ends).zip(&self.values) {
+            if value == NONE || !wanted(value) {
+                continue;
+            }
+            match found.last_mut() {
+                Some(before) if before.1 + 1 == first => before.1 = last,
+                _ => found.push((first, last)),
+            }
+        }
+        let addr = |number: u128| Addr::v6(number.to_be_bytes());
+        found.into_iter().map(|(first, last)| (addr(first), addr(last))).collect()
+    }
+
     /// How many ranges there are, those without an answer among them.
     pub fn ranges(&self) -> usize {
         self.starts.len()
@@ -384,6 +401,7 @@ mod tests {
                 }
             }
             let table = builder.build();
+            let odd = table.addresses(|value| value % 2 == 1);
             let ends = all.iter().flat_map(|&(_, _, first, last, _)| [first, last]);
             for addr in asked.into_iter().chain(ends.collect::<Vec<_>>()) {
                 let holds = |first: Addr, last: Addr, prefix: Option<Prefix>| match prefix {
@@ -392,6 +410,8 @@ mod tests {
                 };
                 let naive = all.iter().filter(|&&(_, _, first, last, prefix)| holds(first, last, prefix)).min();
                 prop_assert_eq!(table.value(addr), naive.map(|&(_, value, ..)| value), "{}", addr);
+                let odd = odd.iter().any(|&(first, last)| first <= addr && addr <= last);
+                prop_assert_eq!(odd, naive.is_some_and(|&(_, value, ..)| value % 2 == 1), "{}", addr);
                 let shown = table.get(addr);
                 prop_assert_eq!(shown.map(|(value, _)| value), table.value(addr));
                 if let (Some((_, shown)), Some(&(.., prefix))) = (shown, naive) {

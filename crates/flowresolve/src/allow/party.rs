@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use flowcore::resolve::Network;
 use flowcore::{Addr, FlowRecord, Lookup, Protocol, Resolver};
 
 use super::rule::bare;
@@ -13,7 +14,7 @@ pub(super) struct Party<'a> {
     pub(super) protocol: Protocol,
     names: &'a dyn Resolver,
     name: OnceCell<Lookup<String>>,
-    network: OnceCell<Lookup<u32>>,
+    network: OnceCell<Lookup<Network>>,
 }
 
 impl<'a> Party<'a> {
@@ -39,12 +40,8 @@ impl<'a> Party<'a> {
         })
     }
 
-    /// The number of the autonomous system that announces it.
-    pub(super) fn network(&self) -> &Lookup<u32> {
-        self.network.get_or_init(|| match self.names.network(self.addr) {
-            Lookup::Known(network) => Lookup::Known(network.asn),
-            Lookup::Pending => Lookup::Pending,
-            Lookup::Absent => Lookup::Absent,
-        })
+    /// The network that announces it.
+    pub(super) fn network(&self) -> &Lookup<Network> {
+        self.network.get_or_init(|| self.names.network(self.addr))
     }
 }

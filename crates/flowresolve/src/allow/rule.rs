@@ -98,7 +98,7 @@ impl Host {
             Self::Suffix(suffix) => {
                 Match::of(party.name(), |name| name.strip_suffix(&**suffix).is_some_and(|before| before.ends_with('.')))
             }
-            Self::Network(asn) => Match::of(party.network(), |known| known == asn),
+            Self::Network(asn) => Match::of(party.network(), |known| known.origins().contains(asn)),
         }
     }
 }

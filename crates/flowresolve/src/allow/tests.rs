@@ -125,7 +125,12 @@ impl Resolver for Asking {
     }
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.networks.fetch_add(1, Ordering::Relaxed);
-        Lookup::Known(Network { asn: 64_496, prefix: Prefix::new(addr, 8).unwrap(), holder: None })
+        Lookup::Known(Network {
+            asn: 64_496,
+            prefix: Prefix::new(addr, 8).unwrap(),
+            holder: None,
+            several: Some([64_496, 64_498].into()),
+        })
     }
 }
 
@@ -151,7 +156,10 @@ fn networks_are_asked_for_by_rules_about_them() {
     assert_eq!(Rules::parse("as64496:80", "").unwrap().judge(&to, &names), Verdict::Allowed(RuleId(0)));
     assert_eq!(Rules::parse("AS64497", "").unwrap().judge(&to, &names), Verdict::Unlisted);
     assert_eq!(Rules::parse("AS64497", "").unwrap().judge(&to, &Numeric), Verdict::Unlisted);
-    assert_eq!((names.names.into_inner(), names.networks.into_inner()), (0, 2));
+    // Not the first that announces it, but one that does; and the first rule that one of them fits.
+    let both = Rules::parse("AS64498\nAS64496", "").unwrap();
+    assert_eq!(both.judge(&to, &names), Verdict::Allowed(RuleId(0)));
+    assert_eq!((names.names.into_inner(), names.networks.into_inner()), (0, 3));
 }
 
 #[test]

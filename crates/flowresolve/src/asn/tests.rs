@@ -21,7 +21,7 @@ fn refused(table: impl AsRef<[u8]>) -> String {
 
 /// AS, prefix and holder.
 fn found(networks: &Networks, text: &str) -> Option<(u32, String, Option<String>)> {
-    let Network { asn, prefix, holder } = networks.network(addr(text)).known()?;
+    let Network { asn, prefix, holder, .. } = networks.network(addr(text)).known()?;
     Some((asn, prefix.to_string(), holder.map(|holder| holder.to_string())))
 }
 
@@ -60,6 +60,20 @@ fn several_origins_are_kept_and_those_of_sets_come_last() {
     assert_eq!(networks.asn(addr("192.0.2.1")), Some(64_500));
     assert_eq!(networks.origins(addr("198.51.100.1")), [64_503, 64_504]);
     assert_eq!(networks.origins(addr("203.0.113.1")), [0u32; 0]);
+}
+
+#[test]
+fn what_an_as_announces_is_told_as_ranges_without_what_lies_within_and_is_anothers() {
+    let networks = read("192.0.2.0/24 64500_64501\n192.0.2.64/26 64502\n192.0.3.0/24 64501\n2001:db8::/32 64501\n");
+    let announced = |asn: u32| {
+        let ranges = networks.announced(&|origins| origins.contains(&asn)).unwrap();
+        ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>()
+    };
+    assert_eq!(announced(64_500), ["192.0.2.0-192.0.2.63", "192.0.2.128-192.0.2.255"]);
+    let v6 = "2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff";
+    assert_eq!(announced(64_501), ["192.0.2.0-192.0.2.63", "192.0.2.128-192.0.3.255", v6]);
+    assert_eq!(announced(64_502), ["192.0.2.64-192.0.2.127"]);
+    assert!(announced(1).is_empty());
 }
 
 #[test]
