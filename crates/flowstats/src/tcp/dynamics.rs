@@ -426,7 +426,8 @@ impl Dynamics {
             Direction::Forward => self.seen.contains(Seen::OPENING),
             Direction::Reverse => self.seen.contains(Seen::OTHER_OPENING),
         };
-        if from <= i64::from(!opened) {
+        let answers_more = of == Direction::Reverse && from == 0 && self.is_ack_of_more(end);
+        if from <= i64::from(!opened) && !(opened && answers_more) {
             // Acknowledged first is the SYN, or what may have been sent twice before the capture.
             if !opened && acked < end.last() {
                 self.blur(of, end.last());
@@ -580,7 +581,9 @@ impl Dynamics {
         let (latest, stamp, _) = self.steps.answered(by);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = stamp == segment.timestamp.0;
-        let copied = before.ends[by.index()].is_placed()
+        // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
+        let copied = self.steps.has_sent(by, ack)
+            && before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
@@ -646,6 +649,12 @@ impl Dynamics {
         self.take(of, Nanos::new(rtt), method, event.time, witness);
     }
 
+    /// Whether the ACK of the SYN-ACK was brought about by payload that the responder sent behind it.
+    fn is_ack_of_more(&self, responder: &Endpoint) -> bool {
+        let (syn_ack, ..) = self.steps.answered(Direction::Reverse);
+        responder.acked() > 1 && self.sent[1].time > syn_ack
+    }
+
     /// The end of the handshake, however it came about.
     fn note_established<W: Witness>(
         &mut self,
@@ -679,7 +688,7 @@ impl Dynamics {
             && responder.acked() > 0;
         if ack || crossed || goes_on || closes {
             self.outcome = Outcome::Established;
-            if ack {
+            if ack && !self.is_ack_of_more(responder) {
                 self.handshake_sample(Direction::Reverse, event, segment, witness);
             }
             witness.established(&self.opening(tcp), event.time);
