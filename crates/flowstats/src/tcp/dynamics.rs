@@ -1070,6 +1070,19 @@ pub struct Followed {
 }
 
 impl Followed {
+    /// The most bytes of state that a connection can take, whatever its segments are.
+    pub const MOST_BYTES: usize =
+        size_of::<Self>() + Tcp::MOST_BYTES_BESIDE + Trouble::MOST_BYTES + size_of::<[Ring; 2]>();
+
+    /// Bytes of state that the connection takes now: what every one has, and what only those in trouble have.
+    pub fn bytes(&self) -> usize {
+        let Dynamics { trouble, rings, .. } = &self.dynamics;
+        size_of::<Self>()
+            + self.tcp.bytes_beside()
+            + trouble.as_deref().map_or(0, Trouble::bytes)
+            + rings.as_deref().map_or(0, size_of_val)
+    }
+
     /// Takes in one segment.
     #[inline]
     pub fn observe<W: Witness>(&mut self, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
