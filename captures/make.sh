@@ -28,7 +28,7 @@ done
 
 packages=(bind9-dnsutils curl dnsmasq-base ethtool gzip iproute2 iputils-ping lz4 nftables nginx-light openssl
     python3 redis-server redis-tools tcpdump tshark xz-utils zstd)
-tools=(curl dig dnsmasq dumpcap ethtool gzip ip lz4 nft nginx openssl ping python3 redis-benchmark redis-cli
+tools=(capinfos curl dig dnsmasq dumpcap editcap ethtool gzip ip lz4 nft nginx openssl ping python3 redis-benchmark redis-cli
     redis-server tcpdump tshark xz zstd)
 
 if $install; then
@@ -340,15 +340,37 @@ on_server ping -q -c 2 -i 0.2 2001:db8::2 >/dev/null
 on_client dig +short @2001:db8::1 web.example >/dev/null
 finish
 
+# ---- lossy.pcap: every 15th TCP packet lost on the bridge, and every 50th by the capture; offloads off --------------
+
+offload off
+on_middle nft -f - <<'NFT'
+table bridge lossy {
+    chain forward {
+        type filter hook forward priority 0
+        ether type ip ip protocol tcp tcp flags & (syn | fin | rst) == 0 numgen inc mod 15 == 7 drop
+        ether type ip6 meta l4proto tcp tcp flags & (syn | fin | rst) == 0 numgen inc mod 15 == 7 drop
+    }
+}
+NFT
+capture lossy.all "$client" tcpdump -i c0 -Z root -U --immediate-mode -s 96
+get $u4/60k.txt $u4/60k.txt
+get $u6/60k.txt
+on_client redis-benchmark -q -h 192.0.2.1 -t set -n 20 -c 1 -d 3000 >/dev/null
+finish
+on_middle nft delete table bridge lossy
+total=$(capinfos -Mrc "$work/lossy.all" | awk 'END { print $NF }')
+editcap -F pcap "$work/lossy.all" "$work/lossy.pcap" $(seq 25 50 "$total")
+
 # ---- what they hold, by tshark --------------------------------------------------------------------------------------
 
 # Columns: see README.md. A packet counts for the innermost transport header of its frame; ICMP errors count for none.
 {
     printf 'file\tpackets\twire_bytes\ttcp_streams\tudp_streams\tinterfaces\tfirst\tlast\n'
-    for file in any.pcap dns.pcap failures.pcap mixed.pcapng redis.pcap snap96.pcap web.pcapng; do
+    for file in any.pcap dns.pcap failures.pcap lossy.pcap mixed.pcapng redis.pcap snap96.pcap web.pcapng; do
         case $file in
         any.pcap) name=$file.xz ;;
         failures.pcap) name=$file.lz4 ;;
+        lossy.pcap) name=$file.zst ;;
         redis.pcap) name=$file.gz ;;
         web.pcapng) name=$file.zst ;;
         *) name=$file ;;
@@ -373,6 +395,7 @@ finish
 gzip -9 -n -c "$work/redis.pcap" >"$out/redis.pcap.gz"
 zstd -q -19 -f "$work/web.pcapng" -o "$out/web.pcapng.zst"
 lz4 -q -9 -f "$work/failures.pcap" "$out/failures.pcap.lz4"
+zstd -q -19 -f "$work/lossy.pcap" -o "$out/lossy.pcap.zst"
 xz -9 -c "$work/any.pcap" >"$out/any.pcap.xz"
 cp "$work/dns.pcap" "$work/mixed.pcapng" "$work/snap96.pcap" "$out/"
 cp "$work/TRUTH.tsv" "$out/"

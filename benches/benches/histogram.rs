@@ -1,5 +1,6 @@
 //! What a histogram costs: 64 k latencies, log-normal around 1 ms, in nanoseconds; one iteration records them all, so
-//! `Melem/s` 1000 is 1 ns a record. `floor` sums the same slice: what reading the values takes.
+//! `Melem/s` 1000 is 1 ns a record. `floor` sums the same slice: what reading the values takes. `hdrhistogram` is the
+//! crate of that name with two significant digits, which has the same buckets.
 
 use std::hint::black_box;
 
@@ -22,6 +23,10 @@ fn histogram(criterion: &mut Criterion) {
     let mut warm = Histogram::new();
     group.bench_function("record", |bencher| {
         bencher.iter(|| black_box(&values).iter().for_each(|&value| warm.record(value)));
+    });
+    let mut peer = hdrhistogram::Histogram::<u64>::new_with_bounds(1, u64::MAX / 2, 2).expect("bounds it can have");
+    group.bench_function("record, hdrhistogram", |bencher| {
+        bencher.iter(|| black_box(&values).iter().for_each(|&value| peer.record(value).expect("within its bounds")));
     });
     group.bench_function("record from nothing", |bencher| {
         bencher.iter(|| {

@@ -1,6 +1,6 @@
 //! Shell completions and manual pages, made from the options themselves.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -8,6 +8,7 @@ use flowcore::{Error, ErrorKind};
 
 use crate::args::Cli;
 use crate::exit::Exit;
+use crate::output;
 
 /// Prints a completion script.
 pub fn completions(shell: Shell) -> anyhow::Result<Exit> {
@@ -48,8 +49,6 @@ pub fn print(text: &str) -> anyhow::Result<Exit> {
 }
 
 fn write_out(bytes: &[u8]) -> anyhow::Result<Exit> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
+    output::standard_output()?.write_all(bytes)?;
     Ok(Exit::DONE)
 }

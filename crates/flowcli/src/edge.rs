@@ -104,6 +104,9 @@ impl Edge {
             if let (Some(rule), None) = (rules.first_with_network(), &edge.networks) {
                 return Err(unanswered(rule, "networks; name a table of them, as in --asn FILE"));
             }
+            if rules.is_empty() && !quiet {
+                complain(&format!("note: {} has no rules: it allows nothing", path.display()));
+            }
             edge.rules = Some(Arc::new(rules));
         }
         Ok(edge)

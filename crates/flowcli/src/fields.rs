@@ -110,6 +110,12 @@ impl<R> Subject<R> {
         if let Some(field) = self.fields.iter().find(|field| field.column.name == name) {
             return Ok(field);
         }
+        if let Some(percent) =
+            percentile(name).filter(|_| self.fields.iter().any(|known| is_percentile(&known.column.name, name)))
+        {
+            let message = format!("no column `{name}`; it comes with --percentiles {percent}");
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let names = self.fields.iter().map(|field| &*field.column.name);
         let nearest = names.map(|known| (distance(name, known), known)).min().filter(|&(edits, _)| edits <= 3);
         let hint = match nearest {
@@ -312,6 +318,19 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or(0)
+}
+
+/// The percentile that a column's name speaks of: 99.9 of `rtt_p99_9_ns`.
+fn percentile(name: &str) -> Option<String> {
+    let (_, level) = name.strip_suffix("_ns").unwrap_or(name).rsplit_once("_p")?;
+    let percent = level.replace('_', ".");
+    percent.parse::<f64>().is_ok_and(|percent| (0.0..=100.0).contains(&percent)).then_some(percent)
+}
+
+/// Whether both are of one family of percentiles.
+fn is_percentile(known: &str, name: &str) -> bool {
+    let family = |name: &str| name.rsplit_once("_p").map(|(family, _)| family.to_owned());
+    percentile(known).is_some() && family(known) == family(name)
 }
 
 #[cfg(test)]

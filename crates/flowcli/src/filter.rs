@@ -142,6 +142,32 @@ pub fn of_packets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
     Ok(bound)
 }
 
+/// A filter over the kernel's sockets. What only packets or whole connections have is refused at its place: of a socket it
+/// would never be true.
+///
+/// # Errors
+/// If sockets do not have what it asks for.
+pub fn of_sockets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<Predicate<FlowEvent>, FilterError> {
+    for field in filter.fields().iter() {
+        let help = match field {
+            Field::Version | Field::Proto | Field::SrcAddr | Field::DstAddr | Field::SrcPort | Field::DstPort => {
+                continue;
+            }
+            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
+            Field::SrcAsn | Field::DstAsn => return of_packets(filter, networks),
+            Field::State => "this is the state of a connection that is over; --state selects sockets by theirs",
+            Field::Process | Field::Pid => "`flow sockets -p` names the processes that hold a socket",
+            Field::Uid | Field::Cgroup => "`flow sockets -e` shows it",
+            Field::Rtt | Field::Retrans | Field::Bytes | Field::Packets | Field::Duration => {
+                "`flow sockets -i` shows what TCP counts, --sort orders by it"
+            }
+            _ => "packets have it; of sockets a filter can ask for addresses, ports and protocol",
+        };
+        return Err(filter.refuse(field, &format!("sockets have no `{}` to select them by", field.name()), Some(help)));
+    }
+    of_packets(filter, networks)
+}
+
 /// What a filter selects for a table of connections.
 pub enum Selection {
     /// Packets, before they become connections.

@@ -262,7 +262,9 @@ impl<'a> Sheet<'a> {
         if self.args.classic {
             let width = terminal::width();
             let paint = terminal::color(self.args.color);
-            let table = classic::Classic { rows: &rows, total: total.as_ref(), highlights: &self.args.highlight };
+            let levels = self.args.percentiles.0.percents().len();
+            let table =
+                classic::Classic { rows: &rows, total: total.as_ref(), highlights: &self.args.highlight, levels };
             return table.print(width, paint, names, (!self.args.no_trailer).then_some(ending));
         }
         let rows: Vec<Host> = rows.into_iter().chain(total).collect();

@@ -67,7 +67,7 @@ pub struct Output<'s, R: 'static> {
     /// Records in their order, the first of which waits for answers of the edge.
     waiting: VecDeque<R>,
     /// Set if rows are written as they come.
-    stream: Option<RowWriter<Box<dyn RowFormat>, File>>,
+    stream: Option<RowWriter<Box<dyn RowFormat>, StandardOutput>>,
 }
 
 /// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
@@ -355,7 +355,11 @@ impl<R> Held<R> {
 }
 
 /// Starts a row format on standard output.
-pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<RowWriter<Box<dyn RowFormat>, File>> {
+pub fn begin(
+    table: &str,
+    columns: &[Column],
+    wishes: &Wishes,
+) -> io::Result<RowWriter<Box<dyn RowFormat>, StandardOutput>> {
     let json = || JsonOptions {
         safe_integers: wishes.safe_integers,
         notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
@@ -375,11 +379,27 @@ pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<Row
     Ok(writer)
 }
 
-/// Standard output without the line buffer that the standard library puts in front of it.
-pub fn standard_output() -> io::Result<File> {
+/// Standard output without the line buffer that the standard library puts in front of it. Its errors say whose they are.
+pub struct StandardOutput(File);
+
+/// Opens it.
+pub fn standard_output() -> io::Result<StandardOutput> {
     let mut out = io::stdout();
     out.flush()?;
-    Ok(File::from(out.as_fd().try_clone_to_owned()?))
+    Ok(StandardOutput(File::from(out.as_fd().try_clone_to_owned()?)))
+}
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
+            kind => io::Error::new(kind, format!("standard output: {error}")),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// An empty line between two tables.
@@ -397,7 +417,7 @@ type QualityOf<R> = fn(&R) -> Quality;
 
 /// Writes one record as a row.
 fn write<R>(
-    writer: &mut RowWriter<Box<dyn RowFormat>, File>,
+    writer: &mut RowWriter<Box<dyn RowFormat>, StandardOutput>,
     record: &R,
     sources: &[Source<'_, R>],
     quality: QualityOf<R>,

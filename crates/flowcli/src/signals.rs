@@ -1,8 +1,7 @@
 //! What the user tells a running process: stop, stop now, say how far you are.
 
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +25,7 @@ pub struct Signals {
     stop: Arc<AtomicUsize>,
     totals: Arc<AtomicBool>,
     /// Readable once somebody asked to stop.
-    wake: Arc<UnixStream>,
+    wake: Arc<PipeReader>,
 }
 
 impl Signals {
@@ -37,7 +36,8 @@ impl Signals {
     pub fn listen() -> io::Result<Self> {
         let stop = Arc::new(AtomicUsize::new(0));
         let totals = Arc::new(AtomicBool::new(false));
-        let (wake, waker) = UnixStream::pair()?;
+        // No pair of sockets, which `flow sockets` would list.
+        let (wake, waker) = io::pipe()?;
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;

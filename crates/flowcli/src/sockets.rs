@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use flowcore::report::Ending;
 use flowcore::{
-    Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Resolver, Select, SocketSample, Status, Timestamp,
+    Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, Status, Timestamp,
 };
 use flowfilter::STEP;
 use flowsrc_netlink::Sockets;
+use flowsrc_netlink::process::{Details, Processes};
 
 use crate::args::{Format, SocketsArgs, TimeStyle};
 use crate::edge::Edge;
@@ -31,16 +32,19 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     refuse(args)?;
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let filter = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(filter::of_packets(&filter, networks.as_ref())?),
-        None => None,
-    };
+    let filter = filter::read(&args.filter, args.ending.quiet, args.color).inspect_err(|_| {
+        // `state listen`, as ss has it.
+        if args.filter.words.iter().any(|word| word.split_whitespace().any(|word| word == "state")) {
+            complain("sockets are selected by state with --state, as in --state listen,time_wait");
+        }
+    })?;
+    let filter = filter.map(|filter| filter::of_sockets(&filter, networks.as_ref())).transpose()?;
     let mut source = Sockets::open(args.options())?;
     if let Some(filter) = &filter {
         source.narrow(filter)?;
     }
     run::introduce(&args.ending, source.info());
-    let mut job = Job::new(args, &source);
+    let mut job = Job::new(args, &source)?;
     if args.summary {
         return job.summarise(&mut source, filter.as_ref().map(|filter| filter as &dyn Select), &signals);
     }
@@ -76,15 +80,21 @@ struct Job<'a> {
     rows: Vec<Socket>,
     /// Selected and not closed, with the reason.
     left: Vec<String>,
+    /// Who holds what, if that is to be shown.
+    processes: Option<Processes>,
+    wants_details: bool,
+    /// Of processes by id and beginning, as they were when first looked at.
+    details: HashMap<(u32, u64), Option<Arc<Details>>>,
 }
 
 impl<'a> Job<'a> {
-    fn new(args: &'a SocketsArgs, source: &Sockets) -> Self {
+    fn new(args: &'a SocketsArgs, source: &Sockets) -> Result<Self, Error> {
         let namespaces: Vec<_> = source
             .namespaces()
             .map(|namespace| Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from))
             .collect();
-        Self {
+        let wants_processes = !args.summary && columns::wants_processes(args);
+        Ok(Self {
             args,
             namespaces,
             interfaces: HashMap::new(),
@@ -93,7 +103,10 @@ impl<'a> Job<'a> {
             from: None,
             rows: Vec::new(),
             left: Vec::new(),
-        }
+            processes: wants_processes.then(Processes::open).transpose()?,
+            wants_details: columns::wants_details(args),
+            details: HashMap::new(),
+        })
     }
 
     /// A row per socket.
@@ -108,16 +121,16 @@ impl<'a> Job<'a> {
         let subject = columns::subject(args, self.namespaces.len() > 1);
         let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet);
         let mut output = Output::new(&subject, wishes(args), edge()?)?;
-        let names = edge()?.names();
         let mut events = Vec::with_capacity(Limit::default().events);
         let (mut rows, mut stopped, mut tables) = (0, false, 0);
         let through = loop {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
-            self.take(&events, &filled.frames, filter, Some(&*names));
+            self.take(&events, &filled.frames, filter);
             events.clear();
             self.name_interfaces(source);
+            self.name_processes()?;
             if args.yes {
                 self.kill(source);
             }
@@ -126,6 +139,11 @@ impl<'a> Job<'a> {
             stopped = stopped || signals.stop().is_some();
             if status == Status::End || stopped {
                 break through;
+            }
+            if source.finished_polls() > polls
+                && let Some(processes) = &mut self.processes
+            {
+                processes.refresh()?;
             }
             // A poll is a table of its own.
             if source.finished_polls() > polls && args.output.is_text() {
@@ -162,7 +180,7 @@ impl<'a> Job<'a> {
         let mut events = Vec::with_capacity(Limit::default().events);
         let (through, stopped) = loop {
             let filled = source.fill(&mut events, Limit::default())?;
-            self.take(&events, &filled.frames, filter, None);
+            self.take(&events, &filled.frames, filter);
             events.clear();
             summary.add(self.rows.drain(..));
             let stopped = signals.stop().is_some();
@@ -180,13 +198,7 @@ impl<'a> Job<'a> {
     }
 
     /// Makes rows of what the filter selects.
-    fn take(
-        &mut self,
-        events: &[FlowEvent],
-        frames: &Frames<'_>,
-        filter: Option<&dyn Select>,
-        names: Option<&dyn Resolver>,
-    ) {
+    fn take(&mut self, events: &[FlowEvent], frames: &Frames<'_>, filter: Option<&dyn Select>) {
         for start in (0..events.len()).step_by(STEP) {
             let step = events.get(start..events.len().min(start + STEP)).unwrap_or(&[]);
             let mask = filter.map_or(u64::MAX, |filter| filter.select(step, frames));
@@ -205,13 +217,13 @@ impl<'a> Job<'a> {
                     received_bytes: back.map_or(0, |back| back.bytes),
                 });
                 let netns = self.namespaces.get(usize::from(sample.netns)).cloned().flatten();
-                let process = names.filter(|_| self.args.processes).and_then(|names| names.process(&event.key).known());
                 self.serial += 1;
                 self.rows.push(Socket {
                     sample: *sample,
                     netns,
                     interface: None,
-                    process,
+                    processes: None,
+                    details: None,
                     since,
                     ended: socket.last,
                     killed: None,
@@ -227,6 +239,24 @@ impl<'a> Job<'a> {
             let name = || source.interface_name(netns, index).map(Arc::from);
             row.interface = self.interfaces.entry((netns, index)).or_insert_with(name).clone();
         }
+    }
+
+    fn name_processes(&mut self) -> Result<(), Error> {
+        let Some(processes) = &mut self.processes else { return Ok(()) };
+        processes.find(self.rows.iter().filter_map(|row| row.sample.inode))?;
+        for row in &mut self.rows {
+            row.processes = row.sample.inode.map(|inode| {
+                let owners = processes.owners(inode);
+                (owners.evidence, owners.oldest_first())
+            });
+            if let Some((_, holders)) = row.processes.as_ref().filter(|_| self.wants_details)
+                && let Some(holder) = holders.first()
+            {
+                let details = || processes.details(holder).map(Arc::new);
+                row.details = self.details.entry((holder.pid, holder.start_ticks)).or_insert_with(details).clone();
+            }
+        }
+        Ok(())
     }
 
     fn kill(&mut self, source: &mut Sockets) {
@@ -247,10 +277,17 @@ impl<'a> Job<'a> {
 
     fn conclude(&self, source: &Sockets, ledger: &flowcore::Ledger, rows: u64, stopped: bool) -> anyhow::Result<Exit> {
         let ending = &self.args.ending;
-        if !ending.quiet {
+        // In passing nobody asks for them: the trust line counts what was refused.
+        let asked = self.args.kinds.raw || self.args.all || self.args.summary;
+        if !ending.quiet && asked {
             for kind in source.refused() {
                 complain(&format!("note: this kernel does not list {kind} sockets, of which there may be some"));
             }
+        }
+        if !ending.quiet
+            && let Some(partial) = self.processes.as_ref().and_then(Processes::degraded)
+        {
+            complain(&format!("note: {partial}"));
         }
         if self.args.kill && !self.args.yes {
             complain(&format!("nothing was closed: --yes closes these {rows}"));

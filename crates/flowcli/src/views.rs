@@ -46,12 +46,10 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
     }
 }
 
-/// The filter of the command line, for sockets or packets.
+/// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
-    match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Ok(Some(filter::of_packets(&filter, None)?)),
-        None => Ok(None),
-    }
+    let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+    Ok(filter.map(|filter| filter::of_packets(&filter, None)).transpose()?)
 }
 
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.
@@ -71,7 +69,8 @@ impl<'a> Live<'a> {
         polls: Option<u64>,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
-        let filter = selection(args)?;
+        let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+        let filter = filter.map(|filter| filter::of_sockets(&filter, None)).transpose()?;
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,
@@ -181,7 +180,7 @@ fn group<R>(records: Vec<R>, by: Option<Group>, end: impl Fn(&R) -> End, owners:
             None => (flowcore::Addr::UNSPECIFIED, 0, String::new()),
             Some(Group::Peer) => (end.remote, 0, format!("dst>>{}", end.remote)),
             Some(Group::Proc) => match owners.and_then(|owners| owners.of(end.inode).first()) {
-                Some(Owner { pid, command }) => {
+                Some(Owner { pid, command, .. }) => {
                     (flowcore::Addr::UNSPECIFIED, *pid, format!("proc>>{} ({pid})", shown(command)))
                 }
                 None => (flowcore::Addr::UNSPECIFIED, u32::MAX, "proc>>(not known)".to_owned()),
@@ -222,14 +221,22 @@ fn print(text: &str) -> std::io::Result<()> {
     output::standard_output()?.write_all(text.as_bytes())
 }
 
-/// Says once whom we may not see.
-fn note_refused(args: &ViewArgs, owners: &Owners, said: &mut bool) {
-    if owners.refused > 0 && !args.ending.quiet && !std::mem::replace(said, true) {
-        let refused = owners.refused;
-        crate::exit::complain(&format!(
-            "note: the sockets of {refused} processes may not be seen without CAP_SYS_PTRACE; theirs have no process here"
-        ));
+/// Looks who holds these sockets; the first time it says what may not be seen.
+fn look<'o>(
+    owners: &'o mut Option<Owners>,
+    args: &ViewArgs,
+    inodes: impl Iterator<Item = Option<u32>>,
+) -> Result<&'o Owners, Error> {
+    let is_first = owners.is_none();
+    let owners = match owners {
+        Some(owners) => owners,
+        None => owners.insert(Owners::open()?),
+    };
+    owners.look(inodes)?;
+    if let Some(partial) = owners.degraded().filter(|_| is_first && !args.ending.quiet) {
+        crate::exit::complain(&format!("note: {partial}"));
     }
+    Ok(owners)
 }
 
 /// Columns that are always there, behind a view's own.

@@ -1,5 +1,7 @@
 //! docs/from-ss.md: every counterpart of an `ss` line is a command line that works.
 
+use std::time::Duration;
+
 use assert_cmd::Command;
 
 #[test]
@@ -25,6 +27,7 @@ fn every_counterpart_of_an_ss_line_works() {
             words.retain(|word| word != "1s");
             words.remove(1);
         }
-        Command::cargo_bin("flow").expect("built").args(&words).assert().success();
+        let mut command = Command::cargo_bin("flow").expect("built");
+        command.args(&words).timeout(Duration::from_secs(30)).assert().success();
     }
 }

@@ -222,3 +222,20 @@ fn a_quiet_pipe_ends_with_the_first_interrupt() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn a_negative_number_is_answered_as_a_number() {
+    for option in ["--top", "--count", "--max-flows"] {
+        let assert = flow().args(["conns", "-r", "a.pcap", option, "-5"]).assert().code(2);
+        assert.stderr(contains("`-5`").or(contains("'-5'")).and(contains("unexpected argument").not()));
+    }
+    flow().args(["hosts", "-r", "a.pcap", "--percentiles", "-5"]).assert().code(2).stderr(contains("0 and 100"));
+}
+
+#[test]
+fn a_percentile_that_was_not_asked_for_is_answered_with_the_option() {
+    let expected = "no column `rtt_p99_ns`; it comes with --percentiles 99";
+    flow().args(["hosts", "-r", "a.pcap", "--sort", "rtt_p99_ns"]).assert().code(2).stderr(contains(expected));
+    let other = flow().args(["hosts", "-r", "a.pcap", "--sort", "lat_p99_9_ns"]).assert().code(2);
+    other.stderr(contains("--percentiles 99.9"));
+}

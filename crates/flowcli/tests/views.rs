@@ -132,6 +132,85 @@ fn groups_have_titles_and_a_process_is_called_by_its_command() {
     assert!(processes.contains(&format!("({})\n", std::process::id())), "{processes}");
 }
 
+/// Runs a program called `name` that holds what was a client's socket here, and ends it.
+fn with_holder(pair: Pair, name: &str, look: impl FnOnce(u32)) {
+    use std::os::unix::process::CommandExt;
+    let Pair { client, server } = pair;
+    let socket = std::os::fd::OwnedFd::from(client);
+    let mut holder = Command::new("sleep").arg0(name).arg("60").stdin(socket).spawn().unwrap();
+    look(holder.id());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    drop(server);
+}
+
+#[test]
+fn bug_3_a_process_may_be_called_like_a_protocol() {
+    let pair = Pair::new("127.0.0.1:0");
+    let filter = format!("src port {}", pair.port());
+    with_holder(pair, "tcp udp) raw 0 dccp", |pid| {
+        let shown = text(&run(&["lat", "-g", "proc", &filter]));
+        assert!(shown.contains(&format!("\nproc>>tcp udp) raw 0 dccp 60 ({pid})\n")), "{shown}");
+        assert!(shown.contains("1 TCP connection"), "{shown}");
+    });
+}
+
+#[test]
+fn bug_5_a_name_with_a_hyphen_is_a_name() {
+    let pair = Pair::new("127.0.0.1:0");
+    let filter = format!("src port {}", pair.port());
+    with_holder(pair, "edge-7-a", |pid| {
+        let rows = rows(&text(&run(&["vol", "-i", "100ms", "-o", "jsonl", &filter])));
+        assert_eq!((&rows[0]["process"], &rows[0]["pid"]), (&"edge-7-a 60".into(), &pid.into()));
+    });
+}
+
+#[test]
+fn bug_6_there_are_as_many_groups_as_peers() {
+    for count in [1, 3, 4, 5, 7] {
+        let pairs: Vec<Pair> = (0..count).map(|number| Pair::new(&format!("127.0.0.{}:0", 2 + number))).collect();
+        let ports = pairs.iter().map(|pair| format!("src port {}", pair.port()));
+        let filter = ports.collect::<Vec<_>>().join(" or ");
+        let shown = text(&run(&["lat", "-g", "peer", &filter]));
+        let titles: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("dst>>")).collect();
+        let expected: Vec<String> = (0..count).map(|number| format!("127.0.0.{}", 2 + number)).collect();
+        assert_eq!(titles, expected);
+        let labels: Vec<String> = pairs.iter().map(|pair| format!(":{}", pair.port())).collect();
+        let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("no {text} in {shown}"));
+        for (title, label) in titles.iter().zip(labels) {
+            assert!(at(&format!("dst>>{title}\n")) < at(&label), "each below its own title: {shown}");
+        }
+    }
+}
+
+/// How many sockets of NETLINK_SOCK_DIAG have this number, which is that of the first a process opens.
+fn open_channels(pid: u32) -> usize {
+    let table = std::fs::read_to_string("/proc/net/netlink").unwrap();
+    let words = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.filter(|words| words[1] == "4" && words[2] == pid.to_string()).count()
+}
+
+#[test]
+fn bug_11_nothing_stays_behind_and_what_was_missed_is_told() {
+    let pair = Pair::new("127.0.0.1:0");
+    let mut child = flow(&["lat", "--every", "1h", "-o", "jsonl", &pair.filter()]).spawn().unwrap();
+    let pid = child.id();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"trailer\"") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0);
+    }
+    assert_eq!(open_channels(pid), 1);
+    let trust = &serde_json::from_str::<Value>(&line).unwrap()["trust"]["sockets"];
+    for counted in ["polls", "seen", "filtered", "missed", "overruns", "interrupted"] {
+        assert!(trust.get(counted).is_some(), "{counted}: {line}");
+    }
+    interrupt(&child);
+    child.wait().unwrap();
+    assert_eq!(open_channels(pid), 0);
+}
+
 #[test]
 fn volume_counts_what_came_in_the_interval_to_the_byte() {
     let mut pair = Pair::new("127.0.0.1:0");

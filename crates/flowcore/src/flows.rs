@@ -74,7 +74,8 @@ pub struct Limits {
     pub flows: usize,
     /// TCP connections in the middle of things.
     pub tcp: Nanos,
-    /// TCP connections of which only one side has been seen to send, with a SYN.
+    /// TCP connections of which only one side has been seen to send, with a SYN. One that repeats its SYN waits as much
+    /// longer as its timer does (RFC 6298 section 5.5), at most [`tcp`](Self::tcp).
     pub tcp_attempt: Nanos,
     /// TCP connections closed by both sides.
     pub tcp_close: Nanos,
@@ -499,7 +500,9 @@ impl Flows {
         let mut current = None;
         if let Some(id) = found {
             let entry = self.entries.entry(id);
-            match should_end(&self.limits, self.shortest, entry, event, place) {
+            let origins = &self.origins;
+            let start = || origins.get(id).map_or(entry.last, |origin| origin.start);
+            match should_end(&self.limits, self.shortest, entry, event, place, start) {
                 Some((reason, time)) => {
                     self.end(id, reason, time);
                     self.freed.push_back((id, self.event));
@@ -528,7 +531,7 @@ impl Flows {
             let was_closed = entry.state.is_closed();
             if note(entry, event) && !was_closed && entry.state.is_closed() {
                 let visit = (id, entry.generation);
-                let deadline = entry.last + idle_time(&self.limits, entry);
+                let deadline = entry.last + idle_time(&self.limits, entry, || entry.last);
                 self.wheel.remind(deadline, visit);
             }
         }
@@ -590,7 +593,9 @@ impl Flows {
             if entry.generation != generation || !entry.state.contains(State::LIVE) {
                 continue;
             }
-            let deadline = entry.last + idle_time(&self.limits, entry);
+            let origins = &self.origins;
+            let start = || origins.get(id).map_or(entry.last, |origin| origin.start);
+            let deadline = entry.last + idle_time(&self.limits, entry, start);
             if deadline <= self.now {
                 let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
                 self.end(id, reason, deadline);
@@ -673,7 +678,7 @@ impl Flows {
         self.serial += 1;
         self.live += 1;
         self.index.insert(tag, id);
-        let deadline = event.time + idle_time(&self.limits, self.entries.entry(id));
+        let deadline = event.time + idle_time(&self.limits, self.entries.entry(id), || event.time);
         self.wheel.remind(deadline, (id, generation));
         Some(id)
     }
@@ -768,13 +773,20 @@ fn direction_in(state: State, swapped: bool) -> Direction {
     if state.contains(State::SWAPPED) == swapped { Direction::Forward } else { Direction::Reverse }
 }
 
-/// How long the flow may be silent in its present state.
-fn idle_time(limits: &Limits, entry: &Entry) -> Nanos {
+/// A SYN whose timer doubles comes again after no longer than all the time since the first and one interval more; this
+/// many times that time is long enough.
+const BACKOFF: i64 = 3;
+
+/// How long the flow may be silent in its present state, having begun at `start`.
+fn idle_time(limits: &Limits, entry: &Entry, start: impl FnOnce() -> Timestamp) -> Nanos {
     match entry.protocol() {
         Protocol::TCP if entry.state.contains(State::RESET) => limits.tcp_reset,
         Protocol::TCP if entry.state.is_closed() => limits.tcp_close,
         Protocol::TCP if entry.state.contains(State::UNDERWAY) => limits.tcp,
-        Protocol::TCP => limits.tcp_attempt,
+        Protocol::TCP => {
+            let repeating = Nanos::new((entry.last - start()).get().saturating_mul(BACKOFF));
+            limits.tcp_attempt.max(repeating.min(limits.tcp))
+        }
         Protocol::UDP | Protocol::UDP_LITE => limits.udp,
         Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
         _ => limits.other,
@@ -803,12 +815,13 @@ fn should_end(
     entry: &Entry,
     event: &FlowEvent,
     place: &Place,
+    start: impl FnOnce() -> Timestamp,
 ) -> Option<(EndReason, Timestamp)> {
     // Cheap first: no idle time is shorter than the gaps of ordinary traffic. A step back comes out huge, and is then
     // looked at properly.
     let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
     if gap > shortest.get() as u64 {
-        let deadline = entry.last + idle_time(limits, entry);
+        let deadline = entry.last + idle_time(limits, entry, start);
         if event.time > deadline {
             let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
             return Some((reason, deadline));

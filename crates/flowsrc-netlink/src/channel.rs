@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use flowcore::{Error, Result};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
@@ -13,6 +14,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What the kernel may hold back of notices while nobody reads them. A notice is about 1.3 KB of it.
 const NOTICE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The kernel writes its answer while it is asked: what has not come by then does not come.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Returns the datagram's own length, also where the buffer is shorter.
 const MSG_TRUNC: i32 = 0x20;
@@ -35,6 +39,7 @@ impl Channel {
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_WITHIN))?;
         // Nobody but the kernel can then send to it.
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self { socket, sequence: 0 })
@@ -77,7 +82,7 @@ impl Channel {
         }
     }
 
-    /// Waits for a datagram.
+    /// Waits for a datagram; `WouldBlock` if none comes.
     pub fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         self.receive_with(buffer, 0)
     }

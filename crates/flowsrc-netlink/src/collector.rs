@@ -167,7 +167,15 @@ impl Sockets {
     /// If a namespace does not exist or may not be entered, or the kernel has no `sock_diag`. Of all namespaces, those that
     /// may not be entered are named in [`SourceInfo::degraded`].
     pub fn open(options: Options) -> Result<Self> {
-        let (namespaces, mut degraded) = options.netns.list()?;
+        let (namespaces, hidden) = options.netns.list()?;
+        let mut degraded = Vec::new();
+        // What is not shown for want of a capability: one line, whatever it is.
+        let mut forbidden = Vec::new();
+        if !has_net_admin() {
+            forbidden.push("marks, traffic classes and MD5 keys (CAP_NET_ADMIN)".to_owned());
+        }
+        forbidden.extend(hidden);
+        let mut closed = Vec::new();
         let ready = Readiness::new().map_err(|error| Error::io("sock_diag: no descriptor to wait with", error))?;
         let mut places = Vec::new();
         for namespace in namespaces {
@@ -175,8 +183,16 @@ impl Sockets {
                 "" => "sock_diag".to_owned(),
                 name => format!("network namespace {name}"),
             };
+            let name = namespace.name.clone();
             match Place::open(namespace, &options) {
                 Ok(place) => places.push(place),
+                Err(error)
+                    if options.netns == crate::Netns::All
+                        && !places.is_empty()
+                        && error.kind() == io::ErrorKind::PermissionDenied =>
+                {
+                    closed.push(name);
+                }
                 Err(error) if options.netns == crate::Netns::All && !places.is_empty() => {
                     degraded.push(format!("{subject} is left out: {error}{}", remedy(&error)));
                 }
@@ -195,10 +211,11 @@ impl Sockets {
                 );
             }
         }
-        if !has_net_admin() {
-            degraded.push(
-                "marks, traffic classes and MD5 keys are not shown: that needs CAP_NET_ADMIN (run as root)".into(),
-            );
+        if !closed.is_empty() {
+            forbidden.push(format!("what is in network namespaces {} (CAP_SYS_ADMIN)", closed.join(", ")));
+        }
+        if !forbidden.is_empty() {
+            degraded.push(format!("not shown, as it is not permitted: {} (run as root)", forbidden.join("; ")));
         }
         degraded.dedup();
         let name = match places.as_slice() {
@@ -397,7 +414,7 @@ impl Sockets {
             Some(_) if interrupted && tries < TRIES => return self.ask(place, dump, tries + 1),
             Some(code) => {
                 self.counts.interrupted += u64::from(interrupted);
-                if code == -EINVAL && self.bytecode.take().is_some() {
+                if code == -EINVAL && what.has_ports() && self.bytecode.take().is_some() {
                     self.info.degraded.push("the kernel refused the filter; it is applied here instead".into());
                     return self.ask(place, dump, tries);
                 }

@@ -43,7 +43,8 @@ const PACKET_MEMINFO: u16 = 6;
 const PACKET_FILTER: u16 = 7;
 
 const IPPROTO_TCP: u16 = 6;
-const IPPROTO_RAW: u16 = 255;
+/// What raw sockets of all protocols are asked for by.
+pub(crate) const IPPROTO_RAW: u16 = 255;
 
 /// Bytes of `struct inet_diag_msg`, `unix_diag_msg` and `packet_diag_msg`.
 const INET_HEADER: usize = 72;

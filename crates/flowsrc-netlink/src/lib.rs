@@ -35,6 +35,7 @@
 //! | `netns` | network namespaces |
 //! | `proc_net` | raw sockets, where `sock_diag` does not know them |
 //! | [`process`] | which processes hold a socket |
+//! | [`schedule`] | on which CPUs threads run, and which CPUs serve an interface |
 
 mod channel;
 mod collector;
@@ -45,6 +46,7 @@ mod options;
 mod proc_net;
 pub mod process;
 mod request;
+pub mod schedule;
 
 pub use collector::Sockets;
 pub use netns::{Namespace, Netns};

@@ -38,20 +38,24 @@ pub struct Namespace {
 }
 
 impl Netns {
-    /// The namespaces, this process' own first, and what could not be looked into: a sentence each.
+    /// The namespaces, this process' own first, and what may not be read, with the capability that
+    /// permits it.
     ///
     /// # Errors
-    /// If the one that was named does not exist.
-    pub(crate) fn list(&self) -> Result<(Vec<Namespace>, Vec<String>)> {
+    /// If the one that was named does not exist or may not be read.
+    pub(crate) fn list(&self) -> Result<(Vec<Namespace>, Option<String>)> {
         let own = fs::metadata("/proc/thread-self/ns/net").map_or(0, |meta| meta.ino());
         match self {
-            Self::Own => Ok((vec![Namespace { name: String::new(), inode: own, path: None }], Vec::new())),
+            Self::Own => Ok((vec![Namespace { name: String::new(), inode: own, path: None }], None)),
             Self::One(name) => {
                 let candidates = [Path::new(NAMED).join(name), PathBuf::from(format!("/proc/{name}/ns/net"))];
                 let direct = name.contains('/').then(|| PathBuf::from(name));
                 let number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
                 let named = candidates.into_iter().enumerate().filter(|(place, _)| *place == 0 || number);
-                let path = direct.into_iter().chain(named.map(|(_, path)| path)).find(|path| path.exists());
+                let path = direct.into_iter().chain(named.map(|(_, path)| path)).find(|path| {
+                    // What may not be read is there.
+                    fs::metadata(path).map_or_else(|error| error.kind() == io::ErrorKind::PermissionDenied, |_| true)
+                });
                 let path = path.ok_or_else(|| {
                     let known = names().join(", ");
                     let known =
@@ -61,9 +65,15 @@ impl Netns {
                         format!("no network namespace `{name}`: {known}; a process id or a path will do"),
                     )
                 })?;
-                let meta = fs::metadata(&path)
-                    .map_err(|error| Error::io(format!("network namespace {}", path.display()), error))?;
-                Ok((vec![Namespace { name: name.clone(), inode: meta.ino(), path: Some(path) }], Vec::new()))
+                let meta = fs::metadata(&path).map_err(|error| {
+                    let why = if error.kind() == io::ErrorKind::PermissionDenied {
+                        " (that needs CAP_SYS_PTRACE: run as root)"
+                    } else {
+                        ""
+                    };
+                    Error::io(format!("network namespace {}{why}", path.display()), error)
+                })?;
+                Ok((vec![Namespace { name: name.clone(), inode: meta.ino(), path: Some(path) }], None))
             }
             Self::All => Ok(all(own)),
         }
@@ -78,7 +88,7 @@ fn names() -> Vec<String> {
     names
 }
 
-fn all(own: u64) -> (Vec<Namespace>, Vec<String>) {
+fn all(own: u64) -> (Vec<Namespace>, Option<String>) {
     let mut seen = HashSet::from([own]);
     let mut found = Vec::new();
     let mut own_name = format!("net:[{own}]");
@@ -106,14 +116,13 @@ fn all(own: u64) -> (Vec<Namespace>, Vec<String>) {
             _ => {}
         }
     }
-    let mut hints = Vec::new();
-    if hidden > 0 {
-        hints.push(format!(
-            "the network namespaces of {hidden} processes cannot be read: that needs CAP_SYS_PTRACE (run as root)"
-        ));
-    }
+    let hidden = match hidden {
+        0 => None,
+        1 => Some("the network namespace of 1 process (CAP_SYS_PTRACE)".to_owned()),
+        many => Some(format!("the network namespaces of {many} processes (CAP_SYS_PTRACE)")),
+    };
     found.insert(0, Namespace { name: own_name, inode: own, path: None });
-    (found, hints)
+    (found, hidden)
 }
 
 impl Namespace {

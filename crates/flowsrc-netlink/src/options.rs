@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flowcore::socket::{Family, IPPROTO_MPTCP, SocketState};
 
+use crate::diag::IPPROTO_RAW;
 use crate::netns::Netns;
 
 bitflags::bitflags! {
@@ -44,7 +45,7 @@ impl Kinds {
             (Kinds::UDP_LITE, 136, "UDP-Lite"),
             (Kinds::DCCP, 33, "DCCP"),
             (Kinds::SCTP, 132, "SCTP"),
-            (Kinds::RAW, 255, "RAW"),
+            (Kinds::RAW, IPPROTO_RAW, "RAW"),
         ];
         let mut dumps = Vec::new();
         for (kind, protocol, registered) in BY_PROTOCOL {
@@ -72,6 +73,14 @@ pub(crate) struct Dump {
     pub protocol: u16,
     /// How the kernel calls it in /proc/net/protocols, where it lists what it has.
     pub registered: &'static str,
+}
+
+impl Dump {
+    /// Whether a program of `inet_diag` says of these sockets what it was written to say. Of a raw socket the kernel would
+    /// compare the protocol, which is in the port's place; local and packet sockets take no program.
+    pub fn has_ports(&self) -> bool {
+        matches!(self.family, Family::INET | Family::INET6) && self.protocol != IPPROTO_RAW
+    }
 }
 
 /// What to ask for, and how often.

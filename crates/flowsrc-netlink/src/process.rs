@@ -15,7 +15,7 @@
 //! # Ok::<(), flowcore::Error>(())
 //! ```
 
-mod texts;
+pub(crate) mod texts;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use flowcore::{Error, Result};
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
 /// How often all descriptors are looked at between two [`refresh`](Processes::refresh)es, however many sockets stay without
@@ -48,6 +48,24 @@ pub struct Owner {
     pub uid: Option<u32>,
     /// Path of its control group.
     pub cgroup: Option<Arc<str>>,
+}
+
+impl Owner {
+    /// Id of the container that it is in, if its control group has the name of one.
+    pub fn container(&self) -> Option<&str> {
+        texts::container(self.cgroup.as_deref()?)
+    }
+}
+
+/// More of a process, which is read only when asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Its words with blanks between, as the process shows them.
+    pub command_line: Option<Arc<str>>,
+    /// The file that it runs; with ` (deleted)` if that is not there any more. Needs the permission to trace it.
+    pub executable: Option<Arc<str>>,
+    /// How many threads it has.
+    pub threads: Option<u32>,
 }
 
 /// How well it is known who holds a socket.
@@ -90,6 +108,13 @@ impl<'a> Owners<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a Owner> + use<'a> {
         let known = self.known;
         self.held.iter().filter_map(|held| known.get(&held.pid)).map(|known| &known.owner)
+    }
+
+    /// Each of them, the oldest first: who made the socket rather than who inherited it.
+    pub fn oldest_first(&self) -> Vec<Owner> {
+        let mut owners: Vec<Owner> = self.iter().cloned().collect();
+        owners.sort_by_key(|owner| (owner.start_ticks, owner.pid));
+        owners
     }
 }
 
@@ -204,6 +229,21 @@ impl Processes {
         Owners { evidence, held, known: &self.known }
     }
 
+    /// More of a process; `None` if it has ended or runs another program now.
+    pub fn details(&self, owner: &Owner) -> Option<Details> {
+        let place = place(self.proc.as_fd(), owner.pid).ok()?;
+        let mut buffer = Vec::new();
+        let command_line = read(&place, "cmdline", &mut buffer).ok().and_then(|()| texts::command_line(&buffer));
+        let executable = readlinkat(&place, "exe", Vec::new()).ok();
+        let executable = executable.map(|path| String::from_utf8_lossy(path.as_bytes()).into());
+        let threads = statat(&place, "task", AtFlags::empty()).ok();
+        // Each is a directory in it, beside `.` and `..`.
+        let threads = threads.and_then(|stat| u32::try_from(stat.st_nlink).ok()?.checked_sub(2)).filter(|&n| n > 0);
+        let now = identity(&place, owner.pid, &mut buffer).ok()??;
+        let is_same = now.start_ticks == owner.start_ticks && now.name == owner.name;
+        is_same.then(|| Details { command_line: command_line.map(Arc::from), executable, threads })
+    }
+
     /// What could not be looked at, and the remedy; `None` if all could.
     pub fn degraded(&self) -> Option<String> {
         let remedy = "that needs CAP_SYS_PTRACE (run as root)";
@@ -268,8 +308,7 @@ fn seen(
     known: Option<Known>,
     buffer: &mut Vec<u8>,
 ) -> rustix::io::Result<Option<(Known, bool)>> {
-    // Whatever is opened through it is of this process, or not there.
-    let place = openat(proc, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let place = place(proc, pid)?;
     let Some(mut owner) = identity(&place, pid, buffer)? else { return Ok(None) };
     for _ in 0..TRIES {
         let descriptors = statat(&place, "fd", AtFlags::empty())?.st_size;
@@ -297,6 +336,11 @@ fn seen(
         owner = after;
     }
     Ok(None)
+}
+
+/// The directory of a process: whatever is opened through it is of this process, or not there.
+pub(crate) fn place(proc: BorrowedFd<'_>, pid: u32) -> rustix::io::Result<OwnedFd> {
+    openat(proc, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Id, beginning and name. `None` for threads of the kernel's own, which have no descriptors.
@@ -329,7 +373,7 @@ fn sockets(place: &OwnedFd) -> rustix::io::Result<Vec<u32>> {
 }
 
 /// The entries of a directory that are numbers.
-fn numbers(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<u32>> {
+pub(crate) fn numbers(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<u32>> {
     // A descriptor of its own, to begin at the beginning.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = openat(directory, ".", flags, Mode::empty())?;
@@ -343,13 +387,13 @@ fn numbers(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<u32>> {
 }
 
 /// A whole file of /proc.
-fn read(place: &OwnedFd, name: &str, buffer: &mut Vec<u8>) -> rustix::io::Result<()> {
+pub(crate) fn read(place: &OwnedFd, name: &str, buffer: &mut Vec<u8>) -> rustix::io::Result<()> {
     let file = openat(place, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     buffer.clear();
     let read = File::from(file).read_to_end(buffer);
     read.map(|_| ()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-fn failed(subject: &str, error: Errno) -> Error {
+pub(crate) fn failed(subject: &str, error: Errno) -> Error {
     Error::io(subject, error.into())
 }

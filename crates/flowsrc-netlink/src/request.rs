@@ -24,7 +24,8 @@ const UNIX_SHOW: u32 = 0x7f;
 /// `PACKET_SHOW_*`: everything but multicast memberships.
 const PACKET_SHOW: u32 = 0x3d;
 
-/// Asks for all sockets of a kind, in states of `states`, that `bytecode` (a program of `inet_diag`) passes.
+/// Asks for all sockets of a kind, in states of `states`, that `bytecode` (a program of `inet_diag`) passes where that has a
+/// meaning.
 pub(crate) fn dump(dump: &Dump, states: u32, bytecode: Option<&[u8]>, sequence: u32) -> Vec<u8> {
     let mut payload = Vec::with_capacity(64);
     match dump.family {
@@ -48,7 +49,7 @@ pub(crate) fn dump(dump: &Dump, states: u32, bytecode: Option<&[u8]>, sequence: 
             if dump.protocol > 0xff {
                 append(&mut payload, DefaultNla::new(REQUEST_PROTOCOL, u32::from(dump.protocol).to_ne_bytes().into()));
             }
-            if let Some(bytecode) = bytecode {
+            if let Some(bytecode) = bytecode.filter(|_| dump.has_ports()) {
                 append(&mut payload, DefaultNla::new(REQUEST_BYTECODE, bytecode.into()));
             }
         }
@@ -98,6 +99,7 @@ fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Kinds;
 
     #[test]
     fn a_request_for_tcp_is_as_long_as_the_kernels_structure() {
@@ -115,5 +117,20 @@ mod tests {
         let mptcp = Dump { family: Family::INET, protocol: 262, registered: "MPTCP" };
         let bytes = dump(&mptcp, 1, Some(&[1, 2, 3, 4]), 1);
         assert_eq!(bytes[72..], [8, 0, 3, 0, 6, 1, 0, 0, 8, 0, 1, 0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_program_goes_only_where_ports_are_ports() {
+        let mut with = Vec::new();
+        for what in Kinds::all().dumps(true, true) {
+            let bare = dump(&what, 1, None, 1);
+            let asked = dump(&what, 1, Some(&[1, 2, 3, 4]), 1);
+            match asked.len() - bare.len() {
+                0 => assert_eq!(asked, bare, "{what:?}"),
+                _ => with.push(what.registered),
+            }
+        }
+        with.dedup();
+        assert_eq!(with, ["TCP", "MPTCP", "UDP", "UDP-Lite", "DCCP", "SCTP"]);
     }
 }

@@ -14,6 +14,8 @@ const CONNECTIONS: u64 = 20_000;
 /// What a client sends, and what it gets.
 const REQUEST: &[u8] = b"twelve bytes";
 const ANSWER: [u8; 100] = [7; 100];
+/// For what the other end is to send.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connections one after the other, each closed by its client first.
 fn churn(count: u64) {
@@ -22,6 +24,7 @@ fn churn(count: u64) {
     let answering = std::thread::spawn(move || {
         for _ in 0..count {
             let (mut peer, _) = server.accept().expect("a connection");
+            peer.set_read_timeout(Some(PATIENCE)).expect("set");
             let mut request = [0; REQUEST.len()];
             peer.read_exact(&mut request).expect("a request");
             peer.write_all(&ANSWER).expect("answered");
@@ -31,6 +34,7 @@ fn churn(count: u64) {
     });
     for _ in 0..count {
         let mut client = TcpStream::connect(address).expect("connected");
+        client.set_read_timeout(Some(PATIENCE)).expect("set");
         client.write_all(REQUEST).expect("asked");
         let mut answer = ANSWER;
         client.read_exact(&mut answer).expect("an answer");

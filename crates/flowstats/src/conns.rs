@@ -52,6 +52,8 @@ bitflags! {
         const STOPPED = 32;
         /// Packets found no room in the flow table; which connections they belonged to is not kept.
         const UNTRACKED = 64;
+        /// Bytes were jumped over that came neither later nor were acknowledged: lost on their way, or by the capture.
+        const HOLE = 128;
     }
 }
 
@@ -66,6 +68,7 @@ impl Doubts {
             (Self::HEADERS_CUT, "headers_cut"),
             (Self::STOPPED, "stopped"),
             (Self::UNTRACKED, "untracked"),
+            (Self::HOLE, "hole"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -408,6 +411,9 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
             let missed_bytes = open.tcp.missed_bytes();
             if missed_bytes != [0; 2] || open.tcp.lacks_syn_ack() {
                 doubts |= Doubts::GAP;
+            }
+            if open.tcp.has_holes() {
+                doubts |= Doubts::HOLE;
             }
             let facts = TcpFacts {
                 completeness: open.tcp.completeness(),

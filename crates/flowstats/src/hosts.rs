@@ -187,10 +187,13 @@ impl Hosts {
             self.begin(event, segment, batch);
             return;
         }
+        let place = *place;
         if event.marks.contains(Marks::DUPLICATE) {
+            if let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) {
+                tally.duplicates += u64::from(event.packets);
+            }
             return;
         }
-        let place = *place;
         let Some(tally) = self.tallies.get_mut(place as usize) else {
             self.take_undecided(event, segment, batch);
             return;
@@ -330,6 +333,12 @@ impl Hosts {
         let followed = self.open.entry(id);
         let Seat { tally: place, mut course } = std::mem::take(seat);
         if let Some(tally) = self.tallies.get_mut(place as usize) {
+            if followed.tcp.lacks_syn_ack() {
+                tally.doubts |= Doubts::GAP;
+            }
+            if followed.tcp.has_holes() {
+                tally.doubts |= Doubts::HOLE;
+            }
             let mut told = Told { tally, place, course: &mut course, samples: &mut self.samples };
             followed.finish(reason, &mut told);
         }

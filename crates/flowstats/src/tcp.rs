@@ -282,13 +282,15 @@ impl Tcp {
                 self.syn = self.syn.max(time.as_nanos());
             }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
-            (Direction::Forward, false, true) if self.syn_ack != NEVER && !segment.flags.contains(TcpFlags::RST) => {
-                // It may acknowledge the responder's first payload too; a FIN that does comes much later.
-                let exact = segment.ack == self.ends[1].start().wrapping_add(1);
-                let more = !segment.flags.contains(TcpFlags::FIN) && self.ends[1].sent_behind_syn(segment.ack);
-                if exact || more {
-                    self.ack = time.as_nanos();
-                }
+            // It may acknowledge the responder's first payload too. A FIN comes when the application has done; what
+            // comes behind it is later still.
+            (Direction::Forward, false, true)
+                if self.syn_ack != NEVER
+                    && !segment.flags.intersects(TcpFlags::RST | TcpFlags::FIN)
+                    && self.ends[0].state() != State::Closed
+                    && self.ends[1].sent_behind_syn(segment.ack) =>
+            {
+                self.ack = time.as_nanos();
             }
             _ => {}
         }
@@ -363,6 +365,12 @@ impl Tcp {
         has(0, &[Letter::Syn])
             && !has(1, &[Letter::Syn])
             && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
+    }
+
+    /// Whether bytes were jumped over that were neither seen later nor acknowledged: sent, as far as can be known, and
+    /// lost on their way or by the capture.
+    pub fn has_holes(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.

@@ -50,7 +50,7 @@ pub struct ConnsArgs {
     pub sort: Vec<SortKey>,
 
     /// Only the first N rows in the order of --sort (by default the N with the most bytes)
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 
     /// Times in tables; other formats always have nanoseconds since 1970

@@ -27,7 +27,7 @@ pub struct CountArgs {
     pub read: Vec<PathBuf>,
 
     /// Stop after N packets, selected or not
-    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Input")]
     pub count: Option<NonZeroU64>,
 
     /// Look at the outermost headers, not the innermost of a tunnel

@@ -66,11 +66,11 @@ pub struct HostsArgs {
     pub by_asn: bool,
 
     /// Most rows; the connections of further remotes are counted together in the row `(others)`
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Rows")]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Rows")]
     pub max_hosts: Option<NonZeroU64>,
 
     /// Which percentiles to show of times and of responses per connection
-    #[arg(long, value_name = "P,…", default_value = "95", help_heading = "Columns")]
+    #[arg(long, value_name = "P,…", allow_hyphen_values = true, default_value = "95", help_heading = "Columns")]
     pub percentiles: Percentiles,
 
     /// Columns by name: a,b,c (or `all`); +a,-b adds to or takes from the default
@@ -96,7 +96,7 @@ pub struct HostsArgs {
     pub sort: Vec<SortKey>,
 
     /// Only the first N rows in the order of --sort; the total is of all
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 
     /// Leave out the row with the total

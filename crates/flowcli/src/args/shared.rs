@@ -18,7 +18,7 @@ pub struct InputArgs {
     pub read: Vec<PathBuf>,
 
     /// Stop after N packets
-    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Input")]
     pub count: Option<NonZeroU64>,
 
     /// Take the outermost headers for a flow's ends, not the innermost of a tunnel
@@ -32,7 +32,7 @@ pub struct InputArgs {
     pub timeouts: Timeouts,
 
     /// Most flows to follow at the same time; the packets of more are counted as untracked
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Input")]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Input")]
     pub max_flows: Option<NonZeroU64>,
 }
 
@@ -40,7 +40,7 @@ pub struct InputArgs {
 #[derive(Debug, Args)]
 pub struct EndingArgs {
     /// Exit with 5 if more packets than this were lost: a number, or a part of those seen as in 0.1%
-    #[arg(long, value_name = "LOSS", help_heading = "Exit code")]
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true, help_heading = "Exit code")]
     pub max_loss: Option<AllowedLoss>,
 
     /// Exit with 6 if there are no rows

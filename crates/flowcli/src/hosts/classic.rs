@@ -50,6 +50,8 @@ pub struct Classic<'a> {
     pub rows: &'a [Host],
     pub total: Option<&'a Host>,
     pub highlights: &'a Highlights,
+    /// How many percentiles each row has.
+    pub levels: usize,
 }
 
 /// A text and whether it is to catch the eye.
@@ -77,7 +79,7 @@ impl Classic<'_> {
         let mut lines = vec![(true, plain(&GROUPS)), (true, plain(&COLUMNS))];
         lines.extend(self.rows.iter().map(|host| (false, self.row(host, names))));
         lines.extend(self.total.map(|total| (true, totals(total))));
-        let cell = cell_width(&lines, width);
+        let cell = cell_width(&mut lines, width);
         let mut out = String::new();
         let style = |on: bool, code: &'static str| if paint && on { code } else { "" };
         out.push_str(&format!("{}TCP Remote TOP{} - analyzer: hosts\n", style(true, BOLD), style(true, PLAIN)));
@@ -120,16 +122,22 @@ impl Classic<'_> {
             };
             (text, percent.is_some_and(|percent| self.highlights.catch(column, &Value::F64(percent))))
         };
+        // Of several percentiles all stand in one cell, in the order asked for.
+        let all = |measure: Measure, absent: &str, text: fn(u64) -> String| {
+            let values = (0..self.levels).map(|level| host.quantile(measure, level));
+            let texts: Vec<String> = values.map(|value| value.map_or_else(|| absent.to_owned(), text)).collect();
+            if texts.iter().all(|text| text == absent) { absent.to_owned() } else { texts.join("/") }
+        };
         let span = |measure: Measure, column: &str| {
-            let value = host.quantile(measure, 0);
-            let text = value.map_or_else(|| "-".to_owned(), |nanos| format!("{:.2}", nanos as f64 / 1e6));
-            let nanos = value.map(|nanos| flowcore::Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX)));
-            (text, nanos.is_some_and(|nanos| self.highlights.catch(column, &Value::Span(nanos))))
+            let text = all(measure, "-", |nanos| format!("{:.2}", nanos as f64 / 1e6));
+            let spans = (0..self.levels).filter_map(|level| host.quantile(measure, level));
+            let mut spans = spans.map(|nanos| flowcore::Nanos::new(i64::try_from(nanos).unwrap_or(i64::MAX)));
+            (text, spans.any(|nanos| self.highlights.catch(column, &Value::Span(nanos))))
         };
         let began = Began::Syn as usize;
         let plain = |text: String| (text, false);
         let both = |counts: [u64; 2]| counts.iter().sum::<u64>();
-        let qos = host.quantile(Measure::PerConnection, 0);
+        let mut qos = (0..self.levels).filter_map(|level| host.quantile(Measure::PerConnection, level));
         let texts = [
             plain(name),
             plain(counted(tally.syn, host.rate(tally.syn))),
@@ -140,8 +148,8 @@ impl Classic<'_> {
             share(both(tally.closed_in), tally.closed_in[began], ""),
             plain(host.rate(tally.established).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2}"))),
             (
-                qos.map_or_else(|| "*".to_owned(), |number| number.to_string()),
-                qos.is_some_and(|number| self.highlights.catch("qos_p", &Value::U64(number))),
+                all(Measure::PerConnection, "*", |number| number.to_string()),
+                qos.any(|number| self.highlights.catch("qos_p", &Value::U64(number))),
             ),
             span(Measure::Connect, "lat_p"),
             plain(tally.requests.to_string()),
@@ -169,13 +177,23 @@ fn counted(count: u64, rate: Option<f64>) -> String {
     rate.map_or_else(|| format!("{count} (-)"), |rate| format!("{count} ({rate:.2})"))
 }
 
-/// An 18th of the width, or as much more as the texts need.
-fn cell_width(lines: &[(bool, Vec<Cell>)], width: Option<usize>) -> usize {
+/// An 18th of the width, or as much more as the numbers need: on a narrow terminal names of remotes are shortened instead.
+fn cell_width(lines: &mut [(bool, Vec<Cell>)], width: Option<usize>) -> usize {
     let mut cell = width.map_or(CELL, |width| width / CELLS);
-    for (_, cells) in lines {
+    for (_, cells) in lines.iter() {
         for pair in cells.windows(2) {
+            if pair[0].place == 0 && width.is_some() {
+                continue;
+            }
             let room = pair[1].place - pair[0].place;
             cell = cell.max((pair[0].text.chars().count() + 1).div_ceil(room));
+        }
+    }
+    // The name has the room before the second column.
+    let room = (COLUMNS[1].1 * cell).saturating_sub(2);
+    for name in lines.iter_mut().filter_map(|(_, cells)| cells.first_mut()).filter(|name| name.place == 0) {
+        if width.is_some() && name.text.chars().count() > room + 1 {
+            name.text = name.text.chars().take(room).chain(['…']).collect();
         }
     }
     cell

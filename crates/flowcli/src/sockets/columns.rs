@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
-use flowcore::resolve::Process;
-use flowcore::socket::{CongestionInfo, Family, SocketOptions, TcpInfoOptions, Tls, UnixSocket};
-use flowcore::{Addr, Nanos, SocketSample, SocketState, TcpInfo};
+use flowcore::socket::{CongestionInfo, Family, SocketOptions, SocketType, TcpInfoOptions, Tls, UnixSocket};
+use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState, TcpInfo};
+use flowsrc_netlink::process::{Details, Evidence, Owner};
 
 use crate::args::SocketsArgs;
 use crate::edge::Need;
@@ -20,8 +20,10 @@ pub struct Socket {
     pub netns: Option<Arc<str>>,
     /// Name of the interface.
     pub interface: Option<Arc<str>>,
-    /// Who holds it.
-    pub process: Option<Process>,
+    /// Who holds it, the oldest first; `None` if not asked, or it has no inode.
+    pub processes: Option<(Evidence, Vec<Owner>)>,
+    /// More of the oldest, if asked.
+    pub details: Option<Arc<Details>>,
     /// Packets and data bytes sent and received since the poll before; `None` if it was asked only once.
     pub since: Option<Since>,
     /// It was destroyed; this is the last of it.
@@ -122,6 +124,36 @@ fn port(sample: &SocketSample, port: u16) -> Value {
     if sample.key().protocol.has_ports() { Value::U64(port.into()) } else { Value::Missing }
 }
 
+/// The state's name. What sends without a connection is not closed but, as `ss` has it, unconnected.
+pub fn state(sample: &SocketSample) -> &'static str {
+    let is_datagram = match sample.socket_type {
+        Some(kind) => kind != SocketType::STREAM && kind != SocketType::SEQPACKET,
+        None => matches!(sample.key().protocol, Protocol::UDP | Protocol::UDP_LITE),
+    };
+    if sample.state == SocketState::CLOSE && is_datagram { "unconn" } else { sample.state.name() }
+}
+
+fn holders(socket: &Socket) -> &[Owner] {
+    socket.processes.as_ref().map_or(&[], |(_, owners)| owners)
+}
+
+fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
+    let columns = args.columns.as_deref().unwrap_or_default().split(',');
+    let columns = columns.map(|name| name.trim().trim_start_matches('+'));
+    let keys = args.sort.iter().map(|key| key.column.as_str());
+    columns.chain(keys).any(|name| name == "all" || named(name))
+}
+
+/// Whether a column is asked for that needs to know who holds a socket.
+pub fn wants_processes(args: &SocketsArgs) -> bool {
+    args.processes || wants(args, |name| matches!(name, "pid" | "shared_with") || name.starts_with("process"))
+}
+
+/// Whether a column is asked for that needs to know more of a process.
+pub fn wants_details(args: &SocketsArgs) -> bool {
+    wants(args, |name| matches!(name, "process_command" | "process_exe" | "process_threads"))
+}
+
 fn tcp<T>(socket: &Socket, field: fn(&TcpInfo) -> Option<T>) -> Option<T> {
     // Of a listener the kernel fills only what the columns about its backlog have.
     socket.sample.tcp.as_ref().filter(|_| socket.sample.state != SocketState::LISTEN).and_then(field)
@@ -204,10 +236,12 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype.swap_bytes()).into())
         }),
         key(Named, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
-        gauge(Always, ["state", "STATE", "State, by the kernel's name."], Unit::None, |s| match s.sample.packet {
-            Some(_) => Value::Missing,
-            None => Value::Word(s.sample.state.name()),
-        }),
+        gauge(
+            Always,
+            ["state", "STATE", "State, by the kernel's name; unconn: close, of what needs no connection."],
+            Unit::None,
+            |s| if s.sample.packet.is_some() { Value::Missing } else { Value::Word(state(&s.sample)) },
+        ),
         gauge(Always, ["recv_q", "RECV-Q", "Received and not read; of a listener see backlog."], Unit::Bytes, |s| {
             number(s.sample.receive_queue.filter(|_| s.sample.state != SocketState::LISTEN))
         }),
@@ -240,11 +274,45 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         key(Named, ["peer_inode", "PEER", "Of local sockets: inode of the other end."], |s| {
             number(s.sample.unix.and_then(|unix| unix.peer))
         }),
-        gauge(Processes, ["pid", "PID", "Process that holds it."], Unit::None, |s| {
-            number(s.process.as_ref().map(|process| process.pid))
+        gauge(Processes, ["pid", "PID", "Process that holds it; the oldest of several."], Unit::None, |s| {
+            number(holders(s).first().map(|owner| owner.pid))
         }),
         gauge(Processes, ["process", "PROCESS", "Name of that process."], Unit::None, |s| {
-            s.process.as_ref().map_or(Value::Missing, |process| Value::Text(process.name.clone()))
+            holders(s).first().map_or(Value::Missing, |owner| Value::Text(owner.name.clone()))
+        }),
+        gauge(Processes, ["shared_with", "SHARED-WITH", "Other processes that hold it: pid/name."], Unit::None, |s| {
+            let others = holders(s).iter().skip(1).map(|owner| format!("{}/{}", owner.pid, owner.name));
+            text(Some(others.collect::<Vec<_>>().join(" ")).filter(|others| !others.is_empty()))
+        }),
+        gauge(
+            Named,
+            ["process_evidence", "EVIDENCE", "Who holds it: exact, shared, gone, not permitted."],
+            Unit::None,
+            |s| word(s.processes.as_ref().map(|(evidence, _)| evidence.name())),
+        ),
+        gauge(Named, ["process_uid", "PROCESS-UID", "Effective user id of that process."], Unit::None, |s| {
+            number(holders(s).first().and_then(|owner| owner.uid))
+        }),
+        gauge(Named, ["process_cgroup", "PROCESS-CGROUP", "Control group of that process."], Unit::None, |s| {
+            let cgroup = holders(s).first().and_then(|owner| owner.cgroup.clone());
+            cgroup.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(
+            Named,
+            ["process_container", "CONTAINER", "Container of that process, by its control group."],
+            Unit::None,
+            |s| text(holders(s).first().and_then(|owner| owner.container().map(str::to_owned))),
+        ),
+        gauge(Named, ["process_command", "COMMAND", "Command line of that process."], Unit::None, |s| {
+            let line = s.details.as_ref().and_then(|details| details.command_line.clone());
+            line.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(Named, ["process_exe", "EXE", "File that it runs."], Unit::None, |s| {
+            let file = s.details.as_ref().and_then(|details| details.executable.clone());
+            file.map_or(Value::Missing, Value::Text)
+        }),
+        gauge(Named, ["process_threads", "THREADS", "How many threads it has."], Unit::None, |s| {
+            number(s.details.as_ref().and_then(|details| details.threads))
         }),
         gauge(Extended, ["uid", "UID", "User id of the owner."], Unit::None, |s| number(s.sample.uid)),
         gauge(Extended, ["inode", "INODE", "Inode, by which processes hold it."], Unit::None, |s| {

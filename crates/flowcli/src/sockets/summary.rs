@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
 use flowcore::socket::Family;
 
-use super::columns::Socket;
+use super::columns::{Socket, state};
 use crate::fields::{Field, Subject};
 
 /// What is counted together: namespace, kind, over which IP version, state.
@@ -36,7 +36,7 @@ impl Summary {
                 Family::INET6 => Some(6),
                 _ => None,
             };
-            let kind = (netns, sample.kind().unwrap_or("other"), version, sample.state.name());
+            let kind = (netns, sample.kind().unwrap_or("other"), version, state(&sample));
             let (count, receive, send) = self.counts.entry(kind).or_default();
             *count += 1;
             if sample.backlog().is_none() {

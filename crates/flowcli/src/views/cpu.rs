@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use flowcore::pipeline::Pipeline;
 use flowcore::report::{Column, Meaning, Row, Unit, Value};
-use flowcore::{Nanos, Snapshot, Timestamp};
+use flowcore::{Error, Snapshot, Timestamp};
+use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
 use flowstats::chart::Chart;
 use flowstats::columns::Def;
 use flowstats::volume::{Carried, Total, Volume};
 use flowstats::{Cpu, cpu::Spread};
 
-use super::owners::{Owner, Owners, Threads, cpus};
+use super::owners::{Owner, Owners};
 use super::sheet::Sheet;
 use super::{Live, bar, check, ending, print, shown};
 use crate::args::CpuArgs;
@@ -34,10 +35,10 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     let polls = every.is_none().then_some(2);
     let mut live = Live::open(&args.view, Some(interval), polls, builder)?;
     let rounds = u64::try_from(interval.get() / args.period.get().max(1)).unwrap_or(1).max(1);
-    let watch = std::cell::RefCell::new(Watch::new(args.period, rounds));
-    let view = View { args, sheet, reports: Cell::new(0) };
+    let watch = std::cell::RefCell::new(Watch::new(args, rounds)?);
+    let services = if args.view.netns.is_none() { services() } else { Vec::new() };
+    let view = View { args, sheet, reports: Cell::new(0), services };
     let mut rows = 0;
-    let mut noted = false;
     live.run(
         |_| watch.borrow_mut().look(),
         |live, poll| {
@@ -49,9 +50,7 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
             if poll == 1 || every.is_some() {
                 let volume = live.pipeline.get_mut(&handle);
                 volume.mark(snapshot.through.unwrap_or(Timestamp::EPOCH));
-                let owners = Owners::look();
-                super::note_refused(&args.view, &owners, &mut noted);
-                watch.begin(owners, &volume.rows());
+                watch.begin(&volume.rows())?;
             }
             Ok(())
         },
@@ -64,40 +63,50 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
 }
 
 /// Looks at threads, a round each period.
-struct Watch {
+struct Watch<'a> {
+    args: &'a CpuArgs,
     period: Duration,
     /// Rounds in an interval.
     rounds: u64,
-    owners: Owners,
-    pids: BTreeSet<u32>,
+    /// From the first interval on.
+    owners: Option<Owners>,
+    /// Ids and beginnings of the processes that have connections.
+    processes: BTreeSet<(u32, u64)>,
     threads: Threads,
     cpu: Cpu,
     /// When the first round of this interval was.
     began: Option<Instant>,
 }
 
-impl Watch {
-    fn new(period: Nanos, rounds: u64) -> Self {
-        Self {
-            period: Duration::from_nanos(period.get().unsigned_abs()),
+impl<'a> Watch<'a> {
+    fn new(args: &'a CpuArgs, rounds: u64) -> Result<Self, Error> {
+        Ok(Self {
+            args,
+            period: Duration::from_nanos(args.period.get().unsigned_abs()),
             rounds,
-            owners: Owners::default(),
-            pids: BTreeSet::new(),
-            threads: Threads::default(),
+            owners: None,
+            processes: BTreeSet::new(),
+            threads: Threads::open()?,
             cpu: Cpu::new(),
             began: None,
-        }
+        })
     }
 
     /// Begins an interval over the processes of these connections.
-    fn begin(&mut self, owners: Owners, rows: &[Carried]) {
-        self.pids = rows.iter().flat_map(|row| owners.of(row.end.inode)).map(|owner| owner.pid).collect();
-        self.owners = owners;
+    fn begin(&mut self, rows: &[Carried]) -> Result<(), Error> {
+        let owners = super::look(&mut self.owners, &self.args.view, rows.iter().map(|row| row.end.inode))?;
+        let holders = rows.iter().flat_map(|row| owners.of(row.end.inode));
+        self.processes = holders.map(|owner| (owner.pid, owner.start_ticks)).collect();
         self.cpu = Cpu::new();
         // What threads run counts from here.
-        self.threads = Threads::default();
-        self.threads.look(&self.pids, Timestamp::EPOCH);
+        self.threads.look(self.processes.iter().copied(), Timestamp::EPOCH);
         self.began = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Who holds a connection's socket.
+    fn owners(&self, row: &Carried) -> &[Owner] {
+        self.owners.as_ref().map_or(&[], |owners| owners.of(row.end.inode))
     }
 
     /// Takes the round that is due, if one is; gives the time until the next.
@@ -113,14 +122,14 @@ impl Watch {
             return due.saturating_sub(began.elapsed());
         }
         // The time of a round is of no use here.
-        let round = self.threads.look(&self.pids, Timestamp::EPOCH);
+        let round = self.threads.look(self.processes.iter().copied(), Timestamp::EPOCH);
         self.cpu.take(&round);
         (due + self.period).saturating_sub(began.elapsed())
     }
 
     /// The process that a connection's load is put on: of several that hold it, the first.
     fn pid(&self, row: &Carried) -> Option<u32> {
-        self.owners.of(row.end.inode).first().map(|owner| owner.pid)
+        self.owners(row).first().map(|owner| owner.pid)
     }
 }
 
@@ -129,14 +138,16 @@ struct View<'a> {
     args: &'a CpuArgs,
     sheet: Sheet<'a>,
     reports: Cell<u64>,
+    /// What CPUs do for interfaces; of a namespace other than this process' own it is not known.
+    services: Vec<Service>,
 }
 
 impl View<'_> {
     /// Writes one report; gives the number of its rows.
-    fn report(&self, volume: &Volume, watch: &Watch, snapshot: &Snapshot) -> anyhow::Result<u64> {
+    fn report(&self, volume: &Volume, watch: &Watch<'_>, snapshot: &Snapshot) -> anyhow::Result<u64> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
-            if self.args.general { general_cells(&carried, watch) } else { process_cells(&carried, watch) };
+            if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
         let rows: Vec<Row> = self.sheet.arrange(&mut cells, Clone::clone);
         let first = self.reports.get() == 0;
         self.reports.set(self.reports.get() + 1);
@@ -145,6 +156,7 @@ impl View<'_> {
         if text {
             print(&if self.args.general { general_charts(&carried, watch) } else { process_charts(&carried, watch) })?;
             if !self.args.view.classic {
+                print(&self.interfaces())?;
                 self.sheet.print_trust(&ending)?;
             }
         } else if self.args.view.output.is_text() {
@@ -153,19 +165,79 @@ impl View<'_> {
         } else {
             self.sheet.print_rows(&rows, &ending, first)?;
         }
-        if watch.pids.is_empty() && first && !self.args.view.ending.quiet {
+        if watch.processes.is_empty() && first && !self.args.view.ending.quiet {
             complain("note: no process that may be seen has a TCP connection");
         }
         Ok(rows.len() as u64)
     }
+
+    fn process_cells(&self, carried: &[Carried], watch: &Watch<'_>) -> Vec<Vec<Value>> {
+        let mut cells = Vec::new();
+        for (pid, (owner, rows)) in processes(carried, watch) {
+            let Some(residence) = watch.cpu.processes().get(&pid) else { continue };
+            for (&cpu, &samples) in &residence.by_cpu {
+                cells.push(vec![
+                    Value::U64(pid.into()),
+                    Value::Text(owner.command.clone()),
+                    Value::U64(cpu.into()),
+                    // Sums of thirds and the like; more digits say nothing.
+                    Value::F64((samples * 1e6).round() / 1e6),
+                    Value::F64(residence.share(cpu) * 100.0),
+                    residence.run_by_cpu.get(&cpu).map_or(Value::Missing, |&run| Value::Span(run)),
+                    Value::U64(residence.threads as u64),
+                    Value::U64(rows.len() as u64),
+                    self.serves(cpu),
+                ]);
+            }
+        }
+        cells
+    }
+
+    fn general_cells(&self, carried: &[Carried], watch: &Watch<'_>) -> Vec<Vec<Value>> {
+        let spreads = LOADS.map(|load| load.spread(carried, watch));
+        let mut cells: Vec<Vec<Value>> = (0..cpus())
+            .map(|cpu| {
+                let loads = spreads.iter().map(|spread| Value::F64(spread.by_cpu.get(&cpu).copied().unwrap_or(0.0)));
+                std::iter::once(Value::U64(cpu.into())).chain(loads).chain([self.serves(cpu)]).collect()
+            })
+            .collect();
+        if spreads.iter().any(|spread| spread.elsewhere > 0.0) {
+            let elsewhere = spreads.iter().map(|spread| Value::F64(spread.elsewhere));
+            cells.push(std::iter::once(Value::Missing).chain(elsewhere).chain([Value::Missing]).collect());
+        }
+        cells
+    }
+
+    /// What a CPU does for interfaces.
+    fn serves(&self, cpu: u32) -> Value {
+        let tasks = self.services.iter().filter(|service| service.cpus.contains(&cpu));
+        let tasks: Vec<String> = tasks.map(task).collect();
+        if tasks.is_empty() { Value::Missing } else { Value::Text(tasks.join(", ").into()) }
+    }
+
+    /// The same for people, a line per CPU that does something.
+    fn interfaces(&self) -> String {
+        let mut out = String::new();
+        for cpu in 0..cpus() {
+            if let Value::Text(tasks) = self.serves(cpu) {
+                out.push_str(&format!("CPU {cpu} serves {tasks}\n"));
+            }
+        }
+        out
+    }
+}
+
+/// As in `eth0 rx-0 (rps)`.
+fn task(service: &Service) -> String {
+    format!("{} {} ({})", service.interface, service.name, service.role.name())
 }
 
 /// Processes with connections, by id.
-fn processes<'w>(carried: &[Carried], watch: &'w Watch) -> BTreeMap<u32, (&'w Owner, Vec<Carried>)> {
+fn processes<'w>(carried: &[Carried], watch: &'w Watch<'_>) -> BTreeMap<u32, (&'w Owner, Vec<Carried>)> {
     let mut processes = BTreeMap::new();
     for row in carried {
         // Each of several that share a socket has it.
-        for owner in watch.owners.of(row.end.inode) {
+        for owner in watch.owners(row) {
             processes.entry(owner.pid).or_insert_with(|| (owner, Vec::new())).1.push(*row);
         }
     }
@@ -173,7 +245,7 @@ fn processes<'w>(carried: &[Carried], watch: &'w Watch) -> BTreeMap<u32, (&'w Ow
 }
 
 /// Fleutan's layout, also without `--classic`: its counts are what differs.
-fn process_charts(carried: &[Carried], watch: &Watch) -> String {
+fn process_charts(carried: &[Carried], watch: &Watch<'_>) -> String {
     let mut out = String::new();
     for (pid, (owner, rows)) in processes(carried, watch) {
         out.push_str(&format!("~>{}({pid})\n", shown(&owner.command)));
@@ -193,7 +265,7 @@ fn process_charts(carried: &[Carried], watch: &Watch) -> String {
     out
 }
 
-fn general_charts(carried: &[Carried], watch: &Watch) -> String {
+fn general_charts(carried: &[Carried], watch: &Watch<'_>) -> String {
     let mut out = String::new();
     for load in LOADS {
         let spread = load.spread(carried, watch);
@@ -223,7 +295,7 @@ const LOADS: [Load; 5] = [
 ];
 
 impl Load {
-    fn spread(&self, carried: &[Carried], watch: &Watch) -> Spread {
+    fn spread(&self, carried: &[Carried], watch: &Watch<'_>) -> Spread {
         // No process has the id 0: what is not known falls nowhere.
         let load = |row: &Carried| Some((watch.pid(row).unwrap_or(0), (self.of)(row)? as f64));
         watch.cpu.spread(carried.iter().filter_map(load))
@@ -232,6 +304,11 @@ impl Load {
 
 fn column([name, title, about]: [&'static str; 3], unit: Unit, meaning: Meaning) -> Column {
     Column { name: name.into(), title: title.into(), unit, meaning, about: about.into(), bounded: false }
+}
+
+fn serves_column() -> Column {
+    let about = "What the CPU does for interfaces: interrupts (irq), receive (rps) and transmit (xps) steering.";
+    column(["serves", "SERVES", about], Unit::None, Meaning::Gauge)
 }
 
 fn process_columns() -> Vec<Column> {
@@ -248,28 +325,8 @@ fn process_columns() -> Vec<Column> {
         ),
         column(["threads", "THREADS", "Most threads at a time."], Unit::None, Meaning::Gauge),
         column(["connections", "CONNS", "TCP connections of the process."], Unit::None, Meaning::Gauge),
+        serves_column(),
     ]
-}
-
-fn process_cells(carried: &[Carried], watch: &Watch) -> Vec<Vec<Value>> {
-    let mut cells = Vec::new();
-    for (pid, (owner, rows)) in processes(carried, watch) {
-        let Some(residence) = watch.cpu.processes().get(&pid) else { continue };
-        for (&cpu, &samples) in &residence.by_cpu {
-            cells.push(vec![
-                Value::U64(pid.into()),
-                Value::Text(owner.command.clone()),
-                Value::U64(cpu.into()),
-                // Sums of thirds and the like; more digits say nothing.
-                Value::F64((samples * 1e6).round() / 1e6),
-                Value::F64(residence.share(cpu) * 100.0),
-                residence.run_by_cpu.get(&cpu).map_or(Value::Missing, |&run| Value::Span(run)),
-                Value::U64(residence.threads as u64),
-                Value::U64(rows.len() as u64),
-            ]);
-        }
-    }
-    cells
 }
 
 fn general_columns() -> Vec<Column> {
@@ -286,20 +343,6 @@ fn general_columns() -> Vec<Column> {
         bytes(["bdp_bytes", "BDP", "Congestion windows (cwnd × mss) at its end."]),
         bytes(["bytes_in", "BYTES<", "Data bytes received over the interval."]),
         bytes(["bytes_out", "BYTES>", "Data bytes acknowledged over the interval."]),
+        serves_column(),
     ]
-}
-
-fn general_cells(carried: &[Carried], watch: &Watch) -> Vec<Vec<Value>> {
-    let spreads = LOADS.map(|load| load.spread(carried, watch));
-    let mut cells: Vec<Vec<Value>> = (0..cpus())
-        .map(|cpu| {
-            let loads = spreads.iter().map(|spread| Value::F64(spread.by_cpu.get(&cpu).copied().unwrap_or(0.0)));
-            std::iter::once(Value::U64(cpu.into())).chain(loads).collect()
-        })
-        .collect();
-    if spreads.iter().any(|spread| spread.elsewhere > 0.0) {
-        let elsewhere = spreads.iter().map(|spread| Value::F64(spread.elsewhere));
-        cells.push(std::iter::once(Value::Missing).chain(elsewhere).collect());
-    }
-    cells
 }

@@ -26,7 +26,7 @@ pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
         return crate::documents::print(&sheet.describe());
     }
     check(&args.view)?;
-    let view = View { args, sheet, noted: false, reports: 0 };
+    let view = View { args, sheet, owners: None, reports: 0 };
     if args.input.read.is_empty() { view.of_sockets() } else { view.of_packets() }
 }
 
@@ -34,7 +34,8 @@ pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
 struct View<'a> {
     args: &'a LatArgs,
     sheet: Sheet<'a>,
-    noted: bool,
+    /// Once they were needed.
+    owners: Option<Owners>,
     reports: u64,
 }
 
@@ -124,16 +125,13 @@ impl View<'_> {
         snapshot.ledger.unreported_rows += latency.unreported();
         let distribution = Distribution::of(&flows);
         let text = self.args.view.output == crate::args::Format::Table && self.args.view.columns.is_none();
-        let owners = self.wants_owners(text).then(Owners::look);
-        if let Some(owners) = &owners {
-            super::note_refused(&self.args.view, owners, &mut self.noted);
-        }
-        let own = |flow: &Flow| -> Vec<Owner> {
-            owners.as_ref().map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode)).to_vec()
-        };
+        let wanted = self.wants_owners(text);
+        let inodes = flows.iter().map(|flow| flow.end.inode);
+        let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
+        let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode));
         let defs = columns();
         let cells = |flow: &Flow| -> Vec<Value> {
-            defs.iter().map(|def| (def.value)(flow)).chain(owner_cells(&own(flow))).collect()
+            defs.iter().map(|def| (def.value)(flow)).chain(owner_cells(own(flow))).collect()
         };
         let rows = self.sheet.arrange(&mut flows, cells);
         let count = rows.len();
@@ -141,7 +139,7 @@ impl View<'_> {
         self.reports += 1;
         if self.args.view.output.is_text() {
             if text {
-                let charts = Charts { args: self.args, distribution: &distribution, owners: owners.as_ref() };
+                let charts = Charts { args: self.args, distribution: &distribution, owners };
                 print(&charts.render(flows))?;
             } else {
                 self.sheet.print_table(&rows)?;

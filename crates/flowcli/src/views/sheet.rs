@@ -188,7 +188,7 @@ pub fn owner_columns() -> [Column; 2] {
         bounded: false,
     };
     [
-        column("pid", "PID", "Process that holds the socket; of several, the one with the lowest id."),
+        column("pid", "PID", "Process that holds the socket; the oldest of several."),
         column("process", "PROCESS", "Its command line."),
     ]
 }

@@ -22,7 +22,7 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
         return crate::documents::print(&sheet.describe());
     }
     check(&args.view)?;
-    let mut view = View { args, sheet, noted: false, reports: 0 };
+    let mut view = View { args, sheet, owners: None, reports: 0 };
     let mut builder = Pipeline::builder();
     let handle = builder.add(Volume::new());
     let every = args.view.every;
@@ -53,7 +53,8 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
 struct View<'a> {
     args: &'a VolArgs,
     sheet: Sheet<'a>,
-    noted: bool,
+    /// Once they were needed.
+    owners: Option<Owners>,
     reports: u64,
 }
 
@@ -65,16 +66,13 @@ impl View<'_> {
         snapshot.ledger.unreported_rows += volume.unreported();
         let classic = self.args.view.classic;
         let shown = !classic && (self.sheet.shows("pid") || self.sheet.shows("process"));
-        let owners = (shown || self.args.group == Some(Group::Proc)).then(Owners::look);
-        if let Some(owners) = &owners {
-            super::note_refused(&self.args.view, owners, &mut self.noted);
-        }
-        let own = |row: &Carried| -> Vec<Owner> {
-            owners.as_ref().map_or(&[] as &[Owner], |owners| owners.of(row.end.inode)).to_vec()
-        };
+        let wanted = shown || self.args.group == Some(Group::Proc);
+        let inodes = carried.iter().map(|row| row.end.inode);
+        let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
+        let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(row.end.inode));
         let defs = columns();
         let cells = |row: &Carried| -> Vec<Value> {
-            defs.iter().map(|def| (def.value)(row)).chain(owner_cells(&own(row))).collect()
+            defs.iter().map(|def| (def.value)(row)).chain(owner_cells(own(row))).collect()
         };
         if !self.sheet.is_ordered() {
             let bytes =
@@ -87,10 +85,10 @@ impl View<'_> {
         self.reports += 1;
         let ending = ending(&snapshot, count);
         if classic {
-            print(&charts(&carried, self.args.group, owners.as_ref()))?;
+            print(&charts(&carried, self.args.group, owners))?;
         } else if self.args.view.output.is_text() {
             let both: Vec<(Carried, Row)> = carried.into_iter().zip(rows).collect();
-            for group in group(both, self.args.group, |(row, _)| row.end, owners.as_ref()) {
+            for group in group(both, self.args.group, |(row, _)| row.end, owners) {
                 if !group.title.is_empty() {
                     print(&format!("{}\n", group.title))?;
                 }

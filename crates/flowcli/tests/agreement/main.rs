@@ -14,6 +14,7 @@ mod course;
 mod evidence;
 mod fields;
 mod flows;
+mod lab;
 mod pcapng;
 mod readability;
 mod report;
@@ -102,9 +103,11 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
     let libpcap = truth.readability.libpcap_packets(name).unwrap_or(usize::MAX);
     fields::compare(&capture, folder, &mut sheet);
     conversations::compare(&capture, &truth_folder, &mut sheet);
+    let http = truth.rows("http.tsv", name).unwrap_or_default();
+    turns::elsewhere(&capture, http, &mut sheet);
     if let Some(rows) = truth.rows("tcp_streams.tsv", name) {
         let analysis = truth.rows("tshark.tsv", name).unwrap_or_default();
-        let tables = tcp::Tables { streams: rows, analysis, http: truth.rows("http.tsv", name).unwrap_or_default() };
+        let tables = tcp::Tables { streams: rows, analysis, http };
         tcp::compare(&capture, tables, &mut sheet);
         for row in truth.rows("tcp_summary.tsv", name).unwrap_or_default() {
             steps::sums(&capture, row, &mut sheet);
@@ -130,6 +133,7 @@ fn compare(folder: &Path, truth: &Truth, name: &str) -> Sheet {
         flows::arkime(&capture, rows, &mut sheet);
     }
     zeek::compare(&capture, folder, &mut sheet);
+    lab::compare(&capture, &truth_folder, &mut sheet);
     sheet
 }
 

@@ -34,10 +34,13 @@ pub enum Statistic {
     ZeekCounts,
     NdpiFlows,
     ArkimeSessions,
+    LabTimes,
+    LabLogs,
+    LabCounters,
 }
 
 impl Statistic {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::Readability,
         Self::Bounds,
         Self::PacketFields,
@@ -66,6 +69,9 @@ impl Statistic {
         Self::ZeekCounts,
         Self::NdpiFlows,
         Self::ArkimeSessions,
+        Self::LabTimes,
+        Self::LabLogs,
+        Self::LabCounters,
     ];
 
     /// The name in the report and in `causes.tsv`.
@@ -99,6 +105,9 @@ impl Statistic {
             Self::ZeekCounts => "zeek counts",
             Self::NdpiFlows => "ndpi flows",
             Self::ArkimeSessions => "arkime sessions",
+            Self::LabTimes => "lab times",
+            Self::LabLogs => "lab logs",
+            Self::LabCounters => "lab counters",
         }
     }
 
@@ -150,6 +159,11 @@ impl Statistic {
             Self::NdpiFlows => "packets and bytes each way of a 5-tuple; nDPI's own baselines",
             Self::ArkimeSessions => {
                 "packets, bytes and payload each way, and Community ID of a 5-tuple; Arkime's own baselines"
+            }
+            Self::LabTimes => "handshake of a connection, first and last byte of a response, within 1 ms; curl",
+            Self::LabLogs => "requests and bytes of the responses of a connection; nginx's log",
+            Self::LabCounters => {
+                "connections opened, segments sent, received and sent again, RSTs of one end of the link; the kernel's counters"
             }
         }
     }
@@ -246,6 +260,21 @@ impl Sheet {
             cause: cause(),
             packets: Vec::new(),
         });
+    }
+
+    /// Compares two times in nanoseconds of what one packet says.
+    pub fn compare_at(
+        &mut self,
+        at: At<'_>,
+        field: &'static str,
+        packet: usize,
+        (ours, theirs): (Option<i64>, Option<i64>),
+        cause: impl FnOnce() -> Option<String>,
+    ) {
+        self.compare(at, field, ours, theirs, cause);
+        if let (false, Some(last)) = (ours == theirs, self.disagreements.last_mut()) {
+            last.packets = vec![packet];
+        }
     }
 
     /// Compares two sets of packets, each by its number: equal only if they are the same packets.

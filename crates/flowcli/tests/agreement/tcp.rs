@@ -198,7 +198,10 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, tables): (&R
     });
     let time = |column| conn.and_then(|conn| conn.number(column)).map(seconds);
     // The stream's packets in several of our connections, and those that tshark adds from ICMP errors.
-    let parts = parts(capture, pair, row);
+    let mut parts = parts(capture, pair, row);
+    if parts.is_empty() {
+        parts.extend(conn);
+    }
     let quotes = quoted(capture, pair);
     let cause = |ours: Option<u64>, all: u64, theirs: Option<u64>, per_quote: bool| {
         if parts.len() > 1 && Some(all) == theirs {
@@ -241,19 +244,14 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, tables): (&R
     }
 
     let courses: Vec<&Course> = parts.iter().filter_map(|conn| capture.course(conn)).collect();
+    let packets = segments(capture, pair, row);
     if !courses.is_empty() {
         if let Some(client) = client {
             steps::control((capture, &subject), &courses, client, row, sheet);
         }
-        let packets = segments(capture, pair, row);
         classes::compare((capture, &subject), (&courses, &packets), (row, tables.analysis), sheet);
     }
-    // Streams that ours cuts are told by tcp splits.
-    let course = conn.filter(|_| parts.len() == 1).and_then(|conn| capture.course(conn));
-    if let Some(course) = course {
-        let packets = segments(capture, pair, row);
-        turns::compare((capture, &subject), (course, &packets), row, tables.http, sheet);
-    }
+    turns::compare((capture, &subject), (&courses, &packets), row, tables.http, absent, sheet);
     let ours = conn.and_then(|conn| conn.number("handshake_ns"));
     let theirs = nanos(row.get("initial_rtt"));
     if ours.is_some() || theirs.is_some() {

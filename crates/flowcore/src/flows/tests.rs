@@ -114,12 +114,15 @@ fn a_closed_connection_ends_after_the_close_time_not_the_idle_time() {
 }
 
 #[test]
-fn an_unanswered_syn_ends_after_the_attempt_time_and_a_repetition_prolongs_it() {
+fn an_unanswered_syn_ends_after_the_attempt_time_and_repetitions_prolong_it() {
     let syn = |ms| tcp(ms, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0);
     assert_eq!(
         serials(&[syn(0), syn(1000), syn(3000), syn(7000), syn(15_000)]),
-        [Some(0), Some(0), Some(0), Some(0), Some(1)]
+        [Some(0); 5],
+        "whose timer doubles is one attempt"
     );
+    assert_eq!(serials(&[syn(0), syn(5001)]), [Some(0), Some(1)]);
+    assert_eq!(serials(&[syn(0), syn(1000), syn(3000), syn(12_001)]), [Some(0), Some(0), Some(0), Some(1)]);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use crate::ledger::{Ledger, Loss, Polls};
 use crate::report::cell::{push_escaped, push_json_text, push_u64};
 use crate::report::rows::Ending;
 
+/// How [`Ending::fault`] begins where a limit of the user's ended the reading.
+const STOPPED: &str = "stopped by ";
+
 /// The most trustworthy integer of a JSON reader that knows only doubles: 2^53.
 pub(super) const SAFE_INTEGER: u64 = 1 << 53;
 
@@ -91,7 +94,12 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         (Some(fault), _) => {
             // Packets out of order or left out are a fault of an input that was nevertheless read to its end.
             let whole = ending.complete && !ledger.incomplete;
-            let mut words = if whole { b"input faulty: ".to_vec() } else { b"input incomplete: ".to_vec() };
+            let mut words = match whole {
+                // The user had enough; nothing is wrong with it.
+                true if fault.starts_with(STOPPED) => b"input not read to its end: ".to_vec(),
+                true => b"input faulty: ".to_vec(),
+                false => b"input incomplete: ".to_vec(),
+            };
             push_escaped(&mut words, fault);
             say(String::from_utf8_lossy(&words).into_owned(), true);
         }

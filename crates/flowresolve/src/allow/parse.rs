@@ -134,6 +134,10 @@ fn end(text: &str) -> Result<End, Wrong<'_>> {
         Some((before, behind)) if !behind.contains(':') => Ok(End::host(host(before)?).at(ports(behind)?)),
         // More than one colon: IPv6.
         Some(_) => match (address(text), text.rsplit_once(':')) {
+            (Ok(Some(Host::Addr(_))), Some((before, port))) if looks_like_port(before, port) => Err(Wrong(
+                text,
+                format!("`{port}` may be a port or part of the address: write `[{before}]:{port}` or `[{text}]`"),
+            )),
             (Ok(Some(host)), _) => Ok(End::host(host)),
             (_, Some((before, port))) if matches!(address(before), Ok(Some(_))) => {
                 let message = "an IPv6 address with a port stands in brackets: did you mean";
@@ -143,6 +147,13 @@ fn end(text: &str) -> Result<End, Wrong<'_>> {
             (Ok(None), _) => Err(Wrong(text, format!("`{text}` is no IPv6 address"))),
         },
     }
+}
+
+/// Whether the last part of an IPv6 address may have been meant as a port: the rest is an address too, and it is a
+/// decimal number of which nobody would say that it is short.
+fn looks_like_port(before: &str, port: &str) -> bool {
+    let number = port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    number && !before.ends_with(':') && before.parse::<Addr>().is_ok()
 }
 
 /// Anybody, an address, a prefix, a network or a name.

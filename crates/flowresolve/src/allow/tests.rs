@@ -215,6 +215,10 @@ fn every_mistake_is_told_with_its_place_and_what_was_expected() {
             "2001:db8::/32:443",
             "1:1: an IPv6 address with a port stands in brackets: did you mean `[2001:db8::/32]:443`?",
         ),
+        (
+            "2001:db8::1:80",
+            "1:1: `80` may be a port or part of the address: write `[2001:db8::1]:80` or `[2001:db8::1:80]`",
+        ),
         ("from 10.0.0.1 to", "1:17: expected a host or port behind `to`"),
         ("2001:db8:x", "1:1: `2001:db8:x` is no IPv6 address"),
         ("[2001:db8::1:443", "1:17: expected `]` behind the address"),

@@ -9,6 +9,8 @@ pub(crate) struct Stat<'a> {
     pub is_kernel: bool,
     /// When the process began, in clock ticks since the host did.
     pub start_ticks: u64,
+    /// On which it is, or ran last; not in what is cut before.
+    pub cpu: Option<u32>,
 }
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`.
@@ -23,7 +25,32 @@ pub(crate) fn stat(text: &[u8]) -> Option<Stat<'_>> {
     let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
     // The third field is the first of these.
     let number = |field: usize| rest.split_ascii_whitespace().nth(field - 3)?.parse::<u64>().ok();
-    Some(Stat { comm, is_kernel: number(9)? & KERNEL_THREAD != 0, start_ticks: number(22)? })
+    let cpu = number(39).and_then(|cpu| u32::try_from(cpu).ok());
+    Some(Stat { comm, is_kernel: number(9)? & KERNEL_THREAD != 0, start_ticks: number(22)?, cpu })
+}
+
+/// Nanoseconds that a thread ran: the first number of `/proc/PID/task/TID/schedstat`. `None` where the kernel does not
+/// count it, which it says as three zeros: a thread that is there has run once.
+pub(crate) fn run_time(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+    let (ran, _waited, times) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    (ran > 0 || times > 0).then_some(ran)
+}
+
+/// The words of `/proc/PID/cmdline`, with blanks between; `None` if there are none.
+pub(crate) fn command_line(text: &[u8]) -> Option<String> {
+    let words: Vec<_> = text.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
+    let line = words.join(" ");
+    Some(line.trim_end()).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// The id of a container in the path of its control group: the 64 hexadecimal digits that Docker, containerd, CRI-O and
+/// Podman put there, the innermost if there are several.
+pub(crate) fn container(cgroup: &str) -> Option<&str> {
+    cgroup
+        .split(['/', '-', '.', ':'])
+        .rfind(|part| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The effective user id in `/proc/PID/status`, where the kernel writes newlines in names as `\n`.
@@ -76,7 +103,7 @@ mod tests {
     fn no_name_hides_or_forges_the_fields_behind_it() {
         for comm in ["nginx", "", "a b", "(sd-pam)", ") S 1 1 1", "a\nb", "))((", ") R 1 2 3 (x"] {
             let line = line(comm.as_bytes());
-            let expected = Stat { comm: comm.as_bytes(), is_kernel: false, start_ticks: 8765 };
+            let expected = Stat { comm: comm.as_bytes(), is_kernel: false, start_ticks: 8765, cpu: Some(1) };
             assert_eq!(stat(&line), Some(expected), "{comm:?}");
         }
     }
@@ -84,7 +111,8 @@ mod tests {
     #[test]
     fn a_thread_of_the_kernel_is_known_by_its_flag() {
         let text = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0";
-        assert_eq!(stat(text), Some(Stat { comm: b"kthreadd", is_kernel: true, start_ticks: 5 }));
+        let expected = Stat { comm: b"kthreadd", is_kernel: true, start_ticks: 5, cpu: None };
+        assert_eq!(stat(text), Some(expected));
     }
 
     #[test]
@@ -120,10 +148,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn run_time_is_unknown_where_nothing_is_counted() {
+        assert_eq!(run_time(b"123456 7 8\n"), Some(123_456));
+        assert_eq!(run_time(b"0 5 1\n"), Some(0));
+        assert_eq!(run_time(b"0 0 0\n"), None);
+        assert_eq!(run_time(b"12"), None);
+    }
+
+    #[test]
+    fn a_command_line_is_its_words() {
+        assert_eq!(command_line(b"nc\0-l\0a b\0").as_deref(), Some("nc -l a b"));
+        assert_eq!(command_line(b""), None);
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_control_group() {
+        let id = "0123456789abcdef".repeat(4);
+        for path in [
+            format!("/system.slice/docker-{id}.scope"),
+            format!("/docker/{id}"),
+            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+            format!("/machine.slice/libpod-{id}.scope/container"),
+        ] {
+            assert_eq!(container(&path), Some(&*id), "{path}");
+        }
+        assert_eq!(container("/user.slice/user-1000.slice/session-1.scope"), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(text in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (stat(&text), effective_uid(&text), cgroup(&text), socket(&text));
+            let _ = (stat(&text), effective_uid(&text), cgroup(&text), socket(&text), run_time(&text), command_line(&text));
         }
     }
 }

@@ -18,7 +18,8 @@ pub struct Namespace {
 }
 
 fn ip(arguments: &str) -> bool {
-    let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
+    let done =
+        Command::new("timeout").args(["20", "ip"]).args(arguments.split_whitespace()).stderr(Stdio::null()).status();
     done.is_ok_and(|status| status.success())
 }
 
@@ -45,10 +46,10 @@ impl Namespace {
         Some(namespace)
     }
 
-    /// A command that runs within.
+    /// A command that runs within, a minute at most.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        let mut command = Command::new("timeout");
+        command.args(["60", "ip", "netns", "exec", &self.name, program]);
         command
     }
 

@@ -14,9 +14,13 @@ const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 58] = [
+pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     define(
-        ["outcome", "OUTCOME", "How the opening came out: ok, refused, reset, timed_out, unanswered, midstream."],
+        [
+            "outcome",
+            "OUTCOME",
+            "How the opening came out: ok, refused, reset, timed_out, unanswered, half_open (a SYN-ACK, no ACK), midstream.",
+        ],
         FACT,
         |c| course(c, |course| Value::Word(course.opening.outcome.name())),
     ),
@@ -166,9 +170,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["responses", "RESPONSES", "Requests that were answered, wholly or in part."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.responses)))
     }),
-    define(["unanswered", "UNANSWERED", "Requests without a response."], FACT, |c| {
-        course(c, |course| Value::U64(u64::from(course.turns.unanswered())))
-    }),
+    define(
+        ["unanswered", "UNANSWERED", "Requests without a response; not the alert with which TLS closes."],
+        FACT,
+        |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
+    ),
     define(["server_first", "GREETINGS", "Messages of the responder that no request came before."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.server_first)))
     }),
@@ -220,6 +226,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 58] = [
     define(["invalid", "INVALID", "Segments with control bits that no connection has."], PACKETS, |c| {
         course(c, |course| Value::U64(u64::from(course.invalid)))
     }),
+    define(
+        ["guessed", "GUESSED", "Of segments sent again, reordered or doubled, those of which time alone tells which."],
+        PACKETS,
+        |c| both(c, |side| side.guessed),
+    ),
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {

@@ -125,7 +125,7 @@ const FRONT: [ColumnDef; 22] = [
 ];
 
 /// Columns behind the percentiles.
-const BACK: [ColumnDef; 21] = [
+const BACK: [ColumnDef; 22] = [
     define(["retrans", "RETRANS", "Segments of data sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
@@ -144,9 +144,11 @@ const BACK: [ColumnDef; 21] = [
     define(["rst_by_remote", "RST<", "Reset connections whose first RST came from the remote."], COUNT, |h| {
         Value::U64(h.tally.reset_by_remote)
     }),
-    define(["unanswered", "UNANSWERED", "Requests without any answer."], COUNT, |h| {
-        Value::U64(h.tally.requests.saturating_sub(h.tally.responses))
-    }),
+    define(
+        ["unanswered", "UNANSWERED", "Requests without any answer; not the alert with which TLS closes."],
+        COUNT,
+        |h| Value::U64(h.tally.requests.saturating_sub(h.tally.responses).saturating_sub(h.tally.farewells)),
+    ),
     define(
         ["gaps", "GAPS", "Part of ERR: times that data was acknowledged which the capture does not have."],
         COUNT,
@@ -183,12 +185,19 @@ const BACK: [ColumnDef; 21] = [
     define(["reordered", "REORDERED", "Segments that came later than one sent after them."], COUNT, |h| {
         Value::U64(h.tally.reordered)
     }),
-    define(["duplicates", "DUPLICATES", "Segments captured twice, or doubled by the network."], COUNT, |h| {
-        Value::U64(h.tally.duplicates)
-    }),
+    define(
+        ["duplicates", "DUPLICATES", "Packets captured twice, also on several interfaces, or doubled by the network."],
+        COUNT,
+        |h| Value::U64(h.tally.duplicates),
+    ),
     define(["rtt_ambiguous", "AMBIGUOUS", "Acknowledgments that give no round trip (Karn's rule)."], COUNT, |h| {
         Value::U64(h.tally.ambiguous)
     }),
+    define(
+        ["guessed", "GUESSED", "Of those sent again, reordered or doubled: how many time alone tells apart."],
+        COUNT,
+        |h| Value::U64(h.tally.guessed),
+    ),
 ];
 
 /// What a family of percentile columns is called.
@@ -259,7 +268,7 @@ const FAMILIES: [Family; 6] = [
         measure: Measure::Path,
         name: "path",
         title: "PATH",
-        about: "round trips between the capture point and the remote, by its ACKs",
+        about: "round trips between the capture point and the remote, by its ACKs without data",
         unit: Unit::Nanos,
         default: false,
         values: levels!(Measure::Path),

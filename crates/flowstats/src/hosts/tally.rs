@@ -4,7 +4,7 @@ use flowcore::{Direction, Nanos, Timestamp};
 
 use crate::Histogram;
 use crate::conns::Doubts;
-use crate::tcp::{Opening, Outcome, Retransmission, RttSample, Turn, Witness};
+use crate::tcp::{Opening, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
 /// What distributions are kept of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub enum Measure {
     Connect = 0,
     /// From the SYN that was answered to the end of the handshake, in nanoseconds: without waiting for lost ones.
     Handshake = 1,
-    /// Round trips between the capture point and the remote, in nanoseconds: the path, without the remote's thinking.
+    /// Round trips between the capture point and the remote, in nanoseconds, by ACKs that came without data: the path,
+    /// without the remote's thinking, but with the time for which it delays an ACK (RFC 9293 section 3.8.6.3).
     Path = 2,
     /// From a request's first byte to its response's first, in nanoseconds: the path and the remote's thinking.
     FirstByte = 3,
@@ -71,6 +72,8 @@ pub struct Tally {
     pub requests: u64,
     /// Requests that were answered, wholly or in part.
     pub responses: u64,
+    /// Requests that wanted no answer: their sender closed behind them, as TLS does with an alert.
+    pub farewells: u64,
     /// Segments sent again, by their kind; both directions.
     pub again: [u64; Retransmission::COUNT],
     /// Payload bytes in them that had been seen before.
@@ -79,8 +82,10 @@ pub struct Tally {
     pub again_by_remote: u64,
     /// Segments that came later than one sent after them.
     pub reordered: u64,
-    /// Segments captured twice, or doubled by the network.
+    /// Packets captured twice, on one interface or several, or doubled by the network.
     pub duplicates: u64,
+    /// Of the segments sent again, reordered or doubled, those of which time alone tells which.
+    pub guessed: u64,
     /// Times that data was acknowledged which the capture does not have.
     pub gaps: u64,
     /// Bytes of such data.
@@ -123,11 +128,13 @@ impl Tally {
             closed_in,
             requests,
             responses,
+            farewells,
             again,
             again_bytes,
             again_by_remote,
             reordered,
             duplicates,
+            guessed,
             gaps,
             missing_bytes,
             invalid,
@@ -147,10 +154,12 @@ impl Tally {
             (&mut self.reset_by_remote, reset_by_remote),
             (&mut self.requests, requests),
             (&mut self.responses, responses),
+            (&mut self.farewells, farewells),
             (&mut self.again_bytes, again_bytes),
             (&mut self.again_by_remote, again_by_remote),
             (&mut self.reordered, reordered),
             (&mut self.duplicates, duplicates),
+            (&mut self.guessed, guessed),
             (&mut self.gaps, gaps),
             (&mut self.missing_bytes, missing_bytes),
             (&mut self.invalid, invalid),
@@ -314,8 +323,8 @@ impl Witness for Told<'_> {
 
     #[inline]
     fn rtt(&mut self, sample: RttSample) {
-        // The remote acknowledged what the local end had sent.
-        if !self.course.is_remote(sample.of) {
+        // The remote acknowledged what the local end had sent, and did not wait for an answer to send with it.
+        if !self.course.is_remote(sample.of) && sample.method != RttMethod::Piggyback {
             self.sample_span(Measure::Path, Some(sample.rtt));
         }
     }
@@ -355,6 +364,14 @@ impl Witness for Told<'_> {
         self.tally.duplicates += 1;
     }
 
+    fn guessed(&mut self, _: Direction, _: Timestamp) {
+        self.tally.guessed += 1;
+    }
+
+    fn farewell(&mut self) {
+        self.tally.farewells += 1;
+    }
+
     fn missing(&mut self, _: Direction, bytes: u64, _: Timestamp) {
         self.tally.gaps += 1;
         self.tally.missing_bytes += bytes;
@@ -388,7 +405,7 @@ impl Witness for Told<'_> {
         match outcome {
             Outcome::Refused => self.tally.refused += 1,
             Outcome::TimedOut => self.tally.timed_out += 1,
-            Outcome::Midstream | Outcome::Established | Outcome::Reset | Outcome::Unanswered => {}
+            Outcome::Midstream | Outcome::Established | Outcome::Reset | Outcome::Unanswered | Outcome::HalfOpen => {}
         }
         if self.course.contains(Course::CLOSED) && responses > 0 {
             self.sample(Measure::PerConnection, u64::from(responses));

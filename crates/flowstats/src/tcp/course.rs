@@ -17,6 +17,9 @@ pub struct SideFacts {
     pub reordered: u64,
     /// Packets captured or delivered twice on one interface.
     pub duplicates: u64,
+    /// Of what was sent again, overtaken or doubled, the segments of which time alone tells which: so many of the other
+    /// counts' kinds may be wrong.
+    pub guessed: u64,
     /// Duplicate ACKs of this end's data: the other end asked for a segment.
     pub duplicate_acks: u64,
     /// Segments by which this end said that its window is zero.

@@ -6,9 +6,9 @@ use flowcore::event::{EndReason, Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
 
 use super::opening::{Step, Steps};
-use super::retransmit::{self, Again, COPY, Late, Latecomer, Repetition};
+use super::retransmit::{self, Again, COPY, Late, Latecomer, Order, Recovery, Repetition, SHORTEST_TIMER};
 use super::rtt::{Ring, Sent, echoes_later};
-use super::trouble::{Hole, Latest, Repeat, Trouble};
+use super::trouble::{Earlier, Hole, Latest, Repeat, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{Course, Endpoint, NEVER, Outcome, Retransmission, RttMethod, RttSample, State, Tcp, Witness};
 
@@ -245,8 +245,28 @@ impl Dynamics {
             }
             self.payload(event, segment, begin, witness);
         }
-        self.note_end(event, flags, witness);
+        self.note_end(&before, event, flags, witness);
+        let was = &before.ends[by.index()];
+        let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        // An ordinary segment is not asked for its number.
+        let unusual = control || !before.established || segment.seq != was.next_seq();
+        let id = if unusual { self.judge_number(by, event.datagram_id as u16) } else { event.datagram_id as u16 };
         self.note_sent(event, segment);
+        self.sent[by.index()].id = id;
+    }
+
+    /// Looks whether `by` counts its identifications; which is that of its latest segment, `id` or one before.
+    fn judge_number(&mut self, by: Direction, id: u16) -> u16 {
+        let latest = self.sent[by.index()].id;
+        let age = id.wrapping_sub(latest) as i16;
+        if id == 0 || latest == 0 {
+            return id;
+        }
+        if retransmit::is_earlier(age) {
+            return latest;
+        }
+        self.steps.note_counting(by, retransmit::is_next(age));
+        id
     }
 
     #[inline]
@@ -289,12 +309,32 @@ impl Dynamics {
             return;
         }
         if !self.speaker.is(event.direction) {
+            if event.direction == Direction::Forward {
+                self.tear_by_holes(event.time);
+            }
             let answered = self.sent[1].time;
             let whole = self.seen.contains(Seen::OPENING);
             let piece = Piece { segment, begin, time: event.time, answered, whole };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
         self.sent[event.direction.index()].time = event.time.as_nanos();
+    }
+
+    /// Where something was jumped over, a turn that ends now is not known whole.
+    ///
+    /// The hole that begins `now` is of the next.
+    fn tear_by_holes(&mut self, now: Timestamp) {
+        let Some(trouble) = &mut self.trouble else { return };
+        if trouble.sides.iter_mut().any(|side| side.holes.iter_mut().any(|hole| hole.time != now)) {
+            self.talk.tear();
+        }
+    }
+
+    /// The response is complete with a FIN, unless some of it may still come.
+    fn complete_turn<W: Witness>(&mut self, witness: &mut W) {
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].holes.is_empty()) {
+            self.talk.complete(self.speaker, self.sent[1].time, witness);
+        }
     }
 
     /// An ACK of exactly the bytes that were sent at `sent` with `stamp`.
@@ -312,7 +352,8 @@ impl Dynamics {
         if sent == NEVER || rtt < 0 || echoes_later(segment.timestamp.1, stamp) {
             return self.note_ambiguous(of, event.time, witness);
         }
-        self.take(of, Nanos::new(rtt), RttMethod::Acknowledgment, event.time, witness);
+        let method = if event.payload_bytes > 0 { RttMethod::Piggyback } else { RttMethod::Acknowledgment };
+        self.take(of, Nanos::new(rtt), method, event.time, witness);
     }
 
     #[inline]
@@ -355,7 +396,7 @@ impl Dynamics {
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
         if acked >= side.ambiguous_to {
-            side.fast_recovery = false;
+            side.recovery = Recovery::None;
             self.set_watch(watch::RECOVERY, of, false);
         }
     }
@@ -385,7 +426,8 @@ impl Dynamics {
             Direction::Forward => self.seen.contains(Seen::OPENING),
             Direction::Reverse => self.seen.contains(Seen::OTHER_OPENING),
         };
-        if from <= i64::from(!opened) {
+        let answers_more = of == Direction::Reverse && from == 0 && self.is_ack_of_more(end);
+        if from <= i64::from(!opened) && !(opened && answers_more) {
             // Acknowledged first is the SYN, or what may have been sent twice before the capture.
             if !opened && acked < end.last() {
                 self.blur(of, end.last());
@@ -511,6 +553,12 @@ impl Dynamics {
         witness.duplicate(event.direction, event.time);
     }
 
+    fn note_guess<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        side.guessed = side.guessed.saturating_add(1);
+        witness.guessed(event.direction, event.time);
+    }
+
     fn note_reordering<W: Witness>(&mut self, event: &FlowEvent, witness: &mut W) {
         let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
         side.reordered = side.reordered.saturating_add(1);
@@ -533,7 +581,9 @@ impl Dynamics {
         let (latest, stamp, _) = self.steps.answered(by);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = stamp == segment.timestamp.0;
-        let copied = before.ends[by.index()].is_placed()
+        // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
+        let copied = self.steps.has_sent(by, ack)
+            && before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
@@ -544,10 +594,16 @@ impl Dynamics {
         if copied {
             if event.datagram_id == 0 {
                 self.steps.note_twin(by);
+                self.note_guess(event, witness);
             }
             return self.note_duplicate(event, witness);
         }
         let step = self.steps.syn(event, segment, before.established);
+        // The timer of a SYN is longer (RFC 6298 section 2.1); of crossed steps no times are kept.
+        let close = latest == NEVER || ack == (by == Direction::Forward) || since(latest, event.time) < SHORTEST_TIMER;
+        if step == Step::Again && close {
+            self.note_guess(event, witness);
+        }
         self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
         self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
         match (step, by, ack) {
@@ -593,6 +649,12 @@ impl Dynamics {
         self.take(of, Nanos::new(rtt), method, event.time, witness);
     }
 
+    /// Whether the ACK of the SYN-ACK was brought about by payload that the responder sent behind it.
+    fn is_ack_of_more(&self, responder: &Endpoint) -> bool {
+        let (syn_ack, ..) = self.steps.answered(Direction::Reverse);
+        responder.acked() > 1 && self.sent[1].time > syn_ack
+    }
+
     /// The end of the handshake, however it came about.
     fn note_established<W: Witness>(
         &mut self,
@@ -619,9 +681,14 @@ impl Dynamics {
             && event.direction == Direction::Reverse
             && !flags.contains(TcpFlags::SYN)
             && (originator.acked() > 1 || (originator.acked() > 0 && event.payload_bytes > 0));
-        if ack || crossed || goes_on {
+        // Its times are not known, but a FIN that acknowledges the SYN-ACK says that it was there.
+        let closes = flags.contains(TcpFlags::FIN)
+            && event.direction == Direction::Forward
+            && self.steps.has_syn_ack()
+            && responder.acked() > 0;
+        if ack || crossed || goes_on || closes {
             self.outcome = Outcome::Established;
-            if ack {
+            if ack && !self.is_ack_of_more(responder) {
                 self.handshake_sample(Direction::Reverse, event, segment, witness);
             }
             witness.established(&self.opening(tcp), event.time);
@@ -643,6 +710,16 @@ impl Dynamics {
         let acked = tcp.ends()[of.index()].acked();
         self.trouble.get_or_insert_default().sides[of.index()].miss(seen, acked);
         let answered = self.sent[1].time;
+        self.tear_by_holes(Timestamp::MAX);
+        let sender = &before.ends[event.direction.index()];
+        if sender.position(segment.seq) > sender.last() {
+            self.talk.tear();
+        }
+        if bytes == 1 && acked == seen + 1 {
+            // It may have been a FIN.
+            self.talk.tear();
+            return witness.missing(of, bytes, event.time);
+        }
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         witness.missing(of, bytes, event.time);
     }
@@ -696,9 +773,15 @@ impl Dynamics {
         let fresh = to > last;
         if filling > 0 {
             let late = self.late(from, to, round_trip, event, segment);
+            if late.order() == Order::Unknown {
+                self.note_guess(event, witness);
+            }
             match retransmit::classify_late(&late) {
                 Late::Reordered => self.note_reordering(event, witness),
-                Late::Sent(kind) => self.resend(kind, payload, (from, to), None, event, segment, witness),
+                Late::Sent(kind) => {
+                    self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
+                    self.note_recovery(by, kind, from <= was.acked());
+                }
             }
             self.blur(by, tcp.ends()[by.index()].last());
             if fresh {
@@ -712,10 +795,7 @@ impl Dynamics {
         let latest =
             side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
         let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < retransmit::SHORTEST_TIMER;
-        if !fresh && length > 0 && side.recover(from, to) {
-            self.note_reordering(event, witness);
-            return true;
-        }
+        let recovered = !fresh && length > 0 && side.recover(from, to);
         let seen = Repetition {
             payload,
             fin,
@@ -725,26 +805,59 @@ impl Dynamics {
             idle: was.acked() >= last,
             acknowledged: to <= was.acked(),
             zero_window,
-            same_id: (event.datagram_id != 0 && newest.id != 0).then_some(same_id),
+            // Some stacks use a number again when they send again.
+            id_age: (event.datagram_id != 0 && newest.id != 0)
+                .then_some((event.datagram_id as u16).wrapping_sub(newest.id) as i16)
+                .filter(|&age| age != 0 || same_id),
+            counted: self.steps.counts(by),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
             since_newest: since(newest.time, event.time),
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
-            fast_recovery: side.fast_recovery,
+            recovery: side.recovery,
+            first: from <= was.acked(),
+            since_repeat: since(side.repeated(from, to, stamped.then_some(segment.timestamp.0)), event.time),
+            since_probe: since(side.probe_time, event.time),
+            filled: side.repeats.iter_mut().any(|repeat| repeat.filled && repeat.from <= from && to <= repeat.to),
             round_trip,
         };
         // Behind a probe's byte comes the segment that it was taken from.
         let after_probe = fresh
             && last - from == 1
             && (zero_window || side.retransmissions[Retransmission::WindowProbe as usize] > 0);
-        match retransmit::classify(&seen) {
+        let verdict = retransmit::classify(&seen);
+        let doubted = match verdict {
+            // The byte may have been taken.
+            _ if after_probe => was.acked() > from,
+            Again::Overtaken if length == 0 => !seen.is_told() || seen.order() == Order::Unknown,
+            // A message of one byte is sent again just so.
+            Again::Sent(_) if payload == 1 && last - from == 1 => true,
+            // An old ACK, of what was missed, looks like a probe.
+            _ if length == 0 && seen.order() == Order::Unknown && before.missed[by.index()] > 0 => true,
+            _ => !seen.is_told() || (recovered && seen.order() != Order::Before),
+        };
+        if doubted {
+            self.note_guess(event, witness);
+        }
+        if recovered && seen.order() != Order::After {
+            self.note_reordering(event, witness);
+            return true;
+        }
+        match verdict {
             _ if after_probe => {}
             Again::Duplicate => {
                 self.note_duplicate(event, witness);
                 return false;
             }
+            Again::Overtaken => {
+                if length > 0 {
+                    self.note_reordering(event, witness);
+                }
+                return false;
+            }
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
+                self.trouble.get_or_insert_default().sides[by.index()].probe_time = event.time.as_nanos();
                 self.note_retransmission(kind, payload, event, witness);
                 // A probe's byte that was not taken before is sent twice as any other.
                 if length > 0 && to > was.acked() {
@@ -754,8 +867,9 @@ impl Dynamics {
             Again::Sent(_) if length == 0 => {}
             Again::Sent(kind) => {
                 let old = (last - from).min(i64::from(payload)) as u32;
-                let first = (to == last).then_some((newest.time, newest.stamp));
-                self.resend(kind, old, (from, to), first, event, segment, witness);
+                let earlier = if to == last { Earlier::Newest(newest.time, newest.stamp) } else { Earlier::Once };
+                self.resend(kind, old, (from, to), earlier, event, segment, witness);
+                self.note_recovery(by, kind, from <= was.acked());
                 if to > was.acked() {
                     self.blur(by, tcp.ends()[by.index()].last());
                 } else if let Some(repeat) = self.newest_repeat(by) {
@@ -809,7 +923,7 @@ impl Dynamics {
             round_trip,
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
-            fast_recovery: side.fast_recovery,
+            recovery: side.recovery,
             since_jump: Nanos::new(i64::MAX),
             ..Latecomer::default()
         };
@@ -831,7 +945,7 @@ impl Dynamics {
         kind: Retransmission,
         bytes: u32,
         (from, to): (i64, i64),
-        first: Option<(i64, u32)>,
+        earlier: Earlier,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
@@ -848,11 +962,16 @@ impl Dynamics {
             time: event.time,
             stamp: stamped.then_some(stamp),
             shared,
-            first,
+            first: if let Earlier::Newest(time, stamp) = earlier { Some((time, stamp)) } else { None },
             kind,
+            filled: earlier == Earlier::Nothing,
             acknowledged: false,
         });
-        side.fast_recovery = kind == Retransmission::Fast;
+    }
+
+    fn note_recovery(&mut self, by: Direction, kind: Retransmission, first: bool) {
+        let recovery = &mut self.trouble.get_or_insert_default().sides[by.index()].recovery;
+        *recovery = recovery.after(kind, first);
     }
 
     /// The stream goes on.
@@ -860,7 +979,7 @@ impl Dynamics {
         let by = event.direction;
         if fin && by == Direction::Reverse && event.payload_bytes == 0 {
             // Before its time takes the place of that of the response's last byte.
-            self.talk.complete(self.speaker, self.sent[1].time, witness);
+            self.complete_turn(witness);
         }
         self.renew(event, segment);
         if self.watches(watch::RING, by) {
@@ -875,11 +994,11 @@ impl Dynamics {
         sent.stamp = segment.timestamp.0;
     }
 
-    fn note_end<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+    fn note_end<W: Witness>(&mut self, before: &Before, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
         let by_responder = event.direction == Direction::Reverse;
         if flags.contains(TcpFlags::FIN) {
             if by_responder {
-                self.talk.complete(self.speaker, self.sent[1].time, witness);
+                self.complete_turn(witness);
             }
             if !self.seen.contains(Seen::CLOSING) {
                 self.seen |= Seen::CLOSING;
@@ -887,7 +1006,9 @@ impl Dynamics {
                 witness.closing(event.direction, event.time);
             }
         }
-        if flags.contains(TcpFlags::RST) && !self.seen.contains(Seen::RESET) {
+        // After both have closed a RST changes nothing: it answers what came late.
+        let closed = before.ends.iter().all(|end| end.state() == State::Closed);
+        if flags.contains(TcpFlags::RST) && !closed && !self.seen.contains(Seen::RESET) {
             self.seen |= Seen::RESET;
             self.seen.set(Seen::RESET_BY_RESPONDER, by_responder);
             self.seen.set(Seen::BARE_RESET, !flags.contains(TcpFlags::ACK));
@@ -897,11 +1018,25 @@ impl Dynamics {
 
     /// The connection is over, for `reason`: tells what was still under way.
     pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
+        self.tear_by_holes(Timestamp::MAX);
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;
         }
-        witness.finished(self.outcome, self.talk.responses());
+        let closes = (self.seen.contains(Seen::CLOSING) && !self.seen.contains(Seen::CLOSED_BY_RESPONDER))
+            || self.seen.contains(Seen::HALF_CLOSED)
+            || (self.seen.contains(Seen::RESET) && !self.seen.contains(Seen::RESET_BY_RESPONDER));
+        if closes && self.talk.close_behind(self.speaker) {
+            witness.farewell();
+        }
+        witness.finished(self.told_outcome(), self.talk.responses());
+    }
+
+    fn told_outcome(&self) -> Outcome {
+        match self.outcome {
+            Outcome::Unanswered if self.steps.has_syn_ack() => Outcome::HalfOpen,
+            outcome => outcome,
+        }
     }
 }
 

@@ -110,7 +110,9 @@ pub struct Opening {
 impl Opening {
     /// From the first SYN to the ACK of the SYN-ACK: what the connection's user waited, repetitions included.
     pub fn connect(&self) -> Option<Nanos> {
-        between(self.first_syn, self.ack)
+        // A SYN that the capture has behind its SYN-ACK was sent before it: when, is not known.
+        let is_known = self.syn_ack.is_none_or(|syn_ack| self.first_syn.is_some_and(|syn| syn <= syn_ack));
+        between(self.first_syn, self.ack).filter(|_| is_known)
     }
 
     /// From the latest SYN before it to the first SYN-ACK. With one SYN this is the responder's round trip; with several it
@@ -157,6 +159,9 @@ bitflags::bitflags! {
         /// Two SYNs, or two SYN-ACKs, that nothing tells apart: what was answered is not known.
         const TWIN_SYNS = 512;
         const TWIN_SYN_ACKS = 1024;
+        /// IPv4 identifications are counted upwards, as far as was seen.
+        const COUNTS = 2048;
+        const OTHER_COUNTS = 4096;
     }
 }
 
@@ -285,6 +290,16 @@ impl Steps {
         self.has_syn_ack() || self.is_crossed()
     }
 
+    /// Whether `by` sent a SYN, or with `ack` a SYN-ACK.
+    pub(super) fn has_sent(&self, by: Direction, ack: bool) -> bool {
+        match (by, ack) {
+            (Direction::Forward, false) => self.has_syn(),
+            (Direction::Reverse, true) => self.has_syn_ack(),
+            (Direction::Reverse, false) => self.seen.contains(Seen::OTHER_SYN),
+            (Direction::Forward, true) => self.seen.contains(Seen::OTHER_SYN_ACK),
+        }
+    }
+
     /// Whether both ends sent a SYN without ACK.
     pub(super) fn is_crossed(&self) -> bool {
         self.seen.contains(Seen::OTHER_SYN)
@@ -304,6 +319,16 @@ impl Steps {
             Direction::Forward => Seen::TWIN_SYNS,
             Direction::Reverse => Seen::TWIN_SYN_ACKS,
         };
+    }
+
+    /// Whether `by` gave its latest packets identifications near each other.
+    pub(super) fn note_counting(&mut self, by: Direction, near: bool) {
+        self.seen.set(if by == Direction::Forward { Seen::COUNTS } else { Seen::OTHER_COUNTS }, near);
+    }
+
+    /// Whether `by` counts its identifications upwards, as far as was seen.
+    pub(super) fn counts(&self, by: Direction) -> bool {
+        self.seen.contains(if by == Direction::Forward { Seen::COUNTS } else { Seen::OTHER_COUNTS })
     }
 
     /// Whether the step that is answered can be told from those of its kind before it, if there were any.

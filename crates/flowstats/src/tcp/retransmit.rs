@@ -3,18 +3,25 @@
 //! The rules in the order in which they are asked, with what they rest on:
 //!
 //! 1. The same packet twice: the identification of an IPv4 datagram is not given out again within [`SHORTEST_TIMER`]
-//!    (RFC 6864 section 4.2; some stacks use it again when they send again); a timestamp option older than that of the
-//!    newest segment was sent before it (RFC 7323 section 3.2); a copy on another interface, or within [`COPY`] of the
-//!    original and unasked for, cannot be the sender's. No copy brings more than was there.
+//!    (RFC 6864 section 4.2; some stacks use it again when they send again); what was sent before the newest segment
+//!    ([`Order`]) was not sent again, and is an original that its own repetition overtook where that had filled a hole; a
+//!    copy on another interface, or within [`COPY`] of the original and unasked for, cannot be the sender's. No copy
+//!    brings more than was there.
 //! 2. Probes: up to one byte, one below the next, asks for life when everything is acknowledged (RFC 9293 section 3.8.4),
-//!    for the window when that was zero (section 3.8.6.1).
+//!    for the window when that was zero (section 3.8.6.1). An ACK that a later one overtook looks the same, but comes
+//!    within a round trip.
 //! 3. Acknowledged before: spurious. The receiver may say so later, by a duplicate block (RFC 2883).
 //! 4. [`DUPLICATE_ACKS`] and more (RFC 5681 section 3.2), or fewer just before (early retransmit, RFC 5827; RACK, RFC 8985
 //!    section 6), or within a recovery that began so (RFC 6582, RFC 6675): fast.
-//! 5. A timer (RFC 6298 section 5; tail loss probes, RFC 8985 section 7): what is left.
+//! 5. A timer (RFC 6298 section 5; tail loss probes, RFC 8985 section 7): what is left. What follows a timer's
+//!    retransmission of the first byte outstanding, until all that was on its way is acknowledged, is of the timer too:
+//!    duplicate ACKs bring nothing about then (RFC 6582 section 4).
 //!
 //! Of a segment that was never seen before though later ones were, it is asked first whether it was sent before those:
-//! by identification, by timestamp option, else by whether a round trip could have passed since.
+//! by [`Order`], else by whether a round trip could have passed since.
+//!
+//! Where [`Order`] says nothing, time alone decides between what was sent again, what came twice and what came late:
+//! such verdicts are counted, for they may be wrong.
 //!
 //! Wireshark's rules, to compare: it has no rule 1; calls zero-window probes of Linux (below the next byte) keep-alives;
 //! fast wants 2 duplicate ACKs and at most 20 ms since the last; out of order is what comes within the first round trip
@@ -41,6 +48,49 @@ pub const SHORTEST_TIMER: Nanos = Nanos::new(200_000_000);
 /// Wireshark).
 pub const REORDERING: Nanos = Nanos::new(3_000_000);
 
+/// Identifications that a sender counts upwards are this near to each other, random ones are not.
+const NEAR: i16 = 1024;
+
+/// So far back a number is taken for an earlier one of a sender that counts: of a thousand random ones one is so near.
+const BACK: i16 = 64;
+
+/// Whether a segment was sent before or after the newest of its sender, by what the sender wrote into it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// They are the same packet.
+    Same,
+    /// Before it.
+    Before,
+    /// After it.
+    After,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl Order {
+    /// By how much larger its timestamp option is (RFC 7323 section 3.2), else its IPv4 identification.
+    fn of(stamp_age: Option<i32>, id_age: Option<i16>) -> Self {
+        match (stamp_age, id_age) {
+            (_, Some(0)) => Self::Same,
+            (Some(i32::MIN..=-1), _) => Self::Before,
+            (Some(1..), _) => Self::After,
+            (_, Some(age)) if is_earlier(age) => Self::Before,
+            (_, Some(age)) if (1..NEAR).contains(&age) => Self::After,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Whether a number so much larger than that of the latest segment is of one that was sent before it.
+pub(super) fn is_earlier(id_age: i16) -> bool {
+    (1 - BACK..0).contains(&id_age)
+}
+
+/// Whether it is of one that was sent soon after it.
+pub(super) fn is_next(id_age: i16) -> bool {
+    (1..BACK).contains(&id_age)
+}
+
 /// What was seen of a segment whose bytes had all been seen.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repetition {
@@ -60,9 +110,11 @@ pub struct Repetition {
     pub acknowledged: bool,
     /// The receiver's window was zero.
     pub zero_window: bool,
-    /// Whether its IPv4 identification is that of its sender's latest segment, sent less than [`SHORTEST_TIMER`] ago;
-    /// `None` without one.
-    pub same_id: Option<bool>,
+    /// Its IPv4 identification less that of its sender's latest segment; `None` without one. 0 only if that was sent less
+    /// than [`SHORTEST_TIMER`] ago.
+    pub id_age: Option<i16>,
+    /// Its sender counts its identifications upwards, as far as was seen.
+    pub counted: bool,
     /// Its timestamp option less that of its sender's newest bytes; `None` without one.
     pub stamp_age: Option<i32>,
     /// It was captured on another interface than its sender's newest bytes.
@@ -73,10 +125,43 @@ pub struct Repetition {
     pub duplicate_acks: u32,
     /// Time since the latest of them.
     pub since_duplicate_ack: Nanos,
-    /// A fast retransmission was made, and not all that was on its way then is acknowledged yet.
-    pub fast_recovery: bool,
+    /// What began to repair losses, if not all that was on its way then is acknowledged yet.
+    pub recovery: Recovery,
+    /// Its bytes had been seen only as something sent again.
+    pub filled: bool,
+    /// It begins with the first byte outstanding.
+    pub first: bool,
+    /// Time since its sender's latest probe.
+    pub since_probe: Nanos,
+    /// Time since it was sent again before, with the same timestamp option if any.
+    pub since_repeat: Nanos,
     /// The shortest round trip from end to end, if one was measured.
     pub round_trip: Option<Nanos>,
+}
+
+/// What brought the latest retransmissions about.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Recovery {
+    /// There were none, or all is acknowledged.
+    #[default]
+    None,
+    /// Duplicate ACKs.
+    Fast,
+    /// A timer.
+    Timer,
+}
+
+impl Recovery {
+    /// After one more retransmission; `first`: of the first byte outstanding.
+    pub fn after(self, kind: Retransmission, first: bool) -> Self {
+        match (self, kind) {
+            (Self::Timer, _) => self,
+            (_, Retransmission::Fast) => Self::Fast,
+            (_, Retransmission::Timeout) if first => Self::Timer,
+            (_, Retransmission::Timeout) => Self::None,
+            _ => self,
+        }
+    }
 }
 
 /// What a repeated segment is.
@@ -84,21 +169,71 @@ pub struct Repetition {
 pub enum Again {
     /// One packet, captured or delivered twice.
     Duplicate,
+    /// Sent before what was seen before it.
+    Overtaken,
     /// Sent again.
     Sent(Retransmission),
+}
+
+impl Repetition {
+    /// When it was sent, as its sender says.
+    pub fn order(&self) -> Order {
+        Order::of(self.stamp_age, self.id_age)
+    }
+
+    /// Whether that is more than likely: a single random number may happen to be near another.
+    pub fn is_told(&self) -> bool {
+        let bare = self.payload == 0 && !self.fin;
+        match self.order() {
+            Order::Same => true,
+            // The next is never so soon.
+            _ if bare && self.since_probe < SHORTEST_TIMER => false,
+            _ if self.since_repeat < SHORTEST_TIMER => false,
+            // Later, it may have been sent again and overtaken.
+            Order::Before => self.since_newest < COPY && !self.is_asked_for() && (self.counted || self.stamps_tell()),
+            // The number of what offload merged is that of its first datagram: a copy of the last has a larger one.
+            Order::After => {
+                self.stamps_tell() || (self.counted && self.since_newest >= self.round_trip.unwrap_or(REORDERING))
+            }
+            Order::Unknown => bare && self.since_newest >= SHORTEST_TIMER,
+        }
+    }
+}
+
+impl Repetition {
+    fn stamps_tell(&self) -> bool {
+        self.stamp_age.is_some_and(|age| age != 0)
+    }
+
+    /// Whether the receiver asked for it.
+    fn is_asked_for(&self) -> bool {
+        self.first && self.duplicate_acks > 0
+    }
 }
 
 /// Tells what a segment is whose bytes had all been seen; the module says by which rules.
 pub fn classify(seen: &Repetition) -> Again {
     let asked = seen.duplicate_acks > 0;
-    let quick = seen.newest && !asked && seen.since_newest < COPY && seen.same_id.is_none();
-    let same_stamp = seen.stamp_age.is_none_or(|age| age == 0);
-    let copied = seen.same_id == Some(true)
-        || seen.stamp_age.is_some_and(|age| age < 0)
-        || (quick && same_stamp && seen.since_newest >= Nanos::ZERO)
-        || (seen.other_interface && !asked && seen.since_newest < CROSSING);
-    if copied && !seen.fresh {
+    let bare = seen.payload == 0 && !seen.fin;
+    let order = seen.order();
+    match order {
+        _ if seen.fresh => {}
+        Order::Same => return Again::Duplicate,
+        Order::Before if bare || seen.filled => return Again::Overtaken,
+        Order::Before if !seen.is_asked_for() => return Again::Duplicate,
+        Order::Before | Order::After | Order::Unknown => {}
+    }
+    let soon = |since: Nanos| (Nanos::ZERO..COPY).contains(&since) && seen.id_age.is_none();
+    if !seen.fresh && ((bare && soon(seen.since_probe)) || soon(seen.since_repeat)) {
         return Again::Duplicate;
+    }
+    if order == Order::Unknown && !asked && !seen.fresh {
+        if (seen.newest && soon(seen.since_newest)) || (seen.other_interface && seen.since_newest < CROSSING) {
+            return Again::Duplicate;
+        }
+        if bare && !seen.zero_window && seen.since_newest < seen.round_trip.unwrap_or(REORDERING) {
+            return Again::Overtaken;
+        }
     }
     let probe = seen.payload <= 1 && seen.below == 1 && !seen.fin;
     Again::Sent(if probe && seen.zero_window {
@@ -108,7 +243,7 @@ pub fn classify(seen: &Repetition) -> Again {
     } else if seen.acknowledged {
         Retransmission::Spurious
     } else {
-        recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.fast_recovery, seen.round_trip)
+        recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.recovery, seen.round_trip)
     })
 }
 
@@ -116,16 +251,18 @@ pub fn classify(seen: &Repetition) -> Again {
 fn recovery(
     duplicate_acks: u32,
     since_duplicate_ack: Nanos,
-    fast_recovery: bool,
+    recovery: Recovery,
     round_trip: Option<Nanos>,
 ) -> Retransmission {
     // From the receiver's side a round trip passes between what asks and what comes.
     let answer = Nanos::new(round_trip.map_or(0, Nanos::get).saturating_mul(2).max(SHORTEST_TIMER.get()));
     let prompt = since_duplicate_ack < answer;
-    if duplicate_acks >= DUPLICATE_ACKS || (duplicate_acks > 0 && prompt) || (fast_recovery && prompt) {
-        Retransmission::Fast
-    } else {
-        Retransmission::Timeout
+    let asked = duplicate_acks >= DUPLICATE_ACKS || (duplicate_acks > 0 && prompt);
+    match recovery {
+        Recovery::Timer => Retransmission::Timeout,
+        Recovery::Fast if prompt || asked => Retransmission::Fast,
+        Recovery::None if asked => Retransmission::Fast,
+        Recovery::Fast | Recovery::None => Retransmission::Timeout,
     }
 }
 
@@ -144,8 +281,8 @@ pub struct Latecomer {
     pub duplicate_acks: u32,
     /// Time since the latest of them.
     pub since_duplicate_ack: Nanos,
-    /// A fast retransmission was made, and not all that was on its way then is acknowledged yet.
-    pub fast_recovery: bool,
+    /// What began to repair losses, if not all that was on its way then is acknowledged yet.
+    pub recovery: Recovery,
 }
 
 /// What a late segment is.
@@ -157,24 +294,32 @@ pub enum Late {
     Sent(Retransmission),
 }
 
-/// Tells whether a late segment was overtaken or sent again; the module says by which rules.
-pub fn classify_late(seen: &Latecomer) -> Late {
-    let again =
-        || Late::Sent(recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.fast_recovery, seen.round_trip));
-    match seen.stamp_age {
-        Some(age) if age < 0 => return Late::Reordered,
-        Some(age) if age > 0 => return again(),
-        _ => {}
-    }
-    if let Some([before, jump, this]) = seen.ids {
-        // Counted upwards by one sender, these are near each other; random ones are not.
-        const NEAR: u16 = 1024;
-        let (jumped, came) = (jump.wrapping_sub(before), this.wrapping_sub(before));
-        if (1..NEAR).contains(&jumped) && (1..NEAR).contains(&came) {
-            return if came < jumped { Late::Reordered } else { again() };
+impl Latecomer {
+    /// When it was sent, before or after the segment that jumped, as its sender says.
+    pub fn order(&self) -> Order {
+        // Counted upwards by one sender, all three are near each other.
+        let ids = self.ids.and_then(|[before, jump, this]| {
+            let (jumped, came) = (jump.wrapping_sub(before) as i16, this.wrapping_sub(before) as i16);
+            let counted = (1..NEAR).contains(&jumped) && (1..NEAR).contains(&came);
+            counted.then(|| came - jumped)
+        });
+        match (self.stamp_age, ids) {
+            (Some(i32::MIN..=-1), _) | (Some(0) | None, Some(i16::MIN..=-1)) => Order::Before,
+            (Some(1..), _) | (Some(0) | None, Some(0..)) => Order::After,
+            (Some(0) | None, None) => Order::Unknown,
         }
     }
-    if seen.since_jump < seen.round_trip.unwrap_or(REORDERING) { Late::Reordered } else { again() }
+}
+
+/// Tells whether a late segment was overtaken or sent again; the module says by which rules.
+pub fn classify_late(seen: &Latecomer) -> Late {
+    match seen.order() {
+        Order::Before | Order::Same => Late::Reordered,
+        Order::Unknown if seen.since_jump < seen.round_trip.unwrap_or(REORDERING) => Late::Reordered,
+        Order::After | Order::Unknown => {
+            Late::Sent(recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.recovery, seen.round_trip))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +334,8 @@ mod tests {
             payload: 1000,
             below: 3000,
             since_newest: Nanos::new(300 * MS),
+            since_probe: Nanos::new(i64::MAX),
+            since_repeat: Nanos::new(i64::MAX),
             since_duplicate_ack: Nanos::new(i64::MAX),
             ..Repetition::default()
         }
@@ -198,8 +345,11 @@ mod tests {
     fn one_packet_twice_is_a_duplicate() {
         let copy = Repetition { newest: true, below: 1000, since_newest: Nanos::new(MS / 2), ..seen() };
         for (seen, expected) in [
-            (Repetition { same_id: Some(true), ..seen() }, true),
-            (Repetition { same_id: Some(false), ..copy }, false),
+            (Repetition { id_age: Some(0), ..seen() }, true),
+            (Repetition { id_age: Some(1), ..copy }, false),
+            (Repetition { id_age: Some(-2), ..seen() }, true),
+            (Repetition { id_age: Some(-2), stamp_age: Some(1), ..seen() }, false),
+            (Repetition { id_age: Some(-20_000), ..seen() }, false),
             (Repetition { stamp_age: Some(-1), ..seen() }, true),
             (Repetition { stamp_age: Some(0), ..copy }, true),
             (Repetition { stamp_age: Some(3), ..copy }, false),
@@ -208,7 +358,7 @@ mod tests {
             (Repetition { duplicate_acks: 1, ..copy }, false),
             (Repetition { since_newest: Nanos::new(5 * MS), other_interface: true, ..seen() }, true),
             (Repetition { other_interface: true, ..seen() }, false),
-            (Repetition { same_id: Some(true), fresh: true, ..seen() }, false),
+            (Repetition { id_age: Some(0), fresh: true, ..seen() }, false),
         ] {
             assert_eq!(classify(&seen) == Again::Duplicate, expected, "{seen:?}");
         }
@@ -227,8 +377,9 @@ mod tests {
             (Repetition { duplicate_acks: 3, ..seen() }, Fast),
             (Repetition { duplicate_acks: 1, since_duplicate_ack: just, ..seen() }, Fast),
             (Repetition { duplicate_acks: 1, ..seen() }, Timeout),
-            (Repetition { fast_recovery: true, since_duplicate_ack: just, ..seen() }, Fast),
-            (Repetition { fast_recovery: true, ..seen() }, Timeout),
+            (Repetition { recovery: Recovery::Fast, since_duplicate_ack: just, ..seen() }, Fast),
+            (Repetition { recovery: Recovery::Fast, ..seen() }, Timeout),
+            (Repetition { recovery: Recovery::Timer, duplicate_acks: 9, since_duplicate_ack: just, ..seen() }, Timeout),
             (seen(), Timeout),
         ] {
             assert_eq!(classify(&seen), Again::Sent(kind), "{seen:?}");

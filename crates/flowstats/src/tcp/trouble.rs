@@ -2,6 +2,7 @@
 
 use flowcore::{Nanos, Timestamp};
 
+use super::retransmit::Recovery;
 use super::{NEVER, Retransmission, SideFacts};
 
 /// The newest entries of a list that must not grow; the oldest makes room.
@@ -22,6 +23,10 @@ impl<T, const N: usize> Latest<T, N> {
             self.entries.remove(0);
         }
         self.entries.push(entry);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Newest first.
@@ -48,6 +53,17 @@ pub(super) struct Hole {
     pub stamp: u32,
 }
 
+/// What had been seen of a segment's bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// Nothing: they had been jumped over.
+    Nothing,
+    /// They themselves.
+    Once,
+    /// They were the newest, at this time and with this timestamp option.
+    Newest(i64, u32),
+}
+
 /// A segment that was sent again.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Repeat {
@@ -62,6 +78,8 @@ pub(super) struct Repeat {
     /// When the first copy was seen and its timestamp option, if it was the newest segment then.
     pub first: Option<(i64, u32)>,
     pub kind: Retransmission,
+    /// Its bytes had not been seen before.
+    pub filled: bool,
     /// An ACK of it was seen.
     pub acknowledged: bool,
 }
@@ -76,18 +94,22 @@ pub(super) struct Side {
     pub duplicate_ack_time: i64,
     /// Duplicate ACKs in all.
     pub all_duplicate_acks: u32,
-    /// A fast retransmission was made below `ambiguous_to`.
-    pub fast_recovery: bool,
+    /// What was sent again below `ambiguous_to`, and why.
+    pub recovery: Recovery,
     pub holes: Latest<Hole, 8>,
     /// Stretches that were acknowledged before they were seen.
     pub missed: Latest<(i64, i64), 4>,
     /// Bytes of those that were seen after all.
     pub recovered: u64,
     pub repeats: Latest<Repeat, 8>,
+    /// When this end's latest probe was seen.
+    pub probe_time: i64,
     pub retransmissions: [u32; Retransmission::COUNT],
     pub retransmitted_bytes: u64,
     pub reordered: u32,
     pub duplicates: u32,
+    /// Verdicts on repeated and late segments that rest on time alone.
+    pub guessed: u32,
     pub zero_windows: u32,
     /// When this end's window became zero; [`NEVER`] while it is open.
     pub zero_since: i64,
@@ -105,15 +127,17 @@ impl Default for Side {
             duplicate_acks: 0,
             duplicate_ack_time: NEVER,
             all_duplicate_acks: 0,
-            fast_recovery: false,
+            recovery: Recovery::None,
             holes: Latest::default(),
             missed: Latest::default(),
             recovered: 0,
             repeats: Latest::default(),
+            probe_time: NEVER,
             retransmissions: [0; Retransmission::COUNT],
             retransmitted_bytes: 0,
             reordered: 0,
             duplicates: 0,
+            guessed: 0,
             zero_windows: 0,
             zero_since: NEVER,
             zero_time: 0,
@@ -132,6 +156,7 @@ impl Side {
         facts.retransmitted_bytes = self.retransmitted_bytes;
         facts.reordered = u64::from(self.reordered);
         facts.duplicates = u64::from(self.duplicates);
+        facts.guessed = u64::from(self.guessed);
         facts.duplicate_acks = u64::from(self.all_duplicate_acks);
         facts.zero_windows = u64::from(self.zero_windows);
         facts.zero_window_time = Nanos::new(self.zero_time.saturating_add(open));
@@ -150,6 +175,12 @@ impl Side {
             found = true;
         }
         found
+    }
+
+    /// When just this was sent again before; [`NEVER`] if it was not.
+    pub(super) fn repeated(&mut self, from: i64, to: i64, stamp: Option<u32>) -> i64 {
+        let same = |repeat: &&mut Repeat| (repeat.from, repeat.to, repeat.stamp) == (from, to, stamp);
+        self.repeats.iter_mut().find(same).map_or(NEVER, |repeat| repeat.time.as_nanos())
     }
 
     /// An ACK of nothing more echoed a timestamp.

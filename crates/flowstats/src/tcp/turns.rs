@@ -38,12 +38,14 @@ pub struct Turns {
     pub server_first: u32,
     /// Turns in which one side sent before it had heard all of the other.
     pub overlapped: u32,
+    /// The last request was followed by its sender's close and by no response, as TLS's closing alert is: it wanted none.
+    pub farewell: bool,
 }
 
 impl Turns {
-    /// Requests that no response was seen for.
+    /// Requests that no response was seen for, but the [`farewell`](Self::farewell).
     pub fn unanswered(&self) -> u32 {
-        self.requests - self.responses
+        (self.requests - self.responses).saturating_sub(u32::from(self.farewell))
     }
 }
 
@@ -61,8 +63,12 @@ pub(super) struct Conversation {
     server_first: u16,
     /// Bytes of the current turn were missed.
     torn: bool,
+    /// Of them, some of the originator: they may be of its next request, if no response was seen between.
+    lost_request: bool,
     /// The current turn overlapped.
     overlaps: bool,
+    /// See [`Turns::farewell`].
+    farewell: bool,
     /// There is a request whose turn is not complete.
     open: bool,
     overlapped: u32,
@@ -78,7 +84,9 @@ impl Default for Conversation {
             responses: 0,
             server_first: 0,
             torn: false,
+            lost_request: false,
             overlaps: false,
+            farewell: false,
             open: false,
             overlapped: 0,
         }
@@ -120,8 +128,10 @@ impl Conversation {
         match by {
             Direction::Forward if crossing => speaker,
             Direction::Forward => {
+                let unseen = self.lost_request && self.response == NEVER;
                 self.complete(speaker, piece.answered, witness);
-                self.ask(piece.time.as_nanos(), piece.begin, witness, piece.time);
+                let begun = if unseen { NEVER } else { piece.time.as_nanos() };
+                self.ask(begun, piece.begin, witness, piece.time);
                 Speaker::Originator
             }
             Direction::Reverse if crossing => {
@@ -150,9 +160,15 @@ impl Conversation {
         self.begin = begin;
         self.open = true;
         self.torn = false;
+        self.lost_request = false;
         self.overlaps = false;
         self.requests = self.requests.saturating_add(1);
         witness.request(time);
+    }
+
+    /// Bytes of the current turn are not there, at least not yet: its times prove nothing.
+    pub(super) fn tear(&mut self) {
+        self.torn = true;
     }
 
     /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been
@@ -181,6 +197,7 @@ impl Conversation {
             }
             _ => {
                 self.torn = true;
+                self.lost_request |= of == Direction::Forward;
                 speaker
             }
         }
@@ -206,6 +223,12 @@ impl Conversation {
         witness.response(turn);
     }
 
+    /// The originator closed behind its request, after it had been answered before; whether that had no response.
+    pub(super) fn close_behind(&mut self, speaker: Speaker) -> bool {
+        self.farewell = speaker == Speaker::Originator && self.open && self.responses > 0 && !self.torn;
+        self.farewell
+    }
+
     pub(super) fn responses(&self) -> u32 {
         self.responses
     }
@@ -217,6 +240,7 @@ impl Conversation {
             responses: self.responses,
             server_first: u32::from(self.server_first),
             overlapped: self.overlapped,
+            farewell: self.farewell,
         }
     }
 }

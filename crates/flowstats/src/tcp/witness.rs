@@ -9,6 +9,8 @@ pub enum RttMethod {
     Handshake,
     /// From data to the ACK of exactly that data, under Karn's rule (RFC 6298 section 3).
     Acknowledgment,
+    /// The same where the ACK came with data: an application may have taken its time to send that.
+    Piggyback,
     /// From data that was sent twice to its ACK, which echoes the timestamp of one copy (RFC 7323 section 4.3).
     Timestamp,
 }
@@ -87,8 +89,10 @@ pub enum Outcome {
     Reset = 3,
     /// Nothing or not enough came for as long as an attempt may be idle.
     TimedOut = 4,
-    /// Not complete when the input ended.
+    /// Nothing had come when the input ended.
     Unanswered = 5,
+    /// A SYN-ACK came, and no ACK of it before the input ended.
+    HalfOpen = 6,
 }
 
 impl Outcome {
@@ -101,6 +105,7 @@ impl Outcome {
             Self::Reset => "reset",
             Self::TimedOut => "timed_out",
             Self::Unanswered => "unanswered",
+            Self::HalfOpen => "half_open",
         }
     }
 }
@@ -158,6 +163,15 @@ pub trait Witness {
     /// A packet of `by` was captured twice, or doubled by the network.
     #[inline]
     fn duplicate(&mut self, by: Direction, time: Timestamp) {}
+
+    /// Of a segment of `by` time alone tells whether it was sent again, overtaken or doubled; said before which.
+    #[inline]
+    fn guessed(&mut self, by: Direction, time: Timestamp) {}
+
+    /// The last request was none that wants an answer: whoever sent it closed behind it, as TLS does with an alert. Told at
+    /// the end.
+    #[inline]
+    fn farewell(&mut self) {}
 
     /// So many bytes that `by` sent were acknowledged but never seen.
     #[inline]

@@ -9,13 +9,13 @@ use crate::segment::{Kind, Side};
 use crate::truth::RoundTrips;
 
 /// The one connection that the scenario is, as heard.
-fn whole(case: &Case) -> Option<&Heard> {
+pub fn whole(case: &Case) -> Option<&Heard> {
     let [heard] = &case.heard[..] else { return None };
     Some(heard)
 }
 
 /// Whose stream a direction is.
-fn side(heard: &Heard, direction: Direction) -> Side {
+pub fn side(heard: &Heard, direction: Direction) -> Side {
     direction.index() ^ usize::from(heard.is_turned())
 }
 
@@ -85,6 +85,31 @@ pub fn round_trips_are_many(case: &Case) -> Verdict {
     }
     if ambiguous > samples + 5 {
         return Err(format!("{ambiguous} ambiguous, {samples} samples"));
+    }
+    Ok(())
+}
+
+/// No sample is shorter than the way from the capture point to the one who answers and back, whatever was lost.
+pub fn not_too_short(case: &Case) -> Verdict {
+    let Some(heard) = whole(case) else { return Ok(()) };
+    for note in &heard.notes {
+        let Note::Rtt(sample) = note else { continue };
+        let of = side(heard, sample.of);
+        let least = case.plan.links[of][1].delay + case.plan.links[1 - of][0].delay;
+        // The file may tell either time too early by its unit; packets that meet are seen one after another.
+        let unit = if case.plan.coarse { 2000 } else { 1000 };
+        // Of what the capture has not, the sending that it has is the only one for whoever looks.
+        let unseen = case.history.sightings.iter().enumerate().any(|(place, one)| {
+            one.segment.side == of
+                && case.told(one.time).as_nanos() < sample.time.as_nanos() - sample.rtt.get()
+                && !case.captured.iter().any(|packet| packet.sighting == place)
+                && seen_at(case, of, Timestamp::from_nanos(sample.time.as_nanos() - sample.rtt.get()))
+                    .iter()
+                    .any(|sent| case.history.sightings[*sent].segment.end() <= one.segment.end())
+        });
+        if sample.rtt.get() + unit < least as i64 && !unseen {
+            return Err(format!("{sample:?}, the way takes {least} ns"));
+        }
     }
     Ok(())
 }

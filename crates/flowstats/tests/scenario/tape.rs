@@ -15,7 +15,7 @@ pub fn print(case: &Case) -> String {
         let kinds: Vec<_> = segment.parts.iter().map(|(_, emission)| case.history.emissions[*emission].kind).collect();
         let _ = writeln!(
             text,
-            "{:14.9} {} {:3} {} {:6}..{:<6} ack {:<6} win {:<6} {:?} {:?} {:?}",
+            "{:14.9} {} {:3} {} {:6}..{:<6} ack {:<6} win {:<6} id {:<5} {:?} {:?} {:?}",
             one.time as f64 / 1e9,
             if segment.side == CLIENT { "->" } else { "<-" },
             flags,
@@ -24,6 +24,7 @@ pub fn print(case: &Case) -> String {
             segment.end(),
             segment.ack.map_or(-1, |ack| ack as i64),
             segment.window,
+            segment.ident,
             kinds,
             segment.sacks,
             segment.stamp,

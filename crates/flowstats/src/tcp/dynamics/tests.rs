@@ -4,6 +4,7 @@ use crate::tcp::{Opening, SideFacts, Turn};
 mod conversations;
 mod laws;
 mod repetitions;
+mod verdicts;
 
 /// One segment: milliseconds, direction and letters as in `>SA`, sequence and acknowledgment numbers, payload.
 type Row<'a> = (f64, &'a str, u32, u32, u32);

@@ -1,0 +1,383 @@
+//! `flow sockets` in network namespaces of the test's own, and without privileges. Needs root; says so where it is missing.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+
+const FLOW: &str = env!("CARGO_BIN_EXE_flow");
+
+/// A command that ends by itself in half a minute.
+fn bounded(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("30").arg(program).stdin(Stdio::null());
+    command
+}
+
+fn succeeds(mut command: Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn ip(arguments: &str) -> bool {
+    let mut command = bounded("ip");
+    command.args(arguments.split(' '));
+    succeeds(command)
+}
+
+fn flow(arguments: &[&str]) -> Output {
+    bounded(FLOW).arg("sockets").args(arguments).output().expect("runs")
+}
+
+fn rows(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let all = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    all.filter(|row| row["type"] == "socket").collect()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A namespace with loopback up; gone when this is.
+struct Namespace(String);
+
+impl Namespace {
+    /// `None`, with the reason printed, where none can be made.
+    fn new(purpose: &str) -> Option<Self> {
+        let name = format!("flowcli-{purpose}-{}", std::process::id());
+        if !ip(&format!("netns add {name}")) {
+            eprintln!("SKIPPED: network namespaces need root and `ip`");
+            return None;
+        }
+        let namespace = Self(name);
+        assert!(ip(&format!("-n {} link set lo up", namespace.0)));
+        Some(namespace)
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::within(Path::new("/run/netns").join(&self.0))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+/// A listener and both ends of a connection to it.
+struct Connection {
+    port: String,
+    _listener: TcpListener,
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Connection {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let client = TcpStream::connect(address).expect("connected");
+        let (server, _) = listener.accept().expect("accepted");
+        for end in [&client, &server] {
+            end.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        }
+        Self { port: address.port().to_string(), _listener: listener, client, server }
+    }
+
+    /// One whose sockets belong to the namespace of this file.
+    fn within(door: PathBuf) -> Self {
+        let inside = move || {
+            let door = File::open(door).expect("a namespace");
+            move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
+            Self::new()
+        };
+        std::thread::spawn(inside).join().expect("connected")
+    }
+
+    /// Whether what one end writes reaches the other.
+    fn lives(&mut self) -> bool {
+        let mut byte = [0];
+        self.client.write_all(&[7]).is_ok() && self.server.read_exact(&mut byte).is_ok() && byte == [7]
+    }
+}
+
+#[test]
+fn kill_closes_what_the_filter_selects_and_only_with_yes() {
+    let Some(namespace) = Namespace::new("kill") else { return };
+    let (mut meant, mut other) = (namespace.connection(), namespace.connection());
+    let filter = format!("src port {}", meant.port);
+    let kill =
+        |more: &[&str]| flow(&[&["--netns", &namespace.0, "-t", "-o", "jsonl", "--kill", &filter], more].concat());
+
+    let shown = kill(&[]);
+    assert!(shown.status.success(), "{}", said(&shown));
+    assert_eq!(rows(&shown).len(), 1);
+    assert!(rows(&shown)[0]["killed"].is_null());
+    assert!(said(&shown).contains("nothing was closed: --yes closes these 1"), "{}", said(&shown));
+    assert!(meant.lives() && other.lives());
+
+    let killed = kill(&["--yes"]);
+    if said(&killed).contains("CONFIG_INET_DIAG_DESTROY") {
+        eprintln!("SKIPPED: this kernel cannot close sockets of others");
+        return;
+    }
+    assert!(killed.status.success(), "{}", said(&killed));
+    assert_eq!(rows(&killed).len(), 1);
+    assert_eq!(rows(&killed)[0]["killed"], true);
+    assert!(!meant.lives());
+    assert!(other.lives());
+    assert!(rows(&kill(&["--yes"])).is_empty(), "it is closed");
+}
+
+#[test]
+fn kill_without_a_filter_is_refused() {
+    let refused = flow(&["-t", "--kill", "--yes"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+}
+
+/// A child that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn all_namespaces_are_those_with_a_name_and_those_with_a_process() {
+    let Some(named) = Namespace::new("all") else { return };
+    let child = Command::new("unshare")
+        .args(["--net", "--", "sh", "-c", "ip link set lo up && exec sleep 60"])
+        .stdin(Stdio::null())
+        .spawn();
+    let Ok(child) = child else {
+        eprintln!("SKIPPED: needs unshare");
+        return;
+    };
+    let child = Ended(child);
+    let door = PathBuf::from(format!("/proc/{}/ns/net", child.0.id()));
+    let up = PathBuf::from(format!("/proc/{}/net/if_inet6", child.0.id()));
+    let inode = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.ino());
+    let own = inode(Path::new("/proc/self/ns/net"));
+    for _ in 0..200 {
+        let is_up = fs::read_to_string(&up).is_ok_and(|text| text.contains(" lo"));
+        if inode(&door) != own && is_up {
+            break;
+        }
+        sleep(Duration::from_millis(25));
+    }
+    let connections = [named.connection(), Connection::within(door.clone()), Connection::new()];
+    let unnamed = format!("net:[{}]", inode(&door));
+
+    let output = flow(&["--netns", "all", "-t", "-o", "jsonl"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let own = format!("net:[{own}]");
+    for (place, connection) in [&named.0, &unnamed, &own].into_iter().zip(&connections) {
+        let port: u64 = connection.port.parse().expect("a number");
+        let here = |row: &&Value| row["netns"] == **place && (row["local_port"] == port || row["remote_port"] == port);
+        let rows = rows(&output);
+        assert_eq!(rows.iter().filter(here).count(), 2, "{place} {port}: {rows:?}");
+    }
+    let one = flow(&["--netns", &child.0.id().to_string(), "-t", "-o", "jsonl"]);
+    assert_eq!(rows(&one).len(), 2, "a process id is a way to its namespace: {}", said(&one));
+}
+
+/// The program where everybody may run it, and a way to run it as nobody.
+struct Nobody(tempfile::TempDir);
+
+impl Nobody {
+    fn new() -> Option<Self> {
+        let place = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let program = place.path().join("flow");
+        if fs::hard_link(FLOW, &program).is_err() {
+            fs::copy(FLOW, &program).expect("copied");
+        }
+        let nobody = Self(place);
+        if !nobody.command("--version").output().is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: to become nobody needs root and setpriv");
+            return None;
+        }
+        Some(nobody)
+    }
+
+    fn command(&self, first: &str) -> Command {
+        let mut command = bounded("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(self.0.path().join("flow")).arg(first);
+        command
+    }
+
+    fn flow(&self, arguments: &[&str]) -> Output {
+        self.command("sockets").args(arguments).output().expect("runs")
+    }
+}
+
+#[test]
+fn nobody_is_given_what_is_permitted_and_told_in_one_line_what_is_not() {
+    let Some(nobody) = Nobody::new() else { return };
+    let mut connection = Connection::new();
+    let filter = format!("port {}", connection.port);
+    let arguments = ["-tae", "-o", "jsonl", &filter];
+    let (as_root, as_nobody) = (flow(&arguments), nobody.flow(&arguments));
+    assert!(as_nobody.status.success(), "{}", said(&as_nobody));
+    // The listener and both ends; all but the mark is everybody's.
+    let permitted = |output: &Output| {
+        let mut rows = rows(output);
+        rows.iter_mut().for_each(|row| row["mark"] = Value::Null);
+        rows
+    };
+    assert_eq!(permitted(&as_nobody).len(), 3);
+    assert_eq!(permitted(&as_nobody), permitted(&as_root));
+    assert!(rows(&as_nobody).iter().all(|row| row["mark"].is_null()), "unknown is not 0");
+    let told = said(&as_nobody);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("not permitted") && told.contains("CAP_NET_ADMIN"), "{told}");
+    assert!(!said(&as_root).contains("CAP_NET_ADMIN"), "{}", said(&as_root));
+
+    let killed = nobody.flow(&["-t", "--kill", "--yes", &filter]);
+    assert!(!killed.status.success() && said(&killed).contains("CAP_NET_ADMIN"), "{}", said(&killed));
+    assert!(connection.lives());
+}
+
+#[test]
+fn nobody_asking_for_all_namespaces_is_given_his_own() {
+    let Some(nobody) = Nobody::new() else { return };
+    let Some(namespace) = Namespace::new("nobody") else { return };
+    let connection = Connection::new();
+    let filter = format!("src port {}", connection.port);
+    let output = nobody.flow(&["--netns", "all", "-t", "-o", "jsonl", &filter]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(rows(&output).len(), 1, "{}", said(&output));
+    let told = said(&output);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    for part in ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN", &namespace.0] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    for closed in [&namespace.0, "1"] {
+        let output = nobody.flow(&["--netns", closed, "-t"]);
+        assert_eq!(output.status.code(), Some(4), "a permission is missing: {}", said(&output));
+        assert!(said(&output).contains("CAP_SYS_"), "{}", said(&output));
+    }
+}
+
+/// A program that holds a listener as its standard input, until the test ends.
+fn heir(program: &[&str], listener: &TcpListener) -> Ended {
+    let copy = listener.as_fd().try_clone_to_owned().expect("a descriptor");
+    Ended(Command::new(program[0]).args(&program[1..]).stdin(copy).spawn().expect("the program runs"))
+}
+
+const COLUMNS: &str = "pid,process,shared_with,process_evidence";
+
+/// Who holds the one socket that a filter selects, from what was printed.
+fn holders(output: &Output) -> Value {
+    let rows = rows(output);
+    assert_eq!(rows.len(), 1, "{}", said(output));
+    let of = |name: &str| rows[0][name].clone();
+    Value::Array(COLUMNS.split(',').map(of).collect())
+}
+
+#[test]
+fn a_socket_has_the_name_of_its_holder_or_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let filter = format!("src port {}", listener.local_addr().expect("bound").port());
+    let arguments = ["-tl", "-o", "jsonl", "--columns", COLUMNS, &filter];
+    let first = heir(&["sleep", "60"], &listener);
+    let second = heir(&["tail", "-f", "/dev/null"], &listener);
+    // From here on nobody inherits it from the test.
+    drop(listener);
+
+    let shared = flow(&arguments);
+    let other = format!("{}/tail", second.0.id());
+    assert_eq!(holders(&shared), serde_json::json!([first.0.id(), "sleep", other, "shared"]));
+    drop(second);
+    let columns = "process_command,process_exe,process_threads,process_cgroup";
+    let detailed = flow(&["-tl", "-o", "jsonl", "--columns", columns, &filter]);
+    let row = rows(&detailed).remove(0);
+    let link = |name: &str| fs::read_link(format!("/proc/{}/{name}", first.0.id())).expect("/proc");
+    assert_eq!(row["process_command"], "sleep 60");
+    assert_eq!(row["process_exe"], link("exe").to_str().expect("text"));
+    assert_eq!(row["process_threads"], 1);
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", first.0.id())).expect("/proc");
+    assert!(row["process_cgroup"].as_str().is_none_or(|own| cgroup.contains(own)), "{row} {cgroup}");
+    assert_eq!(holders(&flow(&arguments)), serde_json::json!([first.0.id(), "sleep", null, "exact"]));
+
+    let mut contained = bounded("unshare");
+    contained.args(["--pid", "--fork", "--mount-proc", FLOW, "sockets"]).args(arguments);
+    let contained = contained.output().expect("runs");
+    if said(&contained).starts_with("unshare") {
+        eprintln!("SKIPPED: a /proc without others needs root and unshare");
+    } else {
+        assert_eq!(holders(&contained), serde_json::json!([null, null, null, "gone"]));
+    }
+
+    let Some(nobody) = Nobody::new() else { return };
+    let forbidden = nobody.flow(&arguments);
+    assert_eq!(holders(&forbidden), serde_json::json!([null, null, null, "not permitted"]));
+    let notes = said(&forbidden);
+    assert_eq!(notes.matches("CAP_SYS_PTRACE").count(), 1, "{notes}");
+    assert!(!said(&flow(&arguments)).contains("CAP_SYS_PTRACE"));
+}
+
+#[test]
+fn what_no_socket_can_answer_is_refused_with_both_names() {
+    for (filter, field, remedy) in [
+        ("syn", "flags", "addresses, ports and protocol"),
+        ("payload > 0", "payload", "addresses, ports and protocol"),
+        ("host 192.0.2.1 and ttl 3", "ttl", "addresses, ports and protocol"),
+        ("rtt > 1ms", "rtt", "flow sockets -i"),
+        ("process sshd", "process", "flow sockets -p"),
+        ("state SF", "state", "--state"),
+    ] {
+        for command in ["sockets", "lat", "vol", "cpu"] {
+            let output = bounded(FLOW).args([command, filter]).output().expect("runs");
+            assert_eq!(output.status.code(), Some(2), "{command} {filter}");
+            let told = said(&output);
+            assert!(told.contains(&format!("sockets have no `{field}`")) && told.contains(remedy), "{told}");
+        }
+    }
+    let told = said(&flow(&["state listen"]));
+    assert!(told.contains("--state listen"), "{told}");
+}
+
+#[test]
+fn what_sends_without_a_connection_is_unconnected_not_closed() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let filter = format!("src port {}", socket.local_addr().expect("bound").port());
+    let shown = flow(&["-ua", "-o", "jsonl", &filter]);
+    assert_eq!(rows(&shown)[0]["state"], "unconn", "{}", said(&shown));
+    for state in ["unconn", "close"] {
+        assert_eq!(rows(&flow(&["-u", "--state", state, "-o", "jsonl", &filter])).len(), 1, "{state}");
+    }
+}
+
+#[test]
+fn a_list_of_sockets_has_none_that_was_made_to_list_them() {
+    let Some(namespace) = Namespace::new("own") else { return };
+    let mut command = bounded("ip");
+    command.args(["netns", "exec", &namespace.0, FLOW, "sockets", "-a", "-o", "jsonl"]);
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(rows(&output), [] as [Value; 0], "a namespace of nobody's");
+}
+
+#[test]
+fn an_output_that_takes_no_more_is_named() {
+    for arguments in [&["sockets"] as &[&str], &["sockets", "-o", "jsonl"], &["lat"], &["lat", "--list-columns"]] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let output = bounded(FLOW).args(arguments).stdout(full).output().expect("runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&output).contains("standard output: No space left"), "{arguments:?}: {}", said(&output));
+    }
+}
