@@ -53,7 +53,7 @@ fn table() -> (String, BTreeMap<Addr, (Addr, u32)>) {
 
 fn asked() -> Vec<Addr> {
     let mut random = Random::seeded(5);
-    let mut any = |random: &mut Random| {
+    let any = |random: &mut Random| {
         let place = random.below(u64::from(V4 + V6)) as u32;
         let first = if place < V4 { v4(place) } else { v6(place - V4) };
         Addr::v6((u128::from_be_bytes(*first.octets()) | u128::from(random.below(256))).to_be_bytes())

@@ -12,6 +12,9 @@ use benches::capture::{Format, Writer};
 use benches::stage::Stage;
 use benches::traffic::{Plan, Shape, generate};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flowstats::Hosts;
+use flowstats::conns::{Conns, Depth};
+use flowstats::tcp::Followed;
 
 const PACKETS: u64 = 200_000;
 
@@ -49,5 +52,18 @@ fn stages(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stages);
+/// What one open connection takes, whatever it carries.
+fn state(_: &mut Criterion) {
+    let bytes = [
+        ("conns", Conns::bytes_per_connection(Depth::Plain)),
+        ("conns with the course", Conns::bytes_per_connection(Depth::Course)),
+        ("hosts", Hosts::bytes_per_connection()),
+        ("of a connection in every kind of trouble at most", Followed::MOST_BYTES),
+    ];
+    for (what, bytes) in bytes {
+        println!("state: {what}: {bytes} bytes");
+    }
+}
+
+criterion_group!(benches, state, stages);
 criterion_main!(benches);

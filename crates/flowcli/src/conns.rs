@@ -32,7 +32,16 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     }
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(Selection::of(&filter, networks.as_ref())?),
+        Some(filter) => {
+            let selection = Selection::of(&filter, networks.as_ref())?;
+            let is_torn = matches!(selection, Selection::Packets(_)) && filter::tears_connections(&filter);
+            if is_torn && !args.ending.quiet {
+                complain(
+                    "note: only the packets that the filter selects are followed: states, counts and times are theirs",
+                );
+            }
+            Some(selection)
+        }
         None => None,
     };
     let edge = Edge::new(&args.names, networks, args.ending.quiet)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use flowcore::report::Value;
 use flowcore::resolve::Numeric;
 use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
-use flowfilter::ast::Expr;
+use flowfilter::ast::{Expr, Subject};
 use flowfilter::kernel::{cbpf, inet_diag};
 use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
@@ -18,7 +18,7 @@ use flowstats::conns::{Connection, column};
 
 use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
-use crate::{documents, terminal};
+use crate::{documents, inputs, terminal};
 
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;
@@ -31,9 +31,10 @@ pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Opti
     let (text, origin) = match (&args.text, &args.file) {
         (Some(text), _) => (text.clone(), String::new()),
         (None, Some(file)) => {
-            let name = file.display().to_string();
-            let text = contents(&name, MAX_TEXT as u64 + 1)
-                .map_err(|why| Error::new(ErrorKind::NotFound, format!("{name}: {why}")))?;
+            let name = inputs::name(file);
+            let most = MAX_TEXT as u64 + 1;
+            let text = if inputs::is_standard_input(file) { text_of(io::stdin(), most) } else { contents(&name, most) };
+            let text = text.map_err(|why| Error::new(ErrorKind::NotFound, format!("{name}: {why}")))?;
             (text, name)
         }
         (None, None) if args.words.is_empty() => return Ok(None),
@@ -68,18 +69,25 @@ pub fn may_be_file(word: &str) -> bool {
 
 /// A file's text, or why there is none.
 fn contents(name: &str, most: u64) -> Result<String, String> {
-    let said = |error: io::Error| match error.kind() {
+    text_of(fs::File::open(name).map_err(why)?, most)
+}
+
+fn text_of(input: impl Read, most: u64) -> Result<String, String> {
+    let mut text = String::new();
+    input.take(most).read_to_string(&mut text).map_err(why)?;
+    if text.len() as u64 == most { Err("it is too large".to_owned()) } else { Ok(text) }
+}
+
+/// Why something cannot be read.
+fn why(error: io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::InvalidData => "it is not text".to_owned(),
         _ => {
             let words = error.to_string();
             words.split(" (os error ").next().unwrap_or(&words).to_owned()
         }
-    };
-    let mut text = String::new();
-    let file = fs::File::open(name).map_err(said)?;
-    file.take(most).read_to_string(&mut text).map_err(said)?;
-    if text.len() as u64 == most { Err("it is too large".to_owned()) } else { Ok(text) }
+    }
 }
 
 /// Asks the system for a host's addresses: only where the filter says `name:`.
@@ -209,6 +217,22 @@ impl Selection {
     pub fn needs_headers(&self) -> bool {
         matches!(self, Self::Packets(packets) if packets.needs().contains(Features::HEADERS))
     }
+}
+
+/// Whether a filter may select some packets of a connection and not others: it asks for one side, or for what changes
+/// from packet to packet.
+pub fn tears_connections(filter: &Filter) -> bool {
+    let mut tears = false;
+    filter.expr().visit(&mut |test| {
+        tears |= match test.subject {
+            Subject::Either(_) => false,
+            Subject::One(field) => !matches!(
+                field,
+                Field::Version | Field::Proto | Field::Vlan | Field::Mpls | Field::Pppoe | Field::Tunnel
+            ),
+        };
+    });
+    tears
 }
 
 /// Whether a finished connection is selected.

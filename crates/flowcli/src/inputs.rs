@@ -8,18 +8,16 @@ use flowcore::{Error, ErrorKind, Result};
 /// The name of standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// The files meant by `names`, patterns expanded, each once and in the order given.
+/// The files meant by `names`, patterns expanded, each once and in the order given; and those that were named again.
 ///
 /// # Errors
 /// If there is none, or a pattern matches nothing.
-pub fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+pub fn expand(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut paths, mut again): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
     for name in names {
         let found = if is_pattern(name) { matching(name)? } else { vec![name.clone()] };
         for path in found {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
+            if paths.contains(&path) { again.push(path) } else { paths.push(path) }
         }
     }
     if paths.is_empty() {
@@ -31,7 +29,7 @@ pub fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let message = "standard input is a terminal: pipe a capture in, as in `tcpdump -w - | flow conns -r -`";
         return Err(Error::new(ErrorKind::Usage, message));
     }
-    Ok(paths)
+    Ok((paths, again))
 }
 
 /// Whether `path` means standard input.
@@ -85,8 +83,9 @@ mod tests {
         for name in ["b.pcap1", "b.pcap0", "c.txt"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let found = expand(&[folder.path().join("b.*"), folder.path().join("b.pcap1")]).unwrap();
+        let (found, again) = expand(&[folder.path().join("b.*"), folder.path().join("b.pcap1")]).unwrap();
         assert_eq!(found, [folder.path().join("b.pcap0"), folder.path().join("b.pcap1")]);
+        assert_eq!(again, [folder.path().join("b.pcap1")]);
     }
 
     #[test]
@@ -94,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let odd = folder.path().join("a[1].pcap");
         std::fs::write(&odd, "").unwrap();
-        assert_eq!(expand(std::slice::from_ref(&odd)).unwrap(), [odd]);
+        assert_eq!(expand(std::slice::from_ref(&odd)).unwrap().0, [odd]);
     }
 
     #[test]

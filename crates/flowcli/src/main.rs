@@ -42,10 +42,11 @@ mod times;
 mod views;
 mod zeek;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{Arg, CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, complain};
@@ -55,9 +56,10 @@ fn main() -> ExitCode {
         Ok(words) => words,
         Err(error) => return exit::conclude(Err(error.into())).into(),
     };
-    let cli = match Cli::try_parse_from(words) {
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            suggest(&mut error, &words);
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
             let _ = error.print();
@@ -83,6 +85,28 @@ fn main() -> ExitCode {
         Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
     };
     exit::conclude(done).into()
+}
+
+/// Two letters in the wrong order: `--tpo` is `--top`. clap finds other words nearer.
+fn suggest(error: &mut clap::Error, words: &[OsString]) {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() != ErrorKind::UnknownArgument || !wrong.is_ascii() {
+        return;
+    }
+    let Some(wrong) = wrong.strip_prefix("--") else { return };
+    let swapped = |at: usize| {
+        let mut bytes = wrong.as_bytes().to_vec();
+        bytes.swap(at, at + 1);
+        bytes
+    };
+    let commands = Cli::command();
+    let options = words.iter().skip(1).find_map(|word| commands.find_subcommand(word)).unwrap_or(&commands);
+    let is_meant = |long: &&str| (1..wrong.len()).any(|behind| swapped(behind - 1) == long.as_bytes());
+    if let Some(meant) = options.get_arguments().filter_map(Arg::get_long).find(is_meant) {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{meant}")));
+        // It names what clap suggested.
+        error.remove(ContextKind::Usage);
+    }
 }
 
 /// What stands where no option does and looks like a file, or is one.

@@ -161,6 +161,17 @@ impl<'s, R> Output<'s, R> {
         shown.chain(sorted).any(|field| field.costly)
     }
 
+    /// Without the trust line: more is to come.
+    pub fn without_trailer(self) -> Self {
+        Self { wishes: Wishes { no_trailer: true, ..self.wishes }, ..self }
+    }
+
+    /// Without column names where there are no rows: the tables before had them.
+    pub fn without_empty_table(self) -> Self {
+        let no_header = self.wishes.no_header || self.rows.records.is_empty();
+        Self { wishes: Wishes { no_header, ..self.wishes }, ..self }
+    }
+
     /// Whether rows are written as they come.
     pub fn streams(&self) -> bool {
         self.wishes.format.streams() && self.wishes.sort.is_empty() && self.wishes.top.is_none()
@@ -290,6 +301,19 @@ impl<'s, R> Output<'s, R> {
         Ok(rows)
     }
 
+    /// What of a column makes it go first when the terminal is too narrow: before all that nothing is in it, unless it
+    /// was asked for by name.
+    fn rank(&self, source: &Source<'_, R>) -> u8 {
+        let rank = source.first.map_or(u8::MAX, |field| field.rank);
+        let is_missing = |record: &R| {
+            let mut missing = true;
+            source.with_cell(record, &self.edge, |cell| missing = matches!(cell, Value::Missing));
+            missing
+        };
+        let may_go = rank > 0 && self.wishes.columns.is_none();
+        if may_go && self.rows.records.iter().all(is_missing) { u8::MAX } else { rank }
+    }
+
     fn print_table(&self, ending: &Ending<'_>) -> Result<u64, io::Error> {
         let options = TextOptions {
             width: if self.wishes.format == Format::Table { terminal::width() } else { None },
@@ -301,8 +325,7 @@ impl<'s, R> Output<'s, R> {
         };
         let mut writer =
             TextWriter::new(standard_output()?, options).with_times(times::format(self.wishes.time, ending.from));
-        let ranks: Vec<u8> =
-            self.sources.iter().map(|source| source.first.map_or(u8::MAX, |field| field.rank)).collect();
+        let ranks: Vec<u8> = self.sources.iter().map(|source| self.rank(source)).collect();
         let named = |source: &Source<'_, R>| {
             source.first.is_some_and(|field| matches!(field.needs, Some(Need::Names | Need::Services)))
         };

@@ -33,7 +33,10 @@ impl Input {
 /// # Errors
 /// If that is nothing, or a pattern without files.
 pub fn inputs(read: &[PathBuf], signals: &Signals) -> Result<Vec<Input>> {
-    let paths = inputs::expand(read)?;
+    let (paths, again) = inputs::expand(read)?;
+    for path in again {
+        complain(&format!("note: {} is named more than once, and read once", inputs::name(&path)));
+    }
     Ok(paths.into_iter().map(|path| Input { pipe: StoppableInput::at(&path, signals), path }).collect())
 }
 

@@ -149,24 +149,24 @@ impl<'a> Job<'a> {
             if source.finished_polls() > polls && args.output.is_text() {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
-                let done = std::mem::replace(
-                    &mut output,
-                    Output::new(&subject, Wishes { no_trailer: true, ..wishes(args) }, edge()?)?,
-                );
-                rows += done.finish(&ending)?;
+                let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge()?)?);
+                rows += done.without_trailer().finish(&ending)?;
                 tables += 1;
                 output::separate()?;
             }
         };
         if tables > 0 {
-            output = Output::new(&subject, wishes(args), edge()?)?;
+            output = output.without_empty_table();
         }
         let ledger = self.ledger(source)?;
-        let why = stopped.then_some("interrupted by the user");
+        // Without a number of polls there is no other end.
+        let endless = args.every.is_some() && args.count.is_none();
+        let why = (stopped && !endless).then_some("interrupted by the user");
         let ending =
             Ending { from: self.from, through: Some(through), complete: true, fault: why, ..Ending::new(&ledger) };
         rows += output.finish(&ending)?;
-        self.conclude(source, &ledger, rows, stopped)
+        let exit = self.conclude(source, &ledger, rows, stopped && !endless)?;
+        Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
     }
 
     /// A row for each kind and state.
@@ -289,7 +289,9 @@ impl<'a> Job<'a> {
         {
             complain(&format!("note: {partial}"));
         }
-        if self.args.kill && !self.args.yes {
+        if self.args.kill && rows == 0 {
+            complain("nothing was closed: no socket is selected");
+        } else if self.args.kill && !self.args.yes {
             complain(&format!("nothing was closed: --yes closes these {rows}"));
         }
         self.left.iter().for_each(|why| complain(why));

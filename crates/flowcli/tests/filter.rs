@@ -191,3 +191,47 @@ fn a_count_says_why_it_is_only_a_lower_bound() {
         flow(&["count", "-o", "jsonl", "-r", file]).args(more).assert().code(code).stdout(contains(expected));
     }
 }
+
+#[test]
+fn a_filter_may_come_from_standard_input() {
+    let mut command = flow(&["filter", "check", "-F", "-"]);
+    command.write_stdin("tcp # the web\nand port 80\n").assert().success().stdout("tcp and port 80\n");
+    let wrong = flow(&["filter", "check", "-F", "-"]).write_stdin("prot 6").assert().code(2);
+    assert!(String::from_utf8_lossy(&wrong.get_output().stderr).contains("standard input:1:1"));
+}
+
+#[test]
+fn the_normal_form_has_no_largest_number() {
+    flow(&["filter", "normal", "len > 100"]).assert().success().stdout("len >= 101\n");
+    flow(&["filter", "normal", "len 7 or len > 100"]).assert().success().stdout("len 7 or len >= 101\n");
+}
+
+#[test]
+fn a_file_named_twice_is_read_once_and_said() {
+    let twice = flow(&["count", "-r", WEB, "-r", WEB]).assert().success();
+    let said = String::from_utf8_lossy(&twice.get_output().stderr).into_owned();
+    assert!(said.contains("is named more than once, and read once"), "{said}");
+    let once = flow(&["count", "-r", WEB]).assert().success().stderr("");
+    assert_eq!(once.get_output().stdout, twice.get_output().stdout);
+}
+
+#[test]
+fn connections_of_some_packets_alone_are_said_to_be() {
+    let said = |filter: &str| {
+        let output = flow(&["conns", "-r", WEB, filter]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for torn in ["syn", "src 192.0.2.2", "tcp and len > 100", "dport 80"] {
+        assert!(said(torn).contains("only the packets that the filter selects are followed"), "{torn}");
+    }
+    for whole in ["tcp", "port 80 and addr 192.0.2.2", "not ip6", "state SF"] {
+        assert!(!said(whole).contains("are followed"), "{whole}");
+    }
+}
+
+#[test]
+fn two_letters_in_the_wrong_order_are_seen() {
+    let output = flow(&["conns", "-r", WEB, "--tpo", "5"]).assert().code(2);
+    let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(said.contains("'--top'") && !said.contains("--output"), "{said}");
+}

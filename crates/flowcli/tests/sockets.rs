@@ -381,3 +381,31 @@ fn an_output_that_takes_no_more_is_named() {
         assert!(said(&output).contains("standard output: No space left"), "{arguments:?}: {}", said(&output));
     }
 }
+
+#[test]
+fn every_poll_is_a_table_the_last_one_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port().to_string();
+    let output = flow(&["-tl", "--every", "100ms", "-c", "3", &format!("src port {port}")]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = |what: &dyn Fn(&str) -> bool| text.lines().filter(|line| what(line)).count();
+    assert_eq!(count(&|line| line.split_whitespace().any(|word| word == port)), 3, "{text}");
+    assert_eq!(count(&|line| line.contains("LPORT")), 3, "{text}");
+    assert_eq!(count(&|line| line.starts_with("trust: ")), 1, "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("trust: 3 sockets seen in 3 polls")), "{text}");
+}
+
+#[test]
+fn the_trust_of_sockets_speaks_of_no_packets() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    let output = flow(&["-tl", "-o", "jsonl", &format!("src port {port}")]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let trailer: Value = serde_json::from_str(text.lines().last().expect("a trailer")).expect("JSON");
+    assert_eq!(trailer["trust"].get("seen"), None, "{text}");
+    assert_eq!(trailer["trust"]["sockets"]["seen"], rows(&output).len(), "{text}");
+    let output = flow(&["-tl", "-o", "csv", &format!("src port {port}")]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("# trust: sockets.polls=1 sockets.seen=1 "), "{text}");
+}

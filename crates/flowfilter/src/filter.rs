@@ -88,7 +88,9 @@ impl Filter {
         }
         let tokens = lex::tokens(text).map_err(wrong)?;
         let parser = Parser::new(text, options);
-        let expr = parser.filter(&tokens).map_err(wrong)?;
+        let expr = parser
+            .filter(&tokens)
+            .map_err(|mistake| wrong(crate::translate::advise(mistake, &tokens, text, options)))?;
         let mut notes = parser.notes.into_inner();
         notes.sort_by_key(|note| note.span.start);
         let warnings = notes.into_iter().map(|note| note.warning(&shared, &origin)).collect();

@@ -2,20 +2,22 @@
 
 use crate::ast::FLAG_WORDS;
 use crate::error::{Mistake, Span};
-use crate::lex::{Sign, Token, TokenKind};
+use crate::field::FIELDS;
+use crate::lex::{Token, TokenKind};
 use crate::literal;
+use crate::translate;
 
 /// A word of another tool: the word, the tool, ours. Where ours ends in a blank, the value that follows is repeated.
-const WORDS: &[(&str, &str, &str)] = &[
-    ("ip.addr", "Wireshark", "addr "),
-    ("ip.host", "Wireshark", "addr "),
-    ("ip.src", "Wireshark", "src "),
-    ("ip.dst", "Wireshark", "dst "),
-    ("ip.src_host", "Wireshark", "src "),
-    ("ip.dst_host", "Wireshark", "dst "),
-    ("ipv6.addr", "Wireshark", "addr "),
-    ("ipv6.src", "Wireshark", "src "),
-    ("ipv6.dst", "Wireshark", "dst "),
+pub const WORDS: &[(&str, &str, &str)] = &[
+    ("ip.addr", "Wireshark", "ip and addr "),
+    ("ip.host", "Wireshark", "ip and addr "),
+    ("ip.src", "Wireshark", "ip and src "),
+    ("ip.dst", "Wireshark", "ip and dst "),
+    ("ip.src_host", "Wireshark", "ip and src "),
+    ("ip.dst_host", "Wireshark", "ip and dst "),
+    ("ipv6.addr", "Wireshark", "ip6 and addr "),
+    ("ipv6.src", "Wireshark", "ip6 and src "),
+    ("ipv6.dst", "Wireshark", "ip6 and dst "),
     ("tcp.port", "Wireshark", "tcp and port "),
     ("tcp.srcport", "Wireshark", "tcp and sport "),
     ("tcp.dstport", "Wireshark", "tcp and dport "),
@@ -23,6 +25,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("udp.srcport", "Wireshark", "udp and sport "),
     ("udp.dstport", "Wireshark", "udp and dport "),
     ("sctp.port", "Wireshark", "sctp and port "),
+    ("sctp.srcport", "Wireshark", "sctp and sport "),
+    ("sctp.dstport", "Wireshark", "sctp and dport "),
     ("eth.addr", "Wireshark", "ether "),
     ("eth.src", "Wireshark", "ether src "),
     ("eth.dst", "Wireshark", "ether dst "),
@@ -32,27 +36,22 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("mpls.label", "Wireshark", "mpls "),
     ("vxlan.vni", "Wireshark", "vni "),
     ("frame.len", "Wireshark", "len "),
-    ("frame.cap_len", "Wireshark", "len "),
-    ("ip.len", "Wireshark", "len "),
-    ("tcp.len", "Wireshark", "payload "),
-    ("ip.ttl", "Wireshark", "ttl "),
-    ("ipv6.hlim", "Wireshark", "ttl "),
-    ("ip.proto", "Wireshark", "proto "),
-    ("ipv6.nxt", "Wireshark", "proto "),
-    ("ip.dsfield.dscp", "Wireshark", "dscp "),
-    ("ip.flags.mf", "Wireshark", "fragment"),
-    ("ip.frag_offset", "Wireshark", "fragment"),
-    ("ip.version", "Wireshark", "ip` or `ip6"),
+    ("tcp.len", "Wireshark", "tcp and payload "),
+    ("ip.ttl", "Wireshark", "ip and ttl "),
+    ("ipv6.hlim", "Wireshark", "ip6 and ttl "),
+    ("ip.proto", "Wireshark", "ip and proto "),
+    ("ipv6.nxt", "Wireshark", "ip6 and proto "),
+    ("ip.dsfield", "Wireshark", "ip and tos "),
+    ("ip.dsfield.dscp", "Wireshark", "ip and dscp "),
+    ("ipv6.tclass", "Wireshark", "ip6 and tos "),
+    ("ipv6.tclass.dscp", "Wireshark", "ip6 and dscp "),
     ("icmp.type", "Wireshark", "icmp and icmptype "),
     ("icmp.code", "Wireshark", "icmp and icmpcode "),
     ("icmpv6.type", "Wireshark", "icmp6 and icmptype "),
+    ("icmpv6.code", "Wireshark", "icmp6 and icmpcode "),
     ("wlan.fc.tods", "Wireshark", "to_ds"),
     ("wlan.fc.fromds", "Wireshark", "from_ds"),
-    ("tcp.flags", "Wireshark", "flags S/SA"),
-    ("tcp.flags.reset", "Wireshark", "rst"),
-    ("tcp.flags.push", "Wireshark", "psh"),
     ("tcp.analysis.retransmission", "Wireshark", "retrans > 0"),
-    ("tcp.analysis.ack_rtt", "Wireshark", "rtt "),
     ("ipv6", "Wireshark", "ip6"),
     ("ipv4", "nfdump", "ip"),
     ("icmpv6", "Wireshark", "icmp6"),
@@ -64,7 +63,6 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("less", "libpcap", "len <= "),
     ("ifname", "libpcap", "input "),
     ("on", "libpcap", "input "),
-    ("wlan", "libpcap", "to_ds or from_ds"),
     ("srcip", "nfdump", "src "),
     ("dstip", "nfdump", "dst "),
     ("srcport", "nfdump", "sport "),
@@ -90,6 +88,28 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("comm", "other tools", "process "),
     ("user", "ss", "uid "),
 ];
+
+/// What other tools have and events do not keep: the word, the tool, why there is no such field, what is near it.
+const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
+    ("ip.len", "Wireshark", IP_LENGTH, LENGTHS),
+    ("ipv6.plen", "Wireshark", IP_LENGTH, LENGTHS),
+    ("udp.length", "Wireshark", "UDP's length field is not kept", "`payload` are the bytes behind the UDP header"),
+    ("frame.cap_len", "Wireshark", "how much of a frame was captured is not asked", "`len` is its length on the wire"),
+    ("ip.flags.mf", "Wireshark", "its bits have no names", FRAGMENTS),
+    ("ip.frag_offset", "Wireshark", "offsets of fragments have no names", FRAGMENTS),
+    (
+        "wlan",
+        "libpcap",
+        "of a link only `to_ds` and `from_ds` are asked",
+        "all packets of a capture of 802.11 are of that kind",
+    ),
+    ("tcp.analysis.ack_rtt", "Wireshark", "round-trip times are of connections", "as in `rtt > 50ms`, with a unit"),
+];
+
+const IP_LENGTH: &str = "the length of the IP packet is not kept";
+const LENGTHS: &str =
+    "`len` is the frame's length, link header and padding with it; `payload` is what TCP or UDP carry";
+const FRAGMENTS: &str = "`fragment` are all fragments: the first, those between, the last";
 
 /// Application protocols, and where they are usually found.
 const APPLICATIONS: &[(&str, &str)] = &[
@@ -120,98 +140,59 @@ fn word_of<'t>(token: Option<&Token<'t>>) -> Option<&'t str> {
     }
 }
 
-/// What follows a foreign word, written our way: `== 5` is ` 5`, `in {80 443}` is `{80, 443}`; and where it ends.
-fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
-    let mut rest = input.get(1..)?;
-    let mut sign = String::new();
-    match &rest.first()?.kind {
-        TokenKind::Sign(Sign::Equal) => rest = rest.get(1..)?,
-        TokenKind::Sign(Sign::NotEqual | Sign::Less | Sign::AtMost | Sign::More | Sign::AtLeast) => {
-            sign = format!("{} ", text.get(rest.first()?.span.clone())?);
-            rest = rest.get(1..)?;
-        }
-        TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => rest = rest.get(1..)?,
-        TokenKind::Word(word) if is_comparison(word) => {
-            let ours = COMPARISONS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name))?.1;
-            if ours != "==" {
-                sign = format!("{ours} ");
-            }
-            rest = rest.get(1..)?;
-        }
-        _ => {}
-    }
-    let ours = |word: &str| {
-        if literal::mac(word).is_some() {
-            return word.replace('-', ":");
-        }
-        let range = word.split_once("..").or_else(|| word.split_once('-').filter(|_| !word.contains(':')));
-        range.map_or_else(|| word.to_owned(), |(low, high)| format!("{low}:{high}"))
-    };
-    match rest.first().map(|token| &token.kind)? {
-        TokenKind::Word(word) if literal::looks_like_value(word) => {
-            Some((format!("{sign}{}", ours(word)), rest.first()?.span.end))
-        }
-        TokenKind::Sign(Sign::OpenList | Sign::OpenSlice) => {
-            let mut items = Vec::new();
-            for token in rest.iter().skip(1).take(64) {
-                match &token.kind {
-                    TokenKind::Word(word) => items.push(ours(word)),
-                    TokenKind::Sign(Sign::Comma) => {}
-                    TokenKind::Sign(Sign::CloseList | Sign::CloseSlice) => {
-                        return Some((format!("{sign}{{{}}}", items.join(", ")), token.span.end));
-                    }
-                    _ => return None,
-                }
-            }
-            None
-        }
-        _ => None,
-    }
-}
-
-/// A word that begins a test elsewhere.
-pub fn word(text: &str, word: &str, input: &[Token<'_>]) -> Option<Mistake> {
-    let span = input.first()?.span.clone();
+/// A word that begins a test elsewhere. How the test is written here says [`crate::translate`], where it can be.
+pub fn word(word: &str, span: Span) -> Option<Mistake> {
     let lower = word.to_ascii_lowercase();
     let mistake = |title: String| Mistake::new("foreign-word", span.clone(), title).label("another tool's word");
     if let Some((_, tool, ours)) = WORDS.iter().find(|(name, _, _)| *name == lower) {
         let Some(field) = ours.strip_suffix(' ') else {
             return Some(mistake(format!("`{word}` is {}", tools(tool))).help(format!("write `{ours}`")));
         };
-        let said = format!("`{word}` is {}: it is `{field}` here", tools(tool));
-        let (written, end) = match value(text, input) {
-            Some((value, end)) => (format!("{field} {value}"), end),
-            None => (format!("{field} …"), span.end),
-        };
-        return Some(Mistake { span: span.start..end, ..mistake(said) }.help(format!("write `{written}`")));
+        // Addresses say their version themselves.
+        let field = ["ip and addr", "ip and src", "ip and dst", "ip6 and addr", "ip6 and src", "ip6 and dst"]
+            .contains(&field)
+            .then(|| field.rsplit(' ').next())
+            .flatten()
+            .unwrap_or(field);
+        let said = mistake(format!("`{word}` is {}: it is `{field}` here", tools(tool)));
+        return Some(said.help(format!("as in `{field} {}`", example(field))));
     }
-    // tcp.flags.syn == 1
-    if let Some(flag) = lower.strip_prefix("tcp.flags.")
+    if let Some((_, tool, why, near)) = KEPT_NOWHERE.iter().find(|(name, ..)| *name == lower) {
+        return Some(mistake(format!("`{word}` is {}: {why}", tools(tool))).help(*near));
+    }
+    if let Some(flag) = lower.strip_prefix("tcp.flags.").map(flag)
         && FLAG_WORDS.iter().any(|(name, _, _)| *name == flag)
     {
-        let unset = value(text, input).is_some_and(|(value, _)| value == "0");
-        let ours = if unset { format!("not {flag}") } else { flag.to_owned() };
-        return Some(mistake(format!("`{word}` is Wireshark's: it is `{flag}` here")).help(format!("write `{ours}`")));
+        return Some(mistake(format!("`{word}` is Wireshark's: it is `{flag}` here")).help(format!("write `{flag}`")));
     }
-    // tcp-syn
-    if let Some(flag) = lower.strip_prefix("tcp-") {
+    if lower == "tcp.flags" {
+        return Some(mistake("`tcp.flags` is Wireshark's".into()).help(FLAGS));
+    }
+    if let Some(version) = ["ip.version", "ipv6.version"].iter().find(|name| **name == lower) {
+        return Some(mistake(format!("`{version}` is Wireshark's")).help("`ip` is IPv4, `ip6` is IPv6"));
+    }
+    if let Some(name) = lower.strip_prefix("tcp-").map(flag) {
         return Some(
-            mistake(format!("`{word}` is libpcap's")).help(format!("write `{flag}`, as in `syn and not ack`")),
+            mistake(format!("`{word}` is libpcap's")).help(format!("write `{name}`, as in `syn and not ack`")),
         );
     }
     if let Some((_, ours)) = APPLICATIONS.iter().find(|(name, _)| *name == lower) {
         return Some(
-            Mistake::new("application", span, format!("`{word}` is an application's protocol, which is not read"))
-                .label("not a field of packets or flows")
-                .help(format!("select it by its usual ports: `{ours}`")),
+            Mistake::new(
+                "application",
+                span.clone(),
+                format!("`{word}` is an application's protocol, which is not read"),
+            )
+            .label("not a field of packets or flows")
+            .help(format!("select it by its usual ports: `{ours}`")),
         );
     }
     Some(match lower.as_str() {
-        "broadcast" | "multicast" => cast(&lower, &span),
+        "broadcast" | "multicast" => cast("", &lower, &span),
         "inbound" | "outbound" => mistake(format!("`{word}` is libpcap's"))
             .help("a capture file does not say which packets were the host's; `direction forward` are those of a flow's originator"),
         "gateway" => mistake("`gateway` is libpcap's".into())
-            .help("write `ether MAC and not addr ADDR` with the gateway's addresses"),
+            .help("as in `ether 02:00:5e:10:00:01 and not addr 10.0.0.1`, the gateway's addresses"),
         "any" => mistake("`any` is nfdump's".into()).help("`all` selects everything; `port` and `addr` look at both sides"),
         "established" => mistake("`established` is ss's".into())
             .help("`state {S1, S2, S3}` are connections that were established and have not ended"),
@@ -219,7 +200,7 @@ pub fn word(text: &str, word: &str, input: &[Token<'_>]) -> Option<Mistake> {
             .help("rates are not filtered by; there are `bytes`, `packets` and `duration`"),
         "out" | "in" => {
             let ours = if lower == "in" { "input" } else { "output" };
-            mistake(format!("`{word} if` is nfdump's")).help(format!("write `{ours} N`"))
+            mistake(format!("`{word} if` is nfdump's")).help(format!("as in `{ours} 3`"))
         }
         "frame" | "tcp.stream" | "frame.number" | "frame.time" | "tcp.seq" | "tcp.ack" | "tcp.window_size" => {
             mistake(format!("`{word}` cannot be filtered by")).help("`docs/filter.md` lists every field")
@@ -247,7 +228,7 @@ fn tools(tool: &str) -> String {
 }
 
 /// Words that other languages have for operators.
-const COMPARISONS: &[(&str, &str)] =
+pub const COMPARISONS: &[(&str, &str)] =
     &[("eq", "=="), ("ne", "!="), ("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("is", "=="), ("~", "==")];
 
 /// Whether a word compares in another language.
@@ -281,97 +262,82 @@ pub fn operator(word: &str, span: &Span) -> Option<Mistake> {
 }
 
 /// Behind `src` or `dst`.
-pub fn behind_side(side: &str, next: &str, text: &str, input: &[Token<'_>]) -> Mistake {
-    let span = input.first().map_or(0..0, |token| token.span.clone());
-    let value = value(text, input).map_or("…".to_owned(), |(value, _)| value);
+pub fn behind_side(side: &str, next: &str, span: Span) -> Mistake {
     let short = side.chars().next().unwrap_or('s');
     let (tool, ours) = match next {
-        "ip" => ("nfdump's", format!("{side} {value}")),
-        "as" => ("nfdump's", format!("{side} asn {value}")),
-        "if" => ("nfdump's", "input N` or `output N".into()),
-        "portrange" => ("libpcap's", format!("{short}port {value}")),
-        "mac" | "ether" => ("nfdump's", format!("ether {side} {value}")),
-        "vlan" => ("nfdump's", format!("vlan {value}")),
-        _ => ("nfdump's", format!("tos {value}")),
+        "ip" => ("nfdump's", format!("{side} 10.0.0.0/8")),
+        "as" => ("nfdump's", format!("{side} asn 64500")),
+        "if" => ("nfdump's", "input 3` or `output 3".into()),
+        "portrange" => ("libpcap's", format!("{short}port 8000:8100")),
+        "mac" | "ether" => ("nfdump's", format!("ether {side} 02:00:5e:10:00:01")),
+        "vlan" => ("nfdump's", "vlan 5".into()),
+        _ => ("nfdump's", "tos 5".into()),
     };
     Mistake::new("foreign-word", span, format!("`{side} {next}` is {tool}"))
         .label("another tool's word")
-        .help(format!("write `{ours}`"))
+        .help(format!("as in `{ours}`"))
 }
 
-/// `broadcast` and `multicast`.
-pub fn cast(word: &str, span: &Span) -> Mistake {
-    let ours = if word == "broadcast" { "ether dst ff:ff:ff:ff:ff:ff" } else { "dst {224.0.0.0/4, ff00::/8}" };
-    Mistake::new("foreign-word", span.clone(), format!("`{word}` is libpcap's"))
-        .label("another tool's word")
-        .help(format!("write `{ours}`"))
+/// `broadcast` and `multicast`, behind a protocol or alone.
+pub fn cast(before: &str, word: &str, span: &Span) -> Mistake {
+    let mistake =
+        Mistake::new("foreign-word", span.clone(), format!("`{word}` is libpcap's")).label("another tool's word");
+    match (before, word) {
+        ("ip", "broadcast") => mistake.help(
+            "a network's broadcast address depends on its mask: name it, as in `dst {255.255.255.255, 10.255.255.255}`",
+        ),
+        (_, "broadcast") => mistake.help("write `ether dst ff:ff:ff:ff:ff:ff`"),
+        ("ip", _) => mistake.help("write `dst 224.0.0.0/3`"),
+        ("ip6", _) => mistake.help("write `dst ff00::/8`"),
+        _ => mistake
+            .help("libpcap looks at a bit of the link address, which is no field here")
+            .help("packets to multicast addresses of IP are `dst {224.0.0.0/4, ff00::/8}`"),
+    }
 }
 
 /// libpcap's bytes of a header: `tcp[13] & 2 != 0`.
-pub fn slice_of(before: &str, text: &str, input: &[Token<'_>]) -> Mistake {
+pub fn slice_of(before: &str, input: &[Token<'_>]) -> Mistake {
     let span = input.first().map_or(0..0, |token| token.span.clone());
     let inside = word_of(input.get(1)).unwrap_or("");
     let mistake = Mistake::new("bytes", span, "bytes are not tested by their offset")
         .label(format!("`{before}[…]` is libpcap's"));
-    let tail = text.get(input.first().map_or(0, |token| token.span.end)..).unwrap_or("");
-    let tail: String = tail.chars().take(80).collect();
     match (before.to_ascii_lowercase().as_str(), inside.split(':').next().unwrap_or("")) {
-        ("tcp", "13" | "tcpflags") => {
-            let mistake = match tcp_flags(&tail) {
-                Some(ours) => mistake.help(format!("write `{ours}`")),
-                None => mistake,
-            };
-            mistake.help("TCP flags have names: `syn`, `syn and not ack`, `flags S/SA`")
-        }
-        ("icmp" | "icmp6", "0" | "icmptype" | "icmp6type") => mistake.help(format!("write `{before} and icmptype N`")),
-        ("icmp" | "icmp6", "1" | "icmpcode" | "icmp6code") => mistake.help(format!("write `{before} and icmpcode N`")),
-        ("ip", "6") => mistake.help("write `fragment` for IP fragments"),
-        ("ip", "8") | ("ip6", "7") => mistake.help("write `ttl N`"),
-        ("ip", "9") | ("ip6", "6") => mistake.help("write `proto N`"),
-        ("ip", "1") => mistake.help("write `tos N` or `dscp N`"),
-        ("ip", "2") => mistake.help("write `len N`, the length of the whole frame"),
-        ("ether", "12") => mistake.help("write `ethertype N`"),
-        ("ether", "0") => mistake.help("write `ether dst MAC`"),
-        ("tcp" | "udp", "0") => mistake.help("write `sport N`"),
-        ("tcp" | "udp", "2") => mistake.help("write `dport N`"),
-        _ => mistake.help("header fields have names: `docs/filter.md` lists them"),
+        ("tcp", "13" | "tcpflags") => mistake.help(FLAGS),
+        ("ip", "6") => mistake.help(FRAGMENTS),
+        ("ip", "2") | ("ip6", "4") => mistake.help(IP_LENGTH).help(LENGTHS),
+        ("ether", "0") => mistake.help("as in `ether dst 02:00:5e:10:00:01`"),
+        (before, inside) => match translate::header_field(before, inside, None) {
+            Some(field) => mistake.help(format!("as in `{field} {}`", example(field))),
+            None => mistake.help("header fields have names: `docs/filter.md` lists them"),
+        },
     }
 }
 
-/// What a test of the flags' byte says: behind `tcp[13]` stand a mask, a comparison and a value.
-fn tcp_flags(tail: &str) -> Option<String> {
-    let tail = tail.split_once(']')?.1;
-    // What follows the test is not its own.
-    let end = [" and ", " or ", "&&", "||"].iter().filter_map(|end| tail.find(end)).min().unwrap_or(tail.len());
-    let (mask, sign, value) = ["!=", "==", "="].iter().find_map(|sign| {
-        let (mask, value) = tail.get(..end)?.split_once(sign)?;
-        Some((mask, *sign, value))
-    })?;
-    let bits = |text: &str| -> Option<u16> {
-        text.split(['|', '(', ')', '&', ' ']).filter(|part| !part.is_empty()).try_fold(0, |bits, part| {
-            let named = part.strip_prefix("tcp-").map(|name| if name == "push" { "psh" } else { name });
-            let number =
-                part.strip_prefix("0x").map_or_else(|| part.parse().ok(), |hex| u16::from_str_radix(hex, 16).ok());
-            let known = FLAG_WORDS.iter().find(|(name, _, _)| Some(*name) == named).map(|(_, _, bit)| *bit);
-            known.or(number.filter(|&number| number < 256)).map(|more| bits | more)
-        })
-    };
-    let mask = if mask.trim().is_empty() { 255 } else { bits(mask)? };
-    let value = bits(value)?;
-    let names: Vec<&str> = FLAG_WORDS.iter().filter(|(_, _, bit)| mask & bit != 0).map(|(name, _, _)| *name).collect();
-    let letters = |bits: u16| -> String {
-        FLAG_WORDS.iter().filter(|(_, _, bit)| bits & bit != 0).map(|(_, letter, _)| *letter).collect()
-    };
-    match (sign, value) {
-        ("!=", 0) => Some(names.join(" or ")),
-        ("!=", _) => None,
-        (_, value) if value & !mask != 0 => None,
-        (_, value) if value == mask && names.len() <= 2 => Some(names.join(" and ")),
-        (_, value) => Some(format!("flags {}/{}", letters(value), letters(mask))),
-    }
-}
+const FLAGS: &str = "TCP flags have names: `syn`, `syn and not ack`, `flags S/SA`";
 
 /// The same behind something else.
-pub fn slice(text: &str, input: &[Token<'_>]) -> Mistake {
-    slice_of("…", text, input)
+pub fn slice(input: &[Token<'_>]) -> Mistake {
+    slice_of("…", input)
+}
+
+/// A flag's name where others have a longer or another one.
+pub fn flag(name: &str) -> &str {
+    match name {
+        "push" => "psh",
+        "reset" => "rst",
+        "ecn" => "ece",
+        other => other,
+    }
+}
+
+/// A value that may stand behind a field, as it is written in [`WORDS`].
+fn example(field: &str) -> &'static str {
+    let field = field.rsplit(" and ").next().unwrap_or(field);
+    match field {
+        "port" => "443",
+        "addr" => "10.0.0.0/8",
+        "asn" => "64500",
+        "ether" => "02:00:5e:10:00:01",
+        _ => FIELDS.iter().find(|def| def.name == field).map_or("1", |def| literal::example(def.field)),
+    }
 }

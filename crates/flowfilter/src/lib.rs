@@ -32,7 +32,8 @@
 //! | [`ast`] | the tree, as it was written |
 //! | [`record`] | kinds of record, and how their fields are read |
 //! | `lex`, `parse`, `literal` | from text to tree |
-//! | `foreign`, `suggest` | what other tools call it, what somebody may have meant |
+//! | `foreign`, `translate` | what other tools call it, and how their filters are written here |
+//! | `suggest` | what somebody may have meant |
 //! | `print` | from tree to text |
 //! | `plan` | binding |
 //! | `facts` | what is looked up once per flow |
@@ -57,6 +58,7 @@ pub mod record;
 mod set;
 pub mod sql;
 mod suggest;
+mod translate;
 mod widen;
 
 pub use error::{FilterError, Span, Warning};

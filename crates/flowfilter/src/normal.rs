@@ -445,9 +445,25 @@ fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
             };
             return Expr::or(all.map(one));
         }
-        _ => all
-            .map(|(low, high)| if low == high { Item::Number(clip(low)) } else { Item::Range(clip(low), clip(high)) })
-            .collect(),
+        _ => {
+            let (open, closed): (Vec<_>, Vec<_>) =
+                all.partition(|&(low, high)| low < high && high == u128::from(u64::MAX));
+            let closed: Vec<Item> = closed
+                .into_iter()
+                .map(
+                    |(low, high)| {
+                        if low == high { Item::Number(clip(low)) } else { Item::Range(clip(low), clip(high)) }
+                    },
+                )
+                .collect();
+            // The largest number of 64 bits says nothing to anybody.
+            if let [(low, _)] = open[..] {
+                let closed = (!closed.is_empty()).then(|| test(field, Condition::In(closed)));
+                let open = test(field, Condition::Compare(Order::AtLeast, clip(low)));
+                return Expr::or(closed.into_iter().chain([open]));
+            }
+            closed
+        }
     };
     test(field, Condition::In(items))
 }

@@ -290,7 +290,7 @@ impl<'p> Parser<'p> {
                     .help(format!("tests are joined with `{double}`"))
                     .help("TCP flags are tested by name: `syn and not ack`, or `flags S/SA`")
             }
-            TokenKind::Sign(Sign::OpenSlice) => foreign::slice(self.text, input),
+            TokenKind::Sign(Sign::OpenSlice) => foreign::slice(input),
             TokenKind::Sign(Sign::Equal | Sign::NotEqual | Sign::Less | Sign::AtMost | Sign::More | Sign::AtLeast) => {
                 unexpected("what stands before it is true or false by itself and compares with nothing")
                     .help("write the test alone, or `not` before it")

@@ -7,7 +7,7 @@ use flowcore::select::KernelForm;
 use flowcore::wire::LinkType;
 use flowcore::{Addr, Features, FlowEvent, FlowRecord, Frames, Marks, Resolver, Select};
 
-use crate::ast::{Condition, Expr, Order, Subject, Test, ranges, texts};
+use crate::ast::{Condition, Expr, Item, Order, Subject, Test, ranges, texts};
 use crate::error::FilterError;
 use crate::facts::{FACTS, Facts};
 use crate::field::{Field, FieldSet};
@@ -39,8 +39,8 @@ impl<R> Clone for Predicate<R> {
     }
 }
 
-/// Bit `i` says whether record `i` passes.
-type Leaf<R> = Box<dyn Fn(&[R], &Frames<'_>) -> u64 + Send + Sync>;
+/// Bit `i` says whether record `i` passes; only those with a bit in the last argument are asked for.
+type Leaf<R> = Box<dyn Fn(&[R], &Frames<'_>, u64) -> u64 + Send + Sync>;
 
 enum Plan<R> {
     All,
@@ -57,7 +57,7 @@ impl<R> Plan<R> {
         match self {
             Self::All => live,
             Self::None => 0,
-            Self::Leaf(leaf) => leaf(records, frames) & live,
+            Self::Leaf(leaf) => leaf(records, frames, live),
             Self::Not(inner) => live & !inner.mask(records, frames, live),
             Self::And(all) => {
                 let mut left = live;
@@ -90,19 +90,46 @@ impl Filter {
     /// # Errors
     /// If it asks for a field that such records never have; names both, at its place in the text.
     pub fn bind<R: Record>(&self, names: &Arc<dyn Resolver>) -> Result<Predicate<R>, FilterError> {
-        let facts = Facts::of(self.expr(), names);
+        let merged = merged(self.expr());
+        let facts = Facts::of(&merged, names);
         let binding = Binding { filter: self, names, facts: &facts };
-        let plan = binding.plan(self.expr())?;
+        let plan = binding.plan(&merged)?;
         let mut needs = needs(self.fields());
         needs.set(Features::FLOWS, needs.contains(Features::FLOWS) || !facts.is_empty());
         let early = if needs.contains(Features::FLOWS) {
             let known = self.fields().without(FACTS.with(Field::Direction));
-            Some(Arc::new(binding.plan(&crate::widen::widen(self.expr(), known))?))
+            Some(Arc::new(binding.plan(&crate::widen::widen(&merged, known))?))
         } else {
             None
         };
         let expr = Arc::new(self.expr().clone());
         Ok(Predicate { plan: Arc::new(plan), needs, early, expr, facts: Arc::new(facts) })
+    }
+}
+
+/// The same tree with one list where several are joined by `or`: one test of `port {80, 443}`, not two.
+fn merged(expr: &Expr) -> Expr {
+    match expr {
+        Expr::Not(inner) => Expr::not(merged(inner)),
+        Expr::And(all) => Expr::And(all.iter().map(merged).collect()),
+        Expr::Or(all) => {
+            let mut lists: Vec<(Subject, Vec<Item>)> = Vec::new();
+            let mut others = Vec::new();
+            for one in all {
+                let Expr::Test(Test { subject, condition: Condition::In(items) }) = one else {
+                    others.push(merged(one));
+                    continue;
+                };
+                match lists.iter_mut().find(|(known, _)| known == subject) {
+                    Some((_, list)) => list.extend(items.iter().cloned()),
+                    None => lists.push((*subject, items.clone())),
+                }
+            }
+            let lists =
+                lists.into_iter().map(|(subject, items)| Test { subject, condition: Condition::In(items) }.into());
+            Expr::or(lists.chain(others))
+        }
+        other => other.clone(),
     }
 }
 
@@ -138,7 +165,7 @@ impl Binding<'_> {
             // What was looked up when the flow began, else it is looked up now.
             (Some(answer), Plan::Leaf(look_up)) => leaf_of(move |record: &R, frames| {
                 let settled = record.settled().and_then(|marks| answer.read(marks));
-                settled.unwrap_or_else(|| look_up(std::slice::from_ref(record), frames) == 1)
+                settled.unwrap_or_else(|| look_up(std::slice::from_ref(record), frames, 1) == 1)
             }),
             (_, leaf) => leaf,
         })
@@ -196,14 +223,27 @@ pub fn passing(field: Field, condition: &Condition) -> Ranges {
     }
 }
 
-/// One bit for each record that passes.
+/// Below so many records left, each is gone to; above, all are looked at in one loop without branches.
+const SPARSE: u32 = 24;
+
+/// One bit for each record in `live` that passes.
 #[inline(always)]
-fn scan<R>(records: &[R], test: impl Fn(&R) -> bool) -> u64 {
-    records.iter().take(STEP).enumerate().fold(0, |mask, (index, record)| mask | u64::from(test(record)) << index)
+fn scan<R>(records: &[R], live: u64, test: impl Fn(&R) -> bool) -> u64 {
+    if live.count_ones() >= SPARSE {
+        let all = records.iter().take(STEP).enumerate();
+        return live & all.fold(0, |mask, (index, record)| mask | u64::from(test(record)) << index);
+    }
+    let (mut left, mut mask) = (live, 0);
+    while left != 0 {
+        let index = left.trailing_zeros();
+        mask |= u64::from(records.get(index as usize).is_some_and(&test)) << index;
+        left &= left - 1;
+    }
+    mask
 }
 
 fn leaf_of<R>(test: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Plan<R> {
-    Plan::Leaf(Box::new(move |records, frames| scan(records, |record| test(record, frames))))
+    Plan::Leaf(Box::new(move |records, frames, live| scan(records, live, |record| test(record, frames))))
 }
 
 /// Ranges of 64-bit numbers, in the form that answers fastest.

@@ -102,17 +102,14 @@ fn family(key: &FlowKey) -> u64 {
     if key.src.is_v4() && key.dst.is_v4() { 4 } else { 6 }
 }
 
-/// Whether the key's ports were read from a header.
+/// Whether the key's ports were read from a header. Without branches: ports are asked of every packet.
 #[inline]
 fn has_ports(event: &FlowEvent) -> bool {
-    if !event.key.protocol.has_ports() || event.notes.contains(Notes::LATER_FRAGMENT) {
-        return false;
-    }
     // A header that was cut before its ports leaves both 0, and no header at all in the event.
-    event.stopped == Layer::None
-        || event.key.src_port != 0
-        || event.key.dst_port != 0
-        || !matches!(event.detail, Detail::None)
+    let was_read = (event.stopped == Layer::None)
+        | ((event.key.src_port | event.key.dst_port) != 0)
+        | !matches!(event.detail, Detail::None);
+    event.key.protocol.has_ports() & !event.notes.contains(Notes::LATER_FRAGMENT) & was_read
 }
 
 #[inline]

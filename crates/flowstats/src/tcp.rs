@@ -123,6 +123,15 @@ impl Default for Tcp {
 }
 
 impl Tcp {
+    /// The most bytes that what only some connections have takes.
+    const MOST_BYTES_BESIDE: usize = size_of::<Unusual>() + 2 * Gaps::MOST_BYTES + History::MOST_BYTES;
+
+    /// Bytes that what only some connections have takes.
+    fn bytes_beside(&self) -> usize {
+        let lists = |rare: &Unusual| size_of::<Unusual>() + rare.gaps.iter().map(Gaps::list_bytes).sum::<usize>();
+        self.history.list_bytes() + self.rare.as_deref().map_or(0, lists)
+    }
+
     /// Says that the originator was found by a heuristic, so that the first packet seen was turned round.
     pub fn flip(&mut self) {
         self.history.push(b'^');

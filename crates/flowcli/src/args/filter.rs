@@ -18,11 +18,14 @@ pub struct FilterArgs {
     #[arg(short = 'f', long = "filter", value_name = "TEXT", conflicts_with_all = ["words", "file"], help_heading = "Filter")]
     pub text: Option<String>,
 
-    /// The same from a file, in which `#` begins a comment
+    /// The same from a file, in which `#` begins a comment; `-` is standard input
     #[arg(short = 'F', long = "filter-file", value_name = "FILE", conflicts_with = "words", help_heading = "Filter")]
     pub file: Option<PathBuf>,
 
     /// Read `and` and `or` without parentheses as another program does: from left to right
+    ///
+    /// The words stay those of this language. What another program calls otherwise is answered with how it is written
+    /// here.
     #[arg(long, value_enum, value_name = "PROGRAM", help_heading = "Filter")]
     pub filter_compat: Option<CompatArg>,
 }

@@ -73,6 +73,9 @@ pub enum Command {
     Sockets(Box<SocketsArgs>),
 
     /// How many packets and bytes of a capture a filter selects
+    ///
+    /// Every packet of the input counts, also the copy that a second interface captured of it; `flow conns` finds such
+    /// copies, says how many they are, and leaves them out of its counts.
     Count(Box<CountArgs>),
 
     /// Round-trip times of this host's TCP connections, or of a capture's: Fleutan's `flows --lat`

@@ -626,10 +626,14 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
         };
         // Machine formats have what ss shows with -i, and the rest if it is asked for.
         field.costly = !field.default && !matches!(group, Group::Info | Group::Extended | Group::Timers);
-        field.rank = match &*field.column.name {
-            "kind" | "state" | "local_ip" | "local_port" | "remote_ip" | "remote_port" => 0,
-            "recv_q" | "send_q" | "netns" | "path" => 1,
-            "backlog" | "interface" => 6,
+        // What was asked for goes last when the terminal is too narrow.
+        field.rank = match (&*field.column.name, group) {
+            ("kind" | "state" | "local_ip" | "local_port" | "remote_ip" | "remote_port", _) => 0,
+            ("netns" | "pid" | "process" | "killed", _) => 1,
+            ("time_ns", _) => 3,
+            ("rtt_ns" | "cwnd" | "bytes_acked" | "bytes_received" | "total_retrans", _) | (_, Group::Every) => 2,
+            ("recv_q" | "send_q" | "path" | "backlog", _) => 3,
+            ("interface", _) => 6,
             _ => 4,
         };
         fields.push(field);

@@ -34,6 +34,10 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     let interval = every.unwrap_or(args.interval);
     let polls = every.is_none().then_some(2);
     let mut live = Live::open(&args.view, Some(interval), polls, builder)?;
+    if args.period > interval {
+        let message = "--period is longer than the interval: in it nothing would be looked at";
+        return Err(Error::new(flowcore::ErrorKind::Usage, message).into());
+    }
     let rounds = u64::try_from(interval.get() / args.period.get().max(1)).unwrap_or(1).max(1);
     let watch = std::cell::RefCell::new(Watch::new(args, rounds)?);
     let services = if args.view.netns.is_none() { services() } else { Vec::new() };

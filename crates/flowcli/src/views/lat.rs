@@ -1,5 +1,6 @@
 //! `flow lat`: round-trip times.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
@@ -44,7 +45,12 @@ impl View<'_> {
         let mut builder = Pipeline::builder();
         let handle = builder.add(Latency::default());
         let every = self.args.view.every;
-        let mut live = Live::open(&self.args.view, every, None, builder)?;
+        let reports = self.args.input.count.map(NonZeroU64::get);
+        if reports.is_some() && every.is_none() {
+            let message = "-c counts packets of a capture (-r), or reports with --every";
+            return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
+        }
+        let mut live = Live::open(&self.args.view, every, reports, builder)?;
         let mut rows = 0;
         live.run(
             |_| Duration::MAX,
@@ -186,9 +192,16 @@ impl Charts<'_> {
         let title = if classic { "" } else { "connections by round-trip time, ms" };
         let whole: fn(&mut String, f64) = |out, value| out.push_str(&format!("{value}"));
         let figure = if classic { push_scaled } else { whole };
-        self.chart(title, bars, figure, false).render(paint, &mut out);
-        out.push_str(if classic { "\n---\n*latency per flow in rtt(ms)\n" } else { "\n" });
+        // Around a single value bins would show what nobody measured.
+        let spread = self.distribution.quantile(0.0) != self.distribution.quantile(1.0);
+        if classic || spread {
+            self.chart(title, bars, figure, false).render(paint, &mut out);
+            out.push_str(if classic { "\n---\n*latency per flow in rtt(ms)\n" } else { "\n" });
+        }
         let exact: fn(&mut String, f64) = |out, value| out.push_str(&format!("{value:.3}"));
+        if measured.is_empty() && !classic {
+            return out;
+        }
         for group in group(measured, self.args.group, |flow| flow.end, self.owners) {
             let bars = group.records.iter().filter_map(|flow| Some(bar(millis(flow.rtt?), self.label(flow)))).collect();
             let title = match (classic, group.title.is_empty()) {
@@ -223,7 +236,8 @@ impl Charts<'_> {
     /// How many there are, and their percentiles.
     fn summary(&self) -> String {
         let Self { args, distribution, .. } = self;
-        let mut out = format!("{} TCP connections", distribution.measured());
+        let measured = distribution.measured();
+        let mut out = format!("{measured} TCP connection{}", if measured == 1 { "" } else { "s" });
         if distribution.unmeasured() > 0 {
             out.push_str(&format!(" and {} without a round-trip time yet", distribution.unmeasured()));
         }

@@ -45,8 +45,8 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
     if let Some(polls) = &ledger.sockets {
         say_polls(polls, &mut clauses);
     }
-    // Who only asks for sockets once has no packets to account for.
-    if ledger.sockets.is_none() || ledger.seen() > 0 {
+    // What polls tell of packets are increments of counters: there is no capture to account for.
+    if ledger.sockets.is_none() {
         clauses.push(Clause { words: balance, warns: ledger.lost_total() > 0 });
     }
     let mut say = |words: String, warns: bool| clauses.push(Clause { words, warns });
@@ -80,7 +80,8 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
     for (count, what, warns) in [
         (ledger.untracked, "untracked (flow table full)", true),
         (ledger.flowless, "without a flow", false),
-        (ledger.duplicates, "duplicates from another interface", false),
+        // Of sockets these are the other ends of connections within this host.
+        (if ledger.sockets.is_none() { ledger.duplicates } else { 0 }, "duplicates from another interface", false),
         (ledger.backwards, "backwards in time", true),
         (ledger.untimed, "without a time of their own", true),
         (ledger.unread_bytes, "bytes unreadable", true),
@@ -189,7 +190,7 @@ pub fn trust_lines(ending: &Ending<'_>, width: Option<usize>) -> Vec<Vec<Clause>
     lines
 }
 
-/// The trust line as a JSON object. Losses that the source, or one of several, cannot know are `null`; what is known
+/// The trust line as a JSON object; of sockets without what is said of packets. Losses that the source, or one of several, cannot know are `null`; what is known
 /// of all of them is `lost_at_least`: seen = delivered + filtered + lost_at_least.
 pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bool) {
     let ledger = ending.ledger;
@@ -201,44 +202,9 @@ pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bo
         push_json_text(out, name);
         out.push(b':');
     };
-    for (name, count) in [("seen", ledger.seen()), ("delivered", ledger.delivered()), ("filtered", ledger.filtered())] {
-        field(out, name);
-        number(out, count);
-    }
-    field(out, "lost");
-    for (index, loss) in Loss::ALL.into_iter().enumerate() {
-        out.push(if index == 0 { b'{' } else { b',' });
-        push_json_text(out, loss.name());
-        out.push(b':');
-        match ledger.lost(loss) {
-            Some(packets) => number(out, packets),
-            None => out.extend_from_slice(b"null"),
-        }
-    }
-    out.push(b'}');
-    field(out, "lost_at_least");
-    number(out, ledger.lost_total());
-    field(out, "truncated");
-    number(out, ledger.truncated);
-    for (name, count) in [
-        ("malformed", &(|layer| ledger.malformed(layer)) as &dyn Fn(Layer) -> u64),
-        ("cut", &|layer| ledger.cut(layer)),
-        ("unknown", &|layer| ledger.unknown(layer)),
-    ] {
-        field(out, name);
-        for (index, layer) in Layer::ALL.into_iter().enumerate() {
-            out.push(if index == 0 { b'{' } else { b',' });
-            push_json_text(out, layer.name());
-            out.push(b':');
-            number(out, count(layer));
-        }
-        out.push(b'}');
-    }
-    for (name, count) in lesser(ledger) {
-        field(out, name);
-        number(out, count);
-    }
     if let Some(polls) = &ledger.sockets {
+        field(out, "unreported_rows");
+        number(out, ledger.unreported_rows);
         field(out, "sockets");
         for (index, (name, count)) in poll_counts(polls).into_iter().enumerate() {
             out.push(if index == 0 { b'{' } else { b',' });
@@ -250,6 +216,45 @@ pub fn push_trust_json(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bo
             }
         }
         out.push(b'}');
+    } else {
+        let counts = [("seen", ledger.seen()), ("delivered", ledger.delivered()), ("filtered", ledger.filtered())];
+        for (name, count) in counts {
+            field(out, name);
+            number(out, count);
+        }
+        field(out, "lost");
+        for (index, loss) in Loss::ALL.into_iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            push_json_text(out, loss.name());
+            out.push(b':');
+            match ledger.lost(loss) {
+                Some(packets) => number(out, packets),
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+        out.push(b'}');
+        field(out, "lost_at_least");
+        number(out, ledger.lost_total());
+        field(out, "truncated");
+        number(out, ledger.truncated);
+        for (name, count) in [
+            ("malformed", &(|layer| ledger.malformed(layer)) as &dyn Fn(Layer) -> u64),
+            ("cut", &|layer| ledger.cut(layer)),
+            ("unknown", &|layer| ledger.unknown(layer)),
+        ] {
+            field(out, name);
+            for (index, layer) in Layer::ALL.into_iter().enumerate() {
+                out.push(if index == 0 { b'{' } else { b',' });
+                push_json_text(out, layer.name());
+                out.push(b':');
+                number(out, count(layer));
+            }
+            out.push(b'}');
+        }
+        for (name, count) in lesser(ledger) {
+            field(out, name);
+            number(out, count);
+        }
     }
     for (name, yes) in [("incomplete", ledger.incomplete), ("complete", ending.is_whole())] {
         field(out, name);
@@ -280,28 +285,32 @@ pub fn push_trust_pairs(out: &mut Vec<u8>, ending: &Ending<'_>) {
         }
         out.push(b' ');
     };
-    pair("seen", "", Some(ledger.seen()));
-    pair("delivered", "", Some(ledger.delivered()));
-    pair("filtered", "", Some(ledger.filtered()));
-    for loss in Loss::ALL {
-        pair("lost", loss.name(), ledger.lost(loss));
-    }
-    pair("lost_at_least", "", Some(ledger.lost_total()));
-    pair("truncated", "", Some(ledger.truncated));
-    for layer in Layer::ALL {
-        pair("malformed", layer.name(), Some(ledger.malformed(layer)));
-    }
-    for layer in Layer::ALL {
-        pair("cut", layer.name(), Some(ledger.cut(layer)));
-    }
-    for layer in Layer::ALL {
-        pair("unknown", layer.name(), Some(ledger.unknown(layer)));
-    }
-    for (name, count) in lesser(ledger) {
-        pair(name, "", Some(count));
-    }
-    for (name, count) in ledger.sockets.iter().flat_map(poll_counts) {
-        pair("sockets", name, count);
+    if let Some(polls) = &ledger.sockets {
+        for (name, count) in poll_counts(polls) {
+            pair("sockets", name, count);
+        }
+        pair("unreported_rows", "", Some(ledger.unreported_rows));
+    } else {
+        pair("seen", "", Some(ledger.seen()));
+        pair("delivered", "", Some(ledger.delivered()));
+        pair("filtered", "", Some(ledger.filtered()));
+        for loss in Loss::ALL {
+            pair("lost", loss.name(), ledger.lost(loss));
+        }
+        pair("lost_at_least", "", Some(ledger.lost_total()));
+        pair("truncated", "", Some(ledger.truncated));
+        for layer in Layer::ALL {
+            pair("malformed", layer.name(), Some(ledger.malformed(layer)));
+        }
+        for layer in Layer::ALL {
+            pair("cut", layer.name(), Some(ledger.cut(layer)));
+        }
+        for layer in Layer::ALL {
+            pair("unknown", layer.name(), Some(ledger.unknown(layer)));
+        }
+        for (name, count) in lesser(ledger) {
+            pair(name, "", Some(count));
+        }
     }
     out.extend_from_slice(if ending.is_whole() { b"complete=true" } else { b"complete=false" });
     if let Some(fault) = ending.fault {

@@ -133,7 +133,7 @@ impl<'p> Parser<'p> {
     /// A word that nobody knows.
     pub(super) fn unknown(&self, word: &str, input: Tokens<'_, '_>) -> Mistake {
         let span = first(input).span.clone();
-        if let Some(mistake) = foreign::word(self.text, word, input) {
+        if let Some(mistake) = foreign::word(word, span.clone()) {
             return mistake;
         }
         if let Some(mistake) = literal::value_alone(word, &span) {
@@ -151,7 +151,7 @@ impl<'p> Parser<'p> {
     /// Behind a protocol: libpcap lets a test follow at once, as in `tcp port 80`.
     fn qualified<'a, 't>(&self, input: Tokens<'a, 't>, before: &str, protocol: Expr) -> Parsed<'a, 't, Expr> {
         if is_sign(input, Sign::OpenSlice) {
-            return fail(foreign::slice_of(before, self.text, input));
+            return fail(foreign::slice_of(before, input));
         }
         let Some(next) = word(input) else { return Ok((input, protocol)) };
         let lower = next.to_ascii_lowercase();
@@ -160,7 +160,8 @@ impl<'p> Parser<'p> {
                 let (left, test) = self.test(input)?;
                 Ok((left, Expr::and([protocol, test])))
             }
-            "portrange" | "protochain" | "multicast" | "broadcast" => fail(self.unknown(next, input)),
+            "multicast" | "broadcast" => fail(foreign::cast(&before.to_ascii_lowercase(), &lower, &first(input).span)),
+            "portrange" | "protochain" => fail(self.unknown(next, input)),
             _ => Ok((input, protocol)),
         }
     }
@@ -185,7 +186,7 @@ impl<'p> Parser<'p> {
                 )
             }
             "ip" | "as" | "if" | "portrange" | "mac" | "ether" | "vlan" | "tos" => {
-                fail(foreign::behind_side(side, &next, self.text, behind))
+                fail(foreign::behind_side(side, &next, first(behind).span.clone()))
             }
             _ => self.address(input, behind, subject(Field::SrcAddr, Field::DstAddr)),
         }
@@ -218,8 +219,8 @@ impl<'p> Parser<'p> {
             }
             "addr" | "host" => self.values(start, rest(input), Subject::Either(Pair::Mac), false),
             "proto" => self.values(start, rest(input), Subject::One(Field::Ethertype), false),
-            _ if is_sign(input, Sign::OpenSlice) => fail(foreign::slice_of("ether", self.text, input)),
-            next @ ("broadcast" | "multicast") => fail(foreign::cast(next, &first(input).span)),
+            _ if is_sign(input, Sign::OpenSlice) => fail(foreign::slice_of("ether", input)),
+            next @ ("broadcast" | "multicast") => fail(foreign::cast("ether", next, &first(input).span)),
             _ => self.values(start, input, Subject::Either(Pair::Mac), false),
         }
     }

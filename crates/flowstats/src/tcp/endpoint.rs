@@ -108,7 +108,11 @@ impl Endpoint {
             State::Inactive => {
                 let ahead = i64::from(seq.wrapping_sub(self.start) as i32) - 1;
                 if syn {
+                    // A SYN-ACK that the capture has before it acknowledged this very SYN.
+                    let expected = self.letters & EXPECTED != 0 && seq == self.start;
+                    let acked = if expected { self.acked.min(sequence_space as i64) } else { 0 };
                     self.restart(seq, sequence_space, flags);
+                    self.acked = acked;
                 } else if self.letters & EXPECTED == 0 || ahead.abs() > IMPLAUSIBLE {
                     // As if there had been a SYN, so that positions count alike.
                     self.start = seq.wrapping_sub(1);

@@ -1,7 +1,6 @@
 //! Stretches of a stream that were jumped over, and which of them the receiver had nevertheless got.
 
-/// At most this many open gaps are told apart; the oldest is
-/// forgotten first: the result stays a lower bound.
+/// At most this many open gaps are told apart; the lowest is forgotten first: the result stays a lower bound.
 const MOST: usize = 32;
 
 /// Stretches of one direction's stream that no captured segment covered.
@@ -16,6 +15,14 @@ impl Gaps {
     /// Bytes that were acknowledged though never seen.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// The most bytes that the list takes, half of them in reserve.
+    pub(super) const MOST_BYTES: usize = 2 * (MOST + 1) * size_of::<(i64, i64)>();
+
+    /// Bytes that the list takes.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.open.capacity() * size_of::<(i64, i64)>()
     }
 
     /// Whether nothing is open.
@@ -36,10 +43,8 @@ impl Gaps {
     /// The stream jumped from `from` to `to`.
     pub(super) fn skip(&mut self, from: i64, to: i64) {
         if from < to {
-            if self.open.len() == MOST {
-                self.open.remove(0);
-            }
             self.open.push((from, to));
+            self.forget();
         }
     }
 
@@ -57,6 +62,12 @@ impl Gaps {
             }
         }
         self.open = left;
+        self.forget();
+    }
+
+    /// Lets go of the lowest ones beyond [`MOST`].
+    fn forget(&mut self) {
+        self.open.drain(..self.open.len().saturating_sub(MOST));
     }
 
     /// The receiver has everything up to `acked`: what is still open before it was never captured. Whether there was
@@ -79,6 +90,20 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_gap_filled_in_many_places_stays_a_few() {
+        let mut gaps = Gaps::default();
+        gaps.skip(0, 100_000);
+        for at in 1..1000 {
+            gaps.fill(at * 100, at * 100 + 50);
+        }
+        assert_eq!(gaps.open.len(), MOST);
+        gaps.skip(200_000, 300_000);
+        assert_eq!((gaps.open.len(), gaps.list_bytes() <= Gaps::MOST_BYTES), (MOST, true));
+        assert!(gaps.acknowledge(300_000));
+        assert_eq!(gaps.missed(), 100_000 + 30 * 50 + 50, "a lower bound: the lowest are forgotten");
+    }
 
     #[test]
     fn what_is_filled_before_the_acknowledgment_is_not_missing() {

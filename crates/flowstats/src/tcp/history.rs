@@ -66,6 +66,17 @@ impl Default for History {
 }
 
 impl History {
+    /// The most bytes that letters beyond the usual take, half of them in reserve.
+    pub(super) const MOST_BYTES: usize = size_of::<Vec<u8>>() + 2 * MOST;
+
+    /// Bytes that letters beyond the usual take.
+    pub(super) fn list_bytes(&self) -> usize {
+        match self {
+            Self::Short { .. } => 0,
+            Self::Long(letters) => size_of::<Vec<u8>>() + letters.capacity(),
+        }
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         let bytes = match self {

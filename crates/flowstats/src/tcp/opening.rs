@@ -290,6 +290,16 @@ impl Steps {
         self.has_syn_ack() || self.is_crossed()
     }
 
+    /// Whether `by` sent a SYN, or with `ack` a SYN-ACK.
+    pub(super) fn has_sent(&self, by: Direction, ack: bool) -> bool {
+        match (by, ack) {
+            (Direction::Forward, false) => self.has_syn(),
+            (Direction::Reverse, true) => self.has_syn_ack(),
+            (Direction::Reverse, false) => self.seen.contains(Seen::OTHER_SYN),
+            (Direction::Forward, true) => self.seen.contains(Seen::OTHER_SYN_ACK),
+        }
+    }
+
     /// Whether both ends sent a SYN without ACK.
     pub(super) fn is_crossed(&self) -> bool {
         self.seen.contains(Seen::OTHER_SYN)

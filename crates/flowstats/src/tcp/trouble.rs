@@ -18,6 +18,14 @@ impl<T, const N: usize> Default for Latest<T, N> {
 }
 
 impl<T, const N: usize> Latest<T, N> {
+    /// The most bytes that the list takes.
+    const MOST_BYTES: usize = N.next_power_of_two() * size_of::<T>();
+
+    /// Bytes that the list takes.
+    fn list_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<T>()
+    }
+
     pub(super) fn push(&mut self, entry: T) {
         if self.entries.len() == N {
             self.entries.remove(0);
@@ -272,6 +280,18 @@ pub(super) struct Trouble {
     pub sides: [Side; 2],
     /// Segments with control bits that no connection has.
     pub invalid: u32,
+}
+
+impl Trouble {
+    /// The most bytes that it takes, lists included.
+    pub(super) const MOST_BYTES: usize = size_of::<Self>()
+        + 2 * (Latest::<Hole, 8>::MOST_BYTES + Latest::<(i64, i64), 4>::MOST_BYTES + Latest::<Repeat, 8>::MOST_BYTES);
+
+    /// Bytes that it takes, lists included.
+    pub(super) fn bytes(&self) -> usize {
+        let lists = |side: &Side| side.holes.list_bytes() + side.missed.list_bytes() + side.repeats.list_bytes();
+        size_of::<Self>() + self.sides.iter().map(lists).sum::<usize>()
+    }
 }
 
 #[cfg(test)]

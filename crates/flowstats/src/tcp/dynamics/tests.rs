@@ -1,5 +1,7 @@
+use flowcore::event::TcpOptions;
+
 use super::*;
-use crate::tcp::{Opening, SideFacts, Turn};
+use crate::tcp::{Opening, RttSample, SideFacts, Turn};
 
 mod conversations;
 mod laws;

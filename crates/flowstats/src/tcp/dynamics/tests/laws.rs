@@ -65,6 +65,15 @@ proptest! {
     }
 
     #[test]
+    fn state_stays_bounded(segments in segments()) {
+        let mut followed = Followed::default();
+        for (event, segment) in segments.iter().cycle().take(1000) {
+            followed.observe(event, segment, &mut crate::tcp::Nobody);
+            prop_assert!(followed.bytes() <= Followed::MOST_BYTES, "{} bytes", followed.bytes());
+        }
+    }
+
+    #[test]
     fn what_is_told_adds_up(segments in segments()) {
         let mut followed = Followed::default();
         let mut heard = Heard::default();
@@ -88,4 +97,22 @@ proptest! {
         prop_assert_eq!(told("response"), u64::from(course.turns.responses));
         prop_assert!(course.turns.requests >= course.turns.responses);
     }
+}
+
+#[test]
+fn the_bound_of_state_is_one_that_trouble_comes_near() {
+    let mut followed = Followed::default();
+    let mut most = 0;
+    // Every second segment is missing, both ways, and each third one comes again.
+    for at in 0..400u32 {
+        for (letter, other) in [('>', 'A'), ('<', 'A')] {
+            let what = format!("{letter}{other}");
+            for seq in [at * 200, at.saturating_sub(at % 3) * 200] {
+                let (event, segment) = event((f64::from(at) * 400.0, &*what, seq, 0, 100), More::default());
+                followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+            }
+        }
+        most = most.max(followed.bytes());
+    }
+    assert!((Followed::MOST_BYTES / 2..=Followed::MOST_BYTES).contains(&most), "{most} of {}", Followed::MOST_BYTES);
 }

@@ -149,3 +149,37 @@ fn an_ack_that_waited_for_an_answer_says_so() {
     let played = opened(&[REQUEST, RESPONSE]);
     assert_eq!(played.rtts(), ["rtt>H 10", "rtt<H 0.1", "rtt>P 10"]);
 }
+
+#[test]
+fn a_handshakes_ack_of_a_greeting_too_times_the_greeting() {
+    let greeting = (1011.0, "<PA", 901, 101, 21);
+    let played = play(&[HANDSHAKE[0], HANDSHAKE[1], greeting, (1011.5, ">A", 101, 922, 0)]);
+    assert_eq!(played.rtts(), ["rtt>H 10", "rtt<A 0.5"]);
+    assert_eq!(played.facts.opening.rtt().map(ms), Some(11.5), "the handshake ends with it all the same");
+    let first_only = play(&[HANDSHAKE[0], HANDSHAKE[1], greeting, (1011.5, ">A", 101, 901, 0)]);
+    assert_eq!(first_only.rtts(), ["rtt>H 10", "rtt<H 1.5"]);
+    let with_syn_ack = play(&[HANDSHAKE[0], (1010.0, "<SA", 900, 101, 21), (1010.5, ">A", 101, 922, 0)]);
+    assert_eq!(with_syn_ack.rtts(), ["rtt>H 10", "rtt<H 0.5"]);
+}
+
+#[test]
+fn a_syn_captured_behind_its_syn_ack_was_acknowledged_by_it() {
+    let swapped = [(1010.0, "<SA", 900, 101, 0), (1010.05, ">S", 100, 0, 0), HANDSHAKE[2]];
+    let played = play(&[swapped[0], swapped[1], swapped[2], REQUEST, (1030.0, "<A", 901, 151, 0)]);
+    assert_eq!(played.rtts(), ["rtt<H 0.1", "rtt>A 10"]);
+}
+
+#[test]
+fn a_crossing_syn_ack_is_no_copy_of_the_syn() {
+    let split = [
+        (0.0, ">S", 100, 0, 0),
+        (0.5, "<S", 900, 0, 0),
+        (1.0, ">SA", 100, 901, 0),
+        (1.5, "<A", 901, 101, 0),
+        (2.0, ">PA", 101, 901, 4),
+    ];
+    // A stack that gives every packet the same identification.
+    let played = numbered(&split.map(|row| (row, 1)));
+    assert!(played.sent_again().is_empty(), "{:?}", played.heard);
+    assert_eq!(played.facts.opening.shape, crate::tcp::Shape::Split);
+}

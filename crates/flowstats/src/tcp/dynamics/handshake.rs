@@ -1,0 +1,141 @@
+//! How a connection opens: SYNs, SYN-ACKs, the end of the handshake and the round trips of its halves.
+
+use flowcore::event::TcpOptions;
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment};
+
+use super::{Before, Dynamics, Seen, since};
+use crate::tcp::opening::Step;
+use crate::tcp::retransmit::{COPY, SHORTEST_TIMER};
+use crate::tcp::rtt::echoes_later;
+use crate::tcp::{Endpoint, NEVER, Outcome, Retransmission, RttMethod, Tcp, Witness};
+
+impl Dynamics {
+    pub(super) fn note_syn<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        if self.outcome == Outcome::Midstream {
+            self.outcome = Outcome::Unanswered;
+        }
+        let by = event.direction;
+        let ack = segment.flags.contains(TcpFlags::ACK);
+        let (latest, stamp, _) = self.steps.answered(by);
+        let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
+        let same_stamp = stamp == segment.timestamp.0;
+        // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
+        let copied = self.steps.has_sent(by, ack)
+            && before.ends[by.index()].is_placed()
+            && segment.seq == before.ends[by.index()].start()
+            && if event.datagram_id == 0 {
+                soon && same_stamp
+            } else {
+                event.datagram_id as u16 == self.sent[by.index()].id && since(latest, event.time) < SHORTEST_TIMER
+            };
+        if copied {
+            if event.datagram_id == 0 {
+                self.steps.note_twin(by);
+                self.note_guess(event, witness);
+            }
+            return self.note_duplicate(event, witness);
+        }
+        let step = self.steps.syn(event, segment, before.established);
+        // The timer of a SYN is longer (RFC 6298 section 2.1); of crossed steps no times are kept.
+        let close = latest == NEVER || ack == (by == Direction::Forward) || since(latest, event.time) < SHORTEST_TIMER;
+        if step == Step::Again && close {
+            self.note_guess(event, witness);
+        }
+        self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
+        self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
+        match (step, by, ack) {
+            (Step::First, Direction::Forward, false) => witness.syn(event.time),
+            (Step::First, Direction::Reverse, true) => {
+                witness.syn_ack(event.time);
+                // More than the SYN is acknowledged: its data was taken.
+                if tcp.ends()[0].acked() > 1 && self.steps.has_syn() {
+                    self.steps.accept_data();
+                }
+                self.handshake_sample(Direction::Forward, event, segment, witness);
+            }
+            (Step::First, _, _) => {}
+            (Step::Again, _, false) => self.note_retransmission(Retransmission::Syn, 0, event, witness),
+            (Step::Again, _, true) => self.note_retransmission(Retransmission::SynAck, 0, event, witness),
+        }
+    }
+
+    /// A step of the handshake was answered.
+    pub(super) fn handshake_sample<W: Witness>(
+        &mut self,
+        of: Direction,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let (sent, stamp, only) = self.steps.answered(of);
+        if sent == NEVER {
+            return;
+        }
+        let rtt = event.time.as_nanos().wrapping_sub(sent);
+        let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
+        // Linux stamps SYNs with milliseconds: those of two copies differ.
+        let told = only || echo.is_some_and(|echo| echo != 0 && echo == stamp);
+        if rtt < 0
+            || !(told && self.steps.is_told(of))
+            || self.steps.is_crossed()
+            || echo.is_some_and(|echo| echoes_later(echo, stamp))
+        {
+            return self.note_ambiguous(of, event.time, witness);
+        }
+        let method = if only { RttMethod::Handshake } else { RttMethod::Timestamp };
+        self.take(of, Nanos::new(rtt), method, event.time, witness);
+    }
+
+    /// Whether the ACK of the SYN-ACK was brought about by payload that the responder sent behind it.
+    pub(super) fn is_ack_of_more(&self, responder: &Endpoint) -> bool {
+        let (syn_ack, ..) = self.steps.answered(Direction::Reverse);
+        responder.acked() > 1 && self.sent[1].time > syn_ack
+    }
+
+    /// The end of the handshake, however it came about.
+    pub(super) fn note_established<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let flags = segment.flags;
+        if !matches!(self.outcome, Outcome::Unanswered) {
+            return;
+        }
+        if flags.contains(TcpFlags::RST) {
+            let refused = event.direction == Direction::Reverse && !self.steps.has_syn_ack();
+            self.outcome = if refused { Outcome::Refused } else { Outcome::Reset };
+            return;
+        }
+        let ack = !before.established && tcp.handshake_times().ack.is_some();
+        let [originator, responder] = tcp.ends();
+        let crossed = self.steps.is_crossed() && originator.acked() > 0 && responder.acked() > 0;
+        // The SYN-ACK was not seen, but the responder goes on.
+        let goes_on = !self.steps.has_syn_ack()
+            && event.direction == Direction::Reverse
+            && !flags.contains(TcpFlags::SYN)
+            && (originator.acked() > 1 || (originator.acked() > 0 && event.payload_bytes > 0));
+        // Its times are not known, but a FIN that acknowledges the SYN-ACK says that it was there.
+        let closes = flags.contains(TcpFlags::FIN)
+            && event.direction == Direction::Forward
+            && self.steps.has_syn_ack()
+            && responder.acked() > 0;
+        if ack || crossed || goes_on || closes {
+            self.outcome = Outcome::Established;
+            if ack && !self.is_ack_of_more(responder) {
+                self.handshake_sample(Direction::Reverse, event, segment, witness);
+            }
+            witness.established(&self.opening(tcp), event.time);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Where a segment stands in its stream: next, beyond a hole, late, or sent again.
+
+use flowcore::event::TcpOptions;
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
+
+use super::{Before, Dynamics, since, watch};
+use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
+use crate::tcp::rtt::{Sent, echoes_later};
+use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
+use crate::tcp::{Endpoint, Retransmission, Tcp, Witness};
+
+impl Dynamics {
+    #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
+    pub(super) fn note_missed<W: Witness>(
+        &mut self,
+        of: Direction,
+        bytes: u64,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let seen = before.ends[of.index()].last();
+        let acked = tcp.ends()[of.index()].acked();
+        self.trouble.get_or_insert_default().sides[of.index()].miss(seen, acked);
+        let answered = self.sent[1].time;
+        self.tear_by_holes(Timestamp::MAX);
+        let sender = &before.ends[event.direction.index()];
+        if sender.position(segment.seq) > sender.last() {
+            self.talk.tear();
+        }
+        if bytes == 1 && acked == seen + 1 {
+            // It may have been a FIN.
+            self.talk.tear();
+            return witness.missing(of, bytes, event.time);
+        }
+        self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
+        witness.missing(of, bytes, event.time);
+    }
+
+    /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
+    pub(super) fn place<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        payload: u32,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) -> bool {
+        let flags = segment.flags;
+        let by = event.direction;
+        let was = &before.ends[by.index()];
+        if flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !was.is_placed() {
+            let now = &tcp.ends()[by.index()];
+            if was.has_begun() && now.start() != was.start() {
+                self.restart(by, now.last());
+            }
+            if payload > 0 && before.fresh > 0 {
+                self.renew(event, segment);
+            }
+            return true;
+        }
+        let fin = flags.contains(TcpFlags::FIN);
+        let length = i64::from(payload) + i64::from(fin);
+        let from = was.position(segment.seq);
+        let (to, last) = (from + length, was.last());
+        if length == 0 && from != last - 1 {
+            return true;
+        }
+        if from >= last {
+            if from > last && last > 0 {
+                self.jump(was, from, event, segment);
+                self.blur(by, tcp.ends()[by.index()].last());
+            }
+            if payload == 1 && self.watches(watch::ZERO, by.opposite()) {
+                self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
+            }
+            self.advance(fin, event, segment, witness);
+            return true;
+        }
+        let round_trip = self.round_trip();
+        let newest = self.sent[by.index()];
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
+        // Bytes below the newest that had not been seen.
+        let filling = before.fresh - (from + i64::from(payload) - last).max(0);
+        let fresh = to > last;
+        if filling > 0 {
+            let late = self.late(from, to, round_trip, event, segment);
+            if late.order() == Order::Unknown {
+                self.note_guess(event, witness);
+            }
+            match retransmit::classify_late(&late) {
+                Late::Reordered => self.note_reordering(event, witness),
+                Late::Sent(kind) => {
+                    self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
+                    self.note_recovery(by, kind, from <= was.acked());
+                }
+            }
+            self.blur(by, tcp.ends()[by.index()].last());
+            if fresh {
+                self.advance(fin, event, segment, witness);
+            }
+            return true;
+        }
+        let of = by.opposite();
+        let zero_window = self.watches(watch::ZERO, of);
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        let latest =
+            side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < SHORTEST_TIMER;
+        let recovered = !fresh && length > 0 && side.recover(from, to);
+        let seen = Repetition {
+            payload,
+            fin,
+            below: last - from,
+            newest: to == last,
+            fresh,
+            idle: was.acked() >= last,
+            acknowledged: to <= was.acked(),
+            zero_window,
+            // Some stacks use a number again when they send again.
+            id_age: (event.datagram_id != 0 && newest.id != 0)
+                .then_some((event.datagram_id as u16).wrapping_sub(newest.id) as i16)
+                .filter(|&age| age != 0 || same_id),
+            counted: self.steps.counts(by),
+            stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
+            other_interface: event.interface != self.interfaces[by.index()],
+            since_newest: since(newest.time, event.time),
+            duplicate_acks: side.duplicate_acks,
+            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            recovery: side.recovery,
+            first: from <= was.acked(),
+            since_repeat: since(side.repeated(from, to, stamped.then_some(segment.timestamp.0)), event.time),
+            since_probe: since(side.probe_time, event.time),
+            filled: side.repeats.iter_mut().any(|repeat| repeat.filled && repeat.from <= from && to <= repeat.to),
+            round_trip,
+        };
+        // Behind a probe's byte comes the segment that it was taken from.
+        let after_probe = fresh
+            && last - from == 1
+            && (zero_window || side.retransmissions[Retransmission::WindowProbe as usize] > 0);
+        let verdict = retransmit::classify(&seen);
+        let doubted = match verdict {
+            // The byte may have been taken.
+            _ if after_probe => was.acked() > from,
+            Again::Overtaken if length == 0 => !seen.is_told() || seen.order() == Order::Unknown,
+            // A message of one byte is sent again just so.
+            Again::Sent(_) if payload == 1 && last - from == 1 => true,
+            // An old ACK, of what was missed, looks like a probe.
+            _ if length == 0 && seen.order() == Order::Unknown && before.missed[by.index()] > 0 => true,
+            _ => !seen.is_told() || (recovered && seen.order() != Order::Before),
+        };
+        if doubted {
+            self.note_guess(event, witness);
+        }
+        if recovered && seen.order() != Order::After {
+            self.note_reordering(event, witness);
+            return true;
+        }
+        match verdict {
+            _ if after_probe => {}
+            Again::Duplicate => {
+                self.note_duplicate(event, witness);
+                return false;
+            }
+            Again::Overtaken => {
+                if length > 0 {
+                    self.note_reordering(event, witness);
+                }
+                return false;
+            }
+            Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
+                self.trouble.get_or_insert_default().sides[by.index()].probe_time = event.time.as_nanos();
+                self.note_retransmission(kind, payload, event, witness);
+                // A probe's byte that was not taken before is sent twice as any other.
+                if length > 0 && to > was.acked() {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
+            }
+            Again::Sent(_) if length == 0 => {}
+            Again::Sent(kind) => {
+                let old = (last - from).min(i64::from(payload)) as u32;
+                let earlier = if to == last { Earlier::Newest(newest.time, newest.stamp) } else { Earlier::Once };
+                self.resend(kind, old, (from, to), earlier, event, segment, witness);
+                self.note_recovery(by, kind, from <= was.acked());
+                if to > was.acked() {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                } else if let Some(repeat) = self.newest_repeat(by) {
+                    repeat.acknowledged = true;
+                }
+            }
+        }
+        if fresh {
+            self.advance(fin, event, segment, witness);
+        }
+        true
+    }
+
+    /// A SYN with another number begins the stream of `by` anew: what was known of the old one's positions is void.
+    pub(super) fn restart(&mut self, by: Direction, last: i64) {
+        self.sent[by.index()] = Sent::default();
+        if let Some(rings) = &mut self.rings {
+            rings[by.index()].clear();
+        }
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        side.holes = Latest::default();
+        side.missed = Latest::default();
+        side.repeats = Latest::default();
+        side.ambiguous_to = last;
+        self.set_watch(watch::RECOVERY, by, true);
+    }
+
+    /// The segment begins behind what was to come next.
+    pub(super) fn jump(&mut self, was: &Endpoint, from: i64, event: &FlowEvent, segment: &TcpSegment) {
+        let hole = Hole {
+            from: was.last(),
+            to: from,
+            time: event.time,
+            ids: [self.sent[event.direction.index()].id, event.datagram_id as u16],
+            stamp: segment.timestamp.0,
+        };
+        self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+    }
+
+    /// What is known of a segment that fills a hole.
+    pub(super) fn late(
+        &mut self,
+        from: i64,
+        to: i64,
+        round_trip: Option<Nanos>,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+    ) -> Latecomer {
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let known = Latecomer {
+            round_trip,
+            duplicate_acks: side.duplicate_acks,
+            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            recovery: side.recovery,
+            since_jump: Nanos::new(i64::MAX),
+            ..Latecomer::default()
+        };
+        let Some(hole) = side.fill(from, to) else { return known };
+        let this = event.datagram_id as u16;
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP) && hole.stamp != 0;
+        Latecomer {
+            ids: (this != 0 && !hole.ids.contains(&0)).then_some([hole.ids[0], hole.ids[1], this]),
+            stamp_age: stamped.then(|| segment.timestamp.0.wrapping_sub(hole.stamp) as i32),
+            since_jump: event.time - hole.time,
+            ..known
+        }
+    }
+
+    /// Data was sent again.
+    #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
+    pub(super) fn resend<W: Witness>(
+        &mut self,
+        kind: Retransmission,
+        bytes: u32,
+        (from, to): (i64, i64),
+        earlier: Earlier,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        self.note_retransmission(kind, bytes, event, witness);
+        let newest = self.sent[event.direction.index()].stamp;
+        let stamp = segment.timestamp.0;
+        let side = &mut self.trouble.get_or_insert_default().sides[event.direction.index()];
+        let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
+        let shared = side.share(stamp) || !echoes_later(stamp, newest);
+        side.repeats.push(Repeat {
+            from,
+            to,
+            time: event.time,
+            stamp: stamped.then_some(stamp),
+            shared,
+            first: if let Earlier::Newest(time, stamp) = earlier { Some((time, stamp)) } else { None },
+            kind,
+            filled: earlier == Earlier::Nothing,
+            acknowledged: false,
+        });
+    }
+
+    pub(super) fn newest_repeat(&mut self, by: Direction) -> Option<&mut Repeat> {
+        self.trouble.as_mut()?.sides[by.index()].repeats.iter_mut().next()
+    }
+
+    pub(super) fn note_recovery(&mut self, by: Direction, kind: Retransmission, first: bool) {
+        let recovery = &mut self.trouble.get_or_insert_default().sides[by.index()].recovery;
+        *recovery = recovery.after(kind, first);
+    }
+
+    /// The stream goes on.
+    pub(super) fn advance<W: Witness>(&mut self, fin: bool, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        let by = event.direction;
+        if fin && by == Direction::Reverse && event.payload_bytes == 0 {
+            // Before its time takes the place of that of the response's last byte.
+            self.complete_turn(witness);
+        }
+        self.renew(event, segment);
+        if self.watches(watch::RING, by) {
+            let end = segment.seq.wrapping_add(event.payload_bytes).wrapping_add(u32::from(fin));
+            self.time_segment(by, end, event, segment);
+        }
+    }
+
+    pub(super) fn renew(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        let sent = &mut self.sent[event.direction.index()];
+        sent.time = event.time.as_nanos();
+        sent.stamp = segment.timestamp.0;
+    }
+}
