@@ -226,6 +226,10 @@ impl Sockets {
         let info = SourceInfo { name, offers: Features::SOCKETS, live: true, degraded, ..SourceInfo::default() };
         let dumps = options.kinds.dumps(options.ipv4, options.ipv6);
         let missed = if options.kinds.contains(Kinds::TCP) && options.every.is_some() { Some(0) } else { None };
+        // Then nothing is compared with what was before.
+        let is_once = options.polls.unwrap_or(1 + u64::from(options.every.is_some())) == 1
+            && !options.notices
+            && !options.history;
         Ok(Self {
             options,
             info,
@@ -237,7 +241,7 @@ impl Sockets {
             time: Timestamp::EPOCH,
             began: None,
             through: Timestamp::EPOCH,
-            table: Table::default(),
+            table: if is_once { Table::once() } else { Table::default() },
             ledger: Ledger::new(),
             counts: Polls { missed, ..Polls::default() },
             refused: Vec::new(),
@@ -325,7 +329,7 @@ impl Sockets {
         self.began = Some(Instant::now());
         self.time = now().max(self.through);
         self.polls += 1;
-        self.table.begin();
+        self.table.begin(self.time);
         for place in &mut self.places {
             let opened = place.connections_opened();
             place.judged = if place.notices.is_some() { place.opened } else { opened };

@@ -4,8 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use flowcore::event::Opened;
 use flowcore::socket::{Family, SocketState};
-use flowcore::{FlowKey, Protocol, SocketSample};
+use flowcore::{FlowKey, Nanos, Protocol, SocketSample, Timestamp};
 use foldhash::fast::RandomState;
+
+/// How long the notice of an end may take: the kernel sends it from a work queue, under load a second later.
+const PATIENCE: Nanos = Nanos::from_secs(2);
 
 /// What a socket counts by itself: packets and data bytes, each sent and received.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +50,11 @@ struct Known {
     inode: Option<u32>,
     uid: Option<u32>,
     opened: Opened,
-    /// The poll in which it was last seen.
+    /// The poll and the generation in which it was last seen.
     poll: u64,
+    generation: u64,
+    /// It has been a connection, and was looked at as one.
+    judged: bool,
     /// The other end is a socket of this host too, and counts the same packets.
     mirrored: bool,
 }
@@ -68,30 +74,45 @@ pub(crate) struct Table {
     known: HashMap<u64, Known, RandomState>,
     /// Of those, the ones whose packets are counted, as they send.
     counted: HashMap<FlowKey, u64, RandomState>,
-    /// Counted sockets that ended in this poll and in the one before: their other ends may follow.
+    /// Counted sockets that ended in this generation and in the one before: their other ends may follow.
     ended: [HashSet<FlowKey, RandomState>; 2],
     /// Zones and ports on which something listened in this poll and in the one before.
     listening: [HashSet<(u16, u16), RandomState>; 2],
     poll: u64,
+    /// Polls belong to a generation until it is [`PATIENCE`] old.
+    generation: u64,
+    began: Option<Timestamp>,
     /// TCP connections first seen, by zone.
     connections: HashMap<u16, u64, RandomState>,
+    /// Cookies, if that is all that is kept.
+    once: Option<HashSet<u64, RandomState>>,
 }
 
 impl Table {
+    /// One for a single poll whose totals are of no interest: a fifth of the memory.
+    pub fn once() -> Self {
+        Self { once: Some(HashSet::default()), ..Self::default() }
+    }
+
     /// Begins a poll.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, time: Timestamp) {
         self.poll += 1;
         self.listening.swap(0, 1);
         self.listening[0].clear();
-        self.ended.swap(0, 1);
-        self.ended[0].clear();
+        if self.began.is_none_or(|began| time - began >= PATIENCE) {
+            self.began = Some(time);
+            self.generation += 1;
+            self.ended.swap(0, 1);
+            self.ended[0].clear();
+        }
     }
 
-    /// Forgets what was not seen in this poll nor in the one before: an answer may miss a socket that is still there.
+    /// Forgets what was seen neither in this poll or generation nor in the one before: an answer may miss a socket that is
+    /// still there, and the notice of an end comes late.
     pub fn finish(&mut self) {
-        let Self { known, counted, poll, .. } = self;
+        let Self { known, counted, poll, generation, .. } = self;
         known.retain(|cookie, socket| {
-            let keep = socket.poll + 1 >= *poll;
+            let keep = socket.poll + 1 >= *poll || socket.generation + 1 >= *generation;
             if !keep && counted.get(&socket.key) == Some(cookie) {
                 counted.remove(&socket.key);
             }
@@ -111,14 +132,23 @@ impl Table {
             self.listening[0].insert((sample.netns, sample.local_port));
         }
         let Some(cookie) = sample.cookie else { return Some(self.unknown(sample)) };
+        if let Some(once) = &mut self.once {
+            return once.insert(cookie).then(|| Increment { first: true, ..self.unknown(sample) });
+        }
         let totals = Totals::of(sample);
         if let Some(known) = self.known.get_mut(&cookie) {
             if std::mem::replace(&mut known.poll, self.poll) == self.poll {
                 return None;
             }
+            known.generation = self.generation;
             let now = totals.unwrap_or(known.totals);
             let before = std::mem::replace(&mut known.totals, now);
             (known.inode, known.uid) = (sample.inode.or(known.inode), sample.uid.or(known.uid));
+            let mut known = *known;
+            if !known.judged && is_connection(sample) {
+                known = self.judge(known, sample, cookie);
+                self.known.insert(cookie, known);
+            }
             let (opened, mirrored) = (known.opened, known.mirrored);
             return Some(Increment { totals: now.since(before), opened, first: false, mirrored });
         }
@@ -130,6 +160,8 @@ impl Table {
             uid: sample.uid,
             opened: increment.opened,
             poll: self.poll,
+            generation: self.generation,
+            judged: is_connection(sample),
             mirrored: increment.mirrored,
         };
         if is_connection(sample) && !increment.mirrored {
@@ -144,7 +176,10 @@ impl Table {
         let totals = Totals::of(sample);
         let known = sample.cookie.and_then(|cookie| self.known.remove(&cookie));
         let (increment, counts) = match known {
-            Some(known) => {
+            Some(mut known) => {
+                if let Some(cookie) = sample.cookie.filter(|_| !known.judged && is_connection(sample)) {
+                    known = self.judge(known, sample, cookie);
+                }
                 (sample.inode, sample.uid) = (known.inode, known.uid);
                 let now = totals.unwrap_or(known.totals);
                 let (opened, mirrored) = (known.opened, known.mirrored);
@@ -164,6 +199,16 @@ impl Table {
             self.ended[0].insert(sample.key());
         }
         increment
+    }
+
+    /// A socket that was seen before it was a connection, bound to nothing or not yet accepted, and is one now.
+    fn judge(&mut self, known: Known, sample: &SocketSample, cookie: u64) -> Known {
+        let Increment { opened, mirrored, .. } = self.meet(sample, None);
+        let known = Known { key: sample.key(), judged: true, opened, mirrored, ..known };
+        if !mirrored {
+            self.counted.insert(known.key, cookie);
+        }
+        known
     }
 
     /// A socket that is seen for the first time.
@@ -207,6 +252,16 @@ mod tests {
     use super::*;
     use flowcore::TcpInfo;
 
+    #[test]
+    fn a_single_poll_gives_each_socket_once() {
+        let mut table = Table::once();
+        table.begin(Timestamp::EPOCH);
+        let first = table.see(&sample(1, 80, 50_000, 700, 3), true).expect("new");
+        assert_eq!((first.totals, first.first), (Totals::default(), true));
+        assert!(table.see(&sample(1, 80, 50_000, 700, 3), true).is_none(), "the answer was asked for again");
+        assert!(table.see(&sample(2, 50_000, 80, 0, 2), true).is_some());
+    }
+
     fn sample(cookie: u64, local: u16, remote: u16, sent: u64, segments: u32) -> SocketSample {
         let mut info = [0; 232];
         info[136..140].copy_from_slice(&segments.to_ne_bytes());
@@ -232,10 +287,10 @@ mod tests {
     #[test]
     fn totals_become_increments_and_counters_may_start_again() {
         let mut table = Table::default();
-        table.begin();
+        table.begin(Timestamp::EPOCH);
         assert_eq!(sent(table.see(&sample(1, 10, 20, 500, u32::MAX), true)), Some((0, 0)));
         table.finish();
-        table.begin();
+        table.begin(Timestamp::EPOCH);
         assert_eq!(sent(table.see(&sample(1, 10, 20, 700, 2), false)), Some((3, 200)));
         assert_eq!(table.see(&sample(1, 10, 20, 700, 2), false), None, "an answer may have a socket twice");
         let last = table.end(&mut sample(1, 10, 20, 701, 3));
@@ -245,7 +300,7 @@ mod tests {
     #[test]
     fn a_connection_within_the_host_is_counted_at_one_end() {
         let mut table = Table::default();
-        table.begin();
+        table.begin(Timestamp::EPOCH);
         assert!(!table.see(&sample(1, 10, 20, 5, 1), false).unwrap().mirrored);
         assert!(table.see(&sample(2, 20, 10, 0, 1), false).unwrap().mirrored);
         // Both ends came and went between two polls.
@@ -258,7 +313,7 @@ mod tests {
     #[test]
     fn who_listens_was_asked() {
         let mut table = Table::default();
-        table.begin();
+        table.begin(Timestamp::EPOCH);
         assert_eq!(table.see(&sample(1, 10, 20, 0, 0), false).unwrap().opened, Opened::Unknown);
         let listener = SocketSample { state: SocketState::LISTEN, remote_port: 0, ..sample(9, 20, 0, 0, 0) };
         table.see(&listener, false);
@@ -269,19 +324,57 @@ mod tests {
     #[test]
     fn what_an_answer_missed_once_is_still_known() {
         let mut table = Table::default();
+        let mut times = (0..).map(|poll| Timestamp::from_parts(2 * poll, 0));
+        let mut begin = |table: &mut Table| table.begin(times.next().unwrap());
         for _ in 0..2 {
-            table.begin();
+            begin(&mut table);
             table.see(&sample(1, 10, 20, 500, 5), false);
             table.finish();
         }
-        table.begin();
+        begin(&mut table);
         table.finish();
-        table.begin();
+        begin(&mut table);
         assert_eq!(sent(table.see(&sample(1, 10, 20, 501, 6), false)), Some((1, 1)));
         for _ in 0..2 {
-            table.begin();
+            begin(&mut table);
             table.finish();
         }
         assert!(table.known.is_empty() && table.counted.is_empty());
+    }
+
+    #[test]
+    fn a_notice_that_comes_polls_later_still_belongs_to_its_connection() {
+        let mut table = Table::default();
+        let at = |poll: i64| Timestamp::from_nanos(poll * 300_000_000);
+        table.begin(at(0));
+        table.see(&sample(1, 10, 20, 500, 5), false);
+        assert!(!table.end(&mut sample(3, 11, 20, 5, 1)).mirrored);
+        for poll in 1..5 {
+            table.finish();
+            table.begin(at(poll));
+        }
+        let late = table.end(&mut sample(1, 10, 20, 501, 6));
+        assert_eq!((late.totals.packets[0], late.totals.bytes[0], late.first), (1, 1, false));
+        assert!(table.end(&mut sample(4, 20, 11, 0, 1)).mirrored, "its other end came 1.2 s before");
+    }
+
+    #[test]
+    fn what_was_seen_before_it_was_a_connection_is_one_when_it_is() {
+        for ends_at_once in [false, true] {
+            let mut table = Table::default();
+            table.begin(Timestamp::EPOCH);
+            let request = SocketSample { state: SocketState::SYN_RECV, tcp: None, ..sample(2, 20, 10, 0, 0) };
+            table.see(&request, false);
+            let unbound = SocketSample { remote_port: 0, tcp: None, ..sample(5, 30, 0, 0, 0) };
+            table.see(&unbound, false);
+            assert!(!table.see(&sample(1, 10, 20, 5, 1), false).unwrap().mirrored);
+            table.begin(Timestamp::EPOCH);
+            let mut accepted = sample(2, 20, 10, 100, 2);
+            let increment = if ends_at_once { table.end(&mut accepted) } else { table.see(&accepted, false).unwrap() };
+            assert!(increment.mirrored, "the client's end counts");
+            assert!(!table.see(&sample(5, 30, 40, 1, 1), false).unwrap().mirrored);
+            assert!(table.see(&sample(6, 40, 30, 1, 1), false).unwrap().mirrored);
+            assert_eq!(table.connections(0), 4);
+        }
     }
 }

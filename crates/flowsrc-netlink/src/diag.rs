@@ -9,7 +9,6 @@ use flowcore::socket::{
     SocketState, SocketType, Subflow, Timer, TimerKind, Tls, Ulp, UnixSocket,
 };
 use flowcore::{Addr, SocketSample, TcpInfo};
-use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::constants::{
     INET_DIAG_BBRINFO, INET_DIAG_CLASS_ID, INET_DIAG_CONG, INET_DIAG_DCTCPINFO, INET_DIAG_INFO, INET_DIAG_LOCALS,
     INET_DIAG_MARK, INET_DIAG_MD5SIG, INET_DIAG_PEERS, INET_DIAG_PROTOCOL, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
@@ -45,6 +44,9 @@ const PACKET_FILTER: u16 = 7;
 const IPPROTO_TCP: u16 = 6;
 /// What raw sockets of all protocols are asked for by.
 pub(crate) const IPPROTO_RAW: u16 = 255;
+
+/// What is left of an attribute's kind without the bits that say how it is written.
+const NLA_TYPE_MASK: u16 = 0x3fff;
 
 /// Bytes of `struct inet_diag_msg`, `unix_diag_msg` and `packet_diag_msg`.
 const INET_HEADER: usize = 72;
@@ -111,10 +113,10 @@ fn nonzero(number: u32) -> Option<u32> {
 fn attributes<'a>(bytes: &'a [u8], mut take: impl FnMut(u16, &'a [u8])) -> Read {
     // Bytes that are too few for a header are padding.
     let mut rest = bytes;
-    while rest.len() >= 4 {
-        let Some(Ok(attribute)) = NlasIterator::new(rest).next() else { return Read::Part };
-        let length = usize::from(attribute.length());
-        take(attribute.kind(), rest.get(4..length).unwrap_or(&[]));
+    while let Some(&[a, b, c, d]) = rest.first_chunk() {
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let Some(value) = rest.get(4..length) else { return Read::Part };
+        take(u16::from_ne_bytes([c, d]) & NLA_TYPE_MASK, value);
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
     }
     Read::Whole
