@@ -190,6 +190,7 @@ fn subject() -> Subject<Connection> {
     let fields = COLUMNS.iter().map(own(false)).chain(COURSE_COLUMNS.iter().map(own(true)));
     Subject {
         table: "conns",
+        has_levels: false,
         fields: fields.chain(edge_fields()).collect(),
         ask: |connection, edge| {
             let key = &connection.flow.key;

@@ -149,6 +149,7 @@ fn subject() -> Subject<Totals> {
     };
     Subject {
         table: "count",
+        has_levels: false,
         fields: vec![
             field("packets", Unit::Packets, "packets selected", |totals| Value::U64(totals.packets)),
             field("bytes", Unit::Bytes, "their bytes on the wire, link layer included", |totals| {

@@ -85,6 +85,8 @@ impl<R> Field<R> {
 pub struct Subject<R: 'static> {
     /// The table's name, as in `conns`.
     pub table: &'static str,
+    /// Other percentiles can be had, with `--percentiles`.
+    pub has_levels: bool,
     /// Every column there is.
     pub fields: Vec<Field<R>>,
     /// How far a record's counts can be trusted.
@@ -110,19 +112,37 @@ impl<R> Subject<R> {
         if let Some(field) = self.fields.iter().find(|field| field.column.name == name) {
             return Ok(field);
         }
-        if let Some(percent) =
-            percentile(name).filter(|_| self.fields.iter().any(|known| is_percentile(&known.column.name, name)))
+        let nearest = self.nearest(name);
+        let in_family = |known: &Field<R>| is_percentile(&known.column.name, name);
+        if let Some(percent) = percentile(name).filter(|_| self.has_levels && self.fields.iter().any(in_family))
+            && nearest.is_none_or(|known| percentile(known).as_ref() != Some(&percent))
         {
             let message = format!("no column `{name}`; it comes with --percentiles {percent}");
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let names = self.fields.iter().map(|field| &*field.column.name);
-        let nearest = names.map(|known| (distance(name, known), known)).min().filter(|&(edits, _)| edits <= 3);
         let hint = match nearest {
-            Some((_, known)) => format!("did you mean `{known}`?"),
+            Some(known) => format!("did you mean `{known}`?"),
             None => "--list-columns shows all".to_owned(),
         };
         Err(Error::new(ErrorKind::Usage, format!("no column `{name}`; {hint}")))
+    }
+
+    /// The column that is probably meant: one that is called so in tables, or whose name begins so, or is nearly the same.
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let plain = name.to_lowercase().replace(['.', '-'], "_");
+        let known = || self.fields.iter().map(|field| &field.column);
+        let titled = known().find(|column| column.title.eq_ignore_ascii_case(name));
+        let begun = || {
+            known().find(|column| {
+                column.name.strip_prefix(&*plain).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            })
+        };
+        let similar = || {
+            let all = known().map(|column| (distance(&plain, &column.name), column));
+            all.min_by_key(|&(edits, _)| edits).filter(|&(edits, _)| edits <= 3 && edits * 2 <= plain.len())
+        };
+        let column = titled.or_else(begun).or_else(|| similar().map(|(_, column)| column));
+        column.map(|column| &*column.name)
     }
 
     /// The same, if it is there without an option that was not given.
@@ -352,6 +372,7 @@ mod tests {
         let name_from_edge = ["nick", "NICK", "From the edge."];
         Subject {
             table: "pairs",
+            has_levels: false,
             fields: vec![
                 field("bytes", Unit::Bytes, Meaning::Counter, |pair: &Pair| Value::U64(pair.0), true),
                 field("name", Unit::None, Meaning::Key, |pair| Value::Word(pair.1), true),

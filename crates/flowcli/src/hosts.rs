@@ -100,11 +100,6 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         pipeline.get_mut(&handle).doubt(Doubts::UNTRACKED);
     }
     let hosts = pipeline.get(&handle);
-    if hosts.remotes().is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
-        complain(
-            "note: no TCP connections here, which is what hosts are judged by; `flow conns` shows the other flows",
-        );
-    }
     let names: Arc<dyn Resolver> = if args.by_asn { Arc::new(PerNetwork(edge.names())) } else { edge.names() };
     let names: Arc<dyn Resolver> = if args.by_port { Arc::new(PerPort(names)) } else { names };
     // A name is the key of its row: all of them are asked for before there are rows.
@@ -113,6 +108,11 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     edge.freeze();
     let rows = sheet.arrange(hosts.rows(&*names, levels));
     let count = rows.len() as u64;
+    if rows.is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
+        complain(
+            "note: no TCP connections here, which is what hosts are judged by; `flow conns` shows the other flows",
+        );
+    }
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
     let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
@@ -193,6 +193,7 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
     };
     Subject {
         table: "hosts",
+        has_levels: true,
         fields: defs.iter().map(field).chain(edge_fields()).collect(),
         quality: Host::quality,
         weight: |host| host.tally.connections,

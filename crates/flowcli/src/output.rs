@@ -505,6 +505,7 @@ mod tests {
         };
         let subject = Subject {
             table: "numbers",
+            has_levels: false,
             fields: vec![field],
             quality: |_| Quality::default(),
             weight: |&number| number,

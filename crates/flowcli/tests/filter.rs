@@ -207,6 +207,18 @@ fn the_normal_form_has_no_largest_number() {
 }
 
 #[test]
+fn the_normal_form_lists_the_exceptions_where_they_are_few() {
+    let normal = |filter: &str| {
+        let output = flow(&["filter", "normal", filter]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(normal("dst != 10.0.0.2 and dst 10.0.0.0/8"), "dst 10.0.0.0/8 and dst != 10.0.0.2\n");
+    assert_eq!(normal("dst 10.0.0.0/8 and not dst 10.0.0.2 and tcp"), "dst 10.0.0.0/8 and dst != 10.0.0.2 and tcp\n");
+    assert_eq!(normal("addr 10.0.0.1 and dst != 10.0.0.2"), "dst != 10.0.0.2 and (dst 10.0.0.1 or src 10.0.0.1)\n");
+    assert_eq!(normal("src 10.0.0.0/30 and src != 10.0.0.0"), "src {10.0.0.1, 10.0.0.2/31}\n");
+}
+
+#[test]
 fn a_file_named_twice_is_read_once_and_said() {
     let twice = flow(&["count", "-r", WEB, "-r", WEB]).assert().success();
     let said = String::from_utf8_lossy(&twice.get_output().stderr).into_owned();

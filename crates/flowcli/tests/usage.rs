@@ -234,6 +234,20 @@ fn a_negative_number_is_answered_as_a_number() {
 
 #[test]
 fn a_percentile_that_was_not_asked_for_is_answered_with_the_option() {
+    for (command, column, hint) in [
+        ("conns", "rtt_p99", "did you mean `rtt_p95`?"),
+        ("conns", "response_p95_ns", "did you mean `response_p95`?"),
+        ("conns", "history_", "did you mean `history`?"),
+        ("hosts", "lat_p99.9_ns", "it comes with --percentiles 99.9"),
+        ("hosts", "LAT", "did you mean `lat_p95_ns`?"),
+        ("hosts", "gibberish", "--list-columns shows all"),
+    ] {
+        flow()
+            .args([command, "-r", "a.pcap", "--columns", column])
+            .assert()
+            .code(2)
+            .stderr(contains(format!("no column `{column}`; {hint}")));
+    }
     let expected = "no column `rtt_p99_ns`; it comes with --percentiles 99";
     flow().args(["hosts", "-r", "a.pcap", "--sort", "rtt_p99_ns"]).assert().code(2).stderr(contains(expected));
     let other = flow().args(["hosts", "-r", "a.pcap", "--sort", "lat_p99_9_ns"]).assert().code(2);

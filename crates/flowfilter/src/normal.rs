@@ -350,7 +350,16 @@ fn reduce(clauses: BTreeSet<Clause>) -> BTreeSet<Clause> {
 }
 
 fn print_clauses(clauses: &BTreeSet<Clause>) -> Expr {
-    let disjunction = |clause: &Clause| sorted(clause.iter().map(print_literal), Expr::or);
+    let disjunction = |clause: &Clause| {
+        let mut literals = clause.iter();
+        match (literals.next(), literals.next()) {
+            // Joined with others by `or`, two tests of one field would be taken apart.
+            (Some(one @ Literal { atom: Atom::Numbers(field, ranges), negated: false }), None) => {
+                print_but(*field, ranges).unwrap_or_else(|| print_literal(one))
+            }
+            _ => sorted(clause.iter().map(print_literal), Expr::or),
+        }
+    };
     sorted(clauses.iter().map(disjunction), Expr::and)
 }
 
@@ -476,6 +485,22 @@ fn print_addrs(field: Field, ranges: &Ranges) -> Expr {
         return test(field, Condition::NotIn(others));
     }
     test(field, Condition::In(items))
+}
+
+/// `dst 10.0.0.0/8 and dst != 10.0.0.1` rather than the two dozen prefixes of all others in it; `None` where a list of
+/// addresses is as short.
+fn print_but(field: Field, ranges: &Ranges) -> Option<Expr> {
+    let (&(low, _), &(_, high)) = (ranges.as_slice().first()?, ranges.as_slice().last()?);
+    if field.kind() != Kind::Addr || ranges.as_slice().len() < 2 {
+        return None;
+    }
+    // The smallest prefix that holds them all.
+    let hosts = u128::MAX.checked_shr((low ^ high).leading_zeros()).unwrap_or(0);
+    let around = Ranges::new([(low & !hosts, low | hosts)]);
+    let (around_items, holes) = (addr_items(&around), addr_items(&around.difference(ranges)));
+    let listed = addr_items(ranges).len().min(addr_items(&ranges.complement(u128::MAX)).len());
+    (around_items.len() == 1 && 1 + holes.len() < listed)
+        .then(|| Expr::and([test(field, Condition::In(around_items)), test(field, Condition::NotIn(holes))]))
 }
 
 fn addr_items(ranges: &Ranges) -> Vec<Item> {

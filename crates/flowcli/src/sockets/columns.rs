@@ -650,6 +650,7 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
     ));
     Subject {
         table: "sockets",
+        has_levels: false,
         fields,
         quality: |_| Quality::default(),
         weight: |s| {

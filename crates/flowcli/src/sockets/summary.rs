@@ -93,6 +93,7 @@ pub fn subject(several_namespaces: bool) -> Subject<Line> {
     }
     Subject {
         table: "summary",
+        has_levels: false,
         fields,
         quality: |_| Quality::default(),
         weight: |line| line.sockets,

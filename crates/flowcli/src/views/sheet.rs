@@ -167,6 +167,7 @@ fn subject(table: &'static str, columns: &[(Column, bool, u8)]) -> Subject<()> {
     };
     Subject {
         table,
+        has_levels: false,
         fields: columns.iter().map(field).collect(),
         quality: |()| Quality::default(),
         weight: |()| 0,

@@ -154,16 +154,15 @@ impl Hosts {
         rows
     }
 
-    /// All rows together, without what [`Options::listing`](super::Options::listing) hides.
+    /// All rows together, that of what [`Options::listing`](super::Options::listing) keeps out too.
     pub fn total(&self, levels: &Levels) -> Host {
         let mut total = Host::new(Who::Total, Tally::default(), self.span());
         let (tallies, new) = self.with_undecided();
-        for (place, tally) in tallies.iter().enumerate() {
-            if place != HIDDEN as usize {
-                total.tally.merge(tally);
-            }
+        for tally in tallies.iter() {
+            total.tally.merge(tally);
         }
-        if tallies[OTHERS as usize].connections == 0 {
+        // How many remotes the others are is not counted.
+        if [OTHERS, HIDDEN].iter().all(|&place| tallies[place as usize].connections == 0) {
             total.remotes = Some((self.remotes.len() + new.len()) as u64);
         }
         total.settle(levels, self.doubts);

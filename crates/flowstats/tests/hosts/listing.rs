@@ -153,6 +153,8 @@ fn rows_are_the_same_however_late_a_name_comes() {
             _ => is(&[("10.0.0.3", 2), ("10.0.0.4", 2), ("Allowed", 2)]),
         };
         assert_eq!(at_once.connections(), expected);
+        let total = at_once.pipeline.get(&at_once.hosts).total(&Levels::default());
+        assert_eq!(total.tally.connections, 6, "what the rows show");
         for (late, at_a_time) in [(1, 512), (3, 1), (6, 4), (7, 1), (9, 512), (u64::MAX, 1), (u64::MAX, 512)] {
             let run = Run::over(&packets(), options(listing), Late::after(late), at_a_time).closed();
             assert_eq!(run.rows(), at_once.rows(), "{late} askings late");
