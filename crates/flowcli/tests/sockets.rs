@@ -167,18 +167,19 @@ fn all_namespaces_are_those_with_a_name_and_those_with_a_process() {
     };
     let child = Ended(child);
     let door = PathBuf::from(format!("/proc/{}/ns/net", child.0.id()));
-    let up = PathBuf::from(format!("/proc/{}/net/if_inet6", child.0.id()));
+    let name = PathBuf::from(format!("/proc/{}/comm", child.0.id()));
     let inode = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.ino());
     let own = inode(Path::new("/proc/self/ns/net"));
     for _ in 0..200 {
-        let is_up = fs::read_to_string(&up).is_ok_and(|text| text.contains(" lo"));
-        if inode(&door) != own && is_up {
+        // By then its loopback is up.
+        if fs::read_to_string(&name).is_ok_and(|text| text == "sleep\n") {
             break;
         }
         sleep(Duration::from_millis(25));
     }
     let connections = [named.connection(), Connection::within(door.clone()), Connection::new()];
     let unnamed = format!("net:[{}]", inode(&door));
+    assert_ne!(inode(&door), own);
 
     let output = flow(&["--netns", "all", "-t", "-o", "jsonl"]);
     assert!(output.status.success(), "{}", said(&output));
