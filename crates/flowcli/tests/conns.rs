@@ -440,7 +440,7 @@ fn nobody_reading_is_no_failure() {
     }
 }
 
-/// `flow` reading from `input`, once it listens to signals (bit 1 of the mask of caught signals is SIGINT).
+/// `flow` reading from `input`, once it listens to both signals that ask it to stop.
 fn listening(input: &str, more: &[&str]) -> std::process::Child {
     use std::time::{Duration, Instant};
     let child = Process::new(assert_cmd::cargo::cargo_bin("flow"))
@@ -452,17 +452,19 @@ fn listening(input: &str, more: &[&str]) -> std::process::Child {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !catches_interrupts(&child) {
+    while !catches_both(&child) {
         assert!(Instant::now() < deadline, "it never came to listen to signals");
         std::thread::yield_now();
     }
     child
 }
 
-fn catches_interrupts(child: &std::process::Child) -> bool {
+fn catches_both(child: &std::process::Child) -> bool {
+    // Signal n is bit n - 1; the two are registered one after the other.
+    const BOTH: u64 = 1 << (2 - 1) | 1 << (15 - 1);
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+    u64::from_str_radix(caught.trim(), 16).unwrap() & BOTH == BOTH
 }
 
 fn signal(child: &std::process::Child, name: &str) {
