@@ -63,6 +63,35 @@ pub struct Handshake {
     /// The first ACK of that SYN-ACK from the originator, with or without data; it may acknowledge the responder's
     /// first payload too.
     pub ack: Option<Timestamp>,
+    /// Why their distances are not what they seem.
+    pub doubts: HandshakeDoubts,
+}
+
+bitflags::bitflags! {
+    /// What makes the times of a handshake ambiguous.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct HandshakeDoubts: u8 {
+        /// There were several SYNs, and the SYN-ACK may answer any: times since the latest are lower bounds.
+        const SYN_REPEATED = 1;
+        /// The same of SYN-ACKs and the ACK.
+        const SYN_ACK_REPEATED = 2;
+        /// The ACK brought data, or acknowledged more than the SYN-ACK, or there was something before it that was not
+        /// captured: it may not be the first, and times until then may contain what the application waited for.
+        const LATE_ACK = 4;
+    }
+}
+
+impl HandshakeDoubts {
+    /// A stable lower-case word for each combination; repetitions of either kind are `repeated`.
+    pub const fn name(self) -> &'static str {
+        let repeated = self.intersects(Self::SYN_REPEATED.union(Self::SYN_ACK_REPEATED));
+        match (repeated, self.contains(Self::LATE_ACK)) {
+            (false, false) => "exact",
+            (true, false) => "repeated",
+            (false, true) => "late_ack",
+            (true, true) => "repeated,late_ack",
+        }
+    }
 }
 
 /// No time yet, in the compact form below.
@@ -85,6 +114,7 @@ pub struct Tcp {
     /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
     /// open gap. Kept by [`general`](Self::general).
     usual: bool,
+    handshake: HandshakeDoubts,
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
     syn: i64,
@@ -113,6 +143,7 @@ impl Default for Tcp {
             flags: [TcpFlags::empty(); 2],
             completeness: 0,
             usual: true,
+            handshake: HandshakeDoubts::empty(),
             history: History::default(),
             syn: NEVER,
             syn_ack: NEVER,
@@ -174,7 +205,7 @@ impl Tcp {
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         let flags = segment.flags;
         self.flags[direction.index()] |= flags;
-        self.handshake(segment, direction, time);
+        self.handshake(segment, payload, direction, time);
         self.note_completeness(flags, payload);
         if !self.is_closed_by_both() {
             self.active = time.as_nanos();
@@ -279,7 +310,7 @@ impl Tcp {
     }
 
     #[inline]
-    fn handshake(&mut self, segment: &TcpSegment, direction: Direction, time: Timestamp) {
+    fn handshake(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         if self.ack != NEVER {
             return;
         }
@@ -288,9 +319,19 @@ impl Tcp {
         match (direction, syn, ack) {
             // A SYN that is delivered behind its SYN-ACK was sent before it all the same.
             (Direction::Forward, true, false) if self.syn_ack == NEVER || time.as_nanos() <= self.syn_ack => {
-                self.syn = self.syn.max(time.as_nanos());
+                if self.syn == NEVER {
+                    self.syn = time.as_nanos();
+                } else if !is_copy(time, self.syn) || segment.seq != self.ends[0].start() {
+                    self.syn = self.syn.max(time.as_nanos());
+                    self.handshake |= HandshakeDoubts::SYN_REPEATED;
+                }
             }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
+            // Who goes on has heard an ACK; the next one may answer this.
+            (Direction::Reverse, false, _) if self.syn_ack != NEVER => self.handshake |= HandshakeDoubts::LATE_ACK,
+            (Direction::Reverse, true, true) if !is_copy(time, self.syn_ack) => {
+                self.handshake |= HandshakeDoubts::SYN_ACK_REPEATED;
+            }
             // It may acknowledge the responder's first payload too. A FIN comes when the application has done; what
             // comes behind it is later still.
             (Direction::Forward, false, true)
@@ -300,6 +341,13 @@ impl Tcp {
                     && self.ends[1].sent_behind_syn(segment.ack) =>
             {
                 self.ack = time.as_nanos();
+                let [originator, responder] = &self.ends;
+                // A SYN may bring data, which is accepted or not.
+                let next = segment.seq == originator.start().wrapping_add(1) || segment.seq == originator.next_seq();
+                let bare = payload == 0 && segment.ack == responder.start().wrapping_add(1) && next;
+                if !bare {
+                    self.handshake |= HandshakeDoubts::LATE_ACK;
+                }
             }
             _ => {}
         }
@@ -358,7 +406,7 @@ impl Tcp {
 
     /// When the handshake's steps were seen.
     pub fn handshake_times(&self) -> Handshake {
-        Handshake { syn: time(self.syn), syn_ack: time(self.syn_ack), ack: time(self.ack) }
+        Handshake { syn: time(self.syn), syn_ack: time(self.syn_ack), ack: time(self.ack), doubts: self.handshake }
     }
 
     /// Time of the latest segment before both ends had closed: Zeek's end of a connection.
@@ -386,6 +434,11 @@ impl Tcp {
     pub fn missed_bytes(&self) -> [u64; 2] {
         self.rare.as_ref().map_or([0; 2], |rare| [rare.gaps[0].missed(), rare.gaps[1].missed()])
     }
+}
+
+/// Whether a step of the handshake is the one of `before` captured again: no timer is that short.
+fn is_copy(time: Timestamp, before: i64) -> bool {
+    time.as_nanos().wrapping_sub(before).unsigned_abs() < retransmit::COPY.get().unsigned_abs()
 }
 
 /// Adds the letters that a segment earns by its control bits and payload.

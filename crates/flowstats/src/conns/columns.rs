@@ -8,6 +8,7 @@ use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos, Timestamp};
 
 use super::{Connection, TcpFacts};
+use crate::tcp::HandshakeDoubts;
 
 /// One column: how it is described and where its value comes from.
 pub struct ColumnDef {
@@ -51,6 +52,12 @@ pub(super) const fn define(
 }
 
 impl ColumnDef {
+    /// With a reason of its own not to be exact.
+    pub(super) const fn doubted(mut self, bound: fn(&Connection) -> Bound) -> Self {
+        self.bound = bound;
+        self
+    }
+
     /// Neither a lower nor an upper bound where something is missing.
     pub(super) const fn about(mut self) -> Self {
         self.column.bound = Bound::About;
@@ -79,7 +86,7 @@ const EPOCH: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
 pub(super) const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 
 /// Every column but those of [`COURSE_COLUMNS`](super::COURSE_COLUMNS), in the order of machine formats. Adding one at the end is compatible; renaming one is not.
-pub static COLUMNS: [ColumnDef; 40] = [
+pub static COLUMNS: [ColumnDef; 41] = [
     define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| Value::Time(c.flow.start)).shown(2),
     define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| Value::Time(c.flow.last)),
     define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| Value::Span(c.duration()))
@@ -155,13 +162,16 @@ pub static COLUMNS: [ColumnDef; 40] = [
         SPAN,
         |c| tcp(c, |facts| span(facts.handshake.syn, facts.handshake.ack)),
     )
+    .doubted(bound_of_handshake)
     .shown(3),
     define(["syn_ack_ns", "SYN-ACK", "From the answered SYN to the SYN-ACK: the responder's side."], SPAN, |c| {
         tcp(c, |facts| span(facts.handshake.syn, facts.handshake.syn_ack))
-    }),
+    })
+    .doubted(bound_of_syn_ack),
     define(["ack_ns", "ACK", "From the SYN-ACK to its ACK: the originator's side."], SPAN, |c| {
         tcp(c, |facts| span(facts.handshake.syn_ack, facts.handshake.ack))
-    }),
+    })
+    .doubted(bound_of_ack),
     define(["tcp_flags_fwd", "FLAGS>", "Control bits sent by the originator, or-ed."], FACT, |c| {
         tcp(c, |facts| Value::U64(u64::from(facts.flags[0].bits())))
     }),
@@ -209,7 +219,48 @@ pub static COLUMNS: [ColumnDef; 40] = [
         SPAN,
         |c| tcp(c, |facts| span(Some(c.flow.start), facts.active_until)),
     ),
+    define(
+        [
+            "handshake_evidence",
+            "HANDSHAKE-BY",
+            "Whether its times are exact; repeated: a step was, lower bounds; late_ack: its ACK may not be the first.",
+        ],
+        FACT,
+        |c| {
+            tcp(c, |facts| {
+                facts.handshake.syn_ack.map_or(Value::Missing, |_| Value::Word(facts.handshake.doubts.name()))
+            })
+        },
+    ),
 ];
+
+/// From the answered SYN to the ACK.
+fn bound_of_handshake(connection: &Connection) -> Bound {
+    bound_of_step(connection, HandshakeDoubts::SYN_REPEATED, HandshakeDoubts::LATE_ACK)
+}
+
+/// From the answered SYN to the SYN-ACK.
+pub(super) fn bound_of_syn_ack(connection: &Connection) -> Bound {
+    bound_of_step(connection, HandshakeDoubts::SYN_REPEATED, HandshakeDoubts::empty())
+}
+
+/// From the first SYN-ACK to the ACK.
+fn bound_of_ack(connection: &Connection) -> Bound {
+    let either = HandshakeDoubts::LATE_ACK | HandshakeDoubts::SYN_ACK_REPEATED;
+    bound_of_step(connection, HandshakeDoubts::empty(), either)
+}
+
+/// What a time of the handshake is: a lower bound with the ones, of unknown distance with the others.
+pub(super) fn bound_of_step(connection: &Connection, least: HandshakeDoubts, about: HandshakeDoubts) -> Bound {
+    let doubts = connection.tcp.as_ref().map_or(HandshakeDoubts::empty(), |facts| facts.handshake.doubts);
+    if doubts.intersects(about) {
+        Bound::About
+    } else if doubts.intersects(least) {
+        Bound::AtLeast
+    } else {
+        Bound::Exact
+    }
+}
 
 fn text(text: &str) -> Value {
     Value::Text(Arc::from(text))

@@ -4,8 +4,8 @@ use flowcore::report::{Meaning, Unit, Value};
 use flowcore::{Direction, Nanos};
 
 use super::Connection;
-use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, define};
-use crate::tcp::{Course, Durations, Figures, Retransmission, SideFacts};
+use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, bound_of_step, bound_of_syn_ack, define};
+use crate::tcp::{Course, Durations, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
 const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 
@@ -34,13 +34,16 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
         ["connect_ns", "CONNECT", "From the first SYN to the ACK of the SYN-ACK, repetitions included."],
         SPAN,
         |c| course(c, |course| span(course.opening.connect())),
-    ),
+    )
+    .doubted(|c| bound_of_step(c, HandshakeDoubts::empty(), HandshakeDoubts::LATE_ACK)),
     define(["syn_rtt", "SYN-RTT", "From the latest SYN before it to the first SYN-ACK."], SPAN, |c| {
         course(c, |course| span(course.opening.syn_rtt()))
-    }),
+    })
+    .doubted(bound_of_syn_ack),
     define(["ack_rtt", "ACK-RTT", "From the latest SYN-ACK before it to its ACK."], SPAN, |c| {
         course(c, |course| span(course.opening.ack_rtt()))
-    }),
+    })
+    .doubted(|c| bound_of_step(c, HandshakeDoubts::SYN_ACK_REPEATED, HandshakeDoubts::LATE_ACK)),
     define(["ecn", "ECN", "Explicit congestion notification: no, offered, agreed, accurate."], FACT, |c| {
         course(c, |course| opened(course, Value::Word(course.opening.ecn.name())))
     }),

@@ -1,7 +1,7 @@
 use super::*;
 use flowcore::event::TcpSegment;
 use flowcore::pipeline::Pipeline;
-use flowcore::report::Value;
+use flowcore::report::{Bound, Value};
 use flowcore::{FlowKey, Frames, SourceInfo};
 
 fn udp(at_ms: i64, reverse: bool, bytes: u64) -> FlowEvent {
@@ -106,4 +106,83 @@ fn the_active_time_ends_when_both_ends_have_closed() {
     let cell = |name| (column(name).unwrap().value)(&found[0]);
     assert_eq!(cell("duration_ns"), Value::Span(Nanos::new(4_000_000)));
     assert_eq!(cell("active_ns"), Value::Span(Nanos::new(3_000_000)));
+}
+
+/// A TCP connection of 10.0.0.2:5000 with 10.0.0.1:53: microseconds, direction, flags, sequence and acknowledgment
+/// numbers, payload.
+fn tcp(rows: &[(i64, bool, TcpFlags, u32, u32, u32)]) -> Vec<Connection> {
+    connections(
+        rows.iter()
+            .map(|&(micros, back, flags, seq, ack, payload_bytes)| {
+                let segment = TcpSegment { flags, seq, ack, window: 1, ..TcpSegment::default() };
+                let mut event = udp(0, back, 60);
+                event.time = Timestamp::from_nanos(micros * 1000);
+                event.key.protocol = Protocol::TCP;
+                FlowEvent { payload_bytes, detail: Detail::Tcp(segment), ..event }
+            })
+            .collect(),
+    )
+}
+
+const SYN: TcpFlags = TcpFlags::SYN;
+const SYN_ACK: TcpFlags = TcpFlags::SYN.union(TcpFlags::ACK);
+const ACK: TcpFlags = TcpFlags::ACK;
+
+/// Microseconds of a handshake's time, and what that is to the truth.
+fn told(connection: &Connection, name: &str) -> (i64, Bound) {
+    let def = column(name).unwrap();
+    let Value::Span(span) = (def.value)(connection) else { panic!("{name} is missing") };
+    (span.get() / 1000, (def.bound)(connection).max(def.column.bound_in(&connection.doubts.quality())))
+}
+
+fn evidence(connection: &Connection) -> Value {
+    (column("handshake_evidence").unwrap().value)(connection)
+}
+
+#[test]
+fn a_handshakes_time_that_ends_with_data_may_be_the_applications() {
+    let rows = |last| [(0, false, SYN, 10, 0, 0), (10_000, true, SYN_ACK, 50, 11, 0), last];
+    // The ACK of the SYN-ACK was lost by the capture; what comes next is a request.
+    for late in [(900_000, false, ACK, 11, 51, 100), (900_000, false, ACK, 111, 51, 0)] {
+        let found = tcp(&rows(late));
+        assert_eq!(told(&found[0], "handshake_ns"), (900_000, Bound::About));
+        assert_eq!(told(&found[0], "ack_ns"), (890_000, Bound::About));
+        assert_eq!(told(&found[0], "syn_ack_ns"), (10_000, Bound::Exact));
+        assert_eq!(evidence(&found[0]), Value::Word("late_ack"));
+    }
+    // A keep-alive of the responder asks for an ACK that looks like the first.
+    let [syn, syn_ack, ack] = rows((900_100, false, ACK, 11, 51, 0));
+    assert_eq!(told(&tcp(&[syn, syn_ack, (900_000, true, ACK, 50, 11, 0), ack])[0], "handshake_ns").1, Bound::About);
+    let found = tcp(&rows((10_100, false, ACK, 11, 51, 0)));
+    assert_eq!(told(&found[0], "handshake_ns"), (10_100, Bound::Exact));
+    assert_eq!(evidence(&found[0]), Value::Word("exact"));
+}
+
+#[test]
+fn a_handshakes_time_after_a_repeated_syn_is_a_lower_bound() {
+    let found = tcp(&[
+        (0, false, SYN, 10, 0, 0),
+        (1_000_000, false, SYN, 10, 0, 0),
+        // It may as well answer the first.
+        (1_000_500, true, SYN_ACK, 50, 11, 0),
+        (1_000_600, false, ACK, 11, 51, 0),
+    ]);
+    assert_eq!(told(&found[0], "syn_ack_ns"), (500, Bound::AtLeast));
+    assert_eq!(told(&found[0], "handshake_ns"), (600, Bound::AtLeast));
+    assert_eq!(told(&found[0], "ack_ns"), (100, Bound::Exact));
+    assert_eq!(evidence(&found[0]), Value::Word("repeated"));
+}
+
+#[test]
+fn a_syn_that_was_captured_twice_is_answered_once() {
+    let found = tcp(&[
+        (0, false, SYN, 10, 0, 0),
+        (30, false, SYN, 10, 0, 0),
+        (10_000, true, SYN_ACK, 50, 11, 0),
+        (10_030, true, SYN_ACK, 50, 11, 0),
+        (10_100, false, ACK, 11, 51, 0),
+    ]);
+    assert_eq!(told(&found[0], "syn_ack_ns"), (10_000, Bound::Exact));
+    assert_eq!(told(&found[0], "handshake_ns"), (10_100, Bound::Exact));
+    assert_eq!(evidence(&found[0]), Value::Word("exact"));
 }

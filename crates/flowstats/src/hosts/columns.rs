@@ -142,7 +142,7 @@ const FRONT: [ColumnDef; 22] = [
 ];
 
 /// Columns behind the percentiles.
-const BACK: [ColumnDef; 22] = [
+const BACK: [ColumnDef; 24] = [
     define(["retrans", "RETRANS", "Segments of data sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
@@ -224,6 +224,24 @@ const BACK: [ColumnDef; 22] = [
         COUNT,
         |h| Value::U64(h.tally.guessed),
     ),
+    define(
+        [
+            "late_acks",
+            "LATE-ACKS",
+            "Complete handshakes whose ACK came with data or acknowledged some: LAT may contain a wait of the application.",
+        ],
+        COUNT,
+        |h| Value::U64(h.tally.late_acks),
+    ),
+    define(
+        [
+            "repeated_handshakes",
+            "REPEATED",
+            "Complete handshakes with several SYNs: HANDSHAKE is a lower bound of theirs.",
+        ],
+        COUNT,
+        |h| Value::U64(h.tally.repeated),
+    ),
 ];
 
 /// What a family of percentile columns is called.
@@ -234,6 +252,8 @@ struct Family {
     about: &'static str,
     unit: Unit,
     default: bool,
+    /// See [`ColumnDef::bound`].
+    bound: fn(&Host) -> Bound,
     values: [fn(&Host) -> Value; MOST_LEVELS],
 }
 
@@ -261,6 +281,7 @@ const FAMILIES: [Family; 6] = [
         about: "responses per connection, of those closed by a FIN that had any",
         unit: Unit::None,
         default: true,
+        bound: |_| Bound::Exact,
         values: levels!(Measure::PerConnection),
     },
     Family {
@@ -270,6 +291,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from the first SYN to the end of the handshake",
         unit: Unit::Nanos,
         default: true,
+        bound: |host| about_if(host.tally.late_acks > 0),
         values: levels!(Measure::Connect),
     },
     Family {
@@ -279,6 +301,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from a request's first byte to its response's last",
         unit: Unit::Nanos,
         default: true,
+        bound: |_| Bound::Exact,
         values: levels!(Measure::LastByte),
     },
     Family {
@@ -288,6 +311,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from a request's first byte to its response's first",
         unit: Unit::Nanos,
         default: false,
+        bound: |_| Bound::Exact,
         values: levels!(Measure::FirstByte),
     },
     Family {
@@ -297,6 +321,7 @@ const FAMILIES: [Family; 6] = [
         about: "round trips between the capture point and the remote, by its ACKs without data",
         unit: Unit::Nanos,
         default: false,
+        bound: |_| Bound::Exact,
         values: levels!(Measure::Path),
     },
     Family {
@@ -306,6 +331,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from the SYN that was answered to the end of the handshake",
         unit: Unit::Nanos,
         default: false,
+        bound: |host| about_if(host.tally.late_acks + host.tally.repeated > 0),
         values: levels!(Measure::Handshake),
     },
 ];
@@ -354,7 +380,7 @@ impl Family {
                 default: self.default,
                 priority: 2,
                 measure: Some(self.measure),
-                bound: |_| Bound::Exact,
+                bound: self.bound,
             });
         }
     }
@@ -399,8 +425,11 @@ fn rate(host: &Host, count: u64) -> Value {
 
 /// The time is that of what was read: what was not read is missing from both.
 fn bound_of_rate(host: &Host) -> Bound {
-    let ended = host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED);
-    if ended { Bound::About } else { Bound::Exact }
+    about_if(host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED))
+}
+
+fn about_if(doubtful: bool) -> Bound {
+    if doubtful { Bound::About } else { Bound::Exact }
 }
 
 fn percent(host: &Host, count: u64) -> Value {

@@ -4,7 +4,7 @@ use flowcore::{Direction, Nanos, Timestamp};
 
 use crate::Histogram;
 use crate::conns::Doubts;
-use crate::tcp::{Opening, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
+use crate::tcp::{HandshakeDoubts, Opening, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
 /// What distributions are kept of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,11 @@ pub struct Tally {
     pub syn_ack: u64,
     /// Of these, with a complete handshake; its ACK may carry data.
     pub established: u64,
+    /// Of the complete handshakes, those whose ACK may not be the first: times until then may contain what the
+    /// application waited for.
+    pub late_acks: u64,
+    /// Of the complete handshakes, those of which a SYN was repeated: times since the latest are lower bounds.
+    pub repeated: u64,
     /// Their SYN was answered with a RST.
     pub refused: u64,
     /// Their SYN was answered with nothing, or the handshake never became complete, and the attempt idled out.
@@ -118,6 +123,8 @@ impl Tally {
             syn,
             syn_ack,
             established,
+            late_acks,
+            repeated,
             refused,
             timed_out,
             no_answer,
@@ -147,6 +154,8 @@ impl Tally {
             (&mut self.syn, syn),
             (&mut self.syn_ack, syn_ack),
             (&mut self.established, established),
+            (&mut self.late_acks, late_acks),
+            (&mut self.repeated, repeated),
             (&mut self.refused, refused),
             (&mut self.timed_out, timed_out),
             (&mut self.no_answer, no_answer),
@@ -317,8 +326,12 @@ impl Witness for Told<'_> {
         if self.course.contains(Course::SYN) {
             self.tally.established += 1;
         }
-        self.sample_span(Measure::Connect, opening.connect());
-        self.sample_span(Measure::Handshake, opening.rtt());
+        let (connect, handshake) = (opening.connect(), opening.rtt());
+        let doubted = |doubt| u64::from(connect.or(handshake).is_some() && opening.doubts.contains(doubt));
+        self.tally.late_acks += doubted(HandshakeDoubts::LATE_ACK);
+        self.tally.repeated += doubted(HandshakeDoubts::SYN_REPEATED);
+        self.sample_span(Measure::Connect, connect);
+        self.sample_span(Measure::Handshake, handshake);
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
-use super::{NEVER, Outcome, time};
+use super::{Handshake, HandshakeDoubts, NEVER, Outcome, time};
 
 /// Who sent what to open a connection.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +97,8 @@ pub struct Opening {
     pub last_syn_ack: Option<Timestamp>,
     /// The ACK of the SYN-ACK.
     pub ack: Option<Timestamp>,
+    /// What makes these times ambiguous.
+    pub doubts: HandshakeDoubts,
     /// SYNs beyond the first, of the originator.
     pub repeated_syns: u32,
     /// SYN-ACKs beyond the first.
@@ -340,7 +342,7 @@ impl Steps {
     }
 
     /// As it is now.
-    pub(super) fn opening(&self, outcome: Outcome, ack: Option<Timestamp>) -> Opening {
+    pub(super) fn opening(&self, outcome: Outcome, handshake: Handshake) -> Opening {
         let seen = self.seen;
         let shape = match (seen.contains(Seen::OTHER_SYN), self.syn_acks > 0) {
             (false, _) => Shape::ThreeWay,
@@ -372,7 +374,8 @@ impl Steps {
             last_syn: time(self.last_syn),
             syn_ack: time(self.syn_ack),
             last_syn_ack: time(self.last_syn_ack),
-            ack,
+            ack: handshake.ack,
+            doubts: handshake.doubts,
             repeated_syns: u32::from(self.syns.saturating_sub(1)),
             repeated_syn_acks: u32::from(self.syn_acks.saturating_sub(1)),
             ecn,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flowcore::report::Bound;
 use flowcore::resolve::{Lookup, Numeric, Resolver};
 use flowcore::{Addr, Prefix};
 use flowstats::hosts::{Host, Levels, Measure, Options, View, Who};
@@ -168,6 +169,28 @@ fn l3_a_repeated_syn_leaves_the_round_trip_alone_and_lengthens_the_connect_time(
     let times = [Measure::Handshake, Measure::Connect].map(|measure| p95_micros(&host, measure));
     assert_eq!(times, [Some(12_000), Some(1_012_000)]);
     assert_eq!((host.tally.syn, host.tally.again[Retransmission::Syn as usize]), (1, 1));
+}
+
+/// What the first percentile of a family is to the truth.
+fn bound(host: &Host, family: &str) -> Bound {
+    let columns = flowstats::hosts::columns(&Levels::default());
+    let def = columns.iter().find(|def| def.column.name.starts_with(family)).unwrap();
+    (def.bound)(host).max(def.column.bound_in(&host.quality()))
+}
+
+#[test]
+fn a_percentile_of_doubtful_handshakes_is_no_more_than_near_the_truth() {
+    let clean = row(&Tape::opened().packets);
+    assert_eq!(["lat_p", "handshake_p"].map(|family| bound(&clean, family)), [Bound::Exact; 2]);
+    // The ACK was lost by the capture, or the application was waited for.
+    let late = Tape::new().c(1000.0, "S", 0, 0, 0).s(1010.0, "S.", 0, 1, 0).c(1900.0, "P.", 1, 1, 100);
+    let late = row(&late.packets);
+    assert_eq!(["lat_p", "handshake_p"].map(|family| bound(&late, family)), [Bound::About; 2]);
+    assert_eq!((late.tally.late_acks, late.quality().is_exact()), (1, true));
+    let again =
+        Tape::new().c(0.0, "S", 0, 0, 0).c(1000.0, "S", 0, 0, 0).s(1010.0, "S.", 0, 1, 0).c(1010.1, ".", 1, 1, 0);
+    let again = row(&again.packets);
+    assert_eq!(["lat_p", "handshake_p"].map(|family| bound(&again, family)), [Bound::Exact, Bound::About]);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use flowcore::pipeline::{Handle, Pipeline};
 use flowcore::{Collector, FlowEvent, Frames, Limit, Status, Timestamp};
 use flowsrc_pcap::Files;
 use flowstats::conns::{Connection, Conns, Doubts, row};
-use flowstats::tcp::ConnState;
+use flowstats::tcp::{ConnState, HandshakeDoubts};
 
 use crate::frames::{BEGINNING, Captured, Writer};
 use crate::heard::{Heard, Listener};
 use crate::host::Listening;
 use crate::plan::Plan;
-use crate::segment::{CLIENT, SERVER, Side, Time};
+use crate::segment::{CLIENT, MICROS, SERVER, Side, Time};
 use crate::truth::{self, Truth};
 use crate::world::{self, History, Sighting};
 
@@ -156,6 +156,25 @@ pub fn handshake(case: &Case) -> Verdict {
         ensure!(syns.iter().any(|time| case.told(*time) == syn), "no SYN at {syn}");
     } else {
         ensure!(syns.is_empty() || !syn_acks.is_empty(), "a SYN was captured");
+    }
+    if !ours.doubts.contains(HandshakeDoubts::SYN_REPEATED) && ours.syn_ack.is_some() {
+        let answered: Vec<Time> = syns.iter().copied().filter(|time| Some(case.told(*time)) <= ours.syn_ack).collect();
+        let copies = answered.iter().all(|time| time - answered[0] < MICROS * 1000);
+        ensure!(copies, "one of several SYNs was answered, which is not known: {answered:?}");
+        let first = answered.first().map(|time| case.told(*time));
+        ensure!(ours.syn == first, "the SYN at {:?} is a copy of that at {first:?}", ours.syn);
+    }
+    if let (Some(ack), Some(syn_ack)) = (ours.ack, ours.syn_ack)
+        && !ours.doubts.contains(HandshakeDoubts::LATE_ACK)
+    {
+        // Whatever the capture has lost: what passed.
+        let passed = case.history.sightings.iter().filter(|one| {
+            let segment = &one.segment;
+            let acks = segment.ack.is_some_and(|ack| ack >= 1);
+            segment.side == CLIENT && !segment.syn && !segment.rst && acks && case.told(one.time) >= syn_ack
+        });
+        let truth = passed.map(|one| case.told(one.time)).next();
+        ensure!(truth == Some(ack), "ACK at {ack}, exact, but there was one at {truth:?}");
     }
     if case.plan.flaws.is_lossless() {
         let truth = syn_acks.first().map(|time| case.told(*time));

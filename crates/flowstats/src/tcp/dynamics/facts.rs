@@ -69,7 +69,7 @@ impl Dynamics {
 
     /// How the connection was opened, as known now.
     pub fn opening(&self, tcp: &Tcp) -> Opening {
-        self.steps.opening(self.told_outcome(), tcp.handshake_times().ack)
+        self.steps.opening(self.told_outcome(), tcp.handshake_times())
     }
 
     /// The shortest round trip from end to end, if both halves were measured.
