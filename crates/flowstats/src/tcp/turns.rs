@@ -189,7 +189,8 @@ impl Conversation {
                 self.begin = end.wrapping_sub(1);
                 Speaker::Responder
             }
-            (Speaker::Responder, Direction::Forward) => {
+            // Nobody has greeted whose first words acknowledge some of the other's.
+            (Speaker::Nobody | Speaker::Responder, Direction::Forward) => {
                 self.complete(speaker, answered, witness);
                 self.ask(NEVER, end.wrapping_sub(1), witness, now);
                 self.torn = true;

@@ -69,15 +69,19 @@ fn turns(case: &Case) -> Option<(Vec<Turn>, usize)> {
     (!heard.is_turned() && heard.has_syn()).then(|| (turns.collect(), requests))
 }
 
-/// Of a lossless capture every request and every response is counted; where a client did not wait there may be fewer,
+/// Nobody greets who does not. Of a lossless capture every request and every response is counted; where a client did not wait there may be fewer,
 /// since what it sends until it is answered is one request, or more of turns that overlapped.
 pub fn counts(case: &Case) -> Verdict {
     let Some(heard) = whole(case) else { return Ok(()) };
     let Some((turns, requests)) = turns(case) else { return Ok(()) };
+    let facts = heard.facts.turns;
+    let greets = case.plan.messages.first().is_some_and(|message| message.side == SERVER);
+    if takes_turns(case) && facts.server_first > u32::from(greets) {
+        return Err(format!("{} greetings, true {greets}", facts.server_first));
+    }
     if !case.plan.flaws.is_lossless() {
         return Ok(());
     }
-    let facts = heard.facts.turns;
     let truth = truth(case, false);
     let answered = truth.iter().filter(|turn| turn.first_byte.is_some()).count();
     let ours = (requests, turns.len());

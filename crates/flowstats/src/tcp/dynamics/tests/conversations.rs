@@ -68,3 +68,13 @@ fn control_bits_that_no_connection_has_are_invalid() {
     let played = play(&[(0.0, ">SF", 100, 0, 0), (1.0, ">", 100, 0, 0)]);
     assert_eq!(played.facts.invalid, 2);
 }
+
+#[test]
+fn the_answer_to_a_request_that_the_capture_missed_is_no_greeting() {
+    let played = opened(&[(1030.0, "<PA", 901, 151, 500), (1031.0, ">A", 151, 1401, 0)]);
+    assert_eq!(played.facts.turns.server_first, 0);
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (1, 1));
+    assert_eq!(played.heard("response ? ?"), 1, "when it was asked is not known");
+    let greeted = opened(&[(1030.0, "<PA", 901, 101, 500), (1031.0, ">A", 101, 1401, 0)]);
+    assert_eq!((greeted.facts.turns.server_first, greeted.facts.turns.requests), (1, 0));
+}
