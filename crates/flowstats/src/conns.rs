@@ -37,7 +37,7 @@ pub struct Counts {
 bitflags! {
     /// Why a connection's counts are only lower bounds.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-    pub struct Doubts: u8 {
+    pub struct Doubts: u16 {
         /// TCP seen without its SYN: it began before the capture, or the capture missed the beginning.
         const MIDSTREAM = 1;
         /// Bytes, or the responder's SYN, were acknowledged that the capture never saw.
@@ -54,6 +54,8 @@ bitflags! {
         const UNTRACKED = 64;
         /// Bytes were jumped over that came neither later nor were acknowledged: lost on their way, or by the capture.
         const HOLE = 128;
+        /// It was silent for longer than its idle time while it was open: what came later has a row of its own.
+        const IDLE = 256;
     }
 }
 
@@ -69,6 +71,7 @@ impl Doubts {
             (Self::STOPPED, "stopped"),
             (Self::UNTRACKED, "untracked"),
             (Self::HOLE, "hole"),
+            (Self::IDLE, "idle"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -348,6 +351,9 @@ impl Conns {
         if !open.begun {
             // A filter let nothing of it through.
             return;
+        }
+        if reason == EndReason::Idle && open.tcp.may_go_on() {
+            open.doubts |= Doubts::IDLE;
         }
         // Written where it stays: it is large.
         self.finished.push(describe(open, record, self.shared, &mut self.histories));

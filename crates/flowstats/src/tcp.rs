@@ -375,6 +375,13 @@ impl Tcp {
         self.completeness |= seen;
     }
 
+    /// Whether it is under way, and nothing says that it is over.
+    pub fn may_go_on(&self) -> bool {
+        let states = || self.ends.iter().map(Endpoint::state);
+        states().any(|state| matches!(state, State::Established | State::Partial))
+            && states().all(|state| state != State::Reset)
+    }
+
     fn is_closed_by_both(&self) -> bool {
         self.ends.iter().all(|end| matches!(end.state(), State::Closed | State::Reset))
     }

@@ -186,3 +186,27 @@ fn a_syn_that_was_captured_twice_is_answered_once() {
     assert_eq!(told(&found[0], "handshake_ns"), (10_100, Bound::Exact));
     assert_eq!(evidence(&found[0]), Value::Word("exact"));
 }
+
+#[test]
+fn a_connection_that_its_idle_time_cuts_in_two_is_not_told_as_whole() {
+    let mut rows = vec![
+        (0, false, SYN, 10, 0, 0),
+        (10_000, true, SYN_ACK, 50, 11, 0),
+        (10_100, false, ACK, 11, 51, 0),
+        (20_000, false, ACK, 11, 51, 100),
+        // The answer takes longer than the idle time of five minutes.
+        (400_000_000, true, ACK, 51, 111, 100),
+    ];
+    let found = tcp(&rows);
+    let reasons: Vec<_> = found.iter().map(|connection| connection.doubts.quality().at_least).collect();
+    assert_eq!(reasons, [["idle"], ["midstream"]]);
+    // One that both ends have closed has nothing to come.
+    let fin = TcpFlags::FIN | ACK;
+    rows[4] = (30_000, true, fin, 51, 111, 0);
+    rows.extend([
+        (30_100, false, fin, 111, 52, 0),
+        (30_200, true, ACK, 52, 112, 0),
+        (900_000_000, false, SYN, 900, 0, 0),
+    ]);
+    assert!(tcp(&rows)[0].doubts.is_empty());
+}
