@@ -1,6 +1,6 @@
 //! The columns that tell a TCP connection's course. They cost to find out, so they are there only if asked for.
 
-use flowcore::report::{Meaning, Unit, Value};
+use flowcore::report::{Bound, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos};
 
 use super::Connection;
@@ -14,7 +14,7 @@ const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 59] = [
+pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
         [
             "outcome",
@@ -171,6 +171,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
             })
         },
     )
+    .doubted(bound_of_zero_windows)
     .about(),
     define(
         ["missing_bytes", "MISSING", "Bytes acknowledged but never captured, not even late, both directions."],
@@ -256,10 +257,34 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
         PACKETS,
         |c| both(c, |side| side.guessed),
     ),
+    define(
+        [
+            "zero_window_evidence",
+            "ZEROWIN-BY",
+            "How the end of zero windows is known: exact, or opening_unseen: by what was sent into the opened window.",
+        ],
+        FACT,
+        |c| {
+            course(c, |course| match course.sides.iter().any(|side| side.zero_windows > 0) {
+                true if opened_unseen(course) => Value::Word("opening_unseen"),
+                true => Value::Word("exact"),
+                false => Value::Missing,
+            })
+        },
+    ),
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
     connection.course.as_ref().map_or(Value::Missing, |followed| value(&followed.0))
+}
+
+fn opened_unseen(course: &Course) -> bool {
+    course.sides.iter().any(|side| side.zero_window_unseen)
+}
+
+fn bound_of_zero_windows(connection: &Connection) -> Bound {
+    let unseen = connection.course.as_ref().is_some_and(|followed| opened_unseen(&followed.0));
+    if unseen { Bound::About } else { Bound::Exact }
 }
 
 fn span(span: Option<Nanos>) -> Value {

@@ -26,6 +26,8 @@ pub struct SideFacts {
     pub zero_windows: u64,
     /// Time for which it was.
     pub zero_window_time: Nanos,
+    /// What opened it once was not captured: the time is an upper bound.
+    pub zero_window_unseen: bool,
     /// Bytes of this end that were acknowledged but never seen.
     pub missing_bytes: u64,
     /// Packets of this end that the network marked for congestion (RFC 3168).

@@ -179,8 +179,12 @@ impl Dynamics {
         }
         self.note_report(tcp, event, segment, witness);
         self.note_window(event, segment);
-        if event.payload_bytes == 1 && self.watches(watch::ZERO, of) {
-            self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
+        if self.watches(watch::ZERO, of) {
+            match event.payload_bytes {
+                0 => {}
+                1 => self.note_retransmission(Retransmission::WindowProbe, 0, event, witness),
+                _ => self.open_unseen(of, event.time),
+            }
         }
         self.payload(event, segment, segment.seq, witness);
         self.note_newest(event, segment);
@@ -241,6 +245,13 @@ impl Dynamics {
             return;
         }
         self.note_window(event, segment);
+        if before.fresh > 0 && payload > 1 && self.watches(watch::ZERO, of) {
+            let end = &tcp.ends()[by.index()];
+            // Beyond what the window had room for, and the byte of a probe.
+            if end.position(begin) + i64::from(payload) > end.acked() + 1 {
+                self.open_unseen(of, event.time);
+            }
+        }
         if before.fresh > 0 && payload > 0 {
             let closer = &before.ends[of.index()];
             if closer.state() == State::Closed && closer.acked() == closer.last() {

@@ -122,6 +122,8 @@ pub(super) struct Side {
     /// When this end's window became zero; [`NEVER`] while it is open.
     pub zero_since: i64,
     pub zero_time: i64,
+    /// What ended a zero window was not captured.
+    pub zero_unseen: bool,
     /// Packets marked by the network, segments that echo marks, and segments that say the window was reduced.
     pub congested: u32,
     pub echoed: u32,
@@ -149,6 +151,7 @@ impl Default for Side {
             zero_windows: 0,
             zero_since: NEVER,
             zero_time: 0,
+            zero_unseen: false,
             congested: 0,
             echoed: 0,
             reduced: 0,
@@ -168,6 +171,7 @@ impl Side {
         facts.duplicate_acks = u64::from(self.all_duplicate_acks);
         facts.zero_windows = u64::from(self.zero_windows);
         facts.zero_window_time = Nanos::new(self.zero_time.saturating_add(open));
+        facts.zero_window_unseen = self.zero_unseen;
         facts.missing_bytes = facts.missing_bytes.saturating_sub(self.recovered);
         facts.congested = u64::from(self.congested);
         facts.echoed = u64::from(self.echoed);

@@ -48,7 +48,7 @@ fn closed(case: &Case, side: Side) -> Closed {
     closed
 }
 
-/// Segments and time are those of the capture; of a window that stays closed the time runs on to the end.
+/// Nothing is unseen by a lossless capture. Segments and time are those of the capture; of a window that stays closed the time runs on to the end.
 pub fn zero_windows(case: &Case) -> Verdict {
     let Some(heard) = whole(case) else { return Ok(()) };
     if !heard.has_syn() {
@@ -57,13 +57,18 @@ pub fn zero_windows(case: &Case) -> Verdict {
     for by in [Direction::Forward, Direction::Reverse] {
         let truth = closed(case, side(heard, by));
         let ours = &heard.facts.sides[by.index()];
+        if ours.zero_window_unseen && case.plan.flaws.is_lossless() {
+            return Err(format!("{by:?}: opened unseen by a capture that has everything"));
+        }
         let (least, most) = truth.segments;
         if !(least..=most).contains(&ours.zero_windows) {
             return Err(format!("{by:?}: {} segments, true {least} to {most}", ours.zero_windows));
         }
         let open = truth.since.map_or(0, |since| (heard.flow.last - since).get());
         let (least, most) = (truth.time, truth.time + open);
-        if !(least..=most).contains(&ours.zero_window_time.get()) {
+        // Of a window that was opened unseen only when it was open is known.
+        let known = if ours.zero_window_unseen { 0..=most } else { least..=most };
+        if !known.contains(&ours.zero_window_time.get()) {
             let most = Nanos::new(most);
             return Err(format!("{by:?}: {} ns, true {least} to {most:?}", ours.zero_window_time.get()));
         }

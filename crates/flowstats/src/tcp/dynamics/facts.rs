@@ -1,7 +1,7 @@
 //! What is counted of a connection beside its course, and what is told of it when it is asked for.
 
 use flowcore::event::{Notes, TcpOptions};
-use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Dynamics, Seen, watch};
 use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
@@ -40,6 +40,18 @@ impl Dynamics {
                 side.zero_since = NEVER;
             }
         }
+    }
+
+    /// The other end has sent more than a probe: a segment that the capture has not has opened the window of `of`, `now`
+    /// at the latest.
+    #[cold]
+    pub(super) fn open_unseen(&mut self, of: Direction, now: Timestamp) {
+        self.set_watch(watch::ZERO, of, false);
+        let Some(trouble) = &mut self.trouble else { return };
+        let side = &mut trouble.sides[of.index()];
+        side.zero_time += now.as_nanos().saturating_sub(side.zero_since).max(0);
+        side.zero_since = NEVER;
+        side.zero_unseen = true;
     }
 
     pub(super) fn note_congestion(&mut self, event: &FlowEvent, segment: &TcpSegment) {

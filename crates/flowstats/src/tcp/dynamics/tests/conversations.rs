@@ -78,3 +78,18 @@ fn the_answer_to_a_request_that_the_capture_missed_is_no_greeting() {
     let greeted = opened(&[(1030.0, "<PA", 901, 101, 500), (1031.0, ">A", 101, 1401, 0)]);
     assert_eq!((greeted.facts.turns.server_first, greeted.facts.turns.requests), (1, 0));
 }
+
+#[test]
+fn a_window_that_was_opened_unseen_was_open_when_more_than_a_probe_came() {
+    let zero = More { window: Some(0), ..More::default() };
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    rows.push((REQUEST, More::default()));
+    rows.push(((1030.0, "<A", 901, 151, 0), zero));
+    rows.push(((1130.0, ">PA", 151, 901, 1), More::default()));
+    let probed = play_with(&rows, EndReason::Forced).facts.sides[1];
+    assert_eq!((ms(probed.zero_window_time), probed.zero_window_unseen), (100.0, false));
+    rows.push(((1230.0, ">PA", 152, 901, 500), More::default()));
+    rows.push(((1530.0, ">PA", 652, 901, 500), More::default()));
+    let unseen = play_with(&rows, EndReason::Forced).facts.sides[1];
+    assert_eq!((ms(unseen.zero_window_time), unseen.zero_window_unseen), (200.0, true));
+}
