@@ -151,7 +151,7 @@ impl Dynamics {
         } else if event.payload_bytes == 0 {
             return self.watchful(tcp, newly, event, segment, witness);
         }
-        self.payload(event, segment, segment.seq, witness);
+        self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         self.note_sent(event, segment);
     }
@@ -186,7 +186,7 @@ impl Dynamics {
                 _ => self.open_unseen(of, event.time),
             }
         }
-        self.payload(event, segment, segment.seq, witness);
+        self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         if event.payload_bytes > 0 && self.watches(watch::RING, by) {
             self.time_segment(by, segment.seq.wrapping_add(event.payload_bytes), event, segment);
@@ -257,7 +257,7 @@ impl Dynamics {
             if closer.state() == State::Closed && closer.acked() == closer.last() {
                 self.seen |= Seen::HALF_CLOSED;
             }
-            self.payload(event, segment, begin, witness);
+            self.payload(tcp, event, segment, begin, witness);
         }
         self.note_end(&before, event, flags, witness);
         let was = &before.ends[by.index()];
@@ -318,7 +318,7 @@ impl Dynamics {
 
     /// New payload, of which the first byte has the sequence number `begin`.
     #[inline]
-    fn payload<W: Witness>(&mut self, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
+    fn payload<W: Witness>(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
         if event.payload_bytes == 0 {
             return;
         }
@@ -328,7 +328,8 @@ impl Dynamics {
             }
             let answered = self.sent[1].time;
             let whole = self.seen.contains(Seen::OPENING);
-            let piece = Piece { segment, begin, time: event.time, answered, whole };
+            let unheard = tcp.ends()[event.direction.opposite().index()].has_payload_beyond(segment.ack);
+            let piece = Piece { segment, begin, time: event.time, answered, whole, unheard };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
         }
         self.sent[event.direction.index()].time = event.time.as_nanos();

@@ -178,6 +178,11 @@ impl Endpoint {
         (1..=self.last).contains(&acknowledged)
     }
 
+    /// Whether it has sent payload that `ack` does not acknowledge.
+    pub(super) fn has_payload_beyond(&self, ack: u32) -> bool {
+        self.position(ack) < self.last - i64::from(self.letters & FIN_COUNTED != 0)
+    }
+
     /// The sequence number that comes next.
     pub(super) fn next_seq(&self) -> u32 {
         self.start.wrapping_add(self.last as u32)

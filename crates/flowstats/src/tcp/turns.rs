@@ -103,6 +103,8 @@ pub(super) struct Piece<'a> {
     pub answered: i64,
     /// The connection was seen from its beginning.
     pub whole: bool,
+    /// The other side had sent payload that it does not acknowledge.
+    pub unheard: bool,
 }
 
 impl Conversation {
@@ -145,6 +147,11 @@ impl Conversation {
                 if speaker == Speaker::Nobody {
                     self.server_first = self.server_first.saturating_add(u16::from(piece.whole));
                 } else {
+                    // The rest of what was asked is on its way, in the same flight: it can be no part of what is answered.
+                    if piece.unheard && self.open && !self.overlaps {
+                        self.overlaps = true;
+                        self.overlapped = self.overlapped.saturating_add(1);
+                    }
                     self.response = piece.time.as_nanos();
                     self.responses = self.responses.saturating_add(1);
                 }

@@ -92,6 +92,9 @@ pub fn counts(case: &Case) -> Verdict {
     if ours != (truth.len(), answered) && (takes_turns(case) || (more && facts.overlapped == 0)) {
         return Err(format!("{ours:?}, true {:?}; {} overlapped", (truth.len(), answered), facts.overlapped));
     }
+    if takes_turns(case) && facts.overlapped > 0 {
+        return Err(format!("{} overlapped though each waited for the other", facts.overlapped));
+    }
     let greets = case.plan.messages.first().is_some_and(|message| {
         message.side == SERVER && passed(case, SERVER, message.from, message.from + message.bytes, false).0.is_some()
     });

@@ -80,6 +80,19 @@ fn the_answer_to_a_request_that_the_capture_missed_is_no_greeting() {
 }
 
 #[test]
+fn an_answer_to_a_part_of_what_was_asked_in_one_flight_overlaps() {
+    let second = (1020.1, ">PA", 151, 901, 50);
+    let answered_one_by_one = [REQUEST, second, RESPONSE, (1031.0, "<PA", 1401, 201, 500)];
+    assert_eq!(opened(&answered_one_by_one).facts.turns.overlapped, 1);
+    // Of one whose answer was sent when all of it was there nothing tells that it was two.
+    let answered_at_once = [REQUEST, second, (1031.0, "<PA", 901, 201, 1000)];
+    assert_eq!(opened(&answered_at_once).facts.turns.overlapped, 0);
+    // A FIN is no request.
+    let closed = [REQUEST, (1020.1, ">FA", 151, 901, 0), RESPONSE];
+    assert_eq!(opened(&closed).facts.turns.overlapped, 0);
+}
+
+#[test]
 fn a_window_that_was_opened_unseen_was_open_when_more_than_a_probe_came() {
     let zero = More { window: Some(0), ..More::default() };
     let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
