@@ -195,8 +195,8 @@ fn subject() -> Subject<Connection> {
         fields: fields.chain(edge_fields()).collect(),
         ask: |connection, edge| {
             let key = &connection.flow.key;
-            // Both, so that both are on their way.
-            edge.knows(key.src) & edge.knows(key.dst) & (edge.verdict(&connection.flow) != Some(Verdict::Undecided))
+            // Both, so that both are on their way. A verdict that is open then remains so: a name could not be looked up.
+            edge.knows(key.src) & edge.knows(key.dst)
         },
         verdict: |connection, edge| edge.verdict(&connection.flow),
         quality: |connection| connection.doubts.quality(),

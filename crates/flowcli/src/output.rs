@@ -211,6 +211,7 @@ impl<'s, R> Output<'s, R> {
             (self.subject.ask)(record, &self.edge)
         } else {
             (self.subject.verdict)(record, &self.edge) != Some(Verdict::Undecided)
+                || (self.subject.ask)(record, &self.edge)
         }
     }
 

@@ -240,6 +240,22 @@ fn a_whitelist_of_names_waits_for_them() {
 }
 
 #[test]
+fn a_name_that_could_not_be_looked_up_does_not_forbid() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = file(&folder, "servers", "WEB.example\n");
+    // Nobody listens there.
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dns = format!("dns:{closed}");
+    for (format, more) in [("csv", &["-q"][..]), ("csv", &["-q", "--sort", "dst_port"]), ("csv", &["-q", "--unlisted"])]
+    {
+        let asked =
+            ["--whitelist", &list, "--resolve", &dns, "-o", format, "--columns", "dst_ip,allowed", "--no-trailer"];
+        let text = printed(flow().args(asked).args(more));
+        assert!(text.lines().count() > 10 && !text.contains("false") && text.contains("192.0.2.1,,"), "{text}");
+    }
+}
+
+#[test]
 fn mistakes_in_files_are_told_with_their_places() {
     let folder = tempfile::tempdir().unwrap();
     let list = file(&folder, "servers", "192.0.2.1\n192.0.2.1:https, 192.0.2\n\nweb.example:htps\n");

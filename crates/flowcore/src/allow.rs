@@ -21,8 +21,8 @@ pub enum Verdict {
     Allowed(RuleId),
     /// No rule knows it.
     Unlisted,
-    /// A name is needed that is not there yet. The pipeline asks again at snapshots and when the flow ends; the answer
-    /// remains this one if the name never came.
+    /// A name is needed that is not there yet, or could not be looked up. The pipeline asks again at snapshots and when
+    /// the flow ends; the answer remains this one if the name never came.
     Undecided,
 }
 

@@ -15,6 +15,8 @@ pub enum Lookup<T> {
     Pending,
     /// There is none.
     Absent,
+    /// Asked, and nobody could say: there may be one or not. Asking again later may tell.
+    Failed,
 }
 
 impl<T> Lookup<T> {
@@ -22,7 +24,7 @@ impl<T> Lookup<T> {
     pub fn known(self) -> Option<T> {
         match self {
             Self::Known(value) => Some(value),
-            Self::Pending | Self::Absent => None,
+            Self::Pending | Self::Absent | Self::Failed => None,
         }
     }
 }
@@ -133,13 +135,15 @@ pub struct Chain(pub Vec<Arc<dyn Resolver>>);
 
 impl Chain {
     fn first<T>(&self, ask: impl Fn(&dyn Resolver) -> Lookup<T>) -> Lookup<T> {
+        let mut none = Lookup::Absent;
         for resolver in &self.0 {
             match ask(&**resolver) {
                 Lookup::Absent => {}
+                Lookup::Failed => none = Lookup::Failed,
                 answer => return answer,
             }
         }
-        Lookup::Absent
+        none
     }
 }
 
@@ -187,6 +191,7 @@ mod tests {
             Lookup::Known(name) => Lookup::Known(Arc::from(*name)),
             Lookup::Pending => Lookup::Pending,
             Lookup::Absent => Lookup::Absent,
+            Lookup::Failed => Lookup::Failed,
         };
         let resolvers = answers.iter().map(|answer| Arc::new(Fixed(fixed(answer))) as Arc<dyn Resolver>);
         Chain(resolvers.collect()).name(Addr::UNSPECIFIED, 0)
@@ -197,6 +202,8 @@ mod tests {
         assert_eq!(answer(&[Lookup::Absent, Lookup::Known("b"), Lookup::Known("c")]), Lookup::Known("b".into()));
         assert_eq!(answer(&[Lookup::Known("b"), Lookup::Pending]), Lookup::Known("b".into()));
         assert_eq!(answer(&[Lookup::Absent]), Lookup::Absent);
+        assert_eq!(answer(&[Lookup::Failed, Lookup::Known("b")]), Lookup::Known("b".into()));
+        assert_eq!(answer(&[Lookup::Failed, Lookup::Absent]), Lookup::Failed);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Facts {
         };
         let bits = match self.names.process(key) {
             Lookup::Known(process) => passed(process),
-            Lookup::Absent => SETTLED,
+            Lookup::Absent | Lookup::Failed => SETTLED,
             Lookup::Pending => return Marks::empty(),
         };
         Marks::from_bits_retain(bits) & Marks::FILTER

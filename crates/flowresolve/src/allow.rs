@@ -194,7 +194,7 @@ impl Whitelist for Rules {
                         }
                     }
                     // Any of them may still fit, unless the other end or the ports say no.
-                    Lookup::Pending => {
+                    Lookup::Pending | Lookup::Failed => {
                         for rules in index.names.values().chain(index.suffixes.values()) {
                             self.decide(&mut best, Some(rules), &parties);
                         }
@@ -209,7 +209,7 @@ impl Whitelist for Rules {
                             self.decide(&mut best, index.networks.get(asn), &parties);
                         }
                     }
-                    Lookup::Pending => {
+                    Lookup::Pending | Lookup::Failed => {
                         for rules in index.networks.values() {
                             self.decide(&mut best, Some(rules), &parties);
                         }

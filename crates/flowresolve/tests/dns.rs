@@ -205,7 +205,7 @@ fn settled(names: &Dns, address: &str) -> Option<String> {
     names.settle(LONG);
     match names.name(addr(address), 0) {
         Lookup::Known(name) => Some(name.to_string()),
-        Lookup::Absent => None,
+        Lookup::Absent | Lookup::Failed => None,
         Lookup::Pending => panic!("{address} is still pending"),
     }
 }

@@ -37,6 +37,7 @@ impl<'a> Party<'a> {
             Lookup::Known(name) => Lookup::Known(bare(&name)),
             Lookup::Pending => Lookup::Pending,
             Lookup::Absent => Lookup::Absent,
+            Lookup::Failed => Lookup::Failed,
         })
     }
 

@@ -70,7 +70,8 @@ impl Match {
     fn of<T>(answer: &Lookup<T>, is_meant: impl Fn(&T) -> bool) -> Self {
         match answer {
             Lookup::Known(answer) => Self::decided(is_meant(answer)),
-            Lookup::Pending => Self::Pending,
+            // Who cannot be asked is neither known nor unknown.
+            Lookup::Pending | Lookup::Failed => Self::Pending,
             Lookup::Absent => Self::No,
         }
     }

@@ -149,6 +149,26 @@ fn a_missing_name_leaves_it_undecided_and_is_asked_for_only_if_it_matters() {
     assert_eq!(judge("from www.example to 192.0.2.2\n", "192.0.2.2").0, Verdict::Undecided);
 }
 
+/// Asks somebody who does not answer.
+struct Silent;
+
+impl Resolver for Silent {
+    fn name(&self, _: Addr, _: u16) -> Lookup<Arc<str>> {
+        Lookup::Failed
+    }
+}
+
+#[test]
+fn a_name_that_could_not_be_looked_up_is_not_one_that_is_not_there() {
+    let to = flow(("10.0.0.1", 1), ("192.0.2.1", 80), Protocol::TCP);
+    let judge = |text: &str| Rules::parse(text, "").unwrap().judge(&to, &Silent);
+    assert_eq!(judge("www.example:80"), Verdict::Undecided);
+    assert_eq!(judge("*.example"), Verdict::Undecided);
+    assert_eq!(judge("from www.example to 192.0.2.1"), Verdict::Undecided);
+    assert_eq!(judge("www.example:443"), Verdict::Unlisted, "whatever its name is");
+    assert_eq!(judge("www.example\n192.0.2.1"), Verdict::Allowed(RuleId(1)));
+}
+
 #[test]
 fn networks_are_asked_for_by_rules_about_them() {
     let names = Asking::default();

@@ -41,6 +41,8 @@ impl Default for Lifetimes {
 /// What is known of one address.
 struct Kept {
     name: Option<Arc<str>>,
+    /// There is no name because the source could not tell.
+    failed: bool,
     /// `None`: never answered.
     until: Option<Instant>,
     /// A question is under way.
@@ -82,6 +84,7 @@ impl Store {
         let answer = match (&kept.name, kept.until) {
             (_, None) => Lookup::Pending,
             (Some(name), _) => Lookup::Known(Arc::clone(name)),
+            (None, Some(_)) if kept.failed => Lookup::Failed,
             (None, Some(_)) => Lookup::Absent,
         };
         match kept.until {
@@ -95,7 +98,7 @@ impl Store {
         match self.kept.entry(addr) {
             Entry::Occupied(mut kept) => kept.get_mut().asking = true,
             Entry::Vacant(place) => {
-                place.insert(Kept { name: None, until: None, asking: true });
+                place.insert(Kept { name: None, failed: false, until: None, asking: true });
                 self.ages.push_back(addr);
                 self.make_room();
             }
@@ -123,13 +126,14 @@ impl Store {
     pub(super) fn answer(&mut self, addr: Addr, answer: Answer, now: Instant) {
         let Some(kept) = self.kept.get_mut(&addr) else { return };
         let Lifetimes { shortest, longest, named, absent, failed } = self.lifetimes;
+        let is_failure = answer == Answer::Failed;
         let (name, lifetime) = match answer {
             Answer::Name(name, lifetime) => (Some(name), lifetime.unwrap_or(named).min(longest).max(shortest)),
             Answer::Absent(lifetime) => (None, lifetime.unwrap_or(absent).min(longest).max(shortest)),
             Answer::Failed => (None, failed),
         };
         // A lifetime beyond the end of the clock is as none.
-        *kept = Kept { name, until: Some(now.checked_add(lifetime).unwrap_or(now)), asking: false };
+        *kept = Kept { name, failed: is_failure, until: Some(now.checked_add(lifetime).unwrap_or(now)), asking: false };
     }
 }
 

@@ -97,7 +97,7 @@ fn a_source_that_panics_has_failed_and_holds_nobody_up() {
     let names = Cached::new(source, Options { workers: 1, ..Options::default() });
     names.name(addr(1), 0);
     names.settle(LONG);
-    assert_eq!(names.name(addr(1), 0), Lookup::Absent);
+    assert_eq!(names.name(addr(1), 0), Lookup::Failed, "not that there is none");
     names.name(addr(2), 0);
     names.settle(LONG);
     assert!(names.name(addr(2), 0).known().is_some());
