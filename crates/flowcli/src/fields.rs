@@ -121,7 +121,9 @@ impl<R> Subject<R> {
     /// # Errors
     /// If there is none; the message names the nearest one.
     pub fn field(&self, name: &str) -> Result<&Field<R>> {
-        if let Some(field) = self.fields.iter().find(|field| field.column.name == name) {
+        let spelt = || self.fields.iter().find(|field| field.column.name == name);
+        let meant = || self.fields.iter().find(|field| is_same(&field.column.name, name));
+        if let Some(field) = spelt().or_else(meant) {
             return Ok(field);
         }
         let nearest = self.nearest(name);
@@ -352,6 +354,13 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
+/// Whether a column is meant by another spelling of its name: times with or without the unit at the end, what the capture
+/// does not have missed or missing. Not all names have been given by one rule, and they do not change.
+pub fn is_same(column: &str, name: &str) -> bool {
+    let plain = |name: &str| name.strip_suffix("_ns").unwrap_or(name).replace("missed_", "missing_");
+    plain(column) == plain(name)
+}
+
 /// The percentile that a column's name speaks of: 99.9 of `rtt_p99_9_ns`.
 fn percentile(name: &str) -> Option<String> {
     let (_, level) = name.strip_suffix("_ns").unwrap_or(name).rsplit_once("_p")?;
@@ -434,6 +443,15 @@ mod tests {
         assert_eq!(message("nick"), "column `nick` comes with --resolve, which was not given");
         assert!(message("bytes,-name").contains("before the first name"));
         assert!(message("-bytes,-name").contains("no column is left"));
+    }
+
+    #[test]
+    fn a_time_is_understood_with_and_without_its_unit() {
+        for (column, name) in [("rtt_p95_ns", "rtt_p95"), ("rtt_p95", "rtt_p95_ns"), ("missing_bytes", "missed_bytes")]
+        {
+            assert!(is_same(column, name), "{name}");
+        }
+        assert!(!is_same("rtt_p95_ns", "rtt_p99_ns") && !is_same("fwd_missing_bytes", "missing_bytes"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
-use crate::fields::{Field, Order, Subject};
+use crate::fields::{Field, Order, Subject, is_same};
 use crate::filter;
 use crate::output::{self, Wishes};
 use crate::progress::Progress;
@@ -285,7 +285,7 @@ impl<'a> Sheet<'a> {
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let asked = |field: &Field<Host>| {
             let name = &field.column.name;
-            let sorted = self.args.sort.iter().any(|key| key.column == *name);
+            let sorted = self.args.sort.iter().any(|key| is_same(name, &key.column));
             sorted || name.starts_with("lat_p") || name.starts_with("rtt_p")
         };
         // What the user named stays on a narrow terminal.
