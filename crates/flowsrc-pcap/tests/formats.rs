@@ -239,6 +239,18 @@ fn interfaces_out_of_step_with_each_other_are_counted_but_no_fault() {
 }
 
 #[test]
+fn what_the_queues_of_one_interface_do_to_each_other_is_counted_but_no_fault() {
+    let file = ng(false).enhanced(0, 10_000, b"a", &[]).enhanced(0, 9_000, b"b", &[]).out;
+    let mut reader = over(&file).unwrap();
+    drain(&mut reader, 9).unwrap();
+    assert_eq!((reader.ledger().backwards, reader.fault()), (1, None), "by 1 ms");
+    let file = ng(false).enhanced(0, 10_000, b"a", &[]).enhanced(0, 8_999, b"b", &[]).out;
+    let mut reader = over(&file).unwrap();
+    drain(&mut reader, 9).unwrap();
+    assert_eq!(reader.fault().unwrap(), "test: time runs backwards at packet 2 at byte 80, by 0.001001 s");
+}
+
+#[test]
 fn simple_packets_take_the_time_of_the_packet_before_them_and_the_first_snap_length() {
     let simple = |wire: u32, bytes: &[u8]| Bytes::new(false).u32(wire).padded(bytes).out;
     let file = Bytes::new(false)

@@ -76,7 +76,8 @@ mod tests {
     fn the_sentence_names_packet_and_byte() {
         let mut order = Order::default();
         order.step_back(5, 2_000_000_005, 3, 200);
-        order.step_back(5, 6, 4, 300);
+        order.step_back(5, 1_000_006, 4, 300);
+        order.step_back(5, 1_000_005, 5, 400);
         let damage = Damage { packet: 12, offset: 1056, what: "the file ends within it".into() };
         let complaint = Complaint {
             name: "x.pcap.gz",

@@ -1,10 +1,13 @@
 //! Packets that run backwards in time.
 //!
 //! A file is written in the order in which packets were captured, so within one interface time should not go back. Over
-//! several interfaces it may: their packets reach the file through different queues. Both are counted; only the first
-//! is a fault.
+//! several interfaces it may: their packets reach the file through different queues, and so do those of one interface
+//! with several queues, if only by little. All are counted; only what no queue explains is a fault.
 
 use flowcore::Timestamp;
+
+/// Up to here a step back within one interface is the doing of its queues, which are emptied by several CPUs in turns.
+const JITTER: i64 = 1_000_000;
 
 /// What is known of a file's order in time.
 #[derive(Clone, Debug)]
@@ -13,7 +16,7 @@ pub(super) struct Order {
     pub(super) latest: i64,
     /// Packets earlier than one before them, on whatever interface.
     pub(super) backwards: u64,
-    /// Packets earlier than one before them on the same interface.
+    /// Packets earlier than one before them on the same interface, by more than [`JITTER`].
     pub(super) within_interface: u64,
     /// The first of those.
     pub(super) first: Option<Step>,
@@ -46,7 +49,7 @@ impl Order {
     #[cold]
     pub(super) fn step_back(&mut self, nanos: i64, interface_latest: i64, packet: u64, offset: u64) {
         self.backwards += 1;
-        if nanos < interface_latest {
+        if interface_latest.saturating_sub(nanos) > JITTER {
             self.within_interface += 1;
             self.largest = self.largest.max(interface_latest.saturating_sub(nanos));
             self.first.get_or_insert(Step { packet, offset });
