@@ -74,7 +74,7 @@ fn field(
     value: fn(&Socket) -> Value,
 ) -> (Group, Field<Socket>) {
     let [name, title, about] = words.map(Cow::Borrowed);
-    let column = Column { name, title, unit, meaning, about, bounded: false };
+    let column = Column { name, title, unit, meaning, about, bound: Default::default() };
     (group, Field::own(column, value))
 }
 

@@ -64,8 +64,14 @@ impl Summary {
 /// What can be printed of it.
 pub fn subject(several_namespaces: bool) -> Subject<Line> {
     let field = |[name, title, about]: [&'static str; 3], unit, meaning, value: fn(&Line) -> Value| {
-        let column =
-            Column { name: name.into(), title: title.into(), unit, meaning, about: about.into(), bounded: false };
+        let column = Column {
+            name: name.into(),
+            title: title.into(),
+            unit,
+            meaning,
+            about: about.into(),
+            bound: Default::default(),
+        };
         Field { default: name != "netns", rank: 0, ..Field::own(column, value) }
     };
     let mut fields = vec![
