@@ -3,6 +3,7 @@
 //! [`Tcp`] takes segments; [`State`] of both ends and the [`History`] give Zeek's connection state
 //! ([`conn_state`]). Sequence numbers are compared serially (RFC 1982) and never panic.
 
+mod acceptance;
 mod course;
 mod dynamics;
 mod endpoint;
@@ -20,7 +21,7 @@ mod turns;
 mod witness;
 
 use flowcore::event::TcpOptions;
-use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
+use flowcore::{Direction, FlowEvent, TcpFlags, TcpSegment, Timestamp};
 
 pub use course::{Course, SideFacts};
 pub use dynamics::{Dynamics, Followed};
@@ -35,6 +36,7 @@ pub use state::{ConnState, conn_state, udp_state};
 pub use turns::Turns;
 pub use witness::{Nobody, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
+use acceptance::{Held, Verdict};
 use history::Rare;
 
 /// Bits of a TCP conversation's completeness, as Wireshark numbers them (`tcp.completeness`).
@@ -94,6 +96,17 @@ impl HandshakeDoubts {
     }
 }
 
+bitflags::bitflags! {
+    #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+    struct Bearing: u8 {
+        const USUAL = 1;
+        /// The bits of [`HandshakeDoubts`], one above.
+        const SYN_REPEATED = HandshakeDoubts::SYN_REPEATED.bits() << 1;
+        const SYN_ACK_REPEATED = HandshakeDoubts::SYN_ACK_REPEATED.bits() << 1;
+        const LATE_ACK = HandshakeDoubts::LATE_ACK.bits() << 1;
+    }
+}
+
 /// No time yet, in the compact form below.
 const NEVER: i64 = i64::MIN;
 
@@ -113,8 +126,11 @@ pub struct Tcp {
     completeness: u8,
     /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
     /// open gap. Kept by [`general`](Self::general).
-    usual: bool,
-    handshake: HandshakeDoubts,
+    ///
+    /// Beside it the doubts of the handshake, in the same byte.
+    bearing: Bearing,
+    /// The upper halves of all windows of each direction, together.
+    widest: [u8; 2],
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
     syn: i64,
@@ -133,6 +149,8 @@ struct Unusual {
     counts: [Rare; 2],
     /// The sequence number of each end's latest RST.
     rst_seq: [Option<u32>; 2],
+    /// What may be no segment of this connection.
+    held: Option<Held>,
 }
 
 impl Default for Tcp {
@@ -142,8 +160,8 @@ impl Default for Tcp {
             active: NEVER,
             flags: [TcpFlags::empty(); 2],
             completeness: 0,
-            usual: true,
-            handshake: HandshakeDoubts::empty(),
+            bearing: Bearing::USUAL,
+            widest: [0; 2],
             history: History::default(),
             syn: NEVER,
             syn_ack: NEVER,
@@ -184,7 +202,7 @@ impl Tcp {
     #[inline]
     fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> Option<i64> {
         const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
-        if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.usual {
+        if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.bearing.contains(Bearing::USUAL) {
             return None;
         }
         let (this, other) = (direction.index(), direction.opposite().index());
@@ -196,15 +214,34 @@ impl Tcp {
         self.ends[this].append(payload);
         self.ends[other].acknowledge_next(newly);
         self.flags[this] |= segment.flags;
+        self.widest[this] |= (segment.window >> 8) as u8;
         self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
         self.active = time.as_nanos();
         Some(newly)
     }
 
+    /// Any segment; those that cannot be of this connection wait for one that bears them out.
     #[inline(never)]
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
+        match self.judge(segment, payload, direction, time) {
+            Verdict::Take => self.accept(segment, payload, direction, time),
+            Verdict::Hold => {
+                self.hold(segment, &FlowEvent { time, payload_bytes: payload, direction, ..FlowEvent::default() });
+            }
+            Verdict::Release => {
+                if let Some(held) = self.release() {
+                    self.accept(&held.segment, held.payload, held.direction, held.time);
+                }
+                self.accept(segment, payload, direction, time);
+            }
+        }
+    }
+
+    /// Takes in a segment of this connection.
+    fn accept(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         let flags = segment.flags;
         self.flags[direction.index()] |= flags;
+        self.note_room(segment, direction);
         self.handshake(segment, payload, direction, time);
         self.note_completeness(flags, payload);
         if !self.is_closed_by_both() {
@@ -271,7 +308,7 @@ impl Tcp {
             self.note_gap(direction.opposite(), control.is_empty());
         }
         let smooth = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
-        self.usual = (self.ack != NEVER || self.syn_ack == NEVER) && smooth;
+        self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
     }
 
     /// How many of the `payload` bytes of a segment were never seen before.
@@ -323,14 +360,14 @@ impl Tcp {
                     self.syn = time.as_nanos();
                 } else if !is_copy(time, self.syn) || segment.seq != self.ends[0].start() {
                     self.syn = self.syn.max(time.as_nanos());
-                    self.handshake |= HandshakeDoubts::SYN_REPEATED;
+                    self.bearing |= Bearing::SYN_REPEATED;
                 }
             }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
             // Who goes on has heard an ACK; the next one may answer this.
-            (Direction::Reverse, false, _) if self.syn_ack != NEVER => self.handshake |= HandshakeDoubts::LATE_ACK,
+            (Direction::Reverse, false, _) if self.syn_ack != NEVER => self.bearing |= Bearing::LATE_ACK,
             (Direction::Reverse, true, true) if !is_copy(time, self.syn_ack) => {
-                self.handshake |= HandshakeDoubts::SYN_ACK_REPEATED;
+                self.bearing |= Bearing::SYN_ACK_REPEATED;
             }
             // It may acknowledge the responder's first payload too. A FIN comes when the application has done; what
             // comes behind it is later still.
@@ -346,7 +383,7 @@ impl Tcp {
                 let next = segment.seq == originator.start().wrapping_add(1) || segment.seq == originator.next_seq();
                 let bare = payload == 0 && segment.ack == responder.start().wrapping_add(1) && next;
                 if !bare {
-                    self.handshake |= HandshakeDoubts::LATE_ACK;
+                    self.bearing |= Bearing::LATE_ACK;
                 }
             }
             _ => {}
@@ -413,7 +450,12 @@ impl Tcp {
 
     /// When the handshake's steps were seen.
     pub fn handshake_times(&self) -> Handshake {
-        Handshake { syn: time(self.syn), syn_ack: time(self.syn_ack), ack: time(self.ack), doubts: self.handshake }
+        Handshake {
+            syn: time(self.syn),
+            syn_ack: time(self.syn_ack),
+            ack: time(self.ack),
+            doubts: HandshakeDoubts::from_bits_truncate(self.bearing.bits() >> 1),
+        }
     }
 
     /// Time of the latest segment before both ends had closed: Zeek's end of a connection.
@@ -434,7 +476,7 @@ impl Tcp {
     /// Whether bytes were jumped over that were neither seen later nor acknowledged: sent, as far as can be known, and
     /// lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
+        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed)) || self.may_have_moved()
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.

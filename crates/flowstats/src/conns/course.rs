@@ -249,9 +249,15 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         both(c, |side| side.congested)
     }),
     define(["ece_packets", "ECE", "Segments that echo such marks."], PACKETS, |c| both(c, |side| side.echoed)),
-    define(["invalid", "INVALID", "Segments with control bits that no connection has."], PACKETS, |c| {
-        course(c, |course| Value::U64(u64::from(course.invalid)))
-    }),
+    define(
+        [
+            "invalid",
+            "INVALID",
+            "Segments that no connection has: contradicting control bits, numbers far outside the windows.",
+        ],
+        PACKETS,
+        |c| course(c, |course| Value::U64(u64::from(course.invalid))),
+    ),
     define(
         ["guessed", "GUESSED", "Of segments sent again, reordered or doubled, those of which time alone tells which."],
         PACKETS,

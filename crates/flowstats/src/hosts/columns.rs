@@ -177,9 +177,11 @@ const BACK: [ColumnDef; 24] = [
         |h| Value::U64(h.tally.gaps),
     ),
     define(["missing_bytes", "MISSING", "How much data that was."], BYTES, |h| Value::U64(h.tally.missing_bytes)),
-    define(["invalid", "INVALID", "Part of ERR: segments with control bits that contradict each other."], COUNT, |h| {
-        Value::U64(h.tally.invalid)
-    }),
+    define(
+        ["invalid", "INVALID", "Part of ERR: segments whose control bits or numbers no connection has."],
+        COUNT,
+        |h| Value::U64(h.tally.invalid),
+    ),
     define(["midstream", "MIDSTREAM", "Connections whose beginning was not captured."], COUNT, |h| {
         Value::U64(h.tally.midstream)
     }),
