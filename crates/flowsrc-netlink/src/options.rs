@@ -102,6 +102,9 @@ pub struct Options {
     pub polls: Option<u64>,
     /// Whether to hear of TCP and UDP sockets that are destroyed between two polls.
     pub notices: bool,
+    /// Whether it will be asked too who holds the sockets ([`process`](crate::process)): what may not be seen of that is
+    /// then said with the rest.
+    pub holders: bool,
     /// Whether what a socket counted before the first poll is an increment of the first poll. Without it counting begins
     /// there.
     pub history: bool,
@@ -132,6 +135,7 @@ impl Default for Options {
             every: None,
             polls: None,
             notices: false,
+            holders: false,
             history: false,
         }
     }
