@@ -1,5 +1,7 @@
 //! Rows of a view in every format but charts.
 
+use std::cell::RefCell;
+
 use flowcore::Result;
 use flowcore::report::{Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value};
 use flowcore::resolve::Numeric;
@@ -9,7 +11,7 @@ use super::owners::Owner;
 use crate::args::{TimeStyle, ViewArgs};
 use crate::edge::Edge;
 use crate::fields::{self, Field, Subject};
-use crate::output::{self, Wishes};
+use crate::output::{self, StandardOutput, Wishes};
 use crate::terminal;
 
 /// The columns of a view and what the user wants of them.
@@ -22,6 +24,8 @@ pub struct Sheet<'a> {
     chosen: Vec<usize>,
     /// By which rows are ordered, and whether downwards.
     keys: Vec<(usize, bool)>,
+    /// That of the latest table: it knows which columns did not fit, which the trust line says.
+    writer: RefCell<Option<TextWriter<StandardOutput>>>,
 }
 
 impl<'a> Sheet<'a> {
@@ -35,7 +39,7 @@ impl<'a> Sheet<'a> {
         defs: &[Def<R>],
         more: impl IntoIterator<Item = Column>,
     ) -> Result<Self> {
-        let own = defs.iter().map(|def| (def.column.clone(), def.default, def.priority));
+        let own = defs.iter().map(|def| (named(def.column.clone()), def.default, def.priority));
         let all: Vec<(Column, bool, u8)> = own.chain(more.into_iter().map(|column| (column, true, 2))).collect();
         let subject = subject(table, &all);
         let edge = Edge::default();
@@ -50,7 +54,7 @@ impl<'a> Sheet<'a> {
         }
         let ranks = all.iter().map(|(_, _, rank)| *rank).collect();
         let columns = all.into_iter().map(|(column, _, _)| column).collect();
-        Ok(Self { args, table, columns, ranks, chosen, keys })
+        Ok(Self { args, table, columns, ranks, chosen, keys, writer: RefCell::new(None) })
     }
 
     /// What the columns are, for people.
@@ -98,7 +102,9 @@ impl<'a> Sheet<'a> {
         let rows: Vec<Row> = self.shown(rows).collect();
         let rows: &dyn Rows = &rows;
         let mut writer = TextWriter::new(output::standard_output()?, self.text_options());
-        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows }, &Numeric)
+        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows }, &Numeric)?;
+        self.writer.replace(Some(writer));
+        Ok(())
     }
 
     /// Writes the trust line.
@@ -106,7 +112,11 @@ impl<'a> Sheet<'a> {
     /// # Errors
     /// If the output cannot be written.
     pub fn print_trust(&self, ending: &Ending<'_>) -> std::io::Result<()> {
-        TextWriter::new(output::standard_output()?, self.text_options()).trailer(ending)
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => TextWriter::new(output::standard_output()?, self.text_options()),
+        };
+        writer.trailer(ending)
     }
 
     fn text_options(&self) -> TextOptions {
@@ -156,6 +166,16 @@ impl<'a> Sheet<'a> {
             quality: row.quality.clone(),
         })
     }
+}
+
+/// What the analyzers have by index has a name here.
+fn named(column: Column) -> Column {
+    let about = match &*column.name {
+        "interface" => "Interface that the socket is bound to, or that gives a link-local address its scope.",
+        "netns" => "Network namespace, with --netns.",
+        _ => return column,
+    };
+    Column { about: about.into(), ..column }
 }
 
 /// For choosing columns by their names, which are all that matters there.
