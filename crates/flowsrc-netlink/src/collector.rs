@@ -1,5 +1,6 @@
 //! The polls, and what happens between them.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +24,7 @@ use crate::delta::{Increment, Table};
 use crate::diag::{self, Read};
 use crate::netns::Namespace;
 use crate::options::{Dump, Kinds, Options};
+use crate::request::TCPDIAG_GETSOCK;
 use crate::{capabilities, proc_net, request};
 
 /// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_DESTROY`.
@@ -89,8 +91,9 @@ struct Place {
     statistics: Option<File>,
     /// Its /proc/net/raw and raw6.
     raw: [Option<File>; 2],
-    /// Its /proc/net/protocols, as it was.
-    protocols: String,
+    /// Its /proc/net/protocols, read when a kind of socket has no answer.
+    protocols: Option<File>,
+    registered: OnceCell<String>,
     /// TCP connections opened before the first poll, as the kernel counts.
     opened_before: Option<u64>,
     /// The same at the beginning of the latest poll.
@@ -399,7 +402,7 @@ impl Sockets {
             }
             interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
             match message.message_type() {
-                SOCK_DIAG_BY_FAMILY => {
+                SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => {
                     let sample = begin_sample(&mut self.samples, self.time, place);
                     match diag::read(message.payload(), protocol, sample) {
                         Read::Whole => {}
@@ -436,6 +439,12 @@ impl Sockets {
             Some(_) if interrupted && tries < TRIES => return self.ask(place, dump, tries + 1),
             Some(code) => {
                 self.counts.interrupted += u64::from(interrupted);
+                if let Some(two) = what.split().filter(|_| code != 0) {
+                    self.dumps.splice(dump..=dump, two);
+                    let later = self.refused.iter_mut().filter(|(_, refused)| *refused > dump);
+                    later.for_each(|(_, refused)| *refused += 1);
+                    return self.ask(place, dump, tries);
+                }
                 if code == -EINVAL && what.has_ports() && self.bytecode.take().is_some() {
                     self.info.degraded.push("the kernel refused the filter; it is applied here instead".into());
                     return self.ask(place, dump, tries);
@@ -717,10 +726,13 @@ impl Place {
             .map(|&(group, ..)| group)
             .collect();
         let open = || {
+            // What is not needed is not opened: a run without many sockets is short.
+            let file = |wanted: bool, path: &str| wanted.then(|| File::open(path).ok()).flatten();
             let notices = if groups.is_empty() { None } else { Channel::listen(&groups).ok() };
-            let statistics = File::open("/proc/thread-self/net/snmp").ok();
-            let protocols = std::fs::read_to_string("/proc/thread-self/net/protocols").unwrap_or_default();
-            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| File::open(path).ok());
+            let statistics = file(options.every.is_some(), "/proc/thread-self/net/snmp");
+            let protocols = file(options.kinds != Kinds::TCP, "/proc/thread-self/net/protocols");
+            let has_raw = options.kinds.contains(Kinds::RAW);
+            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| file(has_raw, path));
             Ok((Channel::open()?, notices, statistics, raw, protocols))
         };
         let (channel, notices, statistics, raw, protocols) = namespace.within(open)?;
@@ -731,6 +743,7 @@ impl Place {
             statistics,
             raw,
             protocols,
+            registered: OnceCell::new(),
             opened_before: None,
             opened: None,
             judged: None,
@@ -741,10 +754,13 @@ impl Place {
 
     /// Whether the kernel has a protocol: without it there are no such sockets.
     fn has(&self, registered: &str) -> bool {
-        self.protocols.lines().any(|line| {
-            let name = line.split_whitespace().next().unwrap_or_default();
-            name.strip_suffix("v6").unwrap_or(name) == registered
-        })
+        let read = || self.protocols.as_ref().and_then(read_whole).unwrap_or_default();
+        // TCP is always there, and nothing is read for it alone.
+        registered == "TCP"
+            || self.registered.get_or_init(read).lines().any(|line| {
+                let name = line.split_whitespace().next().unwrap_or_default();
+                name.strip_suffix("v6").unwrap_or(name) == registered
+            })
     }
 
     /// TCP connections opened since the namespace was made: `ActiveOpens` and `PassiveOpens` of /proc/net/snmp.
