@@ -85,6 +85,11 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }
 
+/// An error of standard output, whose it then says.
+pub fn of_standard_output(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("standard output: {error}"))
+}
+
 /// Writes one message to standard error; that it may be closed must not end the program.
 pub fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "flow: {message}");

@@ -168,6 +168,30 @@ pub fn of_sockets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
     of_packets(filter, networks)
 }
 
+/// A filter over sockets as `ss` spells it, in this language: `dport = :443` is `dport = 443`.
+pub fn as_ss_spells(args: &FilterArgs) -> FilterArgs {
+    let words = (!args.words.is_empty()).then(|| vec![without_port_colons(&args.words.join(" "))]);
+    FilterArgs { words: words.unwrap_or_default(), text: args.text.as_deref().map(without_port_colons), ..args.clone() }
+}
+
+/// Without the colons of ports that stand behind an operator: there a range, which they begin otherwise, cannot be.
+fn without_port_colons(text: &str) -> String {
+    const OPERATORS: [&str; 7] = ["eq", "ne", "neq", "gt", "ge", "lt", "le"];
+    let mut out = String::with_capacity(text.len());
+    for (place, character) in text.char_indices() {
+        let rest = text.get(place + 1..).unwrap_or_default();
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let is_port = digits > 0 && !rest.get(digits..).is_some_and(|behind| behind.starts_with([':', '.', '-']));
+        let before = out.trim_end();
+        let behind_operator = before.ends_with(['=', '<', '>'])
+            || before.split_whitespace().next_back().is_some_and(|word| OPERATORS.contains(&word));
+        if character != ':' || !is_port || !behind_operator {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// What a filter selects for a table of connections.
 pub enum Selection {
     /// Packets, before they become connections.
@@ -318,4 +342,24 @@ fn explain(filter: &Filter) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_may_have_the_colons_that_ss_wants() {
+        for (theirs, ours) in [
+            ("dport = :443", "dport = 443"),
+            ("( sport = :22 or dport != :80 )", "( sport = 22 or dport != 80 )"),
+            ("sport ge :1024", "sport ge 1024"),
+            ("dport=:443", "dport=443"),
+            ("src port :1024", "src port :1024"),
+            ("dst = ::1", "dst = ::1"),
+            ("dst = 2001:db8::1", "dst = 2001:db8::1"),
+        ] {
+            assert_eq!(without_port_colons(theirs), ours);
+        }
+    }
 }

@@ -62,7 +62,10 @@ fn main() -> ExitCode {
             suggest(&mut error, &words);
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
-            let _ = error.print();
+            let printed = error.print();
+            if let (Err(failed), false) = (printed, error.use_stderr()) {
+                return exit::conclude(Err(exit::of_standard_output(failed).into())).into();
+            }
             if let Some(file) = stray_file(&error) {
                 complain(&format!("files are named with -r: did you mean `-r {file}`?"));
             }
@@ -82,7 +85,10 @@ fn main() -> ExitCode {
         Cli { command: Some(Command::Vol(args)), .. } => views::run_vol(&args),
         Cli { command: Some(Command::Cpu(args)), .. } => views::run_cpu(&args),
         Cli { command: Some(Command::Filter(command)), .. } => filter::run(&command),
-        Cli { command: None, .. } => Cli::command().print_help().map(|()| Exit::DONE).map_err(Into::into),
+        Cli { command: None, .. } => {
+            let help = Cli::command().print_help().map_err(|failed| exit::of_standard_output(failed).into());
+            help.map(|()| Exit::DONE)
+        }
     };
     exit::conclude(done).into()
 }

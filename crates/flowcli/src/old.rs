@@ -11,6 +11,9 @@ use crate::exit::complain;
 /// # Errors
 /// If it asks for nothing, or for what there is not yet.
 pub fn translate(words: Vec<OsString>) -> Result<Vec<OsString>> {
+    if words.get(1).is_some_and(|word| word == "sockets" || word == "ss") {
+        return Ok(of_ss(words));
+    }
     if words.get(1).is_none_or(|word| word != "flows") {
         return Ok(words);
     }
@@ -18,6 +21,39 @@ pub fn translate(words: Vec<OsString>) -> Result<Vec<OsString>> {
     let spell = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     complain(&format!("note: `flow {}` is `flow {}` now", spell(&words[1..]), spell(&translated)));
     Ok(words.into_iter().take(1).chain(translated).collect())
+}
+
+/// In a bundle of options as `ss` has it `-o` shows timers, here it names the form of the output: where no form follows, it
+/// is meant as there, which a note says.
+fn of_ss(words: Vec<OsString>) -> Vec<OsString> {
+    const FORMATS: [&str; 7] = ["table", "wide", "jsonl", "json", "csv", "tsv", "zeek"];
+    let is_format = |text: &str| FORMATS.contains(&text);
+    let mut out = Vec::with_capacity(words.len() + 1);
+    let mut words = words.into_iter().peekable();
+    let mut only_filter = false;
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy().into_owned();
+        only_filter |= text == "--";
+        let bundle = text.strip_prefix('-').filter(|bundle| !bundle.starts_with('-') && !only_filter);
+        let Some((before, behind)) = bundle.and_then(|bundle| bundle.split_once('o')) else {
+            out.push(word);
+            continue;
+        };
+        let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let next = words.peek().map(|next| next.to_string_lossy());
+        let follows = next.is_some_and(|next| is_format(&next));
+        // Behind other options that have values everything is their value.
+        let is_value = before.contains(['f', 'F', 'c']) || !letters(before) || !letters(behind);
+        if is_value || is_format(behind) || (behind.is_empty() && follows) {
+            out.push(word);
+            continue;
+        }
+        let rest = format!("{before}{behind}");
+        let meant = if rest.is_empty() { "--timers".to_owned() } else { format!("-{rest} --timers") };
+        complain(&format!("note: `{text}` is `{meant}` here: -o names the form of the output, as in -o jsonl"));
+        out.extend(meant.split(' ').map(OsString::from));
+    }
+    out
 }
 
 /// What stands behind `flows`, in today's words.
@@ -54,7 +90,11 @@ fn of_flows(words: &[OsString]) -> Result<Vec<OsString>> {
         (true, _, _) => ("lat", false, "gt"),
         (false, true, _) => ("vol", false, "gi"),
         (false, false, Some(general)) => ("cpu", general, "i"),
-        (false, false, None) => return usage("say what of them: `flow lat`, `flow vol` or `flow cpu`"),
+        (false, false, None) => {
+            let unknown = rest.iter().find(|(letter, _)| letter.is_none()).and_then(|(_, words)| words.first());
+            let unknown = unknown.map_or(String::new(), |word| format!("`{}` is unknown; ", word.to_string_lossy()));
+            return usage(&format!("{unknown}say what of them: `flow lat`, `flow vol` or `flow cpu`"));
+        }
     };
     let mut translated: Vec<OsString> = vec![command.into()];
     translated.extend(general.then(|| "--general".into()));
@@ -76,6 +116,25 @@ mod tests {
     }
 
     #[test]
+    fn timers_are_meant_where_no_form_of_the_output_follows() {
+        for (theirs, ours) in [
+            ("-tinmoep", "-tinmep --timers"),
+            ("-to", "-t --timers"),
+            ("-o", "--timers"),
+            ("-to state established", "-t --timers state established"),
+            ("-to jsonl", "-to jsonl"),
+            ("-o csv -t", "-o csv -t"),
+            ("-tojsonl", "-tojsonl"),
+            ("--output json", "--output json"),
+            ("-t -- -o", "-t -- -o"),
+        ] {
+            let words = format!("flow ss {theirs}").split(' ').map(Into::into).collect();
+            let words = of_ss(words).into_iter().map(|word| word.into_string().unwrap());
+            assert_eq!(words.skip(2).collect::<Vec<_>>().join(" "), ours, "{theirs}");
+        }
+    }
+
+    #[test]
     fn fleutans_words_are_understood() {
         for (old, new) in [
             ("--lat", "lat"),
@@ -92,6 +151,7 @@ mod tests {
             assert_eq!(translated(old), new, "{old}");
         }
         assert!(translated("-g peer").contains("`flow lat`"));
+        assert!(translated("--foo").contains("`--foo` is unknown"));
         assert!(translated("--qdisc").contains("yet"));
     }
 }

@@ -166,6 +166,11 @@ impl<'s, R> Output<'s, R> {
         Self { wishes: Wishes { no_trailer: true, ..self.wishes }, ..self }
     }
 
+    /// Whether no row is held back.
+    pub fn is_empty(&self) -> bool {
+        self.rows.records.is_empty() && self.waiting.is_empty()
+    }
+
     /// Without column names where there are no rows: the tables before had them.
     pub fn without_empty_table(self) -> Self {
         let no_header = self.wishes.no_header || self.rows.records.is_empty();
@@ -417,7 +422,7 @@ impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
-            kind => io::Error::new(kind, format!("standard output: {error}")),
+            _ => crate::exit::of_standard_output(error),
         })
     }
 

@@ -1,6 +1,7 @@
 //! `flow sockets`: the kernel's own view of this host's sockets.
 
 mod columns;
+mod listeners;
 mod summary;
 
 use std::collections::HashMap;
@@ -8,13 +9,13 @@ use std::sync::Arc;
 
 use flowcore::report::Ending;
 use flowcore::{
-    Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, Status, Timestamp,
+    Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, SocketState, Status, Timestamp,
 };
 use flowfilter::STEP;
-use flowsrc_netlink::Sockets;
-use flowsrc_netlink::process::{Details, Processes};
+use flowsrc_netlink::process::{Details, Evidence, Processes};
+use flowsrc_netlink::{Cgroups, Kinds, Sockets};
 
-use crate::args::{Format, SocketsArgs, TimeStyle};
+use crate::args::{FilterArgs, SocketsArgs, TimeStyle, parse_state};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
 use crate::filter;
@@ -22,6 +23,7 @@ use crate::output::{self, Output, Wishes};
 use crate::run::{self, Finish};
 use crate::signals::Signals;
 use columns::{Since, Socket};
+use listeners::Listeners;
 use summary::Summary;
 
 /// Runs the command.
@@ -32,33 +34,63 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     refuse(args)?;
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let filter = filter::read(&args.filter, args.ending.quiet, args.color).inspect_err(|_| {
-        // `state listen`, as ss has it.
+    let (words, states) = states_first(&args.filter)?;
+    let filter = filter::read(&filter::as_ss_spells(&words), args.ending.quiet, args.color).inspect_err(|_| {
+        // `state listen`, as ss has it, but not at the beginning.
         if args.filter.words.iter().any(|word| word.split_whitespace().any(|word| word == "state")) {
             complain("sockets are selected by state with --state, as in --state listen,time_wait");
         }
     })?;
     let filter = filter.map(|filter| filter::of_sockets(&filter, networks.as_ref())).transpose()?;
-    let mut source = Sockets::open(args.options())?;
+    let mut options = args.options();
+    options.holders = !args.summary && columns::wants_processes(args);
+    if let Some(states) = states {
+        options.states = states;
+        options
+            .kinds
+            .set(Kinds::PACKET, options.kinds.contains(Kinds::PACKET) && states & SocketState::CLOSE.bit() != 0);
+    }
+    let mut source = Sockets::open(options)?;
     if let Some(filter) = &filter {
         source.narrow(filter)?;
     }
     run::introduce(&args.ending, source.info());
-    let mut job = Job::new(args, &source)?;
+    let mut job = Job::new(args, &source, filter.is_some())?;
     if args.summary {
         return job.summarise(&mut source, filter.as_ref().map(|filter| filter as &dyn Select), &signals);
     }
     job.list(&mut source, filter.as_ref().map(|filter| filter as &dyn Select), &signals, networks)
 }
 
+/// A filter may begin with states, as that of `ss` does: `state listening sport = :22`. The filter without them, and their
+/// bits if there are any.
+fn states_first(filter: &FilterArgs) -> Result<(FilterArgs, Option<u32>), Error> {
+    let text = filter.words.join(" ");
+    let mut rest = text.trim_start();
+    let mut states = None;
+    while let Some(behind) = rest.strip_prefix("state ").map(str::trim_start) {
+        let end = behind.find(char::is_whitespace).unwrap_or(behind.len());
+        let (name, after) = behind.split_at(end);
+        // Connections have states too, which the filter's own error explains.
+        let Ok(bits) = parse_state(name) else { break };
+        states = Some(states.unwrap_or(0) | bits);
+        rest = after.trim_start();
+    }
+    let words = if rest.is_empty() { Vec::new() } else { vec![rest.to_owned()] };
+    Ok((FilterArgs { words, ..filter.clone() }, states))
+}
+
 /// What cannot be meant.
 fn refuse(args: &SocketsArgs) -> Result<(), Error> {
     let usage = |message: &str| Err(Error::new(ErrorKind::Usage, message));
-    if args.output == Format::Zeek {
-        return usage("sockets have no form in Zeek's logs; `flow conns -o zeek` has");
-    }
     if args.names.whitelist.is_some() {
         return usage("sockets are not compared with a whitelist; select them with a filter");
+    }
+    if args.count.is_some() && args.interval().is_none() {
+        return usage("-c counts polls: --every says how often to ask");
+    }
+    if args.kill && args.interval().is_some() {
+        return usage("--kill closes sockets once, without --every");
     }
     let filter = &args.filter;
     if args.kill && filter.words.is_empty() && filter.text.is_none() && filter.file.is_none() {
@@ -75,20 +107,28 @@ struct Job<'a> {
     /// Names of interfaces by namespace and index.
     interfaces: HashMap<(u16, u32), Option<Arc<str>>>,
     filtered: u64,
+    /// Not shown, as they have not ended.
+    listed: u64,
     serial: u64,
     from: Option<Timestamp>,
     rows: Vec<Socket>,
     /// Selected and not closed, with the reason.
-    left: Vec<String>,
+    left: Vec<Error>,
+    /// A filter was given.
+    filters: bool,
     /// Who holds what, if that is to be shown.
     processes: Option<Processes>,
+    /// Who waits at which door, if that is to be shown.
+    listeners: Listeners,
+    /// Control groups by id, if their paths are to be shown.
+    cgroups: Option<Cgroups>,
     wants_details: bool,
     /// Of processes by id and beginning, as they were when first looked at.
     details: HashMap<(u32, u64), Option<Arc<Details>>>,
 }
 
 impl<'a> Job<'a> {
-    fn new(args: &'a SocketsArgs, source: &Sockets) -> Result<Self, Error> {
+    fn new(args: &'a SocketsArgs, source: &Sockets, filters: bool) -> Result<Self, Error> {
         let namespaces: Vec<_> = source
             .namespaces()
             .map(|namespace| Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from))
@@ -99,11 +139,15 @@ impl<'a> Job<'a> {
             namespaces,
             interfaces: HashMap::new(),
             filtered: 0,
+            listed: 0,
             serial: 0,
             from: None,
             rows: Vec::new(),
             left: Vec::new(),
+            filters,
             processes: wants_processes.then(Processes::open).transpose()?,
+            listeners: Listeners::new(args.options(), source),
+            cgroups: (!args.summary && columns::wants_cgroups(args)).then(Cgroups::default),
             wants_details: columns::wants_details(args),
             details: HashMap::new(),
         })
@@ -131,11 +175,12 @@ impl<'a> Job<'a> {
             events.clear();
             self.name_interfaces(source);
             self.name_processes()?;
+            self.name_cgroups();
             if args.yes {
                 self.kill(source);
             }
             output.take(&mut self.rows)?;
-            output.settle(output::is_watched() || args.every.is_some())?;
+            output.settle(output::is_watched() || args.interval().is_some())?;
             stopped = stopped || signals.stop().is_some();
             if status == Status::End || stopped {
                 break through;
@@ -144,9 +189,10 @@ impl<'a> Job<'a> {
                 && let Some(processes) = &mut self.processes
             {
                 processes.refresh()?;
+                self.listeners.forget();
             }
             // A poll is a table of its own.
-            if source.finished_polls() > polls && args.output.is_text() {
+            if source.finished_polls() > polls && args.output.is_text() && !(args.events && output.is_empty()) {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
                 let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge()?)?);
@@ -160,7 +206,7 @@ impl<'a> Job<'a> {
         }
         let ledger = self.ledger(source)?;
         // Without a number of polls there is no other end.
-        let endless = args.every.is_some() && args.count.is_none();
+        let endless = args.interval().is_some() && args.count.is_none();
         let why = (stopped && !endless).then_some("interrupted by the user");
         let ending =
             Ending { from: self.from, through: Some(through), complete: true, fault: why, ..Ending::new(&ledger) };
@@ -169,32 +215,53 @@ impl<'a> Job<'a> {
         Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
     }
 
-    /// A row for each kind and state.
+    /// A row for each kind and state, at each poll.
     fn summarise(
         &mut self,
         source: &mut Sockets,
         filter: Option<&dyn Select>,
         signals: &Signals,
     ) -> anyhow::Result<Exit> {
+        let args = self.args;
+        let subject = summary::subject(self.namespaces.len() > 1, args.interval().is_some());
+        let begin = || Output::new(&subject, wishes(args), Edge::default());
+        let mut output = begin()?;
         let mut summary = Summary::default();
         let mut events = Vec::with_capacity(Limit::default().events);
+        let (mut rows, mut serial) = (0, 0);
         let (through, stopped) = loop {
+            let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
+            let (through, status) = (filled.through, filled.status);
             self.take(&events, &filled.frames, filter);
             events.clear();
             summary.add(self.rows.drain(..));
             let stopped = signals.stop().is_some();
-            if filled.status == Status::End || stopped {
-                break (filled.through, stopped);
+            let is_over = status == Status::End || stopped;
+            if source.finished_polls() > polls || is_over {
+                let mut lines = std::mem::take(&mut summary).rows(through, &mut serial);
+                output.take(&mut lines)?;
+                output.settle(true)?;
+            }
+            if is_over {
+                break (through, stopped);
+            }
+            if source.finished_polls() > polls && args.output.is_text() {
+                let ledger = self.ledger(source)?;
+                let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
+                rows += std::mem::replace(&mut output, begin()?).without_trailer().finish(&ending)?;
+                output::separate()?;
             }
         };
-        let subject = summary::subject(self.namespaces.len() > 1);
-        let mut output = Output::new(&subject, wishes(self.args), Edge::default())?;
-        output.take(&mut summary.rows())?;
+        if rows > 0 {
+            output = output.without_empty_table();
+        }
         let ledger = self.ledger(source)?;
+        let endless = args.interval().is_some() && args.count.is_none();
         let ending = Ending { from: self.from, through: Some(through), complete: true, ..Ending::new(&ledger) };
-        let rows = output.finish(&ending)?;
-        self.conclude(source, &ledger, rows, stopped)
+        rows += output.finish(&ending)?;
+        let exit = self.conclude(source, &ledger, rows, stopped && !endless)?;
+        Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
     }
 
     /// Makes rows of what the filter selects.
@@ -206,11 +273,15 @@ impl<'a> Job<'a> {
                 let back = events.get(start + place + 1);
                 let (Detail::Socket(socket), Some(sample)) = (event.detail, frames.socket(event)) else { continue };
                 self.from.get_or_insert(event.time);
+                if self.args.events && !socket.last {
+                    self.listed += 1;
+                    continue;
+                }
                 if mask >> place & 1 == 0 {
                     self.filtered += 1;
                     continue;
                 }
-                let since = self.args.every.map(|_| Since {
+                let since = self.args.interval().map(|_| Since {
                     sent_packets: event.packets.into(),
                     sent_bytes: event.bytes,
                     received_packets: back.map_or(0, |back| back.packets.into()),
@@ -222,6 +293,7 @@ impl<'a> Job<'a> {
                     sample: *sample,
                     netns,
                     interface: None,
+                    cgroup: None,
                     processes: None,
                     details: None,
                     since,
@@ -242,35 +314,65 @@ impl<'a> Job<'a> {
     }
 
     fn name_processes(&mut self) -> Result<(), Error> {
-        let Some(processes) = &mut self.processes else { return Ok(()) };
-        processes.find(self.rows.iter().filter_map(|row| row.sample.inode))?;
-        for row in &mut self.rows {
-            row.processes = row.sample.inode.map(|inode| {
-                let owners = processes.owners(inode);
-                (owners.evidence, owners.oldest_first())
-            });
-            if let Some((_, holders)) = row.processes.as_ref().filter(|_| self.wants_details)
+        let Self { processes: Some(processes), rows, listeners, wants_details, details, .. } = self else {
+            return Ok(());
+        };
+        // What has ended is held by nobody any more.
+        processes.find(rows.iter().filter(|row| !row.ended).filter_map(|row| row.sample.inode))?;
+        for row in rows {
+            row.processes = match row.sample.inode {
+                Some(inode) => {
+                    let owners = processes.owners(inode);
+                    Some(match (owners.holders(), processes.last_holders(inode)) {
+                        (holders, last) if holders.is_empty() && row.ended && !last.is_empty() => {
+                            (Evidence::Exact, last.to_vec())
+                        }
+                        (holders, _) => (owners.evidence, holders),
+                    })
+                }
+                None if listeners::waits(&row.sample) => {
+                    let doors = listeners.of(&row.sample)?;
+                    processes.find(doors.iter().copied())?;
+                    let holders: Vec<_> = doors.iter().flat_map(|&door| processes.owners(door).holders()).collect();
+                    Some(if holders.is_empty() { (Evidence::Gone, holders) } else { (Evidence::Listener, holders) })
+                }
+                None => None,
+            };
+            if let Some((_, holders)) = row.processes.as_ref().filter(|_| *wants_details)
                 && let Some(holder) = holders.first()
             {
-                let details = || processes.details(holder).map(Arc::new);
-                row.details = self.details.entry((holder.pid, holder.start_ticks)).or_insert_with(details).clone();
+                let owner = &holder.owner;
+                let read = || processes.details(owner).map(Arc::new);
+                row.details = details.entry((owner.pid, owner.start_ticks)).or_insert_with(read).clone();
             }
         }
         Ok(())
+    }
+
+    fn name_cgroups(&mut self) {
+        let Self { cgroups: Some(cgroups), rows, .. } = self else { return };
+        for row in rows {
+            row.cgroup = row.sample.cgroup_id.and_then(|id| cgroups.path(id));
+        }
     }
 
     fn kill(&mut self, source: &mut Sockets) {
         for row in &mut self.rows {
             let outcome = source.destroy(&row.sample);
             row.killed = Some(outcome.is_ok());
-            self.left.extend(outcome.err().map(|error| error.to_string()));
+            self.left.extend(outcome.err());
         }
     }
 
     fn ledger(&self, source: &mut Sockets) -> Result<flowcore::Ledger, Error> {
         let mut ledger = source.ledger()?;
-        if let Some(sockets) = &mut ledger.sockets {
-            sockets.filtered = self.filtered;
+        if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.filters) {
+            // The same whether the kernel knew the filter or only we did.
+            sockets.seen = sockets.seen.saturating_sub(self.filtered);
+        }
+        if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.args.events) {
+            // What lives is looked at to know the rest by.
+            sockets.seen = sockets.seen.saturating_sub(self.listed);
         }
         Ok(ledger)
     }
@@ -284,7 +386,14 @@ impl<'a> Job<'a> {
                 complain(&format!("note: this kernel does not list {kind} sockets, of which there may be some"));
             }
         }
+        if !ending.quiet && self.args.kinds.are_named() {
+            for kind in source.absent() {
+                complain(&format!("note: this kernel has no {kind} (not built, or its module is not loaded)"));
+            }
+        }
+        // What every user but root is not shown was said at the beginning.
         if !ending.quiet
+            && Processes::is_permitted()
             && let Some(partial) = self.processes.as_ref().and_then(Processes::degraded)
         {
             complain(&format!("note: {partial}"));
@@ -294,10 +403,15 @@ impl<'a> Job<'a> {
         } else if self.args.kill && !self.args.yes {
             complain(&format!("nothing was closed: --yes closes these {rows}"));
         }
-        self.left.iter().for_each(|why| complain(why));
+        self.left.iter().for_each(|why| complain(&why.to_string()));
         let said = run::has_said(self.args.output, self.args.no_trailer);
         let exit = run::conclude_ledger(ending, ledger, None, &Finish { rows, stopped, said });
-        Ok(if !self.left.is_empty() && exit == Exit::DONE { Exit::FAILED } else { exit })
+        let forbidden = self.left.iter().any(|why| why.kind() == ErrorKind::Permission);
+        Ok(match (self.left.is_empty(), forbidden) {
+            (false, true) if exit == Exit::DONE => Exit::PERMISSION,
+            (false, false) if exit == Exit::DONE => Exit::FAILED,
+            _ => exit,
+        })
     }
 }
 

@@ -8,11 +8,13 @@ mod owners;
 mod sheet;
 mod vol;
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::pipeline::{Builder, Pipeline};
-use flowcore::report::{Column, Ending};
+use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
 use flowfilter::Predicate;
 use flowsrc_netlink::{Kinds, Netns, Options, Sockets};
@@ -35,15 +37,10 @@ pub use vol::run as run_vol;
 
 /// What cannot be, said before anything is asked.
 fn check(args: &ViewArgs) -> Result<(), Error> {
-    match args.output {
-        Format::Zeek => {
-            Err(Error::new(ErrorKind::Usage, "views have no form in Zeek's logs; `flow conns -o zeek` has"))
-        }
-        Format::Json if args.every.is_some() => {
-            Err(Error::new(ErrorKind::Usage, "-o json is one document; with --every take -o jsonl"))
-        }
-        _ => Ok(()),
+    if args.output == Format::Json && args.every.is_some() {
+        return Err(Error::new(ErrorKind::Usage, "-o json is one document; with --every take -o jsonl"));
     }
+    Ok(())
 }
 
 /// The filter of the command line, for packets.
@@ -69,7 +66,7 @@ impl<'a> Live<'a> {
         polls: Option<u64>,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
-        let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+        let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
         let filter = filter.map(|filter| filter::of_sockets(&filter, None)).transpose()?;
         let signals = Signals::listen()?;
         let options = Options {
@@ -158,6 +155,52 @@ impl<'a> Live<'a> {
     }
 }
 
+/// Names of namespaces and interfaces, for what sockets say by number.
+#[derive(Default)]
+struct Places {
+    namespaces: Vec<Option<Arc<str>>>,
+    interfaces: HashMap<(u16, u32), Option<Arc<str>>>,
+}
+
+impl Places {
+    /// Those of some ends.
+    fn of<'e>(source: &Sockets, ends: impl Iterator<Item = &'e End>) -> Self {
+        let name = |name: &str| Some(Arc::from(name)).filter(|name: &Arc<str>| !name.is_empty());
+        let namespaces = source.namespaces().map(|namespace| name(&namespace.name)).collect();
+        let mut interfaces = HashMap::new();
+        for end in ends {
+            if let Some(index) = end.interface {
+                let name = || source.interface_name(end.netns, index).map(Arc::from);
+                interfaces.entry((end.netns, index)).or_insert_with(name);
+            }
+        }
+        Self { namespaces, interfaces }
+    }
+
+    fn interface(&self, end: &End) -> Option<&Arc<str>> {
+        self.interfaces.get(&(end.netns, end.interface?))?.as_ref()
+    }
+
+    /// A cell of an end by the name of its column: its own, unless there is a name for the number in it.
+    fn cell(&self, column: &str, end: &End, own: Value) -> Value {
+        let text = |name: Option<&Arc<str>>| name.map_or(Value::Missing, |name| Value::Text(name.clone()));
+        match column {
+            "interface" => text(self.interface(end)),
+            "netns" => text(self.namespaces.get(usize::from(end.netns)).and_then(Option::as_ref)),
+            _ => own,
+        }
+    }
+
+    /// Both ends in words, the scope by its name.
+    fn ends(&self, end: &End) -> String {
+        let text = end.to_string();
+        match (end.interface, self.interface(end)) {
+            (Some(index), Some(name)) => text.replace(&format!("%{index}]"), &format!("%{name}]")),
+            _ => text,
+        }
+    }
+}
+
 /// An ending with so many rows.
 fn ending(snapshot: &Snapshot, rows: usize) -> Ending<'_> {
     Ending { rows: rows as u64, ..Ending::of(snapshot) }
@@ -201,6 +244,32 @@ fn shown(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The end of a text where there is no room for all of it: of a path, or of two addresses, that tells most.
+fn fitting(text: &str, room: usize) -> String {
+    match text.chars().count().checked_sub(room) {
+        None | Some(0) => text.to_owned(),
+        Some(more) => format!("…{}", text.chars().skip(more + 1).collect::<String>()),
+    }
+}
+
+/// Lines as wide as the terminal, if there is one, broken at blanks.
+fn wrapped(text: &str) -> String {
+    let width = terminal::width().unwrap_or(usize::MAX);
+    let mut out = String::with_capacity(text.len());
+    let mut used = 0;
+    for word in text.split_inclusive([' ', '\n']) {
+        let length = word.trim_end().chars().count();
+        if used > 0 && used + length > width {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+            used = 0;
+        }
+        out.push_str(word);
+        used = if word.ends_with('\n') { 0 } else { used + word.chars().count() };
+    }
+    out
+}
+
 /// The label of a flow in Fleutan's charts.
 fn classic_label(end: &End) -> String {
     let End { local, local_port, remote, remote_port, .. } = end;
@@ -213,7 +282,16 @@ fn bar(value: f64, label: String) -> Bar {
 
 /// As wide as the terminal, and gaps of two: for layouts that need not be Fleutan's.
 fn layout() -> Layout {
-    Layout { line: terminal::width().unwrap_or(Layout::FLEUTAN.line), least_bar: 20, gap: 2 }
+    let line = terminal::width().unwrap_or(Layout::FLEUTAN.line);
+    Layout { line, least_bar: if line < 80 { 8 } else { 20 }, gap: 2 }
+}
+
+/// Fleutan's layout where the terminal has room for it.
+fn spacious_layout() -> Layout {
+    match terminal::width() {
+        Some(width) if width < Layout::FLEUTAN.line => layout(),
+        _ => Layout::FLEUTAN,
+    }
 }
 
 /// Writes text to standard output.

@@ -9,7 +9,7 @@ fn every_counterpart_of_an_ss_line_works() {
     let page = include_str!("../../../docs/from-ss.md");
     let lines: Vec<&str> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("| `ss")?.split('`').nth(2)?.strip_prefix("flow "))
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').nth(2)?.strip_prefix("flow "))
         // A namespace of that name need not be; closing is not for a test, and polls do not end by themselves.
         .filter(|line| !line.contains("--netns blue") && !line.contains("--kill"))
         .collect();
@@ -22,10 +22,10 @@ fn every_counterpart_of_an_ss_line_works() {
                 _ => words.push(part.to_owned()),
             }
         }
-        if line.contains("--every") {
-            words.extend(["--count".to_owned(), "2".to_owned(), "--every".to_owned(), "10ms".to_owned()]);
-            words.retain(|word| word != "1s");
-            words.remove(1);
+        if line.contains("--every") || line.contains("-E") {
+            let is_given = |word: &String| word == "--every" || word == "2s";
+            words.retain(|word| !is_given(word));
+            words.extend(["--count", "2", "--every", "10ms"].map(str::to_owned));
         }
         let mut command = Command::cargo_bin("flow").expect("built");
         command.args(&words).timeout(Duration::from_secs(30)).assert().success();

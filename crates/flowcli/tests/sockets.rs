@@ -1,7 +1,7 @@
 //! `flow sockets` in network namespaces of the test's own, and without privileges. Needs root; says so where it is missing.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -247,8 +247,13 @@ fn nobody_is_given_what_is_permitted_and_told_in_one_line_what_is_not() {
     assert!(told.contains("not permitted") && told.contains("CAP_NET_ADMIN"), "{told}");
     assert!(!said(&as_root).contains("CAP_NET_ADMIN"), "{}", said(&as_root));
 
+    // Also if there is one more thing that he may not see.
+    let told = said(&nobody.flow(&["-tap", &filter]));
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "run as root"].iter().all(|part| told.contains(part)), "{told}");
+
     let killed = nobody.flow(&["-t", "--kill", "--yes", &filter]);
-    assert!(!killed.status.success() && said(&killed).contains("CAP_NET_ADMIN"), "{}", said(&killed));
+    assert!(killed.status.code() == Some(4) && said(&killed).contains("CAP_NET_ADMIN"), "{}", said(&killed));
     assert!(connection.lives());
 }
 
@@ -348,7 +353,7 @@ fn what_no_socket_can_answer_is_refused_with_both_names() {
             assert!(told.contains(&format!("sockets have no `{field}`")) && told.contains(remedy), "{told}");
         }
     }
-    let told = said(&flow(&["state listen"]));
+    let told = said(&flow(&["port 1 and state listen"]));
     assert!(told.contains("--state listen"), "{told}");
 }
 
@@ -375,7 +380,15 @@ fn a_list_of_sockets_has_none_that_was_made_to_list_them() {
 
 #[test]
 fn an_output_that_takes_no_more_is_named() {
-    for arguments in [&["sockets"] as &[&str], &["sockets", "-o", "jsonl"], &["lat"], &["lat", "--list-columns"]] {
+    for arguments in [
+        &["--help"] as &[&str],
+        &[],
+        &["sockets", "--help"],
+        &["sockets"],
+        &["sockets", "-o", "jsonl"],
+        &["lat"],
+        &["lat", "--list-columns"],
+    ] {
         let full = File::options().write(true).open("/dev/full").expect("/dev/full");
         let output = bounded(FLOW).args(arguments).stdout(full).output().expect("runs");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -395,7 +408,7 @@ fn every_poll_is_a_table_the_last_one_too() {
     assert_eq!(count(&|line| line.contains("LPORT")), 3, "{text}");
     assert_eq!(count(&|line| line.starts_with("trust: ")), 1, "{text}");
     // Other tests of this file listen meanwhile.
-    assert!(text.lines().last().is_some_and(|line| line.contains("in 3 polls = 3 delivered")), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.contains("3 sockets selected in 3 polls;")), "{text}");
 }
 
 #[test]
@@ -410,4 +423,178 @@ fn the_trust_of_sockets_speaks_of_no_packets() {
     let output = flow(&["-tl", "-o", "csv", &format!("src port {port}")]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("# trust: sockets.polls=1 sockets.seen=1 "), "{text}");
+}
+
+/// `flow sockets --every` while something happens; its rows as they come.
+struct Watching {
+    child: Ended,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Watching {
+    fn new(arguments: &[&str]) -> Self {
+        let mut command = bounded(FLOW);
+        command.args(["sockets", "-o", "jsonl"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = Ended(command.spawn().expect("runs"));
+        let lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
+        Self { child, lines }
+    }
+
+    /// The next row that is meant.
+    fn until(&mut self, is_meant: impl Fn(&Value) -> bool) -> Value {
+        for line in self.lines.by_ref() {
+            let row: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            if row["type"] == "socket" && is_meant(&row) {
+                return row;
+            }
+        }
+        panic!("it ended before: {:?}", self.child.0.wait())
+    }
+}
+
+#[test]
+fn a_connection_that_ended_has_the_process_that_held_it() {
+    let Some(namespace) = Namespace::new("ended") else { return };
+    let connection = namespace.connection();
+    let port: u64 = connection.port.parse().expect("a number");
+    let mut watching = Watching::new(&["--netns", &namespace.0, "-tp", "--every", "100ms"]);
+    let is_client = |row: &Value| row["remote_port"] == port && row["ended"] == false;
+    assert_eq!(watching.until(is_client)["pid"], std::process::id());
+    drop(connection);
+    let last = watching.until(|row| row["remote_port"] == port && row["ended"] == true);
+    assert_eq!((&last["pid"], &last["state"] != "listen"), (&Value::from(std::process::id()), true), "{last}");
+}
+
+#[test]
+fn a_connection_that_was_reset_ends_with_its_ports_also_behind_a_filter() {
+    let Some(namespace) = Namespace::new("reset") else { return };
+    let Connection { port, client, mut server, _listener } = namespace.connection();
+    let filter = format!("dst port {port}");
+    let mut watching = Watching::new(&["--netns", &namespace.0, "-t", "--every", "100ms", &filter]);
+    let begun = watching.until(|row| row["ended"] == false);
+    // So the close is a reset, and the kernel forgets where the connection went.
+    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("set");
+    drop(client);
+    assert!(server.read(&mut [0]).is_err(), "reset");
+    let last = watching.until(|row| row["ended"] == true);
+    for same in ["cookie", "local_ip", "local_port", "remote_ip", "remote_port"] {
+        assert_eq!(last[same], begun[same], "{same}: {last}");
+    }
+    assert_eq!(last["sent_packets"], 0, "its counters began again: {last}");
+    assert!(last["segs_out"].is_null(), "unknown is not 0: {last}");
+}
+
+#[test]
+fn only_what_ends_is_an_event() {
+    let Some(namespace) = Namespace::new("events") else { return };
+    let (going, _staying) = (namespace.connection(), namespace.connection());
+    let port: u64 = going.port.parse().expect("a number");
+    let mut watching = Watching::new(&["--netns", &namespace.0, "-E", "--every", "100ms"]);
+    // It listens before it prints anything.
+    let header = watching.lines.next().expect("a header").expect("text");
+    assert!(header.contains("\"header\""), "{header}");
+    drop(going);
+    let first = watching.until(|_| true);
+    assert_eq!(first["ended"], true, "{first}");
+    assert!(first["remote_port"] == port || first["local_port"] == port, "{first}");
+}
+
+#[test]
+fn what_is_selected_is_counted_alike_wherever_the_filter_runs() {
+    let Some(namespace) = Namespace::new("alike") else { return };
+    let connection = namespace.connection();
+    let filter = format!("port {}", connection.port);
+    // Local and packet sockets are never filtered by the kernel.
+    for kinds in ["-ta", "-a"] {
+        let output = flow(&["--netns", &namespace.0, kinds, "-o", "jsonl", &filter]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let trailer: Value = serde_json::from_str(text.lines().last().expect("a trailer")).expect("JSON");
+        let sockets = &trailer["trust"]["sockets"];
+        assert_eq!((&sockets["seen"], &sockets["filtered"]), (&Value::from(3), &Value::Null), "{kinds}: {text}");
+    }
+    let output = flow(&["--netns", &namespace.0, "-tl", &filter]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("trust: 1 socket selected; what the filter leaves out is not counted"), "{text}");
+}
+
+#[test]
+fn a_connection_that_nobody_has_accepted_is_its_listeners() {
+    let Some(namespace) = Namespace::new("waiting") else { return };
+    let door = Path::new("/run/netns").join(&namespace.0);
+    let inside = move || {
+        let door = File::open(door).expect("a namespace");
+        move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
+        let listener = TcpListener::bind("[::]:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let client = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        (listener, client, port)
+    };
+    let (_listener, _client, port) = std::thread::spawn(inside).join().expect("connected");
+    let filter = format!("src port {port}");
+    let output = flow(&["--netns", &namespace.0, "-t", "-o", "jsonl", "--columns", COLUMNS, &filter]);
+    let holders = holders(&output);
+    assert_eq!((&holders[0], &holders[3]), (&Value::from(std::process::id()), &Value::from("listener")), "{holders}");
+}
+
+#[test]
+fn a_summary_may_be_made_again_and_again() {
+    let Some(namespace) = Namespace::new("summaries") else { return };
+    let _connection = namespace.connection();
+    let arguments = ["--netns", &namespace.0, "-st", "--every", "50ms", "-c", "3"];
+    let output = flow(&[&arguments[..], &["-o", "jsonl"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let counts: Vec<_> = lines.filter(|row| row["state"] == "established").collect();
+    let times: std::collections::BTreeSet<_> = counts.iter().map(|row| row["time_ns"].as_u64()).collect();
+    assert!(counts.iter().all(|row| row["sockets"] == 2), "{text}");
+    assert_eq!((counts.len(), times.len()), (3, 3), "{text}");
+    let table = String::from_utf8_lossy(&flow(&arguments).stdout).into_owned();
+    assert_eq!(table.lines().filter(|line| line.contains("SOCKETS")).count(), 3, "{table}");
+    assert_eq!(table.matches("trust:").count(), 1, "{table}");
+}
+
+#[test]
+fn what_users_of_ss_are_used_to_is_understood() {
+    let Some(namespace) = Namespace::new("habits") else { return };
+    let connection = namespace.connection();
+    let [port, here] = [&connection.port, &namespace.0];
+    let (listening, connected) = (format!("state listening sport = :{port}"), format!("dport = :{port}"));
+    for (arguments, expected) in [
+        (vec![&*listening], 1),
+        (vec!["-t", &*connected], 1),
+        (vec!["--state", "all", "-t"], 3),
+        (vec!["state", "established", "state", "listen"], 3),
+    ] {
+        let output = flow(&[&["--netns", here, "-o", "jsonl"], &arguments[..]].concat());
+        assert_eq!(rows(&output).len(), expected, "{arguments:?}: {}", said(&output));
+    }
+    let output = flow(&["--netns", here, "-tinmoep"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("RTT"), "{}", said(&output));
+    assert!(said(&output).contains("`-tinmep --timers`"), "{}", said(&output));
+    let text = String::from_utf8_lossy(&flow(&["--netns", here, "-tl"]).stdout).into_owned();
+    assert!(text.contains("MAX-BACKLOG"), "{text}");
+}
+
+#[test]
+fn a_mapped_address_is_not_a_plain_one() {
+    let listener = TcpListener::bind("[::ffff:127.0.0.1]:0").expect("a port");
+    let filter = format!("src port {}", listener.local_addr().expect("bound").port());
+    let text = String::from_utf8_lossy(&flow(&["-tl", &filter]).stdout).into_owned();
+    assert!(text.contains("::ffff:127.0.0.1"), "{text}");
+    let row = rows(&flow(&["-tl", "-o", "jsonl", &filter])).remove(0);
+    // By its address it belongs to the same flows; the family says what it is.
+    assert_eq!((&row["local_ip"], &row["family"]), (&"127.0.0.1".into(), &"inet6".into()), "{row}");
+}
+
+#[test]
+fn a_protocol_that_the_kernel_does_not_have_is_named() {
+    let known = fs::read_to_string("/proc/net/protocols").unwrap_or_default();
+    let told = said(&flow(&["-dS", "-a"]));
+    for kind in ["SCTP", "DCCP"] {
+        if !known.lines().any(|line| line.starts_with(kind)) {
+            assert!(told.contains(&format!("this kernel has no {kind}")), "{kind}: {told}");
+        }
+    }
+    assert_eq!(said(&flow(&["-a"])), "", "nobody asked for it");
 }

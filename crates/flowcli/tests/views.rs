@@ -330,3 +330,73 @@ fn a_capture_has_the_round_trips_that_its_connections_have() {
         assert_eq!(row["min_rtt_ns"], conn["rtt_min"], "{row}");
     }
 }
+
+#[test]
+fn what_all_round_trips_have_in_common_comes_in_every_format() {
+    let pair = Pair::new("127.0.0.1:0");
+    let filter = pair.filter();
+    let output = run(&["lat", "--distribution", "--percentiles", "50,99", "--bins", "4", "-o", "jsonl", &filter]);
+    let rows = rows(&text(&output));
+    let of = |what: &str| rows.iter().filter(|row| row["what"] == what).collect::<Vec<_>>();
+    assert_eq!(of("measured")[0]["flows"], 2, "{}", text(&output));
+    let percents: Vec<_> = of("percentile").iter().map(|row| row["percent"].as_f64().unwrap()).collect();
+    assert_eq!(percents, [0.0, 50.0, 99.0, 100.0]);
+    let rtt = |place: usize| of("percentile")[place]["rtt_ns"].as_u64().unwrap();
+    assert!(rtt(0) > 0 && rtt(0) <= rtt(3), "{}", text(&output));
+    assert_eq!(of("bin").iter().map(|row| row["flows"].as_u64().unwrap()).sum::<u64>(), 2);
+    let csv = text(&run(&["lat", "--distribution", "-o", "csv", &filter]));
+    assert!(csv.starts_with("what,percent,rtt_ns,from_ns,to_ns,flows,quality\n"), "{csv}");
+}
+
+/// On a terminal of so many columns; `None` if none can be made.
+fn on_terminal(columns: usize, arguments: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_flow");
+    let line = format!("stty cols {columns}; {program} {arguments}");
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", "1").env_remove("COLUMNS");
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+}
+
+#[test]
+fn charts_and_tables_keep_to_a_narrow_terminal_and_say_what_did_not_fit() {
+    let pair = Pair::new("[::1]:0");
+    let filter = format!("'{}'", pair.filter());
+    for view in ["lat", "cpu -i 200ms", "cpu --general -i 200ms", "vol -i 100ms"] {
+        let Some(shown) = on_terminal(60, &format!("{view} {filter}")) else {
+            eprintln!("SKIPPED: needs script and stty");
+            return;
+        };
+        let widest = shown.lines().map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|widest| widest <= 60), "{view}: {widest:?}\n{shown}");
+        assert_eq!(shown.contains("too narrow for:"), view.starts_with("vol"), "{view}: {shown}");
+    }
+}
+
+#[test]
+fn a_namespace_has_its_name_in_every_view() {
+    let name = format!("flowcli-named-{}", std::process::id());
+    let ip = |arguments: &str| {
+        Command::new("ip").args(arguments.split(' ')).output().is_ok_and(|done| done.status.success())
+    };
+    if !ip(&format!("netns add {name}")) {
+        eprintln!("SKIPPED: network namespaces need root and `ip`");
+        return;
+    }
+    ip(&format!("-n {name} link set lo up"));
+    let door = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
+    let inside = move || {
+        let network = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&door), network).unwrap();
+        Pair::new("127.0.0.1:0")
+    };
+    let pair = std::thread::spawn(inside).join().unwrap();
+    let shown = ["lat", "vol -i 50ms"].map(|view| {
+        let words: Vec<&str> = view.split(' ').chain(["--netns", "all", "-o", "jsonl"]).collect();
+        rows(&text(&run(&words)))
+    });
+    ip(&format!("netns del {name}"));
+    for rows in shown {
+        assert_eq!(of_port(&rows, pair.port())["netns"], *name, "{rows:?}");
+    }
+}

@@ -86,8 +86,9 @@ pub struct Polls {
     pub polls: u64,
     /// Samples that came: a socket counts once for each poll, and once more for its end.
     pub seen: u64,
-    /// Of those, the ones that were read and not selected.
-    pub filtered: u64,
+    /// Of those, the ones that were read and not selected. `None`: a filter ran where it can, mostly in the kernel, which
+    /// does not say how many it left out; then `seen` are those that passed.
+    pub filtered: Option<u64>,
     /// Answers that the kernel marked as inconsistent, also when asked again: sockets may be missing or twice.
     pub interrupted: u64,
     /// Kinds of socket for which the kernel gave no or only part of an answer.
@@ -109,7 +110,7 @@ impl Polls {
         Self {
             polls: self.polls + polls,
             seen: self.seen + seen,
-            filtered: self.filtered + filtered,
+            filtered: self.filtered.zip(filtered).map(|(mine, theirs)| mine + theirs),
             interrupted: self.interrupted + interrupted,
             refused: self.refused + refused,
             malformed: self.malformed + malformed,

@@ -1,5 +1,6 @@
 //! The polls, and what happens between them.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,7 +24,8 @@ use crate::delta::{Increment, Table};
 use crate::diag::{self, Read};
 use crate::netns::Namespace;
 use crate::options::{Dump, Kinds, Options};
-use crate::{proc_net, request};
+use crate::request::TCPDIAG_GETSOCK;
+use crate::{capabilities, proc_net, request};
 
 /// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_DESTROY`.
 const GROUPS: [(u32, Kinds, Family); 4] = [
@@ -64,6 +66,8 @@ pub struct Sockets {
     counts: Polls,
     /// Of place and dump: those without an answer, though there are such sockets.
     refused: Vec<(usize, usize)>,
+    /// What the kernel does not have, by its name.
+    absent: Vec<&'static str>,
     /// What is still to be given of such a list, the last first.
     listed: Vec<SocketSample>,
     /// Received, of which `read..filled` is still to be read.
@@ -87,8 +91,9 @@ struct Place {
     statistics: Option<File>,
     /// Its /proc/net/raw and raw6.
     raw: [Option<File>; 2],
-    /// Its /proc/net/protocols, as it was.
-    protocols: String,
+    /// Its /proc/net/protocols, read when a kind of socket has no answer.
+    protocols: Option<File>,
+    registered: OnceCell<String>,
     /// TCP connections opened before the first poll, as the kernel counts.
     opened_before: Option<u64>,
     /// The same at the beginning of the latest poll.
@@ -171,8 +176,11 @@ impl Sockets {
         let mut degraded = Vec::new();
         // What is not shown for want of a capability: one line, whatever it is.
         let mut forbidden = Vec::new();
-        if !has_net_admin() {
+        if !capabilities::has(capabilities::NET_ADMIN) {
             forbidden.push("marks, traffic classes and MD5 keys (CAP_NET_ADMIN)".to_owned());
+        }
+        if options.holders && !capabilities::has(capabilities::SYS_PTRACE) {
+            forbidden.push("who holds the sockets of other users' processes (CAP_SYS_PTRACE)".to_owned());
         }
         forbidden.extend(hidden);
         let mut closed = Vec::new();
@@ -215,7 +223,8 @@ impl Sockets {
             forbidden.push(format!("what is in network namespaces {} (CAP_SYS_ADMIN)", closed.join(", ")));
         }
         if !forbidden.is_empty() {
-            degraded.push(format!("not shown, as it is not permitted: {} (run as root)", forbidden.join("; ")));
+            let (what, remedy) = (forbidden.join("; "), capabilities::remedy());
+            degraded.push(format!("not shown, as it is not permitted: {what}{remedy}"));
         }
         degraded.dedup();
         let name = match places.as_slice() {
@@ -226,6 +235,7 @@ impl Sockets {
         let info = SourceInfo { name, offers: Features::SOCKETS, live: true, degraded, ..SourceInfo::default() };
         let dumps = options.kinds.dumps(options.ipv4, options.ipv6);
         let missed = if options.kinds.contains(Kinds::TCP) && options.every.is_some() { Some(0) } else { None };
+        let hears_all = options.notices && places.iter().all(|place| place.notices.is_some());
         // Then nothing is compared with what was before.
         let is_once = options.polls.unwrap_or(1 + u64::from(options.every.is_some())) == 1
             && !options.notices
@@ -241,9 +251,13 @@ impl Sockets {
             time: Timestamp::EPOCH,
             began: None,
             through: Timestamp::EPOCH,
-            table: if is_once { Table::once() } else { Table::default() },
+            table: match (is_once, hears_all) {
+                (true, _) => Table::once(),
+                (false, hears_all) => Table::new(hears_all),
+            },
             ledger: Ledger::new(),
-            counts: Polls { missed, ..Polls::default() },
+            counts: Polls { missed, filtered: Some(0), ..Polls::default() },
+            absent: Vec::new(),
             refused: Vec::new(),
             listed: Vec::new(),
             buffer: Vec::new(),
@@ -280,6 +294,11 @@ impl Sockets {
         dumps.map(|dump| format!("{} {}", dump.registered, dump.family.name().unwrap_or("?")))
     }
 
+    /// The protocols that were asked for and that the kernel does not have, or has not loaded.
+    pub fn absent(&self) -> impl Iterator<Item = &'static str> {
+        self.absent.iter().copied()
+    }
+
     fn refuse(&mut self, place: usize, dump: usize) {
         if !self.refused.contains(&(place, dump)) {
             self.refused.push((place, dump));
@@ -314,7 +333,9 @@ impl Sockets {
                     code => {
                         let error = io::Error::from_raw_os_error(-code);
                         let remedy = match -code {
-                            EOPNOTSUPP => " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)",
+                            EOPNOTSUPP => {
+                                " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)".to_owned()
+                            }
                             _ => remedy(&error),
                         };
                         Err(Error::io(format!("cannot close {name}{remedy}"), error))
@@ -381,7 +402,7 @@ impl Sockets {
             }
             interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
             match message.message_type() {
-                SOCK_DIAG_BY_FAMILY => {
+                SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => {
                     let sample = begin_sample(&mut self.samples, self.time, place);
                     match diag::read(message.payload(), protocol, sample) {
                         Read::Whole => {}
@@ -418,12 +439,23 @@ impl Sockets {
             Some(_) if interrupted && tries < TRIES => return self.ask(place, dump, tries + 1),
             Some(code) => {
                 self.counts.interrupted += u64::from(interrupted);
+                if let Some(two) = what.split().filter(|_| code != 0) {
+                    self.dumps.splice(dump..=dump, two);
+                    let later = self.refused.iter_mut().filter(|(_, refused)| *refused > dump);
+                    later.for_each(|(_, refused)| *refused += 1);
+                    return self.ask(place, dump, tries);
+                }
                 if code == -EINVAL && what.has_ports() && self.bytecode.take().is_some() {
                     self.info.degraded.push("the kernel refused the filter; it is applied here instead".into());
                     return self.ask(place, dump, tries);
                 }
-                if code != 0 && self.places.get(place).is_some_and(|place| place.has(what.registered)) {
-                    return self.replace(place, dump);
+                if code != 0 {
+                    if self.places.get(place).is_some_and(|place| place.has(what.registered)) {
+                        return self.replace(place, dump);
+                    }
+                    if !self.absent.contains(&what.registered) {
+                        self.absent.push(what.registered);
+                    }
                 }
                 return self.ask(place, dump + 1, 1);
             }
@@ -490,6 +522,7 @@ impl Sockets {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => {
                     self.counts.overruns += 1;
+                    self.table.lose_notices();
                     return Ok(false);
                 }
                 Err(error) => return Err(Error::io("sock_diag: notices of destroyed sockets", error)),
@@ -669,6 +702,8 @@ impl Collector for Sockets {
 
     fn narrow(&mut self, filter: &dyn Select) -> Result<bool> {
         self.bytecode = filter.kernel(KernelForm::InetDiag).filter(|program| !program.is_empty());
+        // Also where the kernel takes no program: a count that depends on that would say nothing.
+        self.counts.filtered = None;
         Ok(self.bytecode.is_some())
     }
 }
@@ -691,10 +726,13 @@ impl Place {
             .map(|&(group, ..)| group)
             .collect();
         let open = || {
+            // What is not needed is not opened: a run without many sockets is short.
+            let file = |wanted: bool, path: &str| wanted.then(|| File::open(path).ok()).flatten();
             let notices = if groups.is_empty() { None } else { Channel::listen(&groups).ok() };
-            let statistics = File::open("/proc/thread-self/net/snmp").ok();
-            let protocols = std::fs::read_to_string("/proc/thread-self/net/protocols").unwrap_or_default();
-            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| File::open(path).ok());
+            let statistics = file(options.every.is_some(), "/proc/thread-self/net/snmp");
+            let protocols = file(options.kinds != Kinds::TCP, "/proc/thread-self/net/protocols");
+            let has_raw = options.kinds.contains(Kinds::RAW);
+            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| file(has_raw, path));
             Ok((Channel::open()?, notices, statistics, raw, protocols))
         };
         let (channel, notices, statistics, raw, protocols) = namespace.within(open)?;
@@ -705,6 +743,7 @@ impl Place {
             statistics,
             raw,
             protocols,
+            registered: OnceCell::new(),
             opened_before: None,
             opened: None,
             judged: None,
@@ -715,10 +754,13 @@ impl Place {
 
     /// Whether the kernel has a protocol: without it there are no such sockets.
     fn has(&self, registered: &str) -> bool {
-        self.protocols.lines().any(|line| {
-            let name = line.split_whitespace().next().unwrap_or_default();
-            name.strip_suffix("v6").unwrap_or(name) == registered
-        })
+        let read = || self.protocols.as_ref().and_then(read_whole).unwrap_or_default();
+        // TCP is always there, and nothing is read for it alone.
+        registered == "TCP"
+            || self.registered.get_or_init(read).lines().any(|line| {
+                let name = line.split_whitespace().next().unwrap_or_default();
+                name.strip_suffix("v6").unwrap_or(name) == registered
+            })
     }
 
     /// TCP connections opened since the namespace was made: `ActiveOpens` and `PassiveOpens` of /proc/net/snmp.
@@ -774,24 +816,17 @@ fn error_code(payload: &[u8]) -> i32 {
     payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code))
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            " (that needs CAP_NET_ADMIN, for other namespaces CAP_SYS_ADMIN: run as root)"
+            format!(" (that needs CAP_NET_ADMIN, for other namespaces CAP_SYS_ADMIN{})", capabilities::advice())
         }
-        io::ErrorKind::NotFound => " (it is gone)",
-        _ => "",
+        io::ErrorKind::NotFound => " (it is gone)".to_owned(),
+        _ => String::new(),
     }
 }
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Whether this process has CAP_NET_ADMIN, bit 12 of its effective capabilities.
-fn has_net_admin() -> bool {
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:")).map(str::trim);
-    bits.and_then(|bits| u64::from_str_radix(bits, 16).ok()).is_some_and(|bits| bits >> 12 & 1 == 1)
 }

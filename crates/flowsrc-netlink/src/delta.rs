@@ -84,6 +84,10 @@ pub(crate) struct Table {
     began: Option<Timestamp>,
     /// TCP connections first seen, by zone.
     connections: HashMap<u16, u64, RandomState>,
+    /// Every end comes with a notice: what has been a connection is kept until then.
+    hears_all: bool,
+    /// The generation in which notices were lost: not of what ended then.
+    lost_notices: Option<u64>,
     /// Cookies, if that is all that is kept.
     once: Option<HashSet<u64, RandomState>>,
 }
@@ -92,6 +96,16 @@ impl Table {
     /// One for a single poll whose totals are of no interest: a fifth of the memory.
     pub fn once() -> Self {
         Self { once: Some(HashSet::default()), ..Self::default() }
+    }
+
+    /// An empty one. `hears_all`: every end of a socket will come with a notice.
+    pub fn new(hears_all: bool) -> Self {
+        Self { hears_all, ..Self::default() }
+    }
+
+    /// Some notices will never come.
+    pub fn lose_notices(&mut self) {
+        self.lost_notices = Some(self.generation);
     }
 
     /// Begins a poll.
@@ -108,11 +122,14 @@ impl Table {
     }
 
     /// Forgets what was seen neither in this poll or generation nor in the one before: an answer may miss a socket that is
-    /// still there, and the notice of an end comes late.
+    /// still there, and the notice of an end comes late. How late is up to the application where a connection was reset: it
+    /// is listed no more, and ends when the descriptor is closed.
     pub fn finish(&mut self) {
         let Self { known, counted, poll, generation, .. } = self;
+        let awaits_notices = self.hears_all && self.lost_notices.is_none_or(|lost| lost + 2 < *generation);
         known.retain(|cookie, socket| {
-            let keep = socket.poll + 1 >= *poll || socket.generation + 1 >= *generation;
+            let recent = socket.poll + 1 >= *poll || socket.generation + 1 >= *generation;
+            let keep = recent || (awaits_notices && socket.judged);
             if !keep && counted.get(&socket.key) == Some(cookie) {
                 counted.remove(&socket.key);
             }
@@ -173,8 +190,11 @@ impl Table {
 
     /// Takes in the last of a socket and completes it with what was known: its inode and owner.
     pub fn end(&mut self, sample: &mut SocketSample) -> Increment {
-        let totals = Totals::of(sample);
         let known = sample.cookie.and_then(|cookie| self.known.remove(&cookie));
+        if let Some(known) = known.as_ref().filter(|known| known.judged && sample.remote_port == 0) {
+            restore(sample, known);
+        }
+        let totals = Totals::of(sample);
         let (increment, counts) = match known {
             Some(mut known) => {
                 if let Some(cookie) = sample.cookie.filter(|_| !known.judged && is_connection(sample)) {
@@ -238,6 +258,15 @@ impl Table {
     }
 }
 
+/// A connection that this end has reset is taken apart before the kernel says that it is gone (`tcp_disconnect`): its ends
+/// are those that were known, and what it had counted since is not known.
+fn restore(sample: &mut SocketSample, known: &Known) {
+    let FlowKey { src, dst, src_port, dst_port, .. } = known.key;
+    (sample.local, sample.local_port, sample.remote, sample.remote_port) = (src, src_port, dst, dst_port);
+    sample.tcp = None;
+    (sample.receive_queue, sample.send_queue) = (None, None);
+}
+
 /// Whether this is a TCP connection with a socket of its own, as the kernel counts them when they are opened: not a
 /// listener, not a request nobody has accepted, not what remains in TIME-WAIT.
 fn is_connection(sample: &SocketSample) -> bool {
@@ -250,7 +279,7 @@ fn is_connection(sample: &SocketSample) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowcore::TcpInfo;
+    use flowcore::{Addr, TcpInfo};
 
     #[test]
     fn a_single_poll_gives_each_socket_once() {
@@ -295,6 +324,40 @@ mod tests {
         assert_eq!(table.see(&sample(1, 10, 20, 700, 2), false), None, "an answer may have a socket twice");
         let last = table.end(&mut sample(1, 10, 20, 701, 3));
         assert_eq!((last.totals.packets[0], last.totals.bytes[0]), (1, 1));
+    }
+
+    #[test]
+    fn a_connection_that_was_reset_here_keeps_its_ends_and_counts_nothing_twice() {
+        let mut table = Table::default();
+        table.begin(Timestamp::EPOCH);
+        table.see(&sample(1, 10, 20, 500, 7), true);
+        // As the kernel leaves it: no peer, and its counters begin again.
+        let mut last = SocketSample { state: SocketState::CLOSE, ..sample(1, 10, 0, 0, 0) };
+        last.remote = Addr::v4([0; 4]);
+        let increment = table.end(&mut last);
+        assert_eq!((last.remote_port, last.remote), (20, "192.0.2.1".parse().unwrap()));
+        assert_eq!((increment.totals, increment.first), (Totals::default(), false));
+        assert!(last.tcp.is_none(), "unknown is not 0");
+    }
+
+    #[test]
+    fn a_connection_whose_end_is_awaited_is_known_until_its_notice_comes() {
+        let mut times = (0..).map(|poll| Timestamp::from_parts(10 * poll, 0));
+        for (lost, expected) in [(false, (1, 1)), (true, (6, 501))] {
+            let mut table = Table::new(true);
+            table.begin(times.next().unwrap());
+            table.see(&sample(1, 10, 20, 500, 5), true);
+            // It was reset and is listed no more, while its descriptor is open.
+            for poll in 0..9 {
+                table.begin(times.next().unwrap());
+                if lost && poll == 5 {
+                    table.lose_notices();
+                }
+                table.finish();
+            }
+            let last = table.end(&mut sample(1, 10, 20, 501, 6));
+            assert_eq!((last.totals.packets[0], last.totals.bytes[0]), expected, "notices lost: {lost}");
+        }
     }
 
     #[test]

@@ -33,10 +33,14 @@
 //! | `channel` | one netlink socket |
 //! | `delta` | totals to increments; sockets by their cookies |
 //! | `netns` | network namespaces |
+//! | `capabilities` | what this process is permitted |
+//! | `cgroups` | control groups by the ids that sockets say |
 //! | `proc_net` | raw sockets, where `sock_diag` does not know them |
 //! | [`process`] | which processes hold a socket |
 //! | [`schedule`] | on which CPUs threads run, and which CPUs serve an interface |
 
+mod capabilities;
+mod cgroups;
 mod channel;
 mod collector;
 mod delta;
@@ -48,6 +52,7 @@ pub mod process;
 mod request;
 pub mod schedule;
 
+pub use cgroups::Cgroups;
 pub use collector::Sockets;
 pub use netns::{Namespace, Netns};
 pub use options::{Kinds, Options};

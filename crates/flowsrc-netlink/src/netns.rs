@@ -67,9 +67,9 @@ impl Netns {
                 })?;
                 let meta = fs::metadata(&path).map_err(|error| {
                     let why = if error.kind() == io::ErrorKind::PermissionDenied {
-                        " (that needs CAP_SYS_PTRACE: run as root)"
+                        format!(" (that needs CAP_SYS_PTRACE{})", crate::capabilities::advice())
                     } else {
-                        ""
+                        String::new()
                     };
                     Error::io(format!("network namespace {}{why}", path.display()), error)
                 })?;

@@ -7,6 +7,9 @@ use flowcore::socket::{Family, IPPROTO_MPTCP, SocketState};
 use crate::diag::IPPROTO_RAW;
 use crate::netns::Netns;
 
+/// Both IP versions in one question, `AF_UNSPEC`: only of TCP.
+pub(crate) const BOTH: Family = Family(0);
+
 bitflags::bitflags! {
     /// Kinds of socket.
     #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,10 @@ impl Kinds {
         ];
         let mut dumps = Vec::new();
         for (kind, protocol, registered) in BY_PROTOCOL {
+            if kind == Kinds::TCP && self.contains(kind) && ipv4 && ipv6 {
+                dumps.push(Dump { family: BOTH, protocol, registered });
+                continue;
+            }
             for (wanted, family) in [(ipv4, Family::INET), (ipv6, Family::INET6)] {
                 if wanted && self.contains(kind) {
                     dumps.push(Dump { family, protocol, registered });
@@ -69,6 +76,7 @@ impl Kinds {
 /// One question to the kernel.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dump {
+    /// [`BOTH`] stands for IPv4 and IPv6 at once.
     pub family: Family,
     pub protocol: u16,
     /// How the kernel calls it in /proc/net/protocols, where it lists what it has.
@@ -79,7 +87,13 @@ impl Dump {
     /// Whether a program of `inet_diag` says of these sockets what it was written to say. Of a raw socket the kernel would
     /// compare the protocol, which is in the port's place; local and packet sockets take no program.
     pub fn has_ports(&self) -> bool {
-        matches!(self.family, Family::INET | Family::INET6) && self.protocol != IPPROTO_RAW
+        matches!(self.family, BOTH | Family::INET | Family::INET6) && self.protocol != IPPROTO_RAW
+    }
+
+    /// The same in two questions, where it asks for both families at once.
+    pub fn split(&self) -> Option<[Self; 2]> {
+        let of = |family| Self { family, ..*self };
+        (self.family == BOTH).then(|| [of(Family::INET), of(Family::INET6)])
     }
 }
 
@@ -102,6 +116,9 @@ pub struct Options {
     pub polls: Option<u64>,
     /// Whether to hear of TCP and UDP sockets that are destroyed between two polls.
     pub notices: bool,
+    /// Whether it will be asked too who holds the sockets ([`process`](crate::process)): what may not be seen of that is
+    /// then said with the rest.
+    pub holders: bool,
     /// Whether what a socket counted before the first poll is an increment of the first poll. Without it counting begins
     /// there.
     pub history: bool,
@@ -132,6 +149,7 @@ impl Default for Options {
             every: None,
             polls: None,
             notices: false,
+            holders: false,
             history: false,
         }
     }

@@ -9,7 +9,7 @@
 //! processes.find([4026])?;
 //! let owners = processes.owners(4026);
 //! match owners.evidence {
-//!     Evidence::Exact | Evidence::Shared => owners.iter().for_each(|owner| println!("{} {}", owner.pid, owner.name)),
+//!     Evidence::Exact | Evidence::Inherited | Evidence::Shared => owners.iter().for_each(|owner| println!("{} {}", owner.pid, owner.name)),
 //!     nobody => println!("{}", nobody.name()),
 //! }
 //! # Ok::<(), flowcore::Error>(())
@@ -27,6 +27,8 @@ use std::sync::Arc;
 use flowcore::{Error, Result};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat, readlinkat_raw, statat};
 use rustix::io::Errno;
+
+use crate::capabilities;
 
 /// How often all descriptors are looked at between two [`refresh`](Processes::refresh)es, however many sockets stay without
 /// an owner.
@@ -48,6 +50,8 @@ pub struct Owner {
     pub uid: Option<u32>,
     /// Path of its control group.
     pub cgroup: Option<Arc<str>>,
+    /// The process that made it, when it was looked at; 0 if that is in none that this /proc shows.
+    pub parent: u32,
 }
 
 impl Owner {
@@ -55,6 +59,15 @@ impl Owner {
     pub fn container(&self) -> Option<&str> {
         texts::container(self.cgroup.as_deref()?)
     }
+}
+
+/// A descriptor of a socket, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The process.
+    pub owner: Owner,
+    /// Its descriptor.
+    pub descriptor: u32,
 }
 
 /// More of a process, which is read only when asked for.
@@ -73,8 +86,12 @@ pub struct Details {
 pub enum Evidence {
     /// One process does, of those that may be looked into.
     Exact,
-    /// Several do: inherited, or passed on.
+    /// Several do, and each but one is the child of another: it was inherited.
+    Inherited,
+    /// Several do that are not each other's children: passed on, or inherited from one that has closed it.
     Shared,
+    /// None has a descriptor of it yet: it waits to be accepted from the queue of a listener, which these hold.
+    Listener,
     /// None does that this /proc shows: the socket is closed, the kernel's own, on its way between two processes, or held
     /// where another /proc would show it (a container).
     Gone,
@@ -87,7 +104,9 @@ impl Evidence {
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Inherited => "inherited",
             Self::Shared => "shared",
+            Self::Listener => "listener",
             Self::Gone => "gone",
             Self::NotPermitted => "not permitted",
         }
@@ -107,7 +126,8 @@ impl<'a> Owners<'a> {
     /// Each of them, by process id.
     pub fn iter(&self) -> impl Iterator<Item = &'a Owner> + use<'a> {
         let known = self.known;
-        self.held.iter().filter_map(|held| known.get(&held.pid)).map(|known| &known.owner)
+        let each = self.held.chunk_by(|a, b| a.pid == b.pid);
+        each.filter_map(move |held| known.get(&held.first()?.pid)).map(|known| &known.owner)
     }
 
     /// Each of them, the oldest first: who made the socket rather than who inherited it.
@@ -116,6 +136,19 @@ impl<'a> Owners<'a> {
         owners.sort_by_key(|owner| (owner.start_ticks, owner.pid));
         owners
     }
+
+    /// Each descriptor of it, those of the oldest process first.
+    pub fn holders(&self) -> Vec<Holder> {
+        let holder =
+            |held: &Held| Some(Holder { owner: self.known.get(&held.pid)?.owner.clone(), descriptor: held.descriptor });
+        let mut holders: Vec<Holder> = self.held.iter().filter_map(holder).collect();
+        sort_holders(&mut holders);
+        holders
+    }
+}
+
+fn sort_holders(holders: &mut [Holder]) {
+    holders.sort_by_key(|Holder { owner, descriptor }| (owner.start_ticks, owner.pid, *descriptor));
 }
 
 /// A process has a descriptor of a socket.
@@ -123,6 +156,7 @@ impl<'a> Owners<'a> {
 struct Held {
     inode: u32,
     pid: u32,
+    descriptor: u32,
 }
 
 /// What was seen of a process.
@@ -131,9 +165,20 @@ struct Known {
     owner: Owner,
     /// How many descriptors it has, since Linux 6.2; 0 before.
     descriptors: i64,
-    /// Of its sockets.
-    inodes: Vec<u32>,
+    /// Inodes of its sockets with its descriptors, in order.
+    sockets: Vec<(u32, u32)>,
 }
+
+/// Who held a socket until it was closed.
+#[derive(Debug)]
+struct Closed {
+    /// How many refreshes ago, counted down.
+    keep: u8,
+    holders: Vec<Holder>,
+}
+
+/// For how many refreshes it is known who held a socket that is closed: the kernel's notice of its end comes late.
+const REFRESHES: u8 = 8;
 
 /// Sockets to processes: looked at when first needed, and kept.
 ///
@@ -145,6 +190,8 @@ pub struct Processes {
     known: HashMap<u32, Known>,
     /// Sorted, each once.
     held: Vec<Held>,
+    /// Descriptors that were seen and are no more, by inode.
+    closed: HashMap<u32, Closed>,
     /// Looked for and not found since the latest refresh, and since the one before.
     sought: [HashSet<u32>; 2],
     scans: u32,
@@ -166,6 +213,7 @@ impl Processes {
             proc,
             known: HashMap::new(),
             held: Vec::new(),
+            closed: HashMap::new(),
             sought: Default::default(),
             scans: 0,
             not_permitted: 0,
@@ -182,6 +230,10 @@ impl Processes {
     /// # Since Linux 6.2
     /// Before, the number of descriptors is not said, and every process is looked at again.
     pub fn refresh(&mut self) -> Result<()> {
+        self.closed.retain(|_, closed| {
+            closed.keep = closed.keep.saturating_sub(1);
+            closed.keep > 0
+        });
         self.sought.swap(0, 1);
         self.sought[0].clear();
         if take(&mut self.scans) > 0 || !self.known.is_empty() {
@@ -223,10 +275,23 @@ impl Processes {
         let evidence = match held {
             [] if self.is_partial() => Evidence::NotPermitted,
             [] => Evidence::Gone,
-            [_] => Evidence::Exact,
+            [first, rest @ ..] if rest.iter().all(|held| held.pid == first.pid) => Evidence::Exact,
+            several if self.is_inherited(several) => Evidence::Inherited,
             [..] => Evidence::Shared,
         };
         Owners { evidence, held, known: &self.known }
+    }
+
+    /// Who held a socket that has been closed lately, by what was seen before; the oldest first.
+    pub fn last_holders(&self, inode: u32) -> &[Holder] {
+        self.closed.get(&inode).map_or(&[], |closed| &closed.holders)
+    }
+
+    /// Whether all of these processes but one are children of others of them.
+    fn is_inherited(&self, held: &[Held]) -> bool {
+        let holds = |pid: u32| held.binary_search_by_key(&pid, |held| held.pid).is_ok();
+        let each = held.chunk_by(|a, b| a.pid == b.pid).filter_map(|held| self.known.get(&held.first()?.pid));
+        each.filter(|known| !holds(known.owner.parent)).count() == 1
     }
 
     /// More of a process; `None` if it has ended or runs another program now.
@@ -246,7 +311,7 @@ impl Processes {
 
     /// What could not be looked at, and the remedy; `None` if all could.
     pub fn degraded(&self) -> Option<String> {
-        let remedy = "that needs CAP_SYS_PTRACE (run as root)";
+        let remedy = format!("that needs CAP_SYS_PTRACE{}", capabilities::remedy());
         match self.not_permitted {
             0 if !self.hidden => None,
             0 => Some(format!("sockets of processes that /proc does not list are not named: {remedy}")),
@@ -255,6 +320,12 @@ impl Processes {
                 Some(format!("{several} processes may not be looked into, their sockets are not named: {remedy}"))
             }
         }
+    }
+
+    /// Whether this process may look into those of other users, so that what [`degraded`](Self::degraded) says comes as a
+    /// surprise.
+    pub fn is_permitted() -> bool {
+        capabilities::has(capabilities::SYS_PTRACE)
     }
 
     fn is_partial(&self) -> bool {
@@ -274,68 +345,89 @@ impl Processes {
         let mut changed = false;
         self.not_permitted = 0;
         for pid in numbers(self.proc.as_fd()).map_err(|error| failed("/proc", error))? {
-            let known = before.remove(&pid);
-            let was_known = known.is_some();
-            match seen(self.proc.as_fd(), pid, known.filter(|_| !all), &mut buffer) {
-                Ok(Some((known, is_new))) => {
-                    changed |= is_new;
+            match seen(self.proc.as_fd(), pid, before.get(&pid).filter(|_| !all), &mut buffer) {
+                Ok(Seen::Same) => self.known.extend(before.remove_entry(&pid)),
+                Ok(Seen::New(known)) => {
+                    changed = true;
                     self.known.insert(pid, known);
                 }
-                Ok(None) | Err(Errno::NOENT | Errno::SRCH) => changed |= was_known,
-                Err(Errno::ACCESS | Errno::PERM) => {
-                    changed |= was_known;
-                    self.not_permitted += 1;
-                }
+                Ok(Seen::Nothing) | Err(Errno::NOENT | Errno::SRCH) => {}
+                Err(Errno::ACCESS | Errno::PERM) => self.not_permitted += 1,
                 Err(error) => return Err(failed(&format!("/proc/{pid}"), error)),
             }
         }
-        if changed || !before.is_empty() {
+        // What is left of these has ended, is hidden, or is another now.
+        for (pid, known) in &before {
+            changed = true;
+            self.remember_closed(*pid, known);
+        }
+        if changed {
             self.held.clear();
             for (&pid, known) in &self.known {
-                self.held.extend(known.inodes.iter().map(|&inode| Held { inode, pid }));
+                let held = known.sockets.iter().map(|&(inode, descriptor)| Held { inode, pid, descriptor });
+                self.held.extend(held);
             }
             self.held.sort_unstable();
-            self.held.dedup();
         }
         Ok(())
     }
+
+    /// Keeps what a process held and does not hold now.
+    fn remember_closed(&mut self, pid: u32, before: &Known) {
+        let same = |known: &&Known| known.owner.start_ticks == before.owner.start_ticks;
+        let now = self.known.get(&pid).filter(same).map_or(&[] as &[_], |known| &known.sockets);
+        let mut now = now.iter().peekable();
+        for &(inode, descriptor) in &before.sockets {
+            while now.next_if(|&&other| other < (inode, descriptor)).is_some() {}
+            if now.next_if_eq(&&(inode, descriptor)).is_none() {
+                let closed = self.closed.entry(inode).or_insert(Closed { keep: REFRESHES, holders: Vec::new() });
+                closed.holders.push(Holder { owner: before.owner.clone(), descriptor });
+                sort_holders(&mut closed.holders);
+            }
+        }
+    }
 }
 
-/// What there is to see of a process, and whether it is other than before. `None` if it ended or has no descriptors.
-fn seen(
-    proc: BorrowedFd<'_>,
-    pid: u32,
-    known: Option<Known>,
-    buffer: &mut Vec<u8>,
-) -> rustix::io::Result<Option<(Known, bool)>> {
+/// What became of a process since it was looked at.
+enum Seen {
+    /// It has ended, or has no descriptors.
+    Nothing,
+    /// Nothing.
+    Same,
+    /// It has changed, or is new.
+    New(Known),
+}
+
+/// Looks at a process.
+fn seen(proc: BorrowedFd<'_>, pid: u32, known: Option<&Known>, buffer: &mut Vec<u8>) -> rustix::io::Result<Seen> {
     let place = place(proc, pid)?;
-    let Some(mut owner) = identity(&place, pid, buffer)? else { return Ok(None) };
+    let Some(mut owner) = identity(&place, pid, buffer)? else { return Ok(Seen::Nothing) };
     for _ in 0..TRIES {
         let descriptors = statat(&place, "fd", AtFlags::empty())?.st_size;
         let is_same = |known: &Known| {
             let Owner { start_ticks, name, .. } = &known.owner;
             *start_ticks == owner.start_ticks && *name == owner.name && known.descriptors == descriptors
         };
-        if descriptors > 0 && known.as_ref().is_some_and(is_same) {
-            return Ok(known.map(|known| (known, false)));
+        if descriptors > 0 && known.is_some_and(is_same) {
+            return Ok(Seen::Same);
         }
-        let inodes = sockets(&place)?;
-        let Some(after) = identity(&place, pid, buffer)? else { return Ok(None) };
+        let sockets = sockets(&place)?;
+        let Some(after) = identity(&place, pid, buffer)? else { return Ok(Seen::Nothing) };
         if after.start_ticks != owner.start_ticks {
-            return Ok(None);
+            return Ok(Seen::Nothing);
         }
         // Another program may have closed what the one before had.
         if after.name == owner.name {
-            if !inodes.is_empty() {
+            if !sockets.is_empty() {
                 owner.uid = read(&place, "status", buffer).ok().and_then(|()| texts::effective_uid(buffer));
                 let cgroup = read(&place, "cgroup", buffer).ok().and_then(|()| texts::cgroup(buffer));
                 owner.cgroup = cgroup.map(Arc::from);
             }
-            return Ok(Some((Known { owner, descriptors, inodes }, true)));
+            return Ok(Seen::New(Known { owner, descriptors, sockets }));
         }
         owner = after;
     }
-    Ok(None)
+    Ok(Seen::Nothing)
 }
 
 /// The directory of a process: whatever is opened through it is of this process, or not there.
@@ -353,13 +445,14 @@ fn identity(place: &OwnedFd, pid: u32, buffer: &mut Vec<u8>) -> rustix::io::Resu
         name: String::from_utf8_lossy(stat.comm).into(),
         uid: None,
         cgroup: None,
+        parent: stat.parent,
     }))
 }
 
-/// Inodes of the sockets that a process has descriptors of.
-fn sockets(place: &OwnedFd) -> rustix::io::Result<Vec<u32>> {
+/// Inodes of the sockets that a process has descriptors of, with these, in order.
+fn sockets(place: &OwnedFd) -> rustix::io::Result<Vec<(u32, u32)>> {
     let descriptors = openat(place, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut inodes = Vec::new();
+    let mut sockets = Vec::new();
     let mut entries = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(&descriptors, &mut entries);
     while let Some(entry) = entries.next() {
@@ -367,9 +460,11 @@ fn sockets(place: &OwnedFd) -> rustix::io::Result<Vec<u32>> {
         let mut link = [0; 32];
         // `.` and `..` are no links, and one that was closed meanwhile is not there.
         let Ok(length) = readlinkat_raw(&descriptors, entry.file_name(), &mut link[..]) else { continue };
-        inodes.extend(link.get(..length).and_then(texts::socket));
+        let inode = link.get(..length).and_then(texts::socket);
+        sockets.extend(inode.zip(texts::number(entry.file_name().to_bytes())));
     }
-    Ok(inodes)
+    sockets.sort_unstable();
+    Ok(sockets)
 }
 
 /// The entries of a directory that are numbers.

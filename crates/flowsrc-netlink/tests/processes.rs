@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -78,11 +78,42 @@ fn one_that_a_child_inherited_has_two_owners_until_the_child_ends() {
     processes.find([inode]).unwrap();
     let mut both = vec![own(), (heir.0.id(), "sleep".to_owned())];
     both.sort();
-    assert_eq!(owners(&processes, inode), (Evidence::Shared, both));
+    assert_eq!(owners(&processes, inode), (Evidence::Inherited, both));
+    let holders = processes.owners(inode).holders();
+    let descriptors: Vec<_> = holders.iter().map(|holder| (holder.owner.pid, holder.descriptor)).collect();
+    let own = u32::try_from(listener.as_raw_fd()).unwrap();
+    assert_eq!(descriptors, [(std::process::id(), own), (heir.0.id(), 0)], "the oldest first");
 
     drop(heir);
     processes.refresh().unwrap();
-    assert_eq!(owners(&processes, inode), (Evidence::Exact, vec![own()]));
+    assert_eq!(owners(&processes, inode), (Evidence::Exact, vec![self::own()]));
+}
+
+#[test]
+fn two_that_are_not_each_others_children_share_a_socket() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let inode = inode(&listener);
+    let heirs = [Heir::new("sleep", &listener), Heir::new("sleep", &listener)];
+    drop(listener);
+    let mut processes = Processes::open().unwrap();
+    processes.find([inode]).unwrap();
+    let held = processes.owners(inode);
+    assert_eq!((held.evidence, held.iter().count()), (Evidence::Shared, heirs.len()));
+}
+
+#[test]
+fn two_descriptors_of_one_process_are_one_holder() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let copy = listener.try_clone().unwrap();
+    let mut processes = Processes::open().unwrap();
+    processes.find([inode(&listener)]).unwrap();
+    assert_eq!(owners(&processes, inode(&listener)), (Evidence::Exact, vec![own()]));
+    let mut both = [listener.as_raw_fd(), copy.as_raw_fd()].map(|descriptor| u32::try_from(descriptor).unwrap());
+    both.sort();
+    let holders = processes.owners(inode(&listener)).holders();
+    assert_eq!(holders.iter().map(|holder| holder.descriptor).collect::<Vec<_>>(), both);
 }
 
 #[test]
@@ -112,6 +143,14 @@ fn a_closed_one_is_gone() {
     processes.refresh().unwrap();
     let nobody = if processes.degraded().is_some() { Evidence::NotPermitted } else { Evidence::Gone };
     assert_eq!(owners(&processes, inode), (nobody, vec![]));
+    // The kernel's notice of its end comes later.
+    let last =
+        |processes: &Processes| processes.last_holders(inode).iter().map(|last| last.owner.pid).collect::<Vec<_>>();
+    assert_eq!(last(&processes), [std::process::id()]);
+    for _ in 0..8 {
+        processes.refresh().unwrap();
+    }
+    assert_eq!(last(&processes), [0; 0], "not for ever");
 }
 
 #[test]
@@ -140,7 +179,7 @@ fn a_hostile_name_is_that_of_its_process_all_the_same() {
 }
 
 #[test]
-fn pids_are_those_of_ss() {
+fn processes_and_descriptors_are_those_of_ss() {
     if Command::new("ss").arg("-V").output().is_err() {
         eprintln!("SKIPPED: no `ss`");
         return;
@@ -155,13 +194,17 @@ fn pids_are_those_of_ss() {
     for line in said.lines() {
         let word = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
         let Some(inode) = word("ino:").and_then(|inode| inode.parse().ok()) else { continue };
-        let pids = line.split("pid=").skip(1).filter_map(|rest| rest.split(',').next()?.parse().ok());
-        let theirs: BTreeSet<u32> = pids.collect();
+        // users:(("sleep",pid=4,fd=0))
+        let number = |text: Option<&str>| text?.split([',', ')']).next()?.parse().ok();
+        let holder = |rest: &str| Some((number(Some(rest))?, number(rest.split_once("fd=").map(|(_, fd)| fd))?));
+        let theirs: BTreeSet<(u32, u32)> = line.split("pid=").skip(1).filter_map(holder).collect();
         processes.find([inode]).unwrap();
-        let ours: BTreeSet<u32> = processes.owners(inode).iter().map(|owner| owner.pid).collect();
+        let holders = processes.owners(inode).holders();
+        let ours: BTreeSet<(u32, u32)> = holders.iter().map(|holder| (holder.owner.pid, holder.descriptor)).collect();
         compared.push((inode, theirs, ours));
     }
-    let both = BTreeSet::from([std::process::id(), heir.0.id()]);
+    let own = u32::try_from(listener.as_raw_fd()).unwrap();
+    let both = BTreeSet::from([(std::process::id(), own), (heir.0.id(), 0)]);
     assert!(compared.contains(&(inode(&listener), both.clone(), both)), "{said}");
     // Listeners of other processes may come and go meanwhile; a pid of ours that ss denies must not be.
     for (inode, theirs, ours) in compared {

@@ -9,7 +9,7 @@ mod totals;
 
 use flowcore::event::SocketRef;
 use flowcore::report::{Quality, Row, Table};
-use flowcore::socket::SocketSample;
+use flowcore::socket::{SocketSample, SocketState};
 use flowcore::{Analyzer, Batch, Detail, Direction, Features, FlowEvent, Nanos, Protocol, Result, Tables, Timestamp};
 
 use crate::ends::{End, Ends};
@@ -135,6 +135,10 @@ impl Carried {
 
     /// What held the sender up most; `None` where the kernel does not tell (before Linux 4.10), or no time has passed.
     pub fn limit(&self) -> Option<Limit> {
+        // Before there is a connection nothing is held up.
+        if matches!(self.end.state, Some(SocketState::SYN_SENT | SocketState::SYN_RECV | SocketState::NEW_SYN_RECV)) {
+            return None;
+        }
         if self.busy_percent()? < 50.0 {
             return Some(Limit::Application);
         }

@@ -20,7 +20,7 @@ pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
-pub use sockets::SocketsArgs;
+pub use sockets::{SocketsArgs, parse_state};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 pub use views::{CpuArgs, Group, LatArgs, ViewArgs, VolArgs};
 

@@ -11,7 +11,7 @@ use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::EndingArgs;
-use super::values::{Color, Format, SortKey, parse_count, parse_span};
+use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
 
 const EXAMPLES: &str = "Examples:
   flow sockets                                  what is connected
@@ -52,7 +52,7 @@ pub struct SocketsArgs {
     #[arg(short, long, conflicts_with = "state", help_heading = "States")]
     pub all: bool,
 
-    /// In these states: established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, close_wait, last_ack,
+    /// In these states: all, established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, close_wait, last_ack,
     /// listen, closing, bound_inactive; connected, synchronized, bucket, big as ss has them
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = parse_state, help_heading = "States")]
     pub state: Vec<u32>,
@@ -66,12 +66,16 @@ pub struct SocketsArgs {
     pub every: Option<Nanos>,
 
     /// Stop after N polls
-    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, requires = "every", help_heading = "Input")]
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, help_heading = "Input")]
     pub count: Option<NonZeroU64>,
 
     /// How many of each kind in each state
-    #[arg(short, long, conflicts_with_all = ["every", "kill"], help_heading = "Rows")]
+    #[arg(short, long, conflicts_with = "kill", help_heading = "Rows")]
     pub summary: bool,
+
+    /// Only sockets that are destroyed, as it happens (TCP and UDP); --every says how often to look, else each second
+    #[arg(short = 'E', long, conflicts_with_all = ["kill", "summary", "listening"], help_heading = "Rows")]
+    pub events: bool,
 
     /// Close the sockets that the filter selects, for whoever holds them; without --yes only show them
     #[arg(short = 'K', long, conflicts_with = "every", help_heading = "Rows")]
@@ -97,12 +101,16 @@ pub struct SocketsArgs {
     #[arg(long, help_heading = "Output")]
     pub timers: bool,
 
+    /// Also the length of a packet socket's filter
+    #[arg(short = 'b', long, help_heading = "Output")]
+    pub bpf: bool,
+
     /// Also the process that holds it
     #[arg(short = 'p', long, help_heading = "Output")]
     pub processes: bool,
 
     /// Form of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
     pub output: Format,
 
     /// Columns by name: a,b,c (or `all`); +a,-b adds to or takes from the default
@@ -191,7 +199,23 @@ pub struct KindArgs {
     pub ipv6: bool,
 }
 
+impl KindArgs {
+    /// Whether any is: then that there are none is an answer.
+    pub fn are_named(&self) -> bool {
+        let Self { tcp, udp, udplite, raw, sctp, mptcp, dccp, unix, packet, ipv4: _, ipv6: _ } = *self;
+        tcp || udp || udplite || raw || sctp || mptcp || dccp || unix || packet
+    }
+}
+
+/// How often -E looks, unless --every says so.
+const EVENTS_EVERY: Nanos = Nanos::from_secs(1);
+
 impl SocketsArgs {
+    /// Time between two polls, if there are several.
+    pub fn interval(&self) -> Option<Nanos> {
+        self.every.or(self.events.then_some(EVENTS_EVERY))
+    }
+
     /// What to ask the kernel for.
     pub fn options(&self) -> Options {
         let KindArgs { tcp, udp, udplite, raw, sctp, mptcp, dccp, unix, packet, ipv4, ipv6 } = self.kinds;
@@ -209,10 +233,13 @@ impl SocketsArgs {
         ] {
             kinds.set(kind, wanted);
         }
+        if self.events && kinds.is_empty() {
+            kinds = Kinds::TCP | Kinds::UDP;
+        }
         if kinds.is_empty() {
             kinds = if ipv4 || ipv6 { Kinds::INET } else { Kinds::all() };
         }
-        let states = if self.all || (self.summary && !self.listening && self.state.is_empty()) {
+        let states = if self.all || self.events || (self.summary && !self.listening && self.state.is_empty()) {
             Options::ALL_STATES
         } else if self.listening {
             SocketState::LISTEN.bit() | SocketState::CLOSE.bit()
@@ -231,9 +258,10 @@ impl SocketsArgs {
             ipv6: !ipv4,
             states,
             netns: self.netns.clone().unwrap_or_default(),
-            every: self.every.map(|every| std::time::Duration::from_nanos(every.get().unsigned_abs())),
+            every: self.interval().map(|every| std::time::Duration::from_nanos(every.get().unsigned_abs())),
             polls: self.count.map(NonZeroU64::get),
-            notices: self.every.is_some(),
+            notices: self.interval().is_some() && !self.summary,
+            holders: false,
             history: false,
         }
     }
@@ -248,12 +276,13 @@ fn parse_netns(text: &str) -> Result<Netns, String> {
 }
 
 /// A state's bits. `-` and `_` are the same, as are capitals.
-fn parse_state(text: &str) -> Result<u32, String> {
+pub fn parse_state(text: &str) -> Result<u32, String> {
     let name = text.to_ascii_lowercase().replace('-', "_");
     // As man ss defines them.
     let (listen, close) = (SocketState::LISTEN.bit(), SocketState::CLOSE.bit());
     let (time_wait, syn_recv) = (SocketState::TIME_WAIT.bit(), SocketState::SYN_RECV.bit());
     Ok(match name.as_str() {
+        "all" => Options::ALL_STATES,
         "connected" => Options::ALL_STATES & !(listen | close),
         "synchronized" => Options::ALL_STATES & !(listen | close | SocketState::SYN_SENT.bit()),
         "bucket" => syn_recv | time_wait,
@@ -267,7 +296,7 @@ fn parse_state(text: &str) -> Result<u32, String> {
             Some(state) => state.bit(),
             None => {
                 let known: Vec<&str> = SocketState::ALL.iter().map(|state| state.name()).collect();
-                return Err(format!("it is one of {}, connected, synchronized, bucket, big", known.join(", ")));
+                return Err(format!("it is one of {}, all, connected, synchronized, bucket, big", known.join(", ")));
             }
         },
     })
@@ -281,6 +310,7 @@ mod tests {
     fn states_are_named_as_in_the_kernel_and_as_ss_does() {
         assert_eq!(parse_state("established"), parse_state("ESTAB"));
         assert_eq!(parse_state("time-wait"), Ok(1 << 6));
+        assert_eq!(parse_state("all"), Ok(u32::MAX));
         assert_eq!(parse_state("bucket"), Ok(1 << 3 | 1 << 6));
         assert!(parse_state("open").unwrap_err().contains("established"));
     }

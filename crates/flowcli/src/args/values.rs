@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use flowcore::{Ledger, Nanos};
 
 /// The form of the output.
@@ -40,6 +41,13 @@ impl Format {
     pub fn is_text(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
+}
+
+/// Parses a format, where there are no rows that could be Zeek's.
+pub fn not_zeek() -> impl TypedValueParser<Value = Format> {
+    let known = Format::value_variants().iter().filter(|format| **format != Format::Zeek);
+    let known: Vec<PossibleValue> = known.filter_map(Format::to_possible_value).collect();
+    PossibleValuesParser::new(known).try_map(|text| Format::from_str(&text, false))
 }
 
 /// How tables show points in time.

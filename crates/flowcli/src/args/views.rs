@@ -12,7 +12,7 @@ use flowstats::latency::Bins;
 use super::filter::FilterArgs;
 use super::hosts::Percentiles;
 use super::shared::{EndingArgs, InputArgs};
-use super::values::{Color, Format, SortKey, parse_count, parse_span};
+use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
 
 const LAT_EXAMPLES: &str = "Examples:
   flow lat                                   every TCP connection of this host, now
@@ -55,7 +55,7 @@ pub struct ViewArgs {
     pub list_columns: bool,
 
     /// Form of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
     pub output: Format,
 
     /// Fleutan's own layout, 100 characters wide
@@ -125,6 +125,10 @@ pub struct LatArgs {
     /// How the distribution is counted: in so many equal bins from the least to the greatest, or `log` for round edges
     #[arg(long, value_name = "N|log", default_value = "10", value_parser = parse_bins, help_heading = "Output")]
     pub bins: Bins,
+
+    /// Only what all have in common: percentiles and bins, a row each, in any format
+    #[arg(long, conflicts_with_all = ["group", "classic"], help_heading = "Rows")]
+    pub distribution: bool,
 
     /// Which percentiles to show
     #[arg(long, value_name = "P,…", default_value = "50,90,99", help_heading = "Output")]

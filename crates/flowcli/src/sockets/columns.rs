@@ -1,16 +1,19 @@
 //! What can be printed of a socket.
 
+mod kinds;
+mod tcp;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
-use flowcore::socket::{CongestionInfo, Family, SocketOptions, SocketType, TcpInfoOptions, Tls, UnixSocket};
-use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState, TcpInfo};
-use flowsrc_netlink::process::{Details, Evidence, Owner};
+use flowcore::socket::{Family, SocketOptions, SocketType, UnixSocket};
+use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState};
+use flowsrc_netlink::process::{Details, Evidence, Holder, Owner};
 
 use crate::args::SocketsArgs;
-use crate::edge::Need;
+use crate::edge::{Edge, Need};
 use crate::fields::{Field, Subject};
 
 /// One row: a socket, and what the command knows beside what the kernel says.
@@ -20,8 +23,10 @@ pub struct Socket {
     pub netns: Option<Arc<str>>,
     /// Name of the interface.
     pub interface: Option<Arc<str>>,
-    /// Who holds it, the oldest first; `None` if not asked, or it has no inode.
-    pub processes: Option<(Evidence, Vec<Owner>)>,
+    /// Every descriptor of it, those of the oldest process first; `None` if not asked, or nobody can hold it.
+    pub processes: Option<(Evidence, Vec<Holder>)>,
+    /// Path of its control group, if asked.
+    pub cgroup: Option<Arc<str>>,
     /// More of the oldest, if asked.
     pub details: Option<Arc<Details>>,
     /// Packets and data bytes sent and received since the poll before; `None` if it was asked only once.
@@ -59,6 +64,18 @@ enum Group {
     Memory,
     Timers,
     Processes,
+    /// Of all formats for programs; in tables only if named.
+    Programs,
+    /// With --listening.
+    Listening,
+    /// With --extended; costs a walk.
+    Cgroup,
+    /// With local sockets.
+    Unix,
+    /// With raw and packet sockets.
+    Raw,
+    /// With --bpf.
+    Bpf,
     /// Only if named.
     Named,
 }
@@ -120,6 +137,20 @@ fn addr(sample: &SocketSample, addr: Addr) -> Value {
     if matches!(sample.family, Family::INET | Family::INET6) { Value::Addr(addr) } else { Value::Missing }
 }
 
+/// What people see instead of some addresses: of an IPv6 socket an IPv4 address is mapped, and a link-local one means
+/// something on one link only.
+fn shown_addr(socket: &Socket, addr: Addr, edge: &Edge) -> Value {
+    let Socket { sample, interface, .. } = socket;
+    match (sample.family, interface) {
+        _ if edge.offers(Need::Names) => Value::Missing,
+        (Family::INET6, _) if addr.is_v4() => Value::Text(format!("::ffff:{addr}").into()),
+        (Family::INET6, Some(link)) if matches!(addr.octets(), [0xfe, second, ..] if second & 0xc0 == 0x80) => {
+            Value::Text(format!("{addr}%{link}").into())
+        }
+        _ => Value::Missing,
+    }
+}
+
 fn port(sample: &SocketSample, port: u16) -> Value {
     if sample.key().protocol.has_ports() { Value::U64(port.into()) } else { Value::Missing }
 }
@@ -133,8 +164,27 @@ pub fn state(sample: &SocketSample) -> &'static str {
     if sample.state == SocketState::CLOSE && is_datagram { "unconn" } else { sample.state.name() }
 }
 
-fn holders(socket: &Socket) -> &[Owner] {
-    socket.processes.as_ref().map_or(&[], |(_, owners)| owners)
+fn holders(socket: &Socket) -> &[Holder] {
+    socket.processes.as_ref().map_or(&[], |(_, holders)| holders)
+}
+
+/// The process that a row speaks of: the oldest.
+fn owner(socket: &Socket) -> Option<&Owner> {
+    holders(socket).first().map(|holder| &holder.owner)
+}
+
+/// The other processes, each once.
+fn others(socket: &Socket) -> Option<String> {
+    let (first, rest) = holders(socket).split_first()?;
+    let mut text = String::new();
+    let mut last = first.owner.pid;
+    for Holder { owner, .. } in rest {
+        if std::mem::replace(&mut last, owner.pid) != owner.pid {
+            let gap = if text.is_empty() { "" } else { " " };
+            let _ = write!(text, "{gap}{}/{}", owner.pid, owner.name);
+        }
+    }
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
@@ -146,17 +196,18 @@ fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
 
 /// Whether a column is asked for that needs to know who holds a socket.
 pub fn wants_processes(args: &SocketsArgs) -> bool {
-    args.processes || wants(args, |name| matches!(name, "pid" | "shared_with") || name.starts_with("process"))
+    args.processes
+        || wants(args, |name| matches!(name, "pid" | "fd" | "holders" | "shared_with") || name.starts_with("process"))
+}
+
+/// Whether the paths of control groups are asked for.
+pub fn wants_cgroups(args: &SocketsArgs) -> bool {
+    args.extended || wants(args, |name| name == "cgroup")
 }
 
 /// Whether a column is asked for that needs to know more of a process.
 pub fn wants_details(args: &SocketsArgs) -> bool {
     wants(args, |name| matches!(name, "process_command" | "process_exe" | "process_threads"))
-}
-
-fn tcp<T>(socket: &Socket, field: fn(&TcpInfo) -> Option<T>) -> Option<T> {
-    // Of a listener the kernel fills only what the columns about its backlog have.
-    socket.sample.tcp.as_ref().filter(|_| socket.sample.state != SocketState::LISTEN).and_then(field)
 }
 
 /// A path, or an abstract name with `@` in front, zero bytes within it as `@` too: as `ss` has it.
@@ -173,57 +224,9 @@ fn names(bits: impl Iterator<Item = &'static str>) -> String {
     bits.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(" ")
 }
 
-fn congestion(info: &CongestionInfo) -> String {
-    match *info {
-        CongestionInfo::Vegas { enabled, rtt_count, rtt_us, min_rtt_us } => {
-            format!("vegas enabled={} rtt_count={rtt_count} rtt_us={rtt_us} min_rtt_us={min_rtt_us}", u8::from(enabled))
-        }
-        CongestionInfo::Dctcp { enabled, ce_state, alpha, ecn_bytes, total_bytes } => format!(
-            "dctcp enabled={} ce_state={ce_state} alpha={alpha} ecn_bytes={ecn_bytes} total_bytes={total_bytes}",
-            u8::from(enabled)
-        ),
-        CongestionInfo::Bbr { bandwidth, min_rtt_us, pacing_gain, cwnd_gain } => format!(
-            "bbr bandwidth={bandwidth} min_rtt_us={min_rtt_us} pacing_gain={} cwnd_gain={}",
-            f64::from(pacing_gain) / 256.0,
-            f64::from(cwnd_gain) / 256.0
-        ),
-        _ => String::new(),
-    }
-}
-
-fn ulp(ulp: &flowcore::socket::Ulp) -> String {
-    let mut text = ulp.name.map_or(String::new(), |name| name.to_text().into_owned());
-    if let Some(Tls { version, cipher, send, receive, zerocopy_send, receive_no_pad }) = ulp.tls {
-        let mut say = |name: &str, value: Option<u16>| {
-            if let Some(value) = value {
-                let _ = write!(text, " {name}={value}");
-            }
-        };
-        say("version", version.map(|version| version.wrapping_sub(0x0301) + 10));
-        say("cipher", cipher);
-        say("tx", send);
-        say("rx", receive);
-        text.push_str(if zerocopy_send { " zerocopy" } else { "" });
-        text.push_str(if receive_no_pad { " no_pad" } else { "" });
-    }
-    if let Some(subflow) = ulp.subflow {
-        for (name, value) in [("token_local", subflow.token_local), ("token_remote", subflow.token_remote)] {
-            if let Some(value) = value {
-                let _ = write!(text, " {name}={value:x}");
-            }
-        }
-        for (name, value) in [("id_local", subflow.id_local), ("id_remote", subflow.id_remote)] {
-            if let Some(value) = value {
-                let _ = write!(text, " {name}={value}");
-            }
-        }
-    }
-    text.trim_start().to_owned()
-}
-
 /// Columns for what every socket has.
 fn common() -> Vec<(Group, Field<Socket>)> {
-    use Group::{Always, Every, Extended, Kill, Named, Netns, Processes, Timers};
+    use Group::{Always, Cgroup, Every, Extended, Kill, Listening, Named, Netns, Processes, Programs, Raw, Timers};
     vec![
         gauge(Every, ["time_ns", "TIME", "When the kernel was asked."], Unit::EpochNanos, |s| {
             Value::Time(s.sample.time)
@@ -232,15 +235,15 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         key(Always, ["kind", "KIND", "Protocol; of local and packet sockets family and type."], |s| {
             word(s.sample.kind())
         }),
-        key(Named, ["protocol", "PROTO", "IP protocol number; of packet sockets the ethertype."], |s| {
+        key(Raw, ["protocol", "PROTO", "IP protocol number; of packet sockets the ethertype."], |s| {
             Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype.swap_bytes()).into())
         }),
-        key(Named, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
+        key(Programs, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
         gauge(
             Always,
             ["state", "STATE", "State, by the kernel's name; unconn: close, of what needs no connection."],
             Unit::None,
-            |s| if s.sample.packet.is_some() { Value::Missing } else { Value::Word(state(&s.sample)) },
+            |s| Value::Word(state(&s.sample)),
         ),
         gauge(Always, ["recv_q", "RECV-Q", "Received and not read; of a listener see backlog."], Unit::Bytes, |s| {
             number(s.sample.receive_queue.filter(|_| s.sample.state != SocketState::LISTEN))
@@ -254,7 +257,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Unit::None,
             |s| number(s.sample.backlog().map(|(now, _)| now)),
         ),
-        gauge(Named, ["backlog_max", "MAX-BACKLOG", "Of a listener: the most that may wait."], Unit::None, |s| {
+        gauge(Listening, ["backlog_max", "MAX-BACKLOG", "Of a listener: the most that may wait."], Unit::None, |s| {
             number(s.sample.backlog().map(|(_, most)| most))
         }),
         key(Always, ["local_ip", "LOCAL", "This end's address; nobody's: any of this host's."], |s| {
@@ -271,37 +274,50 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         key(Always, ["path", "PATH", "Of local sockets: path, or abstract name behind @."], |s| {
             text(s.sample.unix.as_ref().and_then(unix_name))
         }),
-        key(Named, ["peer_inode", "PEER", "Of local sockets: inode of the other end."], |s| {
-            number(s.sample.unix.and_then(|unix| unix.peer))
-        }),
         gauge(Processes, ["pid", "PID", "Process that holds it; the oldest of several."], Unit::None, |s| {
-            number(holders(s).first().map(|owner| owner.pid))
+            number(owner(s).map(|owner| owner.pid))
         }),
         gauge(Processes, ["process", "PROCESS", "Name of that process."], Unit::None, |s| {
-            holders(s).first().map_or(Value::Missing, |owner| Value::Text(owner.name.clone()))
+            owner(s).map_or(Value::Missing, |owner| Value::Text(owner.name.clone()))
         }),
         gauge(Processes, ["shared_with", "SHARED-WITH", "Other processes that hold it: pid/name."], Unit::None, |s| {
-            let others = holders(s).iter().skip(1).map(|owner| format!("{}/{}", owner.pid, owner.name));
-            text(Some(others.collect::<Vec<_>>().join(" ")).filter(|others| !others.is_empty()))
+            text(others(s))
+        }),
+        gauge(Processes, ["fd", "FD", "Its descriptor in that process, the lowest of several."], Unit::None, |s| {
+            number(holders(s).first().map(|holder| holder.descriptor))
         }),
         gauge(
             Named,
-            ["process_evidence", "EVIDENCE", "Who holds it: exact, shared, gone, not permitted."],
+            ["holders", "HOLDERS", "Every descriptor of it in any process: pid/descriptor/name."],
+            Unit::None,
+            |s| {
+                let all = holders(s).iter();
+                let all = all.map(|Holder { owner, descriptor }| format!("{}/{descriptor}/{}", owner.pid, owner.name));
+                text(Some(all.collect::<Vec<_>>().join(" ")).filter(|all| !all.is_empty()))
+            },
+        ),
+        gauge(
+            Named,
+            [
+                "process_evidence",
+                "EVIDENCE",
+                "Who holds it: exact, inherited, shared, listener (it waits to be accepted by them), gone, not permitted.",
+            ],
             Unit::None,
             |s| word(s.processes.as_ref().map(|(evidence, _)| evidence.name())),
         ),
         gauge(Named, ["process_uid", "PROCESS-UID", "Effective user id of that process."], Unit::None, |s| {
-            number(holders(s).first().and_then(|owner| owner.uid))
+            number(owner(s).and_then(|owner| owner.uid))
         }),
         gauge(Named, ["process_cgroup", "PROCESS-CGROUP", "Control group of that process."], Unit::None, |s| {
-            let cgroup = holders(s).first().and_then(|owner| owner.cgroup.clone());
+            let cgroup = owner(s).and_then(|owner| owner.cgroup.clone());
             cgroup.map_or(Value::Missing, Value::Text)
         }),
         gauge(
             Named,
             ["process_container", "CONTAINER", "Container of that process, by its control group."],
             Unit::None,
-            |s| text(holders(s).first().and_then(|owner| owner.container().map(str::to_owned))),
+            |s| text(owner(s).and_then(|owner| owner.container().map(str::to_owned))),
         ),
         gauge(Named, ["process_command", "COMMAND", "Command line of that process."], Unit::None, |s| {
             let line = s.details.as_ref().and_then(|details| details.command_line.clone());
@@ -324,6 +340,9 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         gauge(Extended, ["cgroup_id", "CGROUP", "Id of its control group."], Unit::None, |s| {
             number(s.sample.cgroup_id)
         }),
+        gauge(Cgroup, ["cgroup", "CGROUP-PATH", "Path of its control group."], Unit::None, |s| {
+            s.cgroup.clone().map_or(Value::Missing, Value::Text)
+        }),
         gauge(Extended, ["mark", "MARK", "SO_MARK."], Unit::None, |s| number(s.sample.mark)),
         gauge(Named, ["class_id", "CLASS", "Traffic class or priority."], Unit::None, |s| number(s.sample.class_id)),
         gauge(Named, ["tos", "TOS", "IPv4 type of service."], Unit::None, |s| number(s.sample.tos)),
@@ -333,7 +352,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             let bits = s.sample.shutdown.filter(|bits| !bits.is_empty());
             text(bits.map(|bits| names(bits.iter_names().map(|(name, _)| name))))
         }),
-        gauge(Named, ["options", "OPTIONS", "Socket options that are set."], Unit::None, |s| {
+        gauge(Extended, ["options", "OPTIONS", "Socket options that are set."], Unit::None, |s| {
             let bits = s.sample.options.filter(|bits| !bits.is_empty());
             text(bits.map(|bits| names(SocketOptions::iter_names(&bits).map(|(name, _)| name))))
         }),
@@ -366,266 +385,37 @@ fn common() -> Vec<(Group, Field<Socket>)> {
     ]
 }
 
-/// Columns from TCP's own account.
-fn tcp_columns() -> Vec<(Group, Field<Socket>)> {
-    use Group::{Info, Named};
-    vec![
-        gauge(Info, ["rtt_ns", "RTT", "Smoothed round-trip time."], Unit::Nanos, |s| micros(tcp(s, TcpInfo::rtt_us))),
-        gauge(Info, ["rttvar_ns", "RTTVAR", "Its mean deviation."], Unit::Nanos, |s| {
-            micros(tcp(s, TcpInfo::rttvar_us))
-        }),
-        gauge(Info, ["min_rtt_ns", "MIN-RTT", "Smallest round-trip time in five minutes."], Unit::Nanos, |s| {
-            micros(tcp(s, TcpInfo::min_rtt_us))
-        }),
-        gauge(Named, ["rcv_rtt_ns", "RCV-RTT", "Round-trip time as the receiver sees it."], Unit::Nanos, |s| {
-            micros(tcp(s, TcpInfo::rcv_rtt_us))
-        }),
-        gauge(Info, ["rto_ns", "RTO", "Retransmission timeout."], Unit::Nanos, |s| micros(tcp(s, TcpInfo::rto_us))),
-        gauge(Named, ["ato_ns", "ATO", "Delayed-ACK timeout."], Unit::Nanos, |s| micros(tcp(s, TcpInfo::ato_us))),
-        gauge(Info, ["congestion", "CC", "Congestion control."], Unit::None, |s| {
-            text(s.sample.congestion.filter(|name| !name.as_bytes().is_empty()).map(|name| name.to_text().into_owned()))
-        }),
-        gauge(Named, ["congestion_info", "CC-INFO", "What the congestion control says of itself."], Unit::None, |s| {
-            text(s.sample.congestion_info.as_ref().map(congestion))
-        }),
-        gauge(Named, ["recovery", "RECOVERY", "open, disorder, cwr, recovery or loss."], Unit::None, |s| {
-            word(tcp(s, TcpInfo::recovery))
-        }),
-        gauge(Named, ["tcp_options", "TCP-OPTIONS", "What both ends agreed on."], Unit::None, |s| {
-            let bits = tcp(s, TcpInfo::options).filter(|bits| !bits.is_empty());
-            text(bits.map(|bits| names(TcpInfoOptions::iter_names(&bits).map(|(name, _)| name))))
-        }),
-        gauge(Named, ["snd_wscale", "SND-WSCALE", "Window scale of the other end."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::snd_wscale))
-        }),
-        gauge(Named, ["rcv_wscale", "RCV-WSCALE", "Window scale of this end."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::rcv_wscale))
-        }),
-        gauge(Info, ["mss", "MSS", "Data of a segment sent, at most."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::snd_mss))
-        }),
-        gauge(Named, ["pmtu", "PMTU", "Path MTU."], Unit::Bytes, |s| number(tcp(s, TcpInfo::pmtu))),
-        gauge(Named, ["rcv_mss", "RCV-MSS", "Data of a segment received, about."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::rcv_mss))
-        }),
-        gauge(Named, ["advmss", "ADVMSS", "MSS advertised."], Unit::Bytes, |s| number(tcp(s, TcpInfo::advmss))),
-        gauge(Info, ["cwnd", "CWND", "Congestion window, segments."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::snd_cwnd))
-        }),
-        gauge(
-            Named,
-            ["ssthresh", "SSTHRESH", "Slow-start threshold, segments; missing while there is none."],
-            Unit::None,
-            |s| number(tcp(s, TcpInfo::snd_ssthresh).filter(|&segments| segments != 0x7fff_ffff)),
-        ),
-        gauge(Info, ["unacked", "UNACKED", "Segments on their way."], Unit::None, |s| number(tcp(s, TcpInfo::unacked))),
-        counter(Info, ["bytes_sent", "BYTES>", "Data sent, repetitions included."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::bytes_sent))
-        }),
-        counter(Info, ["bytes_acked", "ACKED", "Data acknowledged."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::bytes_acked))
-        }),
-        counter(Info, ["bytes_received", "BYTES<", "Data received."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::bytes_received))
-        }),
-        counter(Info, ["bytes_retrans", "BYTES-RETRANS", "Data sent again."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::bytes_retrans))
-        }),
-        counter(Info, ["segs_out", "SEGS>", "Segments sent."], Unit::Packets, |s| number(tcp(s, TcpInfo::segs_out))),
-        counter(Info, ["segs_in", "SEGS<", "Segments received."], Unit::Packets, |s| number(tcp(s, TcpInfo::segs_in))),
-        counter(Named, ["data_segs_out", "DATA-SEGS>", "Segments with data sent."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::data_segs_out))
-        }),
-        counter(Named, ["data_segs_in", "DATA-SEGS<", "Segments with data received."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::data_segs_in))
-        }),
-        gauge(Info, ["retrans", "RETRANS", "Segments sent again and not acknowledged yet."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::retrans))
-        }),
-        counter(Info, ["total_retrans", "ALL-RETRANS", "Segments sent again."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::total_retrans))
-        }),
-        gauge(Info, ["lost", "LOST", "Segments thought lost."], Unit::Packets, |s| number(tcp(s, TcpInfo::lost))),
-        gauge(Named, ["sacked", "SACKED", "Segments that SACK reports."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::sacked))
-        }),
-        gauge(Named, ["retransmits", "TIMEOUTS", "Timeouts in a row."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::retransmits))
-        }),
-        gauge(Named, ["probes", "PROBES", "Window probes without an answer."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::probes))
-        }),
-        gauge(Named, ["backoff", "BACKOFF", "How often the timeout has been doubled."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::backoff))
-        }),
-        gauge(
-            Named,
-            ["reordering", "REORDERING", "Segments out of order before one counts as lost."],
-            Unit::None,
-            |s| number(tcp(s, TcpInfo::reordering)),
-        ),
-        counter(Named, ["reord_seen", "REORDERED", "Times that reordering was seen."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::reord_seen))
-        }),
-        counter(Named, ["dsack_dups", "DSACK", "Duplicates that the other end reported."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::dsack_dups))
-        }),
-        counter(Named, ["rcv_ooopack", "OUT-OF-ORDER", "Segments received out of order."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::rcv_ooopack))
-        }),
-        counter(Named, ["delivered", "DELIVERED", "Segments delivered."], Unit::Packets, |s| {
-            number(tcp(s, TcpInfo::delivered))
-        }),
-        counter(
-            Named,
-            ["delivered_ce", "DELIVERED-CE", "Of those, with congestion experienced."],
-            Unit::Packets,
-            |s| number(tcp(s, TcpInfo::delivered_ce)),
-        ),
-        gauge(Info, ["pacing_rate", "PACING", "Rate at which it sends, bytes per second."], Unit::PerSecond, |s| {
-            number(tcp(s, TcpInfo::pacing_rate))
-        }),
-        gauge(Named, ["max_pacing_rate", "MAX-PACING", "The application's limit for it."], Unit::PerSecond, |s| {
-            number(tcp(s, TcpInfo::max_pacing_rate))
-        }),
-        gauge(
-            Info,
-            ["delivery_rate", "DELIVERY", "Rate at which data was last delivered, bytes per second."],
-            Unit::PerSecond,
-            |s| number(tcp(s, TcpInfo::delivery_rate)),
-        ),
-        gauge(Named, ["app_limited", "APP-LIMITED", "The application limited that rate."], Unit::None, |s| {
-            yes(tcp(s, TcpInfo::delivery_rate_app_limited))
-        }),
-        counter(Info, ["busy_ns", "BUSY", "Time with data to send."], Unit::Nanos, |s| {
-            micros(tcp(s, TcpInfo::busy_time_us))
-        }),
-        counter(
-            Info,
-            ["rwnd_limited_ns", "RWND-LIMITED", "Of that, held up by the other end's window."],
-            Unit::Nanos,
-            |s| micros(tcp(s, TcpInfo::rwnd_limited_us)),
-        ),
-        counter(
-            Info,
-            ["sndbuf_limited_ns", "SNDBUF-LIMITED", "Of that, held up by the send buffer."],
-            Unit::Nanos,
-            |s| micros(tcp(s, TcpInfo::sndbuf_limited_us)),
-        ),
-        gauge(Named, ["notsent_bytes", "NOT-SENT", "In the send queue and not sent once."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::notsent_bytes))
-        }),
-        gauge(Named, ["rcv_space", "RCV-SPACE", "Space for the receive queue."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::rcv_space))
-        }),
-        gauge(
-            Named,
-            ["rcv_ssthresh", "RCV-SSTHRESH", "Slow-start threshold of the receive window."],
-            Unit::Bytes,
-            |s| number(tcp(s, TcpInfo::rcv_ssthresh)),
-        ),
-        gauge(Named, ["snd_wnd", "SND-WND", "The other end's receive window."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::snd_wnd))
-        }),
-        gauge(Named, ["rcv_wnd", "RCV-WND", "This end's receive window."], Unit::Bytes, |s| {
-            number(tcp(s, TcpInfo::rcv_wnd))
-        }),
-        gauge(Named, ["last_sent_ns", "LAST-SENT", "Since data was sent."], Unit::Nanos, |s| {
-            millis(tcp(s, TcpInfo::last_data_sent_ms))
-        }),
-        gauge(Named, ["last_received_ns", "LAST-RCV", "Since data was received."], Unit::Nanos, |s| {
-            millis(tcp(s, TcpInfo::last_data_recv_ms))
-        }),
-        gauge(Named, ["last_ack_ns", "LAST-ACK", "Since an ACK was received."], Unit::Nanos, |s| {
-            millis(tcp(s, TcpInfo::last_ack_recv_ms))
-        }),
-        counter(Named, ["rehash", "REHASH", "Times that a new path was tried."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::rehash))
-        }),
-        counter(Named, ["total_rto", "RTOS", "Retransmission timeouts."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::total_rto))
-        }),
-        counter(Named, ["total_rto_recoveries", "RTO-RECOVERIES", "Recoveries from timeouts."], Unit::None, |s| {
-            number(tcp(s, TcpInfo::total_rto_recoveries))
-        }),
-        counter(Named, ["total_rto_time_ns", "RTO-TIME", "Time in such recoveries."], Unit::Nanos, |s| {
-            millis(tcp(s, TcpInfo::total_rto_time_ms))
-        }),
-        gauge(
-            Named,
-            ["fastopen_fail", "FASTOPEN-FAIL", "Why TCP Fast Open did not work; 0 = it did, or was not asked for."],
-            Unit::None,
-            |s| number(tcp(s, TcpInfo::fastopen_client_fail)),
-        ),
-        counter(
-            Named,
-            ["received_ce", "RECEIVED-CE", "Segments received with congestion experienced."],
-            Unit::Packets,
-            |s| number(tcp(s, TcpInfo::received_ce)),
-        ),
-        gauge(Named, ["ulp", "ULP", "Protocol within TCP (tls, mptcp) and what it says of itself."], Unit::None, |s| {
-            text(s.sample.ulp.as_ref().map(ulp))
-        }),
-        gauge(Named, ["subflows", "SUBFLOWS", "Of MPTCP: subflows beside the first."], Unit::None, |s| {
-            number(s.sample.mptcp.and_then(|mptcp| mptcp.subflows))
-        }),
-        gauge(Named, ["token", "TOKEN", "Of MPTCP: the connection's token."], Unit::None, |s| {
-            number(s.sample.mptcp.and_then(|mptcp| mptcp.token))
-        }),
-    ]
-}
-
-/// Columns about memory, and what packet sockets have.
-fn memory_columns() -> Vec<(Group, Field<Socket>)> {
-    use Group::{Memory, Named};
-    macro_rules! memory {
-        ($($words:expr, $value:ident;)*) => {
-            vec![$(gauge(Memory, $words, Unit::Bytes, |s| number(s.sample.memory.and_then(|memory| memory.$value())))),*]
-        };
-    }
-    let mut columns = memory![
-        ["rmem_bytes", "RMEM", "Held for received data."], receive_allocated;
-        ["rcvbuf_bytes", "RCVBUF", "Limit of the receive buffer."], receive_buffer;
-        ["wmem_bytes", "WMEM", "Held for data on its way out."], send_allocated;
-        ["sndbuf_bytes", "SNDBUF", "Limit of the send buffer."], send_buffer;
-        ["fwd_bytes", "FWD", "Reserved and free."], forward_allocated;
-        ["wqueue_bytes", "WQUEUE", "In the send queue, with overhead."], send_queued;
-        ["optmem_bytes", "OPTMEM", "Held for options and filters."], options;
-        ["backlog_bytes", "BACKLOG-MEM", "Received while the socket was in use by a call."], backlog;
-    ];
-    columns.push(counter(Memory, ["drops", "DROPS", "Packets dropped for want of room."], Unit::Packets, |s| {
-        number(s.sample.memory.and_then(|memory| memory.drops()))
-    }));
-    columns.push(gauge(
-        Named,
-        ["ring_version", "TPACKET", "Of packet sockets: version of the ring, 1 to 3."],
-        Unit::None,
-        |s| number(s.sample.packet.and_then(|packet| packet.version).map(|version| version + 1)),
-    ));
-    columns.push(gauge(Named, ["fanout", "FANOUT", "Of packet sockets: fanout group."], Unit::None, |s| {
-        number(s.sample.packet.and_then(|packet| packet.fanout))
-    }));
-    columns
-}
-
 /// What can be printed of a socket, and of that what is unless the user chooses.
 pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> {
     let mut fields = Vec::new();
-    for (group, mut field) in common().into_iter().chain(tcp_columns()).chain(memory_columns()) {
+    for (group, mut field) in common().into_iter().chain(tcp::columns()).chain(kinds::memory()).chain(kinds::columns())
+    {
         field.default = match group {
             Group::Always => true,
             Group::Netns => several_namespaces,
-            Group::Every => args.every.is_some(),
+            Group::Every => args.interval().is_some(),
             Group::Kill => args.yes,
-            Group::Extended => args.extended,
+            Group::Extended | Group::Cgroup => args.extended,
             Group::Info => args.info,
             Group::Memory => args.memory,
             Group::Timers => args.timers,
             Group::Processes => args.processes,
-            Group::Named => false,
+            Group::Listening => args.listening,
+            Group::Unix => args.kinds.unix,
+            Group::Raw => args.kinds.raw || args.kinds.packet,
+            Group::Bpf => args.bpf,
+            Group::Programs | Group::Named => false,
+        };
+        // `ss` has the inodes of local sockets where others have their ports.
+        field.default |= args.kinds.unix && field.column.name == "inode";
+        field.shown = match &*field.column.name {
+            "local_ip" => Some(|s, edge| shown_addr(s, s.sample.local, edge)),
+            "remote_ip" => Some(|s, edge| shown_addr(s, s.sample.remote, edge)),
+            _ => None,
         };
         // Machine formats have what ss shows with -i, and the rest if it is asked for.
-        field.costly = !field.default && !matches!(group, Group::Info | Group::Extended | Group::Timers);
+        field.costly =
+            !field.default && !matches!(group, Group::Info | Group::Extended | Group::Timers | Group::Programs);
         // What was asked for goes last when the terminal is too narrow.
         field.rank = match (&*field.column.name, group) {
             ("kind" | "state" | "local_ip" | "local_port" | "remote_ip" | "remote_port", _) => 0,
@@ -658,7 +448,7 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
             queues.iter().flatten().map(|&bytes| u64::from(bytes)).sum()
         },
         serial: |s| s.serial,
-        order: if args.every.is_some() { "time_ns" } else { "kind" },
+        order: if args.interval().is_some() { "time_ns" } else { "kind" },
         ask: |s, edge| {
             let is_one = |addr: Addr| addr != Addr::UNSPECIFIED && addr != Addr::v4([0; 4]);
             [s.sample.local, s.sample.remote].into_iter().filter(|&addr| is_one(addr)).all(|addr| edge.knows(addr))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flowcore::Timestamp;
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
 use flowcore::socket::Family;
 
@@ -20,6 +21,7 @@ pub struct Summary {
 
 /// One row.
 pub struct Line {
+    time: Timestamp,
     kind: Kind,
     sockets: u64,
     receive_queue: u64,
@@ -30,7 +32,7 @@ pub struct Line {
 impl Summary {
     /// Counts sockets.
     pub fn add(&mut self, sockets: impl Iterator<Item = Socket>) {
-        for Socket { sample, netns, .. } in sockets {
+        for Socket { sample, netns, .. } in sockets.filter(|socket| !socket.ended) {
             let version = match sample.family {
                 Family::INET => Some(4),
                 Family::INET6 => Some(6),
@@ -46,23 +48,18 @@ impl Summary {
         }
     }
 
-    /// In the order of their kinds.
-    pub fn rows(self) -> Vec<Line> {
-        let lines = self.counts.into_iter().zip(0..);
-        lines
-            .map(|((kind, (sockets, receive_queue, send_queue)), serial)| Line {
-                kind,
-                sockets,
-                receive_queue,
-                send_queue,
-                serial,
-            })
-            .collect()
+    /// In the order of their kinds, numbered from `serial` on.
+    pub fn rows(self, time: Timestamp, serial: &mut u64) -> Vec<Line> {
+        let line = |(kind, (sockets, receive_queue, send_queue))| {
+            *serial += 1;
+            Line { time, kind, sockets, receive_queue, send_queue, serial: *serial }
+        };
+        self.counts.into_iter().map(line).collect()
     }
 }
 
 /// What can be printed of it.
-pub fn subject(several_namespaces: bool) -> Subject<Line> {
+pub fn subject(several_namespaces: bool, several_polls: bool) -> Subject<Line> {
     let field = |[name, title, about]: [&'static str; 3], unit, meaning, value: fn(&Line) -> Value| {
         let column = Column {
             name: name.into(),
@@ -72,9 +69,18 @@ pub fn subject(several_namespaces: bool) -> Subject<Line> {
             about: about.into(),
             bound: Default::default(),
         };
-        Field { default: name != "netns", rank: 0, ..Field::own(column, value) }
+        let default = match name {
+            "netns" => several_namespaces,
+            "time_ns" => several_polls,
+            _ => true,
+        };
+        // Programs have a namespace always, if only as missing, and a time where there are several.
+        Field { default, costly: name == "time_ns" && !several_polls, rank: 0, ..Field::own(column, value) }
     };
-    let mut fields = vec![
+    let fields = vec![
+        field(["time_ns", "TIME", "When the kernel was asked."], Unit::EpochNanos, Meaning::Gauge, |line| {
+            Value::Time(line.time)
+        }),
         field(["netns", "NETNS", "Network namespace."], Unit::None, Meaning::Key, |line| {
             line.kind.0.clone().map_or(Value::Missing, Value::Text)
         }),
@@ -94,9 +100,6 @@ pub fn subject(several_namespaces: bool) -> Subject<Line> {
             |line| Value::U64(line.send_queue),
         ),
     ];
-    if let Some(netns) = fields.first_mut() {
-        netns.default = several_namespaces;
-    }
     Subject {
         table: "summary",
         has_levels: false,
@@ -104,7 +107,7 @@ pub fn subject(several_namespaces: bool) -> Subject<Line> {
         quality: |_| Quality::default(),
         weight: |line| line.sockets,
         serial: |line| line.serial,
-        order: "kind",
+        order: if several_polls { "time_ns" } else { "kind" },
         ask: |_, _| true,
         verdict: |_, _| None,
     }

@@ -8,14 +8,14 @@ use flowcore::pipeline::Pipeline;
 use flowcore::report::{Bound, Column, Meaning, Row, Unit, Value};
 use flowcore::{Error, Snapshot, Timestamp};
 use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
-use flowstats::chart::Chart;
+use flowstats::chart::{Chart, Layout};
 use flowstats::columns::Def;
 use flowstats::volume::{Carried, Total, Volume};
 use flowstats::{Cpu, cpu::Spread};
 
 use super::owners::{Owner, Owners};
 use super::sheet::Sheet;
-use super::{Live, bar, check, ending, print, shown};
+use super::{Live, bar, check, ending, fitting, print, shown, spacious_layout, wrapped};
 use crate::args::CpuArgs;
 use crate::exit::{Exit, complain};
 
@@ -158,9 +158,11 @@ impl View<'_> {
         let ending = ending(snapshot, rows.len());
         let text = self.args.view.output == crate::args::Format::Table && self.args.view.columns.is_none();
         if text {
-            print(&if self.args.general { general_charts(&carried, watch) } else { process_charts(&carried, watch) })?;
+            let layout = if self.args.view.classic { Layout::FLEUTAN } else { spacious_layout() };
+            let charts = if self.args.general { general_charts } else { process_charts };
+            print(&charts(&carried, watch, layout))?;
             if !self.args.view.classic {
-                print(&self.interfaces())?;
+                print(&wrapped(&self.interfaces()))?;
                 self.sheet.print_trust(&ending)?;
             }
         } else if self.args.view.output.is_text() {
@@ -249,34 +251,40 @@ fn processes<'w>(carried: &[Carried], watch: &'w Watch<'_>) -> BTreeMap<u32, (&'
 }
 
 /// Fleutan's layout, also without `--classic`: its counts are what differs.
-fn process_charts(carried: &[Carried], watch: &Watch<'_>) -> String {
+fn process_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout) -> String {
     let mut out = String::new();
     for (pid, (owner, rows)) in processes(carried, watch) {
-        out.push_str(&format!("~>{}({pid})\n", shown(&owner.command)));
+        let (command, end) = (shown(&owner.command), format!("({pid})"));
+        let room = if layout == Layout::FLEUTAN { usize::MAX } else { layout.line.saturating_sub(2 + end.len()) };
+        out.push_str(&format!("~>{}{end}\n", fitting(&command, room)));
         for row in rows {
             let end = row.end;
             let (local, remote) = (end.local.to_string(), end.remote.to_string());
             let (local_port, remote_port) = (end.local_port, end.remote_port);
-            out.push_str(&format!("{:<10}{local:>20}#{local_port:<20}{remote:>20}#{remote_port}\n", "tcp"));
+            out.push_str(&if layout == Layout::FLEUTAN {
+                format!("{:<10}{local:>20}#{local_port:<20}{remote:>20}#{remote_port}\n", "tcp")
+            } else {
+                format!("tcp {end}\n")
+            });
         }
         out.push_str("___\n");
         let residence = watch.cpu.processes().get(&pid);
         let samples = |cpu: u32| residence.and_then(|residence| residence.by_cpu.get(&cpu)).copied().unwrap_or(0.0);
         let bars = (0..cpus()).map(|cpu| bar(samples(cpu), cpu.to_string())).collect();
-        Chart { symbol: '*', ..Chart::new("", bars) }.render(false, &mut out);
+        Chart { symbol: '*', layout, ..Chart::new("", bars) }.render(false, &mut out);
         out.push_str("...\n");
     }
     out
 }
 
-fn general_charts(carried: &[Carried], watch: &Watch<'_>) -> String {
+fn general_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout) -> String {
     let mut out = String::new();
     for load in LOADS {
         let spread = load.spread(carried, watch);
         let on = |cpu: u32| spread.by_cpu.get(&cpu).copied().unwrap_or(0.0);
         let bars = (0..cpus()).map(|cpu| bar(on(cpu), cpu.to_string())).collect();
         let title = format!("#>{}", load.classic);
-        Chart::new(&title, bars).render(false, &mut out);
+        Chart { layout, ..Chart::new(&title, bars) }.render(false, &mut out);
         if spread.elsewhere > 0.0 {
             out.push_str(&format!("({} of processes that could not be seen)\n", spread.elsewhere));
         }

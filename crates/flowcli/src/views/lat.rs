@@ -4,14 +4,16 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
-use flowcore::report::Value;
+use flowcore::report::{Column, Meaning, Unit, Value};
 use flowcore::{Collector, Nanos, Snapshot};
-use flowstats::chart::{Chart, push_scaled, python_number};
+use flowsrc_netlink::Sockets;
+use flowstats::chart::{Chart, Layout, push_scaled, python_number};
+use flowstats::columns::Def;
 use flowstats::latency::{Distribution, Flow, Latency, columns, millis};
 
 use super::owners::{Owner, Owners};
 use super::sheet::{Sheet, owner_cells};
-use super::{Live, bar, check, classic_label, ending, group, layout, print, selection};
+use super::{Live, Places, bar, check, classic_label, ending, fitting, group, layout, print, selection, wrapped};
 use crate::args::{Group, LatArgs};
 use crate::exit::{Exit, complain};
 use crate::progress::Progress;
@@ -22,7 +24,11 @@ use crate::terminal;
 /// Runs the command.
 pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
     let defs = columns();
-    let sheet = Sheet::new(&args.view, "latency", &defs, super::owner_columns())?;
+    let sheet = if args.distribution {
+        Sheet::new(&args.view, "latency_distribution", &[] as &[Def<()>], distribution_columns())?
+    } else {
+        Sheet::new(&args.view, "latency", &defs, super::owner_columns())?
+    };
     if args.view.list_columns {
         return crate::documents::print(&sheet.describe());
     }
@@ -57,14 +63,14 @@ impl View<'_> {
             |live, _| {
                 if every.is_some() && live.signals.stop().is_none() {
                     let snapshot = live.snapshot(false)?;
-                    rows = self.report(&mut live.pipeline, &handle, &snapshot)?;
+                    rows = self.report(&mut live.pipeline, &handle, &snapshot, Some(&live.source))?;
                 }
                 Ok(())
             },
         )?;
         if every.is_none() || live.signals.stop().is_some() {
             let snapshot = live.snapshot(true)?;
-            rows = self.report(&mut live.pipeline, &handle, &snapshot)?;
+            rows = self.report(&mut live.pipeline, &handle, &snapshot, Some(&live.source))?;
         }
         live.conclude(rows)
     }
@@ -112,7 +118,7 @@ impl View<'_> {
         let delivered = snapshot.ledger.delivered();
         let why = run::why(args.input.count, delivered, snapshot.fault.as_deref(), stopped).map(str::to_owned);
         snapshot.fault = why;
-        let rows = self.report(&mut pipeline, &handle, &snapshot)?;
+        let rows = self.report(&mut pipeline, &handle, &snapshot, None)?;
         let said = run::has_said(args.view.output, args.view.no_trailer);
         Ok(run::conclude(&args.view.ending, &snapshot, pipeline.flows(), &Finish { rows, stopped, said }))
     }
@@ -123,6 +129,7 @@ impl View<'_> {
         pipeline: &mut Pipeline,
         handle: &Handle<Latency>,
         snapshot: &Snapshot,
+        source: Option<&Sockets>,
     ) -> anyhow::Result<u64> {
         let latency = pipeline.get_mut(handle);
         let mut flows = latency.rows();
@@ -130,22 +137,30 @@ impl View<'_> {
         let mut snapshot = snapshot.clone();
         snapshot.ledger.unreported_rows += latency.unreported();
         let distribution = Distribution::of(&flows);
-        let text = self.args.view.output == crate::args::Format::Table && self.args.view.columns.is_none();
+        let view = &self.args.view;
+        let text = view.output == crate::args::Format::Table && view.columns.is_none() && !self.args.distribution;
         let wanted = self.wants_owners(text);
         let inodes = flows.iter().map(|flow| flow.end.inode);
         let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
         let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode));
         let defs = columns();
+        let places = source.map(|source| Places::of(source, flows.iter().map(|flow| &flow.end))).unwrap_or_default();
         let cells = |flow: &Flow| -> Vec<Value> {
-            defs.iter().map(|def| (def.value)(flow)).chain(owner_cells(own(flow))).collect()
+            let cells = defs.iter().map(|def| places.cell(&def.column.name, &flow.end, (def.value)(flow)));
+            cells.chain(owner_cells(own(flow))).collect()
         };
-        let rows = self.sheet.arrange(&mut flows, cells);
+        let rows = if self.args.distribution {
+            let mut rows = distribution_cells(&distribution, self.args);
+            self.sheet.arrange(&mut rows, Clone::clone)
+        } else {
+            self.sheet.arrange(&mut flows, cells)
+        };
         let count = rows.len();
         let first = self.reports == 0;
         self.reports += 1;
         if self.args.view.output.is_text() {
             if text {
-                let charts = Charts { args: self.args, distribution: &distribution, owners };
+                let charts = Charts { args: self.args, distribution: &distribution, owners, places: &places };
                 print(&charts.render(flows))?;
             } else {
                 self.sheet.print_table(&rows)?;
@@ -156,7 +171,11 @@ impl View<'_> {
         } else {
             self.sheet.print_rows(&rows, &ending(&snapshot, count), first)?;
         }
-        if count == 0 && first && self.args.view.every.is_none() && !self.args.view.ending.quiet {
+        if distribution.measured() + distribution.unmeasured() == 0
+            && first
+            && self.args.view.every.is_none()
+            && !self.args.view.ending.quiet
+        {
             complain("note: there is no TCP connection");
         }
         Ok(count as u64)
@@ -168,11 +187,48 @@ impl View<'_> {
     }
 }
 
+fn distribution_columns() -> Vec<Column> {
+    let column = |[name, title, about]: [&'static str; 3], unit| Column {
+        name: name.into(),
+        title: title.into(),
+        unit,
+        meaning: Meaning::Gauge,
+        about: about.into(),
+        bounded: false,
+    };
+    vec![
+        column(["what", "WHAT", "bin, percentile; measured and unmeasured: all with and without one."], Unit::None),
+        column(["percent", "PERCENT", "Which percentile; 0 is the least, 100 the greatest."], Unit::None),
+        column(["rtt_ns", "RTT", "Round-trip time at that percentile."], Unit::Nanos),
+        column(["from_ns", "FROM", "Where a bin begins."], Unit::Nanos),
+        column(["to_ns", "TO", "Where it ends; the last one includes it."], Unit::Nanos),
+        column(["flows", "FLOWS", "Connections in the bin, or in all."], Unit::None),
+    ]
+}
+
+/// Counts, percentiles, bins.
+fn distribution_cells(distribution: &Distribution, args: &LatArgs) -> Vec<Vec<Value>> {
+    const NONE: Value = Value::Missing;
+    let all = |what, flows| vec![Value::Word(what), NONE, NONE, NONE, NONE, Value::U64(flows)];
+    let mut rows = vec![all("measured", distribution.measured()), all("unmeasured", distribution.unmeasured())];
+    let percents = args.levels().percents().iter().copied();
+    for percent in std::iter::once(0.0).chain(percents).chain([100.0]) {
+        let rtt = distribution.quantile(percent / 100.0).map_or(NONE, Value::Span);
+        rows.push(vec![Value::Word("percentile"), Value::F64(percent), rtt, NONE, NONE, NONE]);
+    }
+    let edge = |millis: f64| Value::Span(Nanos::new((millis * 1e6).round() as i64));
+    for bin in distribution.bins(args.bins) {
+        rows.push(vec![Value::Word("bin"), NONE, NONE, edge(bin.from), edge(bin.to), Value::U64(bin.count as u64)]);
+    }
+    rows
+}
+
 /// Round trips as charts.
 struct Charts<'a> {
     args: &'a LatArgs,
     distribution: &'a Distribution,
     owners: Option<&'a Owners>,
+    places: &'a Places,
 }
 
 impl Charts<'_> {
@@ -203,7 +259,9 @@ impl Charts<'_> {
             return out;
         }
         for group in group(measured, self.args.group, |flow| flow.end, self.owners) {
-            let bars = group.records.iter().filter_map(|flow| Some(bar(millis(flow.rtt?), self.label(flow)))).collect();
+            let labels = self.labels(&group.records);
+            let bars = group.records.iter().zip(labels);
+            let bars = bars.filter_map(|(flow, label)| Some(bar(millis(flow.rtt?), label))).collect();
             let title = match (classic, group.title.is_empty()) {
                 (false, true) => "round-trip time of each, ms",
                 _ => group.title.as_str(),
@@ -225,12 +283,28 @@ impl Charts<'_> {
         if self.args.view.classic { chart } else { Chart { layout: layout(), figure, ..chart } }
     }
 
-    fn label(&self, flow: &Flow) -> String {
+    /// As much of each flow as lines have room for.
+    fn labels(&self, flows: &[Flow]) -> Vec<String> {
         if self.args.view.classic {
-            return classic_label(&flow.end);
+            return flows.iter().map(|flow| classic_label(&flow.end)).collect();
         }
         let shown = |span: Option<Nanos>| span.map_or_else(|| "-".to_owned(), |span| format!("{:.3}", millis(span)));
-        format!("{}  min {} var {}", flow.end, shown(flow.min_rtt), shown(flow.rttvar))
+        let ends: Vec<String> = flows.iter().map(|flow| self.places.ends(&flow.end)).collect();
+        let whole = flows.iter().zip(&ends);
+        let whole = whole.map(|(flow, ends)| format!("{ends}  min {} var {}", shown(flow.min_rtt), shown(flow.rttvar)));
+        let whole: Vec<String> = whole.collect();
+        let Some(width) = terminal::width() else { return whole };
+        let values = flows.iter().map(|flow| shown(flow.rtt).len()).max().unwrap_or(0);
+        let Layout { least_bar, gap, .. } = layout();
+        let room = width.saturating_sub(least_bar + 2 * gap + values).max(16);
+        let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= room);
+        if fits(&whole) {
+            return whole;
+        }
+        if fits(&ends) {
+            return ends;
+        }
+        ends.iter().map(|ends| fitting(ends, room)).collect()
     }
 
     /// How many there are, and their percentiles.
@@ -252,6 +326,6 @@ impl Charts<'_> {
             out.push_str(&format!(", max {greatest}"));
         }
         out.push_str("\n\n");
-        out
+        wrapped(&out)
     }
 }

@@ -1,5 +1,7 @@
 //! Rows of a view in every format but charts.
 
+use std::cell::RefCell;
+
 use flowcore::Result;
 use flowcore::report::{
     Bound, Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
@@ -11,7 +13,7 @@ use super::owners::Owner;
 use crate::args::{TimeStyle, ViewArgs};
 use crate::edge::Edge;
 use crate::fields::{self, Field, Subject};
-use crate::output::{self, Wishes};
+use crate::output::{self, StandardOutput, Wishes};
 use crate::terminal;
 
 /// The columns of a view and what the user wants of them.
@@ -24,6 +26,8 @@ pub struct Sheet<'a> {
     chosen: Vec<usize>,
     /// By which rows are ordered, and whether downwards.
     keys: Vec<(usize, bool)>,
+    /// That of the latest table: it knows which columns did not fit, which the trust line says.
+    writer: RefCell<Option<TextWriter<StandardOutput>>>,
 }
 
 impl<'a> Sheet<'a> {
@@ -37,7 +41,7 @@ impl<'a> Sheet<'a> {
         defs: &[Def<R>],
         more: impl IntoIterator<Item = Column>,
     ) -> Result<Self> {
-        let own = defs.iter().map(|def| (def.column.clone(), def.default, def.priority));
+        let own = defs.iter().map(|def| (named(def.column.clone()), def.default, def.priority));
         let all: Vec<(Column, bool, u8)> = own.chain(more.into_iter().map(|column| (column, true, 2))).collect();
         let subject = subject(table, &all);
         let edge = Edge::default();
@@ -52,7 +56,7 @@ impl<'a> Sheet<'a> {
         }
         let ranks = all.iter().map(|(_, _, rank)| *rank).collect();
         let columns = all.into_iter().map(|(column, _, _)| column).collect();
-        Ok(Self { args, table, columns, ranks, chosen, keys })
+        Ok(Self { args, table, columns, ranks, chosen, keys, writer: RefCell::new(None) })
     }
 
     /// What the columns are, for people.
@@ -100,7 +104,9 @@ impl<'a> Sheet<'a> {
         let rows: Vec<Row> = self.shown(rows).collect();
         let rows: &dyn Rows = &rows;
         let mut writer = TextWriter::new(output::standard_output()?, self.text_options());
-        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows }, &Numeric)
+        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows }, &Numeric)?;
+        self.writer.replace(Some(writer));
+        Ok(())
     }
 
     /// Writes the trust line.
@@ -108,7 +114,11 @@ impl<'a> Sheet<'a> {
     /// # Errors
     /// If the output cannot be written.
     pub fn print_trust(&self, ending: &Ending<'_>) -> std::io::Result<()> {
-        TextWriter::new(output::standard_output()?, self.text_options()).trailer(ending)
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => TextWriter::new(output::standard_output()?, self.text_options()),
+        };
+        writer.trailer(ending)
     }
 
     fn text_options(&self) -> TextOptions {
@@ -158,6 +168,16 @@ impl<'a> Sheet<'a> {
             quality: row.quality.clone(),
         })
     }
+}
+
+/// What the analyzers have by index has a name here.
+fn named(column: Column) -> Column {
+    let about = match &*column.name {
+        "interface" => "Interface that the socket is bound to, or that gives a link-local address its scope.",
+        "netns" => "Network namespace, with --netns.",
+        _ => return column,
+    };
+    Column { about: about.into(), ..column }
 }
 
 /// For choosing columns by their names, which are all that matters there.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use flowcore::pipeline::Pipeline;
 use flowcore::report::{Row, Value};
 use flowcore::{Snapshot, Timestamp};
+use flowsrc_netlink::Sockets;
 use flowstats::chart::Chart;
 use flowstats::volume::{Carried, Total, Volume, columns};
 
 use super::owners::{Owner, Owners};
 use super::sheet::{Sheet, owner_cells};
-use super::{Live, bar, check, classic_label, ending, group, print};
+use super::{Live, Places, bar, check, classic_label, ending, group, print};
 use crate::args::{Group, VolArgs};
 use crate::exit::{Exit, complain};
 
@@ -34,7 +35,7 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
         |live, poll| {
             let snapshot = live.snapshot(false)?;
             if poll > 1 && every.is_some() && live.signals.stop().is_none() {
-                rows = view.report(live.pipeline.get(&handle), &snapshot)?;
+                rows = view.report(live.pipeline.get(&handle), &snapshot, &live.source)?;
             }
             if poll == 1 || every.is_some() {
                 live.pipeline.get_mut(&handle).mark(snapshot.through.unwrap_or(Timestamp::EPOCH));
@@ -44,7 +45,7 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
     )?;
     if every.is_none() || live.signals.stop().is_some() {
         let snapshot = live.snapshot(true)?;
-        rows = view.report(live.pipeline.get(&handle), &snapshot)?;
+        rows = view.report(live.pipeline.get(&handle), &snapshot, &live.source)?;
     }
     live.conclude(rows)
 }
@@ -60,7 +61,7 @@ struct View<'a> {
 
 impl View<'_> {
     /// Writes one report; gives the number of its rows.
-    fn report(&mut self, volume: &Volume, snapshot: &Snapshot) -> anyhow::Result<u64> {
+    fn report(&mut self, volume: &Volume, snapshot: &Snapshot, source: &Sockets) -> anyhow::Result<u64> {
         let mut carried = volume.rows();
         let mut snapshot = snapshot.clone();
         snapshot.ledger.unreported_rows += volume.unreported();
@@ -71,8 +72,10 @@ impl View<'_> {
         let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
         let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(row.end.inode));
         let defs = columns();
+        let places = Places::of(source, carried.iter().map(|row| &row.end));
         let cells = |row: &Carried| -> Vec<Value> {
-            defs.iter().map(|def| (def.value)(row)).chain(owner_cells(own(row))).collect()
+            let cells = defs.iter().map(|def| places.cell(&def.column.name, &row.end, (def.value)(row)));
+            cells.chain(owner_cells(own(row))).collect()
         };
         if !self.sheet.is_ordered() {
             let bytes =

@@ -119,12 +119,17 @@ fn say_polls(polls: &Polls, clauses: &mut Vec<Clause>) {
     let Polls { polls: times, seen, filtered, interrupted, refused, malformed, overruns, missed } = *polls;
     let mut say = |words: String, warns: bool| clauses.push(Clause { words, warns });
     let when = if times == 1 { String::new() } else { format!(" in {times} polls") };
-    say(
-        format!("{seen} sockets seen{when} = {} delivered + {filtered} filtered", seen.saturating_sub(filtered)),
-        false,
-    );
+    let sockets = if seen == 1 { "1 socket".to_owned() } else { format!("{seen} sockets") };
+    let balance = match filtered {
+        Some(filtered) => {
+            format!("{sockets} seen{when} = {} delivered + {filtered} filtered", seen.saturating_sub(filtered))
+        }
+        None => format!("{sockets} selected{when}; what the filter leaves out is not counted"),
+    };
+    say(balance, false);
     match missed {
         Some(0) => {}
+        Some(1) => say("1 connection missed between polls".into(), true),
         Some(missed) => say(format!("{missed} connections missed between polls"), true),
         None if times > 1 => say("connections missed between polls unknown".into(), false),
         None => {}
@@ -147,7 +152,7 @@ fn poll_counts(polls: &Polls) -> [(&'static str, Option<u64>); 8] {
     [
         ("polls", Some(polls)),
         ("seen", Some(seen)),
-        ("filtered", Some(filtered)),
+        ("filtered", filtered),
         ("interrupted", Some(interrupted)),
         ("refused", Some(refused)),
         ("malformed", Some(malformed)),

@@ -7,6 +7,8 @@ pub(crate) struct Stat<'a> {
     pub comm: &'a [u8],
     /// A thread of the kernel's own; it has no descriptors.
     pub is_kernel: bool,
+    /// Id of the process that made it, or took it over.
+    pub parent: u32,
     /// When the process began, in clock ticks since the host did.
     pub start_ticks: u64,
     /// On which it is, or ran last; not in what is cut before.
@@ -26,7 +28,8 @@ pub(crate) fn stat(text: &[u8]) -> Option<Stat<'_>> {
     // The third field is the first of these.
     let number = |field: usize| rest.split_ascii_whitespace().nth(field - 3)?.parse::<u64>().ok();
     let cpu = number(39).and_then(|cpu| u32::try_from(cpu).ok());
-    Some(Stat { comm, is_kernel: number(9)? & KERNEL_THREAD != 0, start_ticks: number(22)?, cpu })
+    let parent = u32::try_from(number(4)?).ok()?;
+    Some(Stat { comm, is_kernel: number(9)? & KERNEL_THREAD != 0, parent, start_ticks: number(22)?, cpu })
 }
 
 /// Nanoseconds that a thread ran: the first number of `/proc/PID/task/TID/schedstat`. `None` where the kernel does not
@@ -103,7 +106,7 @@ mod tests {
     fn no_name_hides_or_forges_the_fields_behind_it() {
         for comm in ["nginx", "", "a b", "(sd-pam)", ") S 1 1 1", "a\nb", "))((", ") R 1 2 3 (x"] {
             let line = line(comm.as_bytes());
-            let expected = Stat { comm: comm.as_bytes(), is_kernel: false, start_ticks: 8765, cpu: Some(1) };
+            let expected = Stat { comm: comm.as_bytes(), is_kernel: false, parent: 1, start_ticks: 8765, cpu: Some(1) };
             assert_eq!(stat(&line), Some(expected), "{comm:?}");
         }
     }
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn a_thread_of_the_kernel_is_known_by_its_flag() {
         let text = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0";
-        let expected = Stat { comm: b"kthreadd", is_kernel: true, start_ticks: 5, cpu: None };
+        let expected = Stat { comm: b"kthreadd", is_kernel: true, parent: 0, start_ticks: 5, cpu: None };
         assert_eq!(stat(text), Some(expected));
     }
 

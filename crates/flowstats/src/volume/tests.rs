@@ -101,6 +101,15 @@ fn what_limits_a_sender_is_what_it_waited_for_longest() {
 }
 
 #[test]
+fn what_is_no_connection_yet_is_held_up_by_nothing() {
+    let mut polled = Polled::new(Volume::new());
+    let asking = |second| SocketSample { state: SocketState::SYN_SENT, ..socket(WEB, second, tcp_info(&[], &[])) };
+    polled.poll(&[asking(1)], true, false);
+    polled.poll(&[asking(3)], false, false);
+    assert_eq!(polled.get().rows()[0].limit(), None);
+}
+
+#[test]
 fn a_kernel_that_does_not_count_is_not_taken_for_one_that_counted_none() {
     let mut polled = Polled::new(Volume::new());
     // Linux 4.4 sends 144 bytes: no time, and no bytes sent.
