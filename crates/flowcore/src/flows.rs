@@ -65,9 +65,10 @@ const STRIDE: usize = 32;
 
 /// How long flows live without events, and how many there may be.
 ///
-/// The idle times are Zeek's, with two differences: they count from the latest packet rather than from the first
-/// (so that a SYN repeated after 1 and 3 s stays one attempt), and a half-closed connection keeps the TCP idle time
-/// (its open direction may still carry data).
+/// The idle times are Zeek's, with three differences: they count from the latest packet rather than from the first
+/// (so that a SYN repeated after 1 and 3 s stays one attempt), an attempt is waited for 30 s instead of 5 (4.4BSD repeats a
+/// SYN after 6 s, and again after 24), and a half-closed connection keeps the TCP idle time (its open direction may still
+/// carry data).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Flows held at once; events that find no room are delivered without an id and counted as untracked.
@@ -94,7 +95,7 @@ impl Default for Limits {
         Self {
             flows: 4 << 20,
             tcp: Nanos::from_secs(300),
-            tcp_attempt: Nanos::from_secs(5),
+            tcp_attempt: Nanos::from_secs(30),
             tcp_close: Nanos::from_secs(5),
             tcp_reset: Nanos::from_secs(5),
             udp: Nanos::from_secs(60),
@@ -144,6 +145,7 @@ bitflags::bitflags! {
         const ORIGINATOR_FIN = 1 << 4;
         const RESPONDER_FIN = 1 << 5;
         const RESET = 1 << 6;
+        const RESET_BY_RESPONDER = 1 << 7;
     }
 }
 
@@ -804,7 +806,9 @@ fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
         Detail::Socket(socket) => socket.first | socket.last,
         _ => false,
     };
-    entry.state.contains(State::LIVE) & (gap <= shortest.get() as u64) & !control
+    // Of one that was reset it is asked by whom.
+    let open = entry.state.bits() & (State::LIVE | State::RESET).bits() == State::LIVE.bits();
+    open & (gap <= shortest.get() as u64) & !control
 }
 
 /// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
@@ -901,7 +905,13 @@ fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
         }
         if flags.contains(TcpFlags::RST) {
             entry.state |= State::RESET;
+            entry.state.set(State::RESET_BY_RESPONDER, direction == Direction::Reverse);
         }
+    }
+    let by = if entry.state.contains(State::RESET_BY_RESPONDER) { Direction::Reverse } else { Direction::Forward };
+    if !flags.intersects(TcpFlags::RST | TcpFlags::SYN) && direction == by {
+        // Whoever goes on has not reset: somebody else did, or it was not heeded.
+        entry.state.remove(State::RESET);
     }
     ends
 }

@@ -415,7 +415,7 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
         // A flow of later fragments alone has no ports and no segments.
         Protocol::TCP => {
             let missed_bytes = open.tcp.missed_bytes();
-            if missed_bytes != [0; 2] || open.tcp.lacks_syn_ack() {
+            if open.tcp.has_gaps() {
                 doubts |= Doubts::GAP;
             }
             if open.tcp.has_holes() {
@@ -425,7 +425,7 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
                 completeness: open.tcp.completeness(),
                 flags: open.tcp.flags(),
                 handshake: open.tcp.handshake_times(),
-                stream_bytes: open.tcp.ends().map(|end| end.stream_bytes()),
+                stream_bytes: open.tcp.stream_bytes(),
                 missed_bytes,
                 active_until: open.tcp.active_until(),
             };

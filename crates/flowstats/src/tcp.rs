@@ -151,6 +151,8 @@ struct Unusual {
     rst_seq: [Option<u32>; 2],
     /// What may be no segment of this connection.
     held: Option<Held>,
+    /// Positions up to which a stream was neither seen nor jumped over by payload; the last of them may be a FIN's. 0 = none.
+    tails: [i64; 2],
 }
 
 impl Default for Tcp {
@@ -262,6 +264,7 @@ impl Tcp {
             && let Some(rare) = rare
         {
             rare.gaps[direction.index()].restart();
+            rare.tails[direction.index()] = 0;
         }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
@@ -290,7 +293,11 @@ impl Tcp {
         let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
         if data > last && last > 0 && end.last() >= data {
             // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK, FIN or RST.
-            rare.get_or_insert_default().gaps[direction.index()].skip(last, data);
+            let rare = rare.get_or_insert_default();
+            rare.gaps[direction.index()].skip(last, data);
+            if payload == 0 && !flags.contains(TcpFlags::FIN) {
+                rare.tails[direction.index()] = data;
+            }
         }
         if !flags.contains(TcpFlags::RST) {
             if data <= last
@@ -298,6 +305,11 @@ impl Tcp {
             {
                 let fin = i64::from(flags.contains(TcpFlags::FIN));
                 rare.gaps[direction.index()].fill(data, data + i64::from(payload) + fin);
+            }
+            if let Some(rare) = rare
+                && (data..data + i64::from(payload)).contains(&(rare.tails[direction.index()] - 1))
+            {
+                rare.tails[direction.index()] = 0;
             }
             if payload > 0 && !advanced {
                 rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);
@@ -308,7 +320,8 @@ impl Tcp {
             self.note_gap(direction.opposite(), control.is_empty());
         }
         let smooth = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
-        self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
+        let sure = [Direction::Forward, Direction::Reverse].iter().all(|side| !self.may_end_unseen(*side));
+        self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth && sure);
     }
 
     /// How many of the `payload` bytes of a segment were never seen before.
@@ -329,7 +342,6 @@ impl Tcp {
     fn note_gap(&mut self, side: Direction, plain: bool) {
         let end = &self.ends[side.index()];
         let (acked, last) = (end.acked(), end.last());
-        // One beyond the last seen byte may be an unseen FIN.
         let beyond = acked > last && end.is_placed();
         if !beyond && self.rare.is_none() {
             return;
@@ -339,6 +351,7 @@ impl Tcp {
         let gaps = &mut rare.gaps[side.index()];
         if beyond {
             gaps.skip(last, acked);
+            rare.tails[side.index()] = acked;
             self.ends[side.index()].cover(acked);
         }
         if gaps.acknowledge(acked) && established && plain {
@@ -479,9 +492,40 @@ impl Tcp {
         self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed)) || self.may_have_moved()
     }
 
-    /// Bytes that were acknowledged but never seen, by the direction that sent them.
+    /// Bytes that were acknowledged but never seen, by the direction that sent them: a lower bound, since the last position
+    /// of a stream may be that of a FIN.
     pub fn missed_bytes(&self) -> [u64; 2] {
+        let missed = self.missed_positions();
+        [Direction::Forward, Direction::Reverse].map(|side| {
+            let end = &self.ends[side.index()];
+            let unsure = self.may_end_unseen(side) && end.acked() >= end.last();
+            missed[side.index()].saturating_sub(u64::from(unsure))
+        })
+    }
+
+    /// The same with FINs.
+    fn missed_positions(&self) -> [u64; 2] {
         self.rare.as_ref().map_or([0; 2], |rare| [rare.gaps[0].missed(), rare.gaps[1].missed()])
+    }
+
+    /// Whether of the last position of a stream only an ACK tells, or what stands behind it: it may be a FIN's.
+    fn may_end_unseen(&self, side: Direction) -> bool {
+        let tail = self.rare.as_ref().map_or(0, |rare| rare.tails[side.index()]);
+        tail > 0 && tail == self.ends[side.index()].last()
+    }
+
+    /// Whether something was acknowledged that was not seen before: bytes, a FIN, or the responder's SYN.
+    pub fn has_gaps(&self) -> bool {
+        self.missed_positions() != [0; 2] || self.lacks_syn_ack()
+    }
+
+    /// Payload bytes by sequence numbers, sent or acknowledged; indexed by [`Direction`].
+    pub fn stream_bytes(&self) -> [u64; 2] {
+        [Direction::Forward, Direction::Reverse].map(|side| {
+            let end = &self.ends[side.index()];
+            let unseen_fin = self.may_end_unseen(side) && !end.has_counted_fin();
+            end.stream_bytes().saturating_sub(u64::from(unseen_fin))
+        })
     }
 }
 

@@ -194,7 +194,7 @@ fn distribution_columns() -> Vec<Column> {
         unit,
         meaning: Meaning::Gauge,
         about: about.into(),
-        bounded: false,
+        bound: Default::default(),
     };
     vec![
         column(["what", "WHAT", "bin, percentile; measured and unmeasured: all with and without one."], Unit::None),

@@ -121,8 +121,29 @@ fn an_unanswered_syn_ends_after_the_attempt_time_and_repetitions_prolong_it() {
         [Some(0); 5],
         "whose timer doubles is one attempt"
     );
-    assert_eq!(serials(&[syn(0), syn(5001)]), [Some(0), Some(1)]);
-    assert_eq!(serials(&[syn(0), syn(1000), syn(3000), syn(12_001)]), [Some(0), Some(0), Some(0), Some(1)]);
+    assert_eq!(serials(&[syn(0), syn(30_001)]), [Some(0), Some(1)]);
+    let doubling = [syn(0), syn(12_000), syn(36_000), syn(84_000)];
+    assert_eq!(serials(&doubling), [Some(0); 4]);
+    assert_eq!(serials(&[syn(0), syn(12_000), syn(36_000), syn(144_001)]), [Some(0), Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn a_slow_answer_and_a_slow_timer_belong_to_the_attempt() {
+    let syn = |ms| tcp(ms, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0);
+    // 4.4BSD's intervals.
+    assert_eq!(serials(&[syn(0), syn(5_800), syn(29_800), syn(77_800)]), [Some(0); 4]);
+    let syn_ack = tcp(6_200, (A, 80), (B, 4000), TcpFlags::SYN | TcpFlags::ACK, 900, 101);
+    let ack = tcp(6_210, (B, 4000), (A, 80), TcpFlags::ACK, 101, 901);
+    assert_eq!(serials(&[syn(0), syn_ack, ack]), [Some(0); 3]);
+}
+
+#[test]
+fn who_goes_on_after_a_reset_was_not_reset() {
+    let data = |ms| tcp(ms, (B, 4000), (A, 80), TcpFlags::ACK, 101, 901);
+    let answer = |ms| tcp(ms, (A, 80), (B, 4000), TcpFlags::ACK, 901, 101);
+    let reset = tcp(1, (A, 80), (B, 4000), TcpFlags::RST, 901, 0);
+    assert_eq!(serials(&[data(0), reset, answer(2), data(20_000)]), [Some(0); 4]);
+    assert_eq!(serials(&[data(0), reset, data(2), data(20_000)]), [Some(0), Some(0), Some(0), Some(1)]);
 }
 
 #[test]

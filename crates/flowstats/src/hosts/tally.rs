@@ -391,6 +391,10 @@ impl Witness for Told<'_> {
         self.tally.doubts |= Doubts::GAP;
     }
 
+    fn missing_too(&mut self, _: Direction, bytes: u64) {
+        self.tally.missing_bytes += bytes;
+    }
+
     fn invalid(&mut self, _: Direction, _: Timestamp) {
         self.tally.invalid += 1;
     }

@@ -98,7 +98,9 @@ const _: () = assert!(std::mem::offset_of!(Dynamics, ambiguous) == 64);
 struct Before {
     ends: [Endpoint; 2],
     established: bool,
+    /// Positions, and of them surely bytes.
     missed: [u64; 2],
+    missed_bytes: [u64; 2],
     /// Bytes of its payload that had not been seen.
     fresh: i64,
 }
@@ -224,7 +226,8 @@ impl Dynamics {
         let before = Before {
             ends: *tcp.ends(),
             established: tcp.handshake_times().ack.is_some(),
-            missed: tcp.missed_bytes(),
+            missed: tcp.missed_positions(),
+            missed_bytes: tcp.missed_bytes(),
             fresh: tcp.unseen(by, segment, payload),
         };
         let first = !self.seen.contains(Seen::SOMETHING);
@@ -239,9 +242,14 @@ impl Dynamics {
             self.note_syn(&before, tcp, event, segment, witness);
         }
         self.note_established(&before, tcp, event, segment, witness);
-        let missed = tcp.missed_bytes()[of.index()] - before.missed[of.index()];
+        let missed = tcp.missed_positions()[of.index()] - before.missed[of.index()];
         if missed > 0 {
             self.note_missed(of, missed, &before, tcp, event, segment, witness);
+        }
+        let surely = tcp.missed_bytes()[by.index()].saturating_sub(before.missed_bytes[by.index()]);
+        if surely > 0 {
+            // The last of a gap was no FIN: the stream goes on behind it.
+            witness.missing_too(by, surely);
         }
         let end = &tcp.ends()[of.index()];
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {

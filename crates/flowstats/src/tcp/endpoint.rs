@@ -101,8 +101,13 @@ impl Endpoint {
     /// Payload bytes by sequence numbers, sent or acknowledged; without SYN and FIN.
     pub fn stream_bytes(&self) -> u64 {
         let beyond_syn = (self.last.max(self.acked) - 1).max(0);
-        let fin = i64::from(self.letters & FIN_COUNTED != 0);
+        let fin = i64::from(self.has_counted_fin());
         (beyond_syn - fin).max(0) as u64
+    }
+
+    /// Whether a FIN takes one of the positions.
+    pub(super) fn has_counted_fin(&self) -> bool {
+        self.letters & FIN_COUNTED != 0
     }
 
     /// Sets the numbers by the first segment, or again by a SYN with another number; whether it was again.

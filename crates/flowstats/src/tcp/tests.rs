@@ -108,7 +108,7 @@ fn acknowledged_bytes_that_were_never_seen_are_missed() {
         ('>', "A", 101, 1301, 0),
         ('>', "A", 101, 1501, 0),
     ]);
-    assert_eq!(tcp.missed_bytes(), [0, 400]);
+    assert_eq!(tcp.missed_bytes(), [0, 399], "the last may be a FIN");
     assert_eq!(history, "ShAdg");
 }
 
@@ -211,7 +211,7 @@ fn bytes_jumped_over_by_a_bare_segment_are_missed_once_acknowledged() {
 #[test]
 fn an_end_that_is_never_seen_misses_what_its_peer_acknowledges() {
     let (_, _, tcp) = play(&[('>', "A", 10, 5000, 0), ('>', "A", 10, 5300, 0)]);
-    assert_eq!(tcp.missed_bytes(), [0, 300]);
+    assert_eq!(tcp.missed_bytes(), [0, 299], "or a FIN");
     let (_, _, tcp) = play(&[('>', "A", 10, 5000, 0), ('<', "PA", 5300, 10, 100), ('>', "A", 10, 5400, 0)]);
     assert_eq!(tcp.missed_bytes(), [0, 300]);
 }
@@ -221,4 +221,26 @@ fn a_syn_ack_that_was_acknowledged_and_not_seen_is_lacking() {
     assert!(play(&[('>', "S", 10, 0, 0), ('>', "A", 11, 51, 0)]).2.lacks_syn_ack());
     assert!(!play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 11, 0)]).2.lacks_syn_ack());
     assert!(!opened(&[]).2.lacks_syn_ack());
+}
+
+#[test]
+fn a_fin_that_was_not_captured_is_no_missing_byte() {
+    let fin_lost = [('<', "PA", 901, 101, 100), ('>', "A", 101, 1002, 0)];
+    let (_, _, tcp) = opened(&fin_lost);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes(), tcp.has_gaps()), ([0, 0], [0, 100], true));
+    // The last of what was acknowledged may be a FIN, what is before cannot.
+    let (_, _, tcp) = opened(&[('>', "A", 101, 1502, 0)]);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0, 600], [0, 600]));
+    // What comes behind it says that it was none.
+    let (_, _, tcp) = opened(&[('>', "A", 101, 1502, 0), ('<', "PA", 1502, 101, 10)]);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0, 601], [0, 611]));
+    let (_, _, tcp) = opened(&[('>', "A", 101, 1502, 0), ('>', "A", 101, 1503, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 601]);
+    // It comes late.
+    let (_, _, tcp) = opened(&[fin_lost[0], fin_lost[1], ('<', "FA", 1001, 101, 0)]);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0, 0], [0, 100]));
+    // One direction only.
+    let (_, _, tcp) =
+        play(&[('>', "S", 10, 0, 0), ('>', "A", 11, 51, 0), ('>', "A", 11, 551, 0), ('>', "A", 11, 552, 0)]);
+    assert_eq!(tcp.missed_bytes(), [0, 500]);
 }

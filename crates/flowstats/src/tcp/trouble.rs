@@ -253,8 +253,8 @@ impl Side {
         }
     }
 
-    /// Whether all of `from..to` had been missed and comes now, after its acknowledgment.
-    pub(super) fn recover(&mut self, from: i64, to: i64) -> bool {
+    /// Whether all of `from..to` had been missed and comes now, after its acknowledgment; the last of it may be a FIN.
+    pub(super) fn recover(&mut self, from: i64, to: i64, fin: bool) -> bool {
         let mut rest = None;
         let mut found = false;
         self.missed.retain(|missed| {
@@ -272,7 +272,7 @@ impl Side {
             self.missed.push(rest);
         }
         if found {
-            self.recovered += (to - from) as u64;
+            self.recovered += (to - from - i64::from(fin)) as u64;
         }
         found
     }
@@ -328,12 +328,12 @@ mod tests {
         side.holes.push(hole(100, 500));
         side.miss(900, 300);
         assert_eq!(holes(&mut side), [(300, 500)]);
-        assert!(!side.recover(250, 350), "half of it was never missed");
-        assert!(side.recover(150, 250));
-        assert!(side.recover(250, 300));
-        assert!(!side.recover(150, 250), "once only");
+        assert!(!side.recover(250, 350, false), "half of it was never missed");
+        assert!(side.recover(150, 250, false));
+        assert!(side.recover(250, 300, false));
+        assert!(!side.recover(150, 250, false), "once only");
         assert_eq!(side.recovered, 150);
         side.miss(900, 1000);
-        assert!(side.recover(900, 1000));
+        assert!(side.recover(900, 1000, false));
     }
 }

@@ -173,9 +173,13 @@ pub trait Witness {
     #[inline]
     fn farewell(&mut self) {}
 
-    /// So many bytes that `by` sent were acknowledged but never seen.
+    /// So many bytes that `by` sent were acknowledged but never seen; with a FIN that was not seen either there may be none.
     #[inline]
     fn missing(&mut self, by: Direction, bytes: u64, time: Timestamp) {}
+
+    /// So many bytes more were missing of the latest gap: they could have been a FIN.
+    #[inline]
+    fn missing_too(&mut self, by: Direction, bytes: u64) {}
 
     /// A segment that no connection has: several of SYN, FIN and RST, none of them and no ACK, or numbers far outside the
     /// windows, which nothing else bore out. Of the latter it is told when that is known.

@@ -61,7 +61,8 @@ pub fn of(history: &History, captured: &[Captured]) -> Truth {
         let mut acked = 0;
         let mut stream = 0;
         let mut then = Stretches::default();
-        let mut fin = None;
+        let fins = history.sightings.iter().map(|one| &one.segment).filter(|one| one.side == side && one.fin);
+        let fin = fins.map(|one| one.end() - 1).max();
         let mut reset = false;
         for packet in captured {
             let segment = &history.sightings[packet.sighting].segment;
@@ -80,9 +81,6 @@ pub fn of(history: &History, captured: &[Captured]) -> Truth {
                 }
                 truth.payload[side] += segment.len;
                 let payload = segment.payload();
-                if segment.fin {
-                    fin = Some(segment.end() - 1);
-                }
                 let new = seen.add(payload.clone());
                 let bytes: u64 = new.iter().map(|range| range.end - range.start).sum();
                 truth.repeated[side] += u64::from(bytes < segment.len);
@@ -90,6 +88,7 @@ pub fn of(history: &History, captured: &[Captured]) -> Truth {
             } else if let (Some(ack), false) = (segment.ack, segment.rst) {
                 acked = acked.max(ack);
                 let from = *first.get_or_insert(ack.max(1));
+                let ack = ack.min(fin.unwrap_or(ack));
                 for range in seen.missing(&(from.min(ack)..ack)) {
                     then.add(range);
                 }

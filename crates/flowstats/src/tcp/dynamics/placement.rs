@@ -30,13 +30,13 @@ impl Dynamics {
         if sender.position(segment.seq) > sender.last() {
             self.talk.tear();
         }
+        let surely = tcp.missed_bytes()[of.index()].saturating_sub(before.missed_bytes[of.index()]);
+        witness.missing(of, surely, event.time);
         if bytes == 1 && acked == seen + 1 {
             // It may have been a FIN.
-            self.talk.tear();
-            return witness.missing(of, bytes, event.time);
+            return self.talk.tear();
         }
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
-        witness.missing(of, bytes, event.time);
     }
 
     /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
@@ -110,7 +110,7 @@ impl Dynamics {
         let latest =
             side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
         let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < SHORTEST_TIMER;
-        let recovered = !fresh && length > 0 && side.recover(from, to);
+        let recovered = !fresh && length > 0 && side.recover(from, to, fin);
         let seen = Repetition {
             payload,
             fin,

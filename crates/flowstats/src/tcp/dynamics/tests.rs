@@ -80,6 +80,9 @@ impl Witness for Heard {
     fn missing(&mut self, _: Direction, bytes: u64, _: Timestamp) {
         self.0.push(format!("missing {bytes}"));
     }
+    fn missing_too(&mut self, _: Direction, bytes: u64) {
+        self.0.push(format!("too {bytes}"));
+    }
     fn invalid(&mut self, _: Direction, _: Timestamp) {
         self.0.push("invalid".into());
     }
@@ -549,13 +552,17 @@ mod gaps {
         assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
         assert_eq!(played.heard("response ? ?"), 1);
         assert_eq!(played.heard("response 10 10"), 1);
-        assert_eq!(played.heard("missing 500"), 1);
+        assert_eq!(
+            (played.heard("missing 499"), played.heard("too 1")),
+            (1, 1),
+            "no FIN: the stream goes on behind it"
+        );
     }
 
     #[test]
     fn an_unseen_request_is_counted_and_not_timed() {
         let played = opened(&[REQUEST, RESPONSE, (1050.0, "<PA", 1401, 201, 500), (1060.0, ">A", 201, 1901, 0)]);
-        assert_eq!(played.facts.sides[0].missing_bytes, 50);
+        assert_eq!(played.facts.sides[0].missing_bytes, 49, "the last may be a FIN");
         assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
         assert_eq!(played.heard("response 10 10"), 1);
         assert_eq!(played.heard("response ? ?"), 1);
