@@ -247,7 +247,7 @@ fn what_the_queues_of_one_interface_do_to_each_other_is_counted_but_no_fault() {
     let file = ng(false).enhanced(0, 10_000, b"a", &[]).enhanced(0, 8_999, b"b", &[]).out;
     let mut reader = over(&file).unwrap();
     drain(&mut reader, 9).unwrap();
-    assert_eq!(reader.fault().unwrap(), "test: time runs backwards at packet 2 at byte 80, by 0.001001 s");
+    assert_eq!(reader.fault().unwrap(), "test: time runs backwards at packet 2 at byte 84, by 0.001001 s");
 }
 
 #[test]

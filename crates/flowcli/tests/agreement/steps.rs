@@ -143,6 +143,16 @@ impl<'a> Steps<'a> {
     }
 }
 
+/// Why another tool has a shorter time, if it counts from a later capture of the SYN that we count from.
+pub fn counts_from_a_copy(syns: &[i64], ours: Option<i64>, theirs: Option<i64>) -> Option<String> {
+    let less = ours? - theirs?;
+    let by = |early: i64, late: i64| (1..1_000_000).contains(&(late - early)) && (late - early - less).abs() <= 1000;
+    let copied = syns.iter().any(|early| syns.iter().any(|late| by(*early, *late)));
+    copied.then(|| {
+        "the SYN was captured twice within 1 ms: ours counts from the first of the two, others from the last".into()
+    })
+}
+
 /// Why argus has another time, as far as the segments prove it.
 fn cause(steps: &Steps<'_>, field: &str, ours: Option<i64>, theirs: Option<i64>, row: &Row) -> Option<String> {
     let syns = steps.places(|flags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK));
@@ -161,6 +171,10 @@ fn cause(steps: &Steps<'_>, field: &str, ours: Option<i64>, theirs: Option<i64>,
     }
     if theirs.is_none() && steps.all[*syn].0.payload_bytes > 0 {
         return Some("the SYN carries data: argus does not take it for a handshake".into());
+    }
+    let times: Vec<i64> = syns.iter().map(|place| steps.time(*place)).collect();
+    if let Some(copied) = counts_from_a_copy(&times, ours, theirs) {
+        return Some(copied);
     }
     let client = steps.all[*syn].0.key;
     let answer = steps.all[*first_answer].1;

@@ -273,7 +273,16 @@ fn stream(capture: &Capture, pair: Pair, conn: Option<&Conn>, (row, tables): (&R
                         .into(),
                 );
             }
-            None
+            let segments = segments(capture, pair, row);
+            let syns = segments.iter().filter(|packet| match packet.event.detail {
+                Detail::Tcp(tcp) => tcp.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN,
+                _ => false,
+            });
+            steps::counts_from_a_copy(
+                &syns.map(|packet| packet.event.time.as_nanos()).collect::<Vec<_>>(),
+                ours,
+                theirs,
+            )
         });
     }
     let ours = conn.and_then(|conn| conn.number("completeness"));
