@@ -7,7 +7,7 @@ use std::io::Write;
 
 use flowcore::flows::Slots;
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Column, Meaning, Quality, Row, Table, TextOptions, TextReporter, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Quality, Row, Table, TextOptions, TextReporter, Unit, Value};
 use flowcore::{Analyzer, Batch, Collector, Detail, FlowRecord, Marks, Nanos, Result, Tables, Timestamp};
 
 /// What is kept of a flow while it lives.
@@ -50,7 +50,7 @@ impl Analyzer for Silence {
     fn snapshot(&self, out: &mut Tables) {
         let column = |name: &'static str, unit, meaning, about: &'static str| {
             let title = name.to_uppercase().into();
-            Column { name: name.into(), title, unit, meaning, about: about.into(), bounded: false }
+            Column { name: name.into(), title, unit, meaning, about: about.into(), bound: Bound::Exact }
         };
         let columns = vec![
             column("from", Unit::None, Meaning::Key, "Originator."),

@@ -177,6 +177,7 @@ fn subject() -> Subject<Connection> {
             default: def.default,
             costly,
             rank: def.priority,
+            bound: def.bound,
             shown: match &*def.column.name {
                 "src_port" => {
                     Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol))

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use flowcore::report::{Column, Ending, Meaning, Unit, Value};
+use flowcore::report::{Bound, Column, Ending, Meaning, Unit, Value};
 use flowcore::{Collector, Features, FlowEvent, Frames, Limit, Select, Status, Timestamp};
 use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
@@ -144,7 +144,8 @@ fn wishes(args: &CountArgs) -> Wishes {
 fn subject() -> Subject<Totals> {
     let field = |name: &'static str, unit: Unit, about: &'static str, value: fn(&Totals) -> Value| {
         let (name, about) = (Cow::Borrowed(name), Cow::Borrowed(about));
-        let column = Column { title: name.clone(), name, unit, meaning: Meaning::Counter, about, bounded: true };
+        let column =
+            Column { title: name.clone(), name, unit, meaning: Meaning::Counter, about, bound: Bound::AtLeast };
         Field { default: true, rank: 0, ..Field::own(column, value) }
     };
     Subject {

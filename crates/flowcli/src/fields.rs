@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use flowcore::report::{Column, Meaning, Quality, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Quality, Unit, Value};
 use flowcore::{Error, ErrorKind, Result, Verdict};
 
 use crate::args::SortKey;
@@ -51,12 +51,23 @@ pub struct Field<R: 'static> {
     pub costly: bool,
     /// Columns of the greatest rank go first when a terminal is too narrow; 0 always stays.
     pub rank: u8,
+    /// What the number of one record is to the truth for reasons of its own, whatever the record's quality.
+    pub bound: fn(&R) -> Bound,
 }
 
 impl<R> Field<R> {
     /// A column whose cells are in the record.
     pub fn own(column: Column, value: fn(&R) -> Value) -> Self {
-        Self { column, value: CellOf::Own(value), shown: None, needs: None, default: false, costly: false, rank: 9 }
+        Self {
+            column,
+            value: CellOf::Own(value),
+            shown: None,
+            needs: None,
+            default: false,
+            costly: false,
+            rank: 9,
+            bound: |_| Bound::Exact,
+        }
     }
 
     /// A column that comes with an option, and whose cells the edge knows.
@@ -67,7 +78,7 @@ impl<R> Field<R> {
             unit: Unit::None,
             meaning: Meaning::Gauge,
             about: about.into(),
-            bounded: false,
+            bound: Bound::Exact,
         };
         Self {
             column,
@@ -77,6 +88,7 @@ impl<R> Field<R> {
             default: false,
             costly: false,
             rank: 1,
+            bound: |_| Bound::Exact,
         }
     }
 }
@@ -361,13 +373,21 @@ mod tests {
 
     fn subject() -> Subject<Pair> {
         let field = |name: &'static str, unit, meaning, value: fn(&Pair) -> Value, default| Field {
-            column: Column { name: name.into(), title: name.into(), unit, meaning, about: "".into(), bounded: false },
+            column: Column {
+                name: name.into(),
+                title: name.into(),
+                unit,
+                meaning,
+                about: "".into(),
+                bound: Bound::Exact,
+            },
             value: CellOf::Own(value),
             shown: None,
             needs: None,
             default,
             costly: false,
             rank: 1,
+            bound: |_| Bound::Exact,
         };
         let name_from_edge = ["nick", "NICK", "From the edge."];
         Subject {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowcore::pipeline::{Moment, Pipeline};
-use flowcore::report::{Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
+use flowcore::report::{Bound, Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
 use flowcore::resolve::{Network, Resolver};
 use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
@@ -185,6 +185,7 @@ fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
     let field = |def: &hosts::ColumnDef| Field {
         default: def.default,
         rank: def.priority,
+        bound: def.bound,
         shown: (def.column.name == "port").then_some(|host: &Host, edge: &Edge| match host.port {
             Some(port) => edge.service(port, Protocol::TCP),
             None => Value::Missing,
@@ -348,6 +349,10 @@ impl Rows for TextRows<'_> {
         let field = self.sheet.fields[column];
         let value = field.value.get(&self.rows[index], self.sheet.edge);
         self.sheet.args.highlight.catch(&field.column.name, &value)
+    }
+
+    fn bound(&self, index: usize, column: usize) -> Bound {
+        (self.sheet.fields[column].bound)(&self.rows[index])
     }
 }
 

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use flowcore::report::{
-    Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, Row, RowFormat, RowWriter, Rows,
-    TextOptions, TextTable, TextWriter, Unit, Value,
+    Bound, Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, Row, RowFormat, RowWriter,
+    Rows, TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
 use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
@@ -485,6 +485,9 @@ impl<R> Rows for TextRows<'_, R> {
         scratch.quality = (self.quality)(record);
         scratch
     }
+    fn bound(&self, index: usize, column: usize) -> Bound {
+        self.sources[column].first.map_or(Bound::Exact, |field| (field.bound)(&self.records[index]))
+    }
 }
 
 #[cfg(test)]
@@ -499,7 +502,7 @@ mod tests {
                 unit: Unit::None,
                 meaning: flowcore::report::Meaning::Key,
                 about: "".into(),
-                bounded: false,
+                bound: Bound::Exact,
             },
             value: crate::fields::CellOf::Own(|number| Value::U64(number / 10)),
             shown: None,
@@ -507,6 +510,7 @@ mod tests {
             default: true,
             costly: false,
             rank: 0,
+            bound: |_| Bound::Exact,
         };
         let subject = Subject {
             table: "numbers",

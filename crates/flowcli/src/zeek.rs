@@ -1,7 +1,7 @@
 //! The form of Zeek's `conn.log`: tab-separated, with `#` lines around.
 
 use flowcore::report::cell::{push_addr, push_f64, push_i64, push_seconds, push_u64};
-use flowcore::report::{Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
+use flowcore::report::{Bound, Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
 
 /// One column of `conn.log`.
 pub struct ZeekColumn {
@@ -62,7 +62,7 @@ pub fn unknown_column() -> Column {
         unit: Unit::None,
         meaning: Meaning::Gauge,
         about: "".into(),
-        bounded: false,
+        bound: Bound::Exact,
     }
 }
 

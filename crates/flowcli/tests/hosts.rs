@@ -96,6 +96,55 @@ fn the_classic_layout_is_trtops() {
     assert_eq!(words(5), ["Totals:", "2", "(0.40)", "1", "(0.20)", "1"]);
 }
 
+/// Two remotes as in [`two`], and to the first a connection that was under way when the capture began.
+fn two_and_one_under_way() -> Vec<Packet> {
+    let mut packets = two();
+    packets.extend(
+        Tape::between(("10.0.0.1", 42_000), ("10.0.0.2", 80))
+            .c(2000.0, "P.", 1, 1, 100)
+            .s(2020.0, "P.", 1, 101, 200)
+            .packets,
+    );
+    packets.sort_by_key(|packet| packet.nanos);
+    packets
+}
+
+#[test]
+fn what_is_made_of_lower_bounds_is_marked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = save(&folder, "two.pcap", &two_and_one_under_way());
+    let columns = "host,syn,syn_rate,est_percent,fin_out,unanswered,lat_p95_ns,err";
+    let text = read(&path, &["--columns", columns, "--no-trailer"]);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    // A part of a hundred may be too small or too large, where SYNs are missing too; a rate only too small.
+    assert_eq!(rows[1], ["10.0.0.2", "≥1", "≥0.200", "~100.0", "~1", "~0", "~0.010100", "≥0"]);
+    assert_eq!(rows[2], ["10.0.0.9", "1", "0.200", "0.0", "0", "0", "-", "0"]);
+    assert_eq!(rows[3][..4], ["(total)", "≥2", "≥0.400", "~50.0"]);
+    // Machines are told once, for the rows whose quality is not exact.
+    let text = read(&path, &["--columns", columns, "-o", "jsonl"]);
+    let header: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let bounds: Vec<&str> =
+        header["columns"].as_array().unwrap().iter().map(|column| column["bound"].as_str().unwrap()).collect();
+    assert_eq!(bounds, ["exact", "at_least", "at_least", "about", "about", "about", "about", "at_least"]);
+    // Of what was read until somebody had enough, neither the count nor the time is all.
+    let text = read(&path, &["--columns", "host,syn_rate", "--no-trailer", "--count", "12"]);
+    assert!(text.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().starts_with('~'), "{text}");
+}
+
+#[test]
+fn the_classic_layout_says_in_its_trust_line_which_rows_are_not_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = save(&folder, "two.pcap", &two_and_one_under_way());
+    let text = read(&path, &["--classic"]);
+    let trust = text.lines().last().unwrap();
+    let said = "1 of 2 rows of which counts and rates are lower bounds, percentages and percentiles near the truth: \
+                10.0.0.2 (midstream); input complete";
+    assert!(trust.ends_with(said), "{trust}");
+    assert!(!text.lines().take(6).any(|line| line.contains(['≥', '~'])), "the layout is TRTOP's: {text}");
+    let exact = save(&folder, "exact.pcap", &two());
+    assert!(!read(&exact, &["--classic"]).contains("lower bounds"));
+}
+
 #[test]
 fn percentiles_are_those_asked_for_and_columns_are_named_after_them() {
     let folder = tempfile::tempdir().unwrap();

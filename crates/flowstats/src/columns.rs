@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use flowcore::report::{Column, Meaning, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Addr, Nanos};
 
 use crate::ends::End;
@@ -31,7 +31,7 @@ impl<R> Def<R> {
             unit,
             meaning,
             about: Cow::Borrowed(about),
-            bounded: false,
+            bound: Bound::Exact,
         };
         Self { column, value, default: false, priority: 9 }
     }

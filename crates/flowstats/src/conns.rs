@@ -357,7 +357,7 @@ impl Conns {
         {
             // What it held goes with the connection, and the next one begins from nothing.
             let Followed { dynamics, spans } = followed;
-            dynamics.finish(reason, &mut Keeper { spans, pages: &mut self.pages });
+            dynamics.finish(&mut open.tcp, reason, &mut Keeper { spans, pages: &mut self.pages });
             connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
             *dynamics = Dynamics::default();
         }

@@ -3,6 +3,7 @@
 //! [`Tcp`] takes segments; [`State`] of both ends and the [`History`] give Zeek's connection state
 //! ([`conn_state`]). Sequence numbers are compared serially (RFC 1982) and never panic.
 
+mod acceptance;
 mod course;
 mod dynamics;
 mod endpoint;
@@ -20,7 +21,7 @@ mod turns;
 mod witness;
 
 use flowcore::event::TcpOptions;
-use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
+use flowcore::{Direction, FlowEvent, TcpFlags, TcpSegment, Timestamp};
 
 pub use course::{Course, SideFacts};
 pub use dynamics::{Dynamics, Followed};
@@ -35,6 +36,7 @@ pub use state::{ConnState, conn_state, udp_state};
 pub use turns::Turns;
 pub use witness::{Nobody, Outcome, Retransmission, RttMethod, RttSample, Turn, Witness};
 
+use acceptance::{Held, Verdict};
 use history::Rare;
 
 /// Bits of a TCP conversation's completeness, as Wireshark numbers them (`tcp.completeness`).
@@ -85,6 +87,8 @@ pub struct Tcp {
     /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
     /// open gap. Kept by [`general`](Self::general).
     usual: bool,
+    /// The upper halves of all windows of each direction, together.
+    widest: [u8; 2],
     history: History,
     /// Nanoseconds since the epoch or [`NEVER`]; see [`Handshake`].
     syn: i64,
@@ -103,6 +107,8 @@ struct Unusual {
     counts: [Rare; 2],
     /// The sequence number of each end's latest RST.
     rst_seq: [Option<u32>; 2],
+    /// What may be no segment of this connection.
+    held: Option<Held>,
 }
 
 impl Default for Tcp {
@@ -113,6 +119,7 @@ impl Default for Tcp {
             flags: [TcpFlags::empty(); 2],
             completeness: 0,
             usual: true,
+            widest: [0; 2],
             history: History::default(),
             syn: NEVER,
             syn_ack: NEVER,
@@ -165,15 +172,34 @@ impl Tcp {
         self.ends[this].append(payload);
         self.ends[other].acknowledge_next(newly);
         self.flags[this] |= segment.flags;
+        self.widest[this] |= (segment.window >> 8) as u8;
         self.completeness |= completeness::ACK | if payload > 0 { completeness::DATA } else { 0 };
         self.active = time.as_nanos();
         Some(newly)
     }
 
+    /// Any segment; those that cannot be of this connection wait for one that bears them out.
     #[inline(never)]
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
+        match self.judge(segment, payload, direction, time) {
+            Verdict::Take => self.accept(segment, payload, direction, time),
+            Verdict::Hold => {
+                self.hold(segment, &FlowEvent { time, payload_bytes: payload, direction, ..FlowEvent::default() });
+            }
+            Verdict::Release => {
+                if let Some(held) = self.release() {
+                    self.accept(&held.segment, held.payload, held.direction, held.time);
+                }
+                self.accept(segment, payload, direction, time);
+            }
+        }
+    }
+
+    /// Takes in a segment of this connection.
+    fn accept(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         let flags = segment.flags;
         self.flags[direction.index()] |= flags;
+        self.note_room(segment, direction);
         self.handshake(segment, direction, time);
         self.note_completeness(flags, payload);
         if !self.is_closed_by_both() {
@@ -379,7 +405,7 @@ impl Tcp {
     /// Whether bytes were jumped over that were neither seen later nor acknowledged: sent, as far as can be known, and
     /// lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
+        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed)) || self.may_have_moved()
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them.

@@ -28,7 +28,8 @@ const EXAMPLES: &str = "Examples:
 /// --incoming whoever asked. RTT is the response time: from a request's first byte to its answer's last; OUT and IN are
 /// changes of direction, which for TLS are records, not requests of the application. Percentages are of the
 /// connections that began with a SYN, rates are in capture time, percentiles within 0.4 % of a value that occurred.
-/// What is not known is `-`, never 0.
+/// What is not known is `-`, never 0; `≥` marks a lower bound, `~` what may be too small or too large, because the capture
+/// misses something.
 ///
 /// With --resolve rows are those of names: several addresses of one name are one row. With --whitelist only remotes
 /// that it allows have rows, with --unlisted only those that it does not; the others are counted together in one.

@@ -41,6 +41,9 @@ const COLUMNS: [(&str, usize); 14] = [
 
 const GROUPS: [(&str, usize); 3] = [("Connections", 2), ("Transport", 14), ("Pcap", 17)];
 
+/// Rows that the trust line names.
+const MOST_TOLD: usize = 3;
+
 const BOLD: &str = "\x1b[1m";
 const ALARM: &str = "\x1b[41;37m";
 const PLAIN: &str = "\x1b[0m";
@@ -98,22 +101,28 @@ impl Classic<'_> {
         file.write_all(out.as_bytes())?;
         let Some(ending) = ending else { return Ok(()) };
         let options = TextOptions { width, color: paint, ..TextOptions::default() };
-        TextWriter::new(file, options).trailer(ending)
+        let remark = self.remark(names);
+        TextWriter::new(file, options).trailer(&Ending { remark: remark.as_deref(), ..*ending })
+    }
+
+    /// Which rows are not exact, and why: TRTOP's cells have no room for marks.
+    fn remark(&self, names: &dyn Resolver) -> Option<String> {
+        let inexact: Vec<&Host> = self.rows.iter().filter(|host| !host.quality().is_exact()).collect();
+        if inexact.is_empty() {
+            return None;
+        }
+        let told = |host: &&Host| format!("{} ({})", name(host, names), host.quality().at_least.join(", "));
+        let mut rows: Vec<String> = inexact.iter().take(MOST_TOLD).map(told).collect();
+        if inexact.len() > MOST_TOLD {
+            rows.push("…".to_owned());
+        }
+        let (some, all) = (inexact.len(), self.rows.len());
+        let what = "of which counts and rates are lower bounds, percentages and percentiles near the truth";
+        Some(format!("{some} of {all} rows {what}: {}", rows.join(", ")))
     }
 
     fn row(&self, host: &Host, names: &dyn Resolver) -> Vec<Cell> {
         let tally = &host.tally;
-        let name = match &host.who {
-            Who::Remote(remote) => match names.name(remote.addr, remote.port).known() {
-                Some(name) => name.to_string(),
-                None => host.port.map_or_else(|| remote.addr.to_string(), |port| format!("{}:{port}", remote.addr)),
-            },
-            Who::Named(name) => name.escape_debug().to_string(),
-            Who::Others => "(others)".to_owned(),
-            Who::Allowed => "(allowed)".to_owned(),
-            Who::Unlisted => "(unlisted)".to_owned(),
-            Who::Total => "Totals:".to_owned(),
-        };
         let share = |count: u64, part: u64, column: &str| {
             let percent = host.percent(part);
             let text = match percent {
@@ -139,7 +148,7 @@ impl Classic<'_> {
         let both = |counts: [u64; 2]| counts.iter().sum::<u64>();
         let mut qos = (0..self.levels).filter_map(|level| host.quantile(Measure::PerConnection, level));
         let texts = [
-            plain(name),
+            plain(name(host, names)),
             plain(counted(tally.syn, host.rate(tally.syn))),
             share(tally.syn_ack, tally.syn_ack, "syn_ack_percent"),
             share(tally.established, tally.established, "est_percent"),
@@ -158,6 +167,20 @@ impl Classic<'_> {
             plain(tally.errors().to_string()),
         ];
         COLUMNS.iter().zip(texts).map(|(&(_, place), (text, alarming))| Cell { place, text, alarming }).collect()
+    }
+}
+
+fn name(host: &Host, names: &dyn Resolver) -> String {
+    match &host.who {
+        Who::Remote(remote) => match names.name(remote.addr, remote.port).known() {
+            Some(name) => name.escape_debug().to_string(),
+            None => host.port.map_or_else(|| remote.addr.to_string(), |port| format!("{}:{port}", remote.addr)),
+        },
+        Who::Named(name) => name.escape_debug().to_string(),
+        Who::Others => "(others)".to_owned(),
+        Who::Allowed => "(allowed)".to_owned(),
+        Who::Unlisted => "(unlisted)".to_owned(),
+        Who::Total => "Totals:".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Column, Meaning, Row, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Row, Unit, Value};
 use flowcore::{Error, Snapshot, Timestamp};
 use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
 use flowstats::chart::{Chart, Layout};
@@ -315,7 +315,7 @@ impl Load {
 }
 
 fn column([name, title, about]: [&'static str; 3], unit: Unit, meaning: Meaning) -> Column {
-    Column { name: name.into(), title: title.into(), unit, meaning, about: about.into(), bounded: false }
+    Column { name: name.into(), title: title.into(), unit, meaning, about: about.into(), bound: Bound::Exact }
 }
 
 fn serves_column() -> Column {

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use flowcore::Result;
-use flowcore::report::{Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value};
+use flowcore::report::{
+    Bound, Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
+};
 use flowcore::resolve::Numeric;
 use flowstats::columns::Def;
 
@@ -206,7 +208,7 @@ pub fn owner_columns() -> [Column; 2] {
         unit: Unit::None,
         meaning: Meaning::Gauge,
         about: about.into(),
-        bounded: false,
+        bound: Bound::Exact,
     };
     [
         column("pid", "PID", "Process that holds the socket; the oldest of several."),

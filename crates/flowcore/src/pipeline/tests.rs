@@ -3,7 +3,7 @@ use crate::collect::Filled;
 use crate::event::Detail;
 use crate::key::{FlowKey, Protocol};
 use crate::record::FlowRecord;
-use crate::report::{Column, Meaning, Row, Table, Unit, Value};
+use crate::report::{Bound, Column, Meaning, Row, Table, Unit, Value};
 use std::sync::Mutex;
 
 /// Sums packets, and counts beginnings and ends.
@@ -38,7 +38,7 @@ impl Analyzer for Sum {
             unit: Unit::Packets,
             meaning: Meaning::Counter,
             about: "".into(),
-            bounded: false,
+            bound: Bound::Exact,
         };
         let mut table = Table::new("sum", vec![column]);
         table.rows.push(Row { cells: vec![Value::U64(self.packets)], ..Row::default() });

@@ -296,6 +296,8 @@ fn push_head(out: &mut Vec<u8>, options: &JsonOptions, table: &str, columns: &[C
                 Meaning::Gauge => "gauge",
             },
         );
+        out.extend_from_slice(b",\"bound\":");
+        push_json_text(out, column.bound.name());
         out.push(b'}');
     }
     out.push(b']');
@@ -336,7 +338,7 @@ mod tests {
     use crate::resolve::Numeric;
 
     const TRUST: &str = r#""trust":{"seen":12,"delivered":12,"filtered":0,"lost":{"interface":null,"kernel":0,"capture":null,"damaged":null,"ring":null},"lost_at_least":0,"truncated":0,"malformed":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"cut":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"unknown":{"link":0,"shim":0,"network":0,"transport":0,"tunnel":0},"untracked":0,"flowless":0,"duplicates":0,"backwards":0,"untimed":0,"unread_bytes":0,"unreported_rows":0,"incomplete":false,"complete":true,"fault":null}"#;
-    const COLUMNS: &str = r#""columns":[{"name":"start_ns","unit":"ns since 1970-01-01 UTC","meaning":"key"},{"name":"src_ip","unit":null,"meaning":"key"},{"name":"state","unit":null,"meaning":"gauge"},{"name":"duration_ns","unit":"ns","meaning":"gauge"},{"name":"fwd_l3_bytes","unit":"bytes","meaning":"counter"},{"name":"vlan","unit":null,"meaning":"key"},{"name":"note","unit":null,"meaning":"gauge"}]"#;
+    const COLUMNS: &str = r#""columns":[{"name":"start_ns","unit":"ns since 1970-01-01 UTC","meaning":"key","bound":"exact"},{"name":"src_ip","unit":null,"meaning":"key","bound":"exact"},{"name":"state","unit":null,"meaning":"gauge","bound":"exact"},{"name":"duration_ns","unit":"ns","meaning":"gauge","bound":"exact"},{"name":"fwd_l3_bytes","unit":"bytes","meaning":"counter","bound":"at_least"},{"name":"vlan","unit":null,"meaning":"key","bound":"exact"},{"name":"note","unit":null,"meaning":"gauge","bound":"exact"}]"#;
     const FIRST: &str = r#""start_ns":1795226383121324999,"src_ip":"10.0.0.1","state":"SF","duration_ns":1500000000,"fwd_l3_bytes":9007199254740993,"vlan":[100,7],"note":"a \"b\", c","quality":"exact"}"#;
     const SECOND: &str = r#""start_ns":1795226384000000000,"src_ip":"2001:db8::1","state":"S0","duration_ns":null,"fwd_l3_bytes":60,"vlan":null,"note":null,"quality":"cut,lost"}"#;
 

@@ -91,6 +91,9 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
             say(format!("{count} {what}"), warns);
         }
     }
+    if let Some(remark) = ending.remark {
+        say(remark.to_owned(), true);
+    }
     match (ending.fault, ending.is_whole()) {
         (Some(fault), _) => {
             // Packets out of order or left out are a fault of an input that was nevertheless read to its end.

@@ -115,6 +115,38 @@ pub enum Meaning {
     Gauge,
 }
 
+/// What a number is to the truth. The greater, the less it says.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bound {
+    /// The truth itself.
+    #[default]
+    Exact,
+    /// A lower bound of it: `≥` in tables.
+    AtLeast,
+    /// Near it, how near and on which side is not known: `~` in tables.
+    About,
+}
+
+impl Bound {
+    /// What stands before the number in tables.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::AtLeast => "≥",
+            Self::About => "~",
+        }
+    }
+
+    /// A stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::AtLeast => "at_least",
+            Self::About => "about",
+        }
+    }
+}
+
 /// What a column is called and means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -128,14 +160,22 @@ pub struct Column {
     pub meaning: Meaning,
     /// One sentence for help texts.
     pub about: Cow<'static, str>,
-    /// Numbers in this column are only lower bounds on rows whose quality is not exact.
-    pub bounded: bool,
+    /// What numbers in this column are on rows whose quality is not exact.
+    pub bound: Bound,
 }
 
-/// Whether a row's counts are exact, and why not.
+impl Column {
+    /// What this column's number is on a row of this quality.
+    pub fn bound_in(&self, quality: &Quality) -> Bound {
+        if quality.is_exact() { Bound::Exact } else { self.bound }
+    }
+}
+
+/// Whether a row's numbers are exact, and why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quality {
-    /// Reasons why the row's counts are only lower bounds; empty = exact.
+    /// Reasons why the row's counts are only lower bounds, and numbers made of them no more than [`Column::bound`] says;
+    /// empty = exact.
     pub at_least: Vec<&'static str>,
 }
 
@@ -289,22 +329,22 @@ mod samples {
     use crate::ledger::Loss;
 
     pub(super) fn snapshot() -> Snapshot {
-        let column = |name: &'static str, title: &'static str, unit, meaning, bounded| Column {
+        let column = |name: &'static str, title: &'static str, unit, meaning, bound| Column {
             name: name.into(),
             title: title.into(),
             unit,
             meaning,
             about: "".into(),
-            bounded,
+            bound,
         };
         let columns = vec![
-            column("start_ns", "start", Unit::EpochNanos, Meaning::Key, false),
-            column("src_ip", "source", Unit::None, Meaning::Key, false),
-            column("state", "state", Unit::None, Meaning::Gauge, false),
-            column("duration_ns", "duration", Unit::Nanos, Meaning::Gauge, false),
-            column("fwd_l3_bytes", "→bytes", Unit::Bytes, Meaning::Counter, true),
-            column("vlan", "vlan", Unit::None, Meaning::Key, false),
-            column("note", "note", Unit::None, Meaning::Gauge, false),
+            column("start_ns", "start", Unit::EpochNanos, Meaning::Key, Bound::Exact),
+            column("src_ip", "source", Unit::None, Meaning::Key, Bound::Exact),
+            column("state", "state", Unit::None, Meaning::Gauge, Bound::Exact),
+            column("duration_ns", "duration", Unit::Nanos, Meaning::Gauge, Bound::Exact),
+            column("fwd_l3_bytes", "→bytes", Unit::Bytes, Meaning::Counter, Bound::AtLeast),
+            column("vlan", "vlan", Unit::None, Meaning::Key, Bound::Exact),
+            column("note", "note", Unit::None, Meaning::Gauge, Bound::Exact),
         ];
         let start = Timestamp::from_parts(1_795_226_383, 121_324_999);
         let end = Timestamp::from_parts(1_795_226_384, 0);
@@ -352,7 +392,7 @@ mod tests {
             unit: Unit::None,
             meaning,
             about: "".into(),
-            bounded: false,
+            bound: Bound::Exact,
         };
         let columns = vec![column("who", Meaning::Key), column("n", Meaning::Counter), column("level", Meaning::Gauge)];
         let mut table = Table::new("t", columns);

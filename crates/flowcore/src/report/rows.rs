@@ -23,12 +23,14 @@ pub struct Ending<'a> {
     pub ledger: &'a Ledger,
     /// Why the input ended before its own end.
     pub fault: Option<&'a str>,
+    /// What else a reader must know of the numbers above, where their form has no room for it.
+    pub remark: Option<&'a str>,
 }
 
 impl<'a> Ending<'a> {
     /// An ending of which only the ledger is known so far.
     pub fn new(ledger: &'a Ledger) -> Self {
-        Self { from: None, through: None, complete: false, rows: 0, ledger, fault: None }
+        Self { from: None, through: None, complete: false, rows: 0, ledger, fault: None, remark: None }
     }
 
     /// The ending of a snapshot's report.
@@ -40,6 +42,7 @@ impl<'a> Ending<'a> {
             rows: snapshot.tables.iter().map(|table| table.rows.len() as u64).sum(),
             ledger: &snapshot.ledger,
             fault: snapshot.fault.as_deref(),
+            remark: None,
         }
     }
 

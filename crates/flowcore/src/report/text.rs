@@ -12,7 +12,7 @@ use crate::report::cell::{push_addr, push_escaped, push_i64, push_padded, push_s
 use crate::report::ledger::trust_lines;
 use crate::report::rows::{Ending, FLUSH_BYTES};
 use crate::report::times::{TimeFormat, Utc};
-use crate::report::{Column, Reporter, Row, Snapshot, Unit, Value};
+use crate::report::{Bound, Column, Reporter, Row, Snapshot, Unit, Value};
 use crate::resolve::Resolver;
 use crate::time::Nanos;
 
@@ -44,6 +44,12 @@ pub trait Rows {
     /// Whether the cell in column number `column` of row number `index` is to catch the eye, where there are colours.
     fn is_alarming(&self, _index: usize, _column: usize) -> bool {
         false
+    }
+
+    /// What the number in column number `column` of row number `index` is to the truth, for reasons of its own: whatever
+    /// the quality of the row.
+    fn bound(&self, _index: usize, _column: usize) -> Bound {
+        Bound::Exact
     }
 }
 
@@ -115,8 +121,8 @@ impl<W: Write> TextWriter<W> {
             let row = table.rows.row(index, &mut scratch);
             for (column, (value, measure)) in row.cells.iter().zip(&mut measures).enumerate() {
                 cell.clear();
-                let lower_bound = table.columns[column].bounded && !row.quality.is_exact();
-                self.push_cell(&mut cell, &table.columns[column], column, value, lower_bound, names);
+                let bound = table.columns[column].bound_in(&row.quality).max(table.rows.bound(index, column));
+                self.push_cell(&mut cell, &table.columns[column], column, value, bound, names);
                 measure.width = measure.width.max(width(&cell));
                 measure.right |= matches!(value, Value::U64(_) | Value::I64(_) | Value::F64(_) | Value::Span(_));
             }
@@ -146,10 +152,10 @@ impl<W: Write> TextWriter<W> {
             for &column in &shown {
                 let Some(value) = row.cells.get(column) else { continue };
                 cell.clear();
-                let lower_bound = table.columns[column].bounded && !row.quality.is_exact();
-                self.push_cell(&mut cell, &table.columns[column], column, value, lower_bound, names);
+                let bound = table.columns[column].bound_in(&row.quality).max(table.rows.bound(index, column));
+                self.push_cell(&mut cell, &table.columns[column], column, value, bound, names);
                 let alarming = self.options.color && table.rows.is_alarming(index, column);
-                match (self.options.color, value, lower_bound) {
+                match (self.options.color, value, bound > Bound::Exact) {
                     _ if alarming => line.painted(&mut out, &cell, &measures[column], ALARM),
                     (true, Value::Missing, _) => line.painted(&mut out, &cell, &measures[column], FAINT),
                     (true, _, true) => line.painted(&mut out, &cell, &measures[column], WARNING),
@@ -228,11 +234,11 @@ impl<W: Write> TextWriter<W> {
         column: &Column,
         index: usize,
         value: &Value,
-        lower_bound: bool,
+        bound: Bound,
         names: &dyn Resolver,
     ) {
-        if lower_bound && matches!(value, Value::U64(_) | Value::I64(_) | Value::F64(_) | Value::Span(_)) {
-            out.extend_from_slice("≥".as_bytes());
+        if matches!(value, Value::U64(_) | Value::I64(_) | Value::F64(_) | Value::Span(_)) {
+            out.extend_from_slice(bound.sign().as_bytes());
         }
         match value {
             Value::Missing => out.push(b'-'),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use flowcore::community_id::community_id;
-use flowcore::report::{Column, Meaning, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos, Timestamp};
 
 use super::{Connection, TcpFacts};
@@ -19,6 +19,8 @@ pub struct ColumnDef {
     pub default: bool,
     /// Which columns go first when a terminal is narrow: the highest number.
     pub priority: u8,
+    /// What the number of one connection is to the truth for reasons of its own.
+    pub bound: fn(&Connection) -> Bound,
 }
 
 /// The column called `name`.
@@ -31,7 +33,7 @@ pub(super) const fn define(
     (unit, meaning): (Unit, Meaning),
     value: fn(&Connection) -> Value,
 ) -> ColumnDef {
-    let bounded = matches!(meaning, Meaning::Counter);
+    let bound = if matches!(meaning, Meaning::Counter) { Bound::AtLeast } else { Bound::Exact };
     ColumnDef {
         column: Column {
             name: Cow::Borrowed(name),
@@ -39,15 +41,28 @@ pub(super) const fn define(
             unit,
             meaning,
             about: Cow::Borrowed(about),
-            bounded,
+            bound,
         },
         value,
         default: false,
         priority: 9,
+        bound: |_| Bound::Exact,
     }
 }
 
 impl ColumnDef {
+    /// Neither a lower nor an upper bound where something is missing.
+    pub(super) const fn about(mut self) -> Self {
+        self.column.bound = Bound::About;
+        self
+    }
+
+    /// A lower bound where something is missing, though it is no count.
+    pub(super) const fn at_least(mut self) -> Self {
+        self.column.bound = Bound::AtLeast;
+        self
+    }
+
     /// In a plain text table, given up at `priority` (0 = never).
     const fn shown(mut self, priority: u8) -> Self {
         self.default = true;

@@ -51,23 +51,28 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     ),
     define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.min())
-    }),
+    })
+    .about(),
     define(["rtt_mean", "RTT-MEAN", "Mean round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.mean())
-    }),
+    })
+    .about(),
     define(
         ["rtt_p50", "RTT-P50", "Median round trip to the end farther from the capture point, to 0.4 %."],
         SPAN,
         |c| rtt(c, farther, |rtt| rtt.quantile(0.50)),
-    ),
+    )
+    .about(),
     define(
         ["rtt_p95", "RTT-P95", "95th percentile of round trips to the end farther from the capture point, to 0.4 %."],
         SPAN,
         |c| rtt(c, farther, |rtt| rtt.quantile(0.95)),
-    ),
+    )
+    .about(),
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.max())
-    }),
+    })
+    .at_least(),
     define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
         samples(c, &[Direction::Forward, Direction::Reverse])
     }),
@@ -82,25 +87,31 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     }),
     define(["fwd_rtt_min", "RTT-MIN>", "Shortest round trip to the responder."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.min())
-    }),
+    })
+    .about(),
     define(["fwd_rtt_p50", "RTT-P50>", "Median round trip to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.50))
-    }),
+    })
+    .about(),
     define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.95))
-    }),
+    })
+    .about(),
     define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
         samples(c, &[Direction::Forward])
     }),
     define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.min())
-    }),
+    })
+    .about(),
     define(["rev_rtt_p50", "RTT-P50<", "Median round trip to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.50))
-    }),
+    })
+    .about(),
     define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.95))
-    }),
+    })
+    .about(),
     define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
         samples(c, &[Direction::Reverse])
     }),
@@ -115,13 +126,16 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     }),
     define(["retrans_timeout", "RTO", "Segments sent again because a timer ran out."], PACKETS, |c| {
         kind(c, Retransmission::Timeout)
-    }),
+    })
+    .about(),
     define(["retrans_fast", "FAST", "Segments sent again because duplicate ACKs asked for it."], PACKETS, |c| {
         kind(c, Retransmission::Fast)
-    }),
+    })
+    .about(),
     define(["retrans_spurious", "SPURIOUS", "Segments sent again though the receiver had them."], PACKETS, |c| {
         kind(c, Retransmission::Spurious)
-    }),
+    })
+    .about(),
     define(["retrans_syn", "SYN-AGAIN", "SYNs beyond the first."], PACKETS, |c| kind(c, Retransmission::Syn)),
     define(["retrans_syn_ack", "SYN-ACK-AGAIN", "SYN-ACKs beyond the first."], PACKETS, |c| {
         kind(c, Retransmission::SynAck)
@@ -133,7 +147,8 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
     define(["window_probes", "PROBES", "Probes of a zero window."], PACKETS, |c| kind(c, Retransmission::WindowProbe)),
     define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
         both(c, |side| side.reordered)
-    }),
+    })
+    .about(),
     define(["copies", "COPIES", "Packets captured or delivered twice on one interface."], PACKETS, |c| {
         both(c, |side| side.duplicates)
     }),
@@ -152,7 +167,8 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
                 Value::Span(Nanos::new(nanos))
             })
         },
-    ),
+    )
+    .about(),
     define(
         ["missing_bytes", "MISSING", "Bytes acknowledged but never captured, not even late, both directions."],
         BYTES,
@@ -174,7 +190,8 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
         ["unanswered", "UNANSWERED", "Requests without a response; not the alert with which TLS closes."],
         FACT,
         |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
-    ),
+    )
+    .about(),
     define(["server_first", "GREETINGS", "Messages of the responder that no request came before."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.server_first)))
     }),
@@ -187,27 +204,32 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
         ["first_byte_p50", "FIRST-P50", "From a request's first byte to its response's first byte: median."],
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.50)),
-    ),
+    )
+    .about(),
     define(
         ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.95)),
-    ),
+    )
+    .about(),
     define(
         ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.50)),
-    ),
+    )
+    .about(),
     define(
         ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.95)),
-    ),
+    )
+    .about(),
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
         |c| last_byte(c, |durations| durations.max()),
-    ),
+    )
+    .at_least(),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
     }),
@@ -223,9 +245,15 @@ pub static COURSE_COLUMNS: [ColumnDef; 59] = [
         both(c, |side| side.congested)
     }),
     define(["ece_packets", "ECE", "Segments that echo such marks."], PACKETS, |c| both(c, |side| side.echoed)),
-    define(["invalid", "INVALID", "Segments with control bits that no connection has."], PACKETS, |c| {
-        course(c, |course| Value::U64(u64::from(course.invalid)))
-    }),
+    define(
+        [
+            "invalid",
+            "INVALID",
+            "Segments that no connection has: contradicting control bits, numbers far outside the windows.",
+        ],
+        PACKETS,
+        |c| course(c, |course| Value::U64(u64::from(course.invalid))),
+    ),
     define(
         ["guessed", "GUESSED", "Of segments sent again, reordered or doubled, those of which time alone tells which."],
         PACKETS,

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use flowcore::Nanos;
-use flowcore::report::{Column, Meaning, Unit, Value};
+use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 
 use super::report::{Host, Levels, MOST_LEVELS, Who};
 use super::{Began, Measure, Tally};
+use crate::conns::Doubts;
 use crate::tcp::Retransmission;
 
 /// One column: how it is described and where its value comes from.
@@ -22,6 +23,8 @@ pub struct ColumnDef {
     pub priority: u8,
     /// What it measures, if it shows a percentile.
     pub measure: Option<Measure>,
+    /// What the number of one row is to the truth for reasons of its own.
+    pub bound: fn(&Host) -> Bound,
 }
 
 const fn define(
@@ -36,16 +39,28 @@ const fn define(
             unit,
             meaning,
             about: Cow::Borrowed(about),
-            bounded: matches!(meaning, Meaning::Counter),
+            bound: match (unit, meaning) {
+                // Both what is counted and what it is a part of may be too few.
+                (Unit::Percent, _) => Bound::About,
+                (Unit::PerSecond, _) | (_, Meaning::Counter) => Bound::AtLeast,
+                _ => Bound::Exact,
+            },
         },
         value,
         default: false,
         priority: 9,
         measure: None,
+        bound: if matches!(unit, Unit::PerSecond) { bound_of_rate } else { |_| Bound::Exact },
     }
 }
 
 impl ColumnDef {
+    /// Neither a lower nor an upper bound where something is missing.
+    const fn about(mut self) -> Self {
+        self.column.bound = Bound::About;
+        self
+    }
+
     /// In a plain text table, given up at `priority` (0 = never).
     const fn shown(mut self, priority: u8) -> Self {
         self.default = true;
@@ -101,6 +116,7 @@ const FRONT: [ColumnDef; 22] = [
     define(["fin_out", "FIN_O", "Connections that the local end closed first."], COUNT, |h| {
         Value::U64(both(h.tally.closed_out))
     })
+    .about()
     .shown(5),
     define(["fin_out_percent", "FIN_O", "Of the connections that began with a SYN, the part of these."], SHARE, |h| {
         percent(h, h.tally.closed_out[Began::Syn as usize])
@@ -108,6 +124,7 @@ const FRONT: [ColumnDef; 22] = [
     define(["fin_in", "FIN_I", "Connections that the remote closed first."], COUNT, |h| {
         Value::U64(both(h.tally.closed_in))
     })
+    .about()
     .shown(5),
     define(["fin_in_percent", "FIN_I", "Of the connections that began with a SYN, the part of these."], SHARE, |h| {
         percent(h, h.tally.closed_in[Began::Syn as usize])
@@ -132,32 +149,39 @@ const BACK: [ColumnDef; 22] = [
     .shown(1),
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
-    }),
+    })
+    .about(),
     define(
         ["no_answer", "NO-ANSWER", "Connections whose SYN got no answer, as far as the capture goes."],
         COUNT,
         |h| Value::U64(h.tally.no_answer),
-    ),
+    )
+    .about(),
     define(["timed_out", "TIMEOUT", "Connections whose handshake idled out."], COUNT, |h| {
         Value::U64(h.tally.timed_out)
-    }),
+    })
+    .about(),
     define(["rst_by_remote", "RST<", "Reset connections whose first RST came from the remote."], COUNT, |h| {
         Value::U64(h.tally.reset_by_remote)
-    }),
+    })
+    .about(),
     define(
         ["unanswered", "UNANSWERED", "Requests without any answer; not the alert with which TLS closes."],
         COUNT,
         |h| Value::U64(h.tally.requests.saturating_sub(h.tally.responses).saturating_sub(h.tally.farewells)),
-    ),
+    )
+    .about(),
     define(
         ["gaps", "GAPS", "Part of ERR: times that data was acknowledged which the capture does not have."],
         COUNT,
         |h| Value::U64(h.tally.gaps),
     ),
     define(["missing_bytes", "MISSING", "How much data that was."], BYTES, |h| Value::U64(h.tally.missing_bytes)),
-    define(["invalid", "INVALID", "Part of ERR: segments with control bits that contradict each other."], COUNT, |h| {
-        Value::U64(h.tally.invalid)
-    }),
+    define(
+        ["invalid", "INVALID", "Part of ERR: segments whose control bits or numbers no connection has."],
+        COUNT,
+        |h| Value::U64(h.tally.invalid),
+    ),
     define(["midstream", "MIDSTREAM", "Connections whose beginning was not captured."], COUNT, |h| {
         Value::U64(h.tally.midstream)
     }),
@@ -169,13 +193,16 @@ const BACK: [ColumnDef; 22] = [
     ),
     define(["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout."], COUNT, |h| {
         again(&h.tally, Retransmission::Timeout)
-    }),
+    })
+    .about(),
     define(["retrans_fast", "FAST", "Of the retransmissions, those that duplicate ACKs asked for."], COUNT, |h| {
         again(&h.tally, Retransmission::Fast)
-    }),
+    })
+    .about(),
     define(["retrans_spurious", "SPURIOUS", "Of the retransmissions, needless ones."], COUNT, |h| {
         again(&h.tally, Retransmission::Spurious)
-    }),
+    })
+    .about(),
     define(["syn_retrans", "SYN+", "Repeated SYNs."], COUNT, |h| again(&h.tally, Retransmission::Syn)),
     define(["syn_ack_retrans", "SYN/ACK+", "Repeated SYN-ACKs."], COUNT, |h| again(&h.tally, Retransmission::SynAck)),
     define(["probes", "PROBES", "Keep-alives and zero-window probes."], COUNT, |h| {
@@ -184,7 +211,8 @@ const BACK: [ColumnDef; 22] = [
     }),
     define(["reordered", "REORDERED", "Segments that came later than one sent after them."], COUNT, |h| {
         Value::U64(h.tally.reordered)
-    }),
+    })
+    .about(),
     define(
         ["duplicates", "DUPLICATES", "Packets captured twice, also on several interfaces, or doubled by the network."],
         COUNT,
@@ -321,12 +349,14 @@ impl Family {
                     unit: self.unit,
                     meaning: Meaning::Gauge,
                     about: format!("Percentile {percent} of {}.", self.about).into(),
-                    bounded: false,
+                    // What is missing may have been short or long.
+                    bound: Bound::About,
                 },
                 value,
                 default: self.default,
                 priority: 2,
                 measure: Some(self.measure),
+                bound: |_| Bound::Exact,
             });
         }
     }
@@ -367,6 +397,12 @@ fn both(counts: [u64; 2]) -> u64 {
 
 fn rate(host: &Host, count: u64) -> Value {
     host.rate(count).map_or(Value::Missing, Value::F64)
+}
+
+/// The time is that of what was read: what was not read is missing from both.
+fn bound_of_rate(host: &Host) -> Bound {
+    let ended = host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED);
+    if ended { Bound::About } else { Bound::Exact }
 }
 
 fn percent(host: &Host, count: u64) -> Value {

@@ -67,6 +67,6 @@ pub struct Course {
     pub reset_by: Option<Direction>,
     /// That RST had no ACK.
     pub bare_reset: bool,
-    /// Segments with control bits that no connection has.
+    /// Segments with control bits that no connection has, or with numbers that nothing else of this one bears out.
     pub invalid: u32,
 }

@@ -8,6 +8,7 @@ mod placement;
 use flowcore::event::{EndReason, Notes};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
 
+use super::acceptance::Verdict;
 use super::opening::Steps;
 use super::retransmit;
 use super::rtt::{Ring, Sent};
@@ -190,9 +191,27 @@ impl Dynamics {
         self.note_sent(event, segment);
     }
 
-    /// Any other segment.
+    /// Any other segment; those that cannot be of this connection wait for one that bears them out.
     #[inline(never)]
     fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        match tcp.judge(segment, event.payload_bytes, event.direction, event.time) {
+            Verdict::Take => self.accept(tcp, event, segment, witness),
+            Verdict::Hold => {
+                if let Some(stray) = tcp.hold(segment, event) {
+                    self.note_invalid(stray.direction, stray.time, witness);
+                }
+            }
+            Verdict::Release => {
+                if let Some(held) = tcp.release() {
+                    self.accept(tcp, &held.event(), &held.segment, witness);
+                }
+                self.accept(tcp, event, segment, witness);
+            }
+        }
+    }
+
+    /// Takes in a segment of this connection.
+    fn accept<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
         let flags = segment.flags;
         let by = event.direction;
         let of = by.opposite();
@@ -206,7 +225,7 @@ impl Dynamics {
         };
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;
-        tcp.general(segment, event.payload_bytes, by, event.time);
+        tcp.accept(segment, event.payload_bytes, by, event.time);
         if first && !flags.contains(TcpFlags::SYN) {
             witness.midstream(event.time);
         }
@@ -391,7 +410,10 @@ impl Dynamics {
     }
 
     /// The connection is over, for `reason`: tells what was still under way.
-    pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
+    pub fn finish<W: Witness>(&mut self, tcp: &mut Tcp, reason: EndReason, witness: &mut W) {
+        if let Some(stray) = tcp.release() {
+            self.note_invalid(stray.direction, stray.time, witness);
+        }
         self.tear_by_holes(Timestamp::MAX);
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
@@ -450,7 +472,7 @@ impl Followed {
 
     /// The connection is over, for `reason`.
     pub fn finish<W: Witness>(&mut self, reason: EndReason, witness: &mut W) {
-        self.dynamics.finish(reason, witness);
+        self.dynamics.finish(&mut self.tcp, reason, witness);
     }
 
     /// What was found out, as known now.

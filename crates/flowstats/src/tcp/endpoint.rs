@@ -33,6 +33,11 @@ const IMPLAUSIBLE: i64 = 1 << 20;
 /// Beside the letters: a FIN takes one of the positions up to [`Endpoint::last`].
 const FIN_COUNTED: u16 = 1 << 14;
 
+/// Beside the letters: the window scale that its SYN told, and whether one did.
+const SCALE: u16 = 0xf << SCALE_AT;
+const SCALE_AT: u32 = 8;
+const SCALE_KNOWN: u16 = 1 << 12;
+
 /// One end. Positions are bytes of its stream counted from its initial sequence number (the SYN is byte 0), in 64 bits:
 /// sequence numbers may wrap as often as they like.
 #[derive(Copy, Clone, Debug, Default)]
@@ -44,7 +49,7 @@ pub struct Endpoint {
     acked: i64,
     /// Initial sequence number; one before the first one seen if there was no SYN.
     start: u32,
-    /// History letters already given, by bit, and [`FIN_COUNTED`].
+    /// History letters already given, by bit, [`EXPECTED`], [`FIN_COUNTED`] and [`SCALE`].
     pub(super) letters: u16,
     state: State,
     previous: State,
@@ -201,6 +206,23 @@ impl Endpoint {
         self.start = ack.wrapping_sub(1);
         self.last = 1;
         self.acked = 1;
+    }
+
+    /// The scale of its windows, if its SYN told that (RFC 7323 section 2).
+    pub(super) fn scale(&self) -> Option<u32> {
+        (self.letters & SCALE_KNOWN != 0).then_some(u32::from((self.letters & SCALE) >> SCALE_AT))
+    }
+
+    pub(super) fn set_scale(&mut self, scale: Option<u8>) {
+        self.letters &= !(SCALE | SCALE_KNOWN);
+        if let Some(scale) = scale {
+            self.letters |= SCALE_KNOWN | u16::from(scale) << SCALE_AT;
+        }
+    }
+
+    /// Whether its SYN was seen.
+    pub(super) fn has_syn(&self) -> bool {
+        self.letters & super::Letter::Syn.bit() != 0
     }
 
     /// Whether it is known where its bytes are: by what it sent, or by what its peer acknowledged.

@@ -177,7 +177,8 @@ pub trait Witness {
     #[inline]
     fn missing(&mut self, by: Direction, bytes: u64, time: Timestamp) {}
 
-    /// A segment with control bits that no connection has: several of SYN, FIN and RST, or none and no ACK.
+    /// A segment that no connection has: several of SYN, FIN and RST, none of them and no ACK, or numbers far outside the
+    /// windows, which nothing else bore out. Of the latter it is told when that is known.
     #[inline]
     fn invalid(&mut self, by: Direction, time: Timestamp) {}
 

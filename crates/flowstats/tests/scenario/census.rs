@@ -70,6 +70,7 @@ fn features(case: &Case) -> Vec<(&'static str, bool)> {
         ("capture begins midway", plan.flaws.skips > 0),
         ("capture repeats packets", captured.iter().any(|packet| packet.repeated)),
         ("capture misses bytes", truth.missing != [0; 2]),
+        ("strays", !case.strays.is_empty()),
         ("microseconds only", plan.coarse),
     ]
 }

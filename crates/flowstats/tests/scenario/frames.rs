@@ -2,7 +2,8 @@
 
 use crate::plan::Plan;
 use crate::segment::{SERVER, Segment, Side};
-use crate::world::{History, Sighting};
+use crate::strays::Stray;
+use crate::world::History;
 
 /// Nanoseconds since 1970 at which scenarios begin.
 pub const BEGINNING: u64 = 1_700_000_000_000_000_000;
@@ -24,14 +25,18 @@ pub struct Writer<'a> {
 
 impl Writer<'_> {
     /// A classic capture file with headers only; nanoseconds, or microseconds if the plan says so.
-    pub fn file(&self, captured: &[Captured]) -> Vec<u8> {
+    pub fn file(&self, captured: &[Captured], strays: &[Stray]) -> Vec<u8> {
         let magic: u32 = if self.plan.coarse { 0xa1b2_c3d4 } else { 0xa1b2_3c4d };
         let mut file = Vec::new();
         for word in [magic, 0x0004_0002, 0, 0, 262_144, 1] {
             file.extend(word.to_le_bytes());
         }
-        for packet in captured {
-            let Sighting { segment, .. } = &self.history.sightings[packet.sighting];
+        let packets = captured.iter().enumerate().flat_map(|(place, packet)| {
+            let behind = strays.iter().filter(move |stray| stray.behind == place).map(|stray| &stray.segment);
+            let own = &self.history.sightings[packet.sighting].segment;
+            std::iter::once(own).chain(behind).map(move |segment| (packet, segment))
+        });
+        for (packet, segment) in packets {
             let header = self.frame(segment);
             let time = BEGINNING + packet.time;
             let unit = if self.plan.coarse { 1000 } else { 1 };

@@ -11,6 +11,7 @@ use crate::heard::{Heard, Listener};
 use crate::host::Listening;
 use crate::plan::Plan;
 use crate::segment::{CLIENT, SERVER, Side, Time};
+use crate::strays::{self, Stray};
 use crate::truth::{self, Truth};
 use crate::world::{self, History, Sighting};
 
@@ -32,6 +33,7 @@ pub struct Case {
     pub plan: Plan,
     pub history: History,
     pub captured: Vec<Captured>,
+    pub strays: Vec<Stray>,
     pub truth: Truth,
     pub file: Vec<u8>,
     /// Our connections, in the order of their ends.
@@ -45,10 +47,11 @@ impl Case {
         let plan = Plan::of(seed);
         let history = world::happen(&plan, seed);
         let captured = truth::capture(&plan, &history, seed);
+        let strays = strays::of(&plan, &history, &captured, seed);
         let truth = truth::of(&history, &captured);
-        let file = Writer { plan: &plan, history: &history }.file(&captured);
+        let file = Writer { plan: &plan, history: &history }.file(&captured, &strays);
         let (ours, heard) = run(&file);
-        Self { seed, plan, history, captured, truth, file, ours, heard }
+        Self { seed, plan, history, captured, strays, truth, file, ours, heard }
     }
 
     /// The one connection that it is, if the flow table left it in one piece; and whether the server counts as its
@@ -137,7 +140,11 @@ pub fn counts(case: &Case) -> Verdict {
             payload[index ^ server_first] += counts.payload_bytes;
         }
     }
-    let truth = (case.truth.packets, case.truth.payload);
+    let mut truth = (case.truth.packets, case.truth.payload);
+    for Stray { segment, .. } in &case.strays {
+        truth.0[segment.side] += 1;
+        truth.1[segment.side] += segment.len;
+    }
     ensure!((packets, payload) == truth, "{packets:?} {payload:?}, true {truth:?}");
     Ok(())
 }

@@ -13,6 +13,7 @@ mod plan;
 mod random;
 mod repetitions;
 mod segment;
+mod strays;
 mod tape;
 mod truth;
 mod turns;
@@ -42,6 +43,7 @@ macro_rules! laws {
 }
 
 laws! {
+    what_is_none_of_the_connection_is_invalid: strays::invalid,
     counts_are_those_of_the_captured_packets: laws::counts,
     handshake_times_are_true_or_absent: laws::handshake,
     a_capture_loss_never_passes_as_complete: laws::missing,

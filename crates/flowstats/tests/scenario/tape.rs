@@ -30,5 +30,8 @@ pub fn print(case: &Case) -> String {
             segment.stamp,
         );
     }
+    for stray in &case.strays {
+        let _ = writeln!(text, "{stray:?}");
+    }
     text
 }

@@ -1,7 +1,7 @@
 //! What is counted of a connection beside its course, and what is told of it when it is asked for.
 
 use flowcore::event::{Notes, TcpOptions};
-use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Dynamics, Seen, watch};
 use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
@@ -61,10 +61,14 @@ impl Dynamics {
         let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let several = control.bits().count_ones() > 1;
         if several || (control.is_empty() && !flags.contains(TcpFlags::ACK)) {
-            let trouble = self.trouble.get_or_insert_default();
-            trouble.invalid = trouble.invalid.saturating_add(1);
-            witness.invalid(event.direction, event.time);
+            self.note_invalid(event.direction, event.time, witness);
         }
+    }
+
+    pub(super) fn note_invalid<W: Witness>(&mut self, by: Direction, time: Timestamp, witness: &mut W) {
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.invalid = trouble.invalid.saturating_add(1);
+        witness.invalid(by, time);
     }
 
     /// How the connection was opened, as known now.
@@ -105,7 +109,11 @@ impl Dynamics {
             half_closed: self.seen.contains(Seen::HALF_CLOSED),
             reset_by: self.seen.contains(Seen::RESET).then(|| by(Seen::RESET_BY_RESPONDER)),
             bare_reset: self.seen.contains(Seen::BARE_RESET),
-            invalid: self.trouble.as_ref().map_or(0, |trouble| trouble.invalid),
+            invalid: self
+                .trouble
+                .as_ref()
+                .map_or(0, |trouble| trouble.invalid)
+                .saturating_add(u32::from(tcp.has_stray())),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::tcp::{Opening, RttSample, SideFacts, Turn};
 mod conversations;
 mod laws;
 mod repetitions;
+mod strays;
 mod verdicts;
 
 /// One segment: milliseconds, direction and letters as in `>SA`, sequence and acknowledgment numbers, payload.

@@ -1,0 +1,233 @@
+//! Whether a segment can be one of the connection at all, by where it stands and by what it acknowledges.
+//!
+//! A receiver drops what lies outside its window or acknowledges what it never sent (RFC 9293 section 3.10.7.4, RFC 5961
+//! sections 3 to 5), and so must whoever watches. But the capture may have missed what lies between: then the numbers
+//! have really moved on, and whatever comes next stands there too. So such a segment is held until another one bears it
+//! out; if none does, it was none of this connection.
+
+use flowcore::event::{Notes, TcpOptions};
+use flowcore::{Direction, FlowEvent, TcpFlags, TcpSegment, Timestamp};
+
+use super::retransmit::COPY;
+use super::{Endpoint, Letter, NEVER, State, Tcp};
+
+/// How far numbers may lead where a window is not known.
+const UNKNOWN_WINDOW: i64 = 1 << 20;
+
+/// Two numbers of one gap are at least so near each other, however small the windows: there may be a gap between them too.
+const NEAR: i64 = 1 << 16;
+
+/// What becomes of a segment.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is one of the connection.
+    Take,
+    /// It may be none: it waits until one of the same numbers comes.
+    Hold,
+    /// It bears out the one that waits, which comes first.
+    Release,
+}
+
+/// A segment that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub segment: TcpSegment,
+    pub time: Timestamp,
+    pub payload: u32,
+    pub direction: Direction,
+    datagram_id: u32,
+    interface: u16,
+    notes: Notes,
+    /// Its sequence number, and its acknowledgment, lead away.
+    leads: [bool; 2],
+    /// The ends' positions when it came.
+    last: [i64; 2],
+}
+
+impl Held {
+    /// As the event that it came with, as far as following a connection asks.
+    pub(super) fn event(&self) -> FlowEvent {
+        FlowEvent {
+            time: self.time,
+            packets: 1,
+            payload_bytes: self.payload,
+            datagram_id: self.datagram_id,
+            interface: self.interface,
+            direction: self.direction,
+            notes: self.notes,
+            ..FlowEvent::default()
+        }
+    }
+
+    /// The number that it says the stream of `of` has come to, if it leads away.
+    fn claim(&self, of: Direction) -> Option<u32> {
+        let own = of == self.direction;
+        let number = if own { self.segment.seq.wrapping_add(self.payload) } else { self.segment.ack };
+        self.leads[usize::from(!own)].then_some(number)
+    }
+
+    /// Bytes of the stream of `of` that it brings.
+    fn length(&self, of: Direction) -> u32 {
+        if of == self.direction { self.payload } else { 0 }
+    }
+}
+
+impl Tcp {
+    /// Whether a segment is one of the connection, may be none, or bears out the one that waits.
+    #[inline]
+    pub(super) fn judge(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
+        let leads = self.leads_away(segment, by);
+        let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
+        match held {
+            None if leads == [false; 2] => Verdict::Take,
+            None => Verdict::Hold,
+            Some(held) if leads == [false; 2] => {
+                if self.passes(held, segment, by) {
+                    Verdict::Release
+                } else {
+                    Verdict::Take
+                }
+            }
+            Some(held) => {
+                if self.bears_out(held, leads, segment, payload, by, time) {
+                    Verdict::Release
+                } else {
+                    Verdict::Hold
+                }
+            }
+        }
+    }
+
+    /// Whether a segment shows that the bytes before those of `held` were there, though they were not seen.
+    fn passes(&self, held: &Held, segment: &TcpSegment, by: Direction) -> bool {
+        let beyond = |of: Direction, number: u32| {
+            let end = &self.ends[of.index()];
+            let from = held.claim(of).map(|claim| end.position(claim.wrapping_sub(held.length(of))));
+            from.is_some_and(|from| end.last() < from && from <= end.position(number))
+        };
+        beyond(by, segment.seq) || (segment.flags.contains(TcpFlags::ACK) && beyond(by.opposite(), segment.ack))
+    }
+
+    /// Whether its sequence number, and its acknowledgment, lead away from all that the windows allow.
+    #[inline]
+    fn leads_away(&self, segment: &TcpSegment, by: Direction) -> [bool; 2] {
+        let flags = segment.flags;
+        let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
+        if flags.contains(TcpFlags::SYN) {
+            // Another connection's, or nobody's (RFC 5961 section 4): the flow table knows what begins anew.
+            let other = self.ack != NEVER && end.state() == State::Established && segment.seq != end.start();
+            return [other, other && flags.contains(TcpFlags::ACK)];
+        }
+        // A capture of control segments alone shows streams by their ends only.
+        let blind = flags.intersects(TcpFlags::FIN | TcpFlags::RST) && !self.ends.iter().any(has_gone_on);
+        if blind {
+            return [false; 2];
+        }
+        let known = !matches!(end.state(), State::Inactive | State::Reset);
+        let seq = known && {
+            let (at, window) = (end.position(segment.seq), self.window(by.opposite()));
+            let lowest = if end.has_syn() { 0 } else { i64::MIN };
+            at > end.last().max(end.acked()) + window || at < (end.acked() - window).max(lowest)
+        };
+        let ack = flags.contains(TcpFlags::ACK)
+            && !flags.contains(TcpFlags::RST)
+            && peer.is_placed()
+            && segment.ack != 0
+            && {
+                // It may be of data that the capture does not have, as much as its sender has room for.
+                peer.position(segment.ack) > peer.last().max(peer.acked()) + self.window(by)
+            };
+        [seq, ack]
+    }
+
+    /// The most that the one who sends in `direction` has been seen to have room for, in bytes; up to twice that, since only
+    /// the highest bits are kept.
+    fn window(&self, direction: Direction) -> i64 {
+        match self.ends[direction.index()].scale() {
+            Some(scale) => (i64::from(self.widest[direction.index()]) << 8 | 0xff) << scale,
+            None => UNKNOWN_WINDOW,
+        }
+    }
+
+    /// Whether a segment that leads away itself shows that `held` was right.
+    fn bears_out(
+        &self,
+        held: &Held,
+        leads: [bool; 2],
+        segment: &TcpSegment,
+        payload: u32,
+        by: Direction,
+        time: Timestamp,
+    ) -> bool {
+        // One packet twice is not two; nor does whoever forges one RST forge no second.
+        let same = (held.segment.seq, held.segment.ack, held.segment.flags, held.payload, held.direction)
+            == (segment.seq, segment.ack, segment.flags, payload, by);
+        let resets = held.segment.flags & segment.flags & TcpFlags::RST;
+        if !resets.is_empty() || (same && time - held.time < COPY) {
+            return false;
+        }
+        let near = |of: Direction, number: u32| {
+            let claim = held.claim(of).map(|claim| i64::from(number.wrapping_sub(claim) as i32).abs());
+            claim.is_some_and(|distance| distance <= self.window(of.opposite()).max(NEAR))
+        };
+        (leads[0] && near(by, segment.seq)) || (leads[1] && near(by.opposite(), segment.ack))
+    }
+
+    /// Keeps a segment of which [`judge`](Self::judge) said so; the one that waited before was none of this connection.
+    pub(super) fn hold(&mut self, segment: &TcpSegment, event: &FlowEvent) -> Option<Held> {
+        let held = Held {
+            segment: *segment,
+            time: event.time,
+            payload: event.payload_bytes,
+            direction: event.direction,
+            datagram_id: event.datagram_id,
+            interface: event.interface,
+            notes: event.notes,
+            leads: self.leads_away(segment, event.direction),
+            last: [self.ends[0].last(), self.ends[1].last()],
+        };
+        self.rare.get_or_insert_default().held.replace(held)
+    }
+
+    /// The segment that waits; it does no longer.
+    pub(super) fn release(&mut self) -> Option<Held> {
+        self.rare.as_mut().and_then(|rare| rare.held.take())
+    }
+
+    /// Whether a segment waits that was not borne out.
+    pub(super) fn has_stray(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.held.is_some())
+    }
+
+    /// Whether it may have been one of the connection all the same: it carries something, and whoever sent it was not seen
+    /// to go on from where he was.
+    pub(super) fn may_have_moved(&self) -> bool {
+        let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
+        held.is_some_and(|held| {
+            let went_on = [Direction::Forward, Direction::Reverse]
+                .into_iter()
+                .any(|of| held.claim(of).is_some() && self.ends[of.index()].last() > held.last[of.index()]);
+            !went_on && !held.segment.flags.intersects(TcpFlags::RST | TcpFlags::SYN)
+        })
+    }
+
+    /// Notes how much room the sender of a segment says it has.
+    pub(super) fn note_room(&mut self, segment: &TcpSegment, by: Direction) {
+        let end = &mut self.ends[by.index()];
+        let mut window = segment.window;
+        if segment.flags.contains(TcpFlags::SYN) {
+            let told = segment.options.contains(TcpOptions::WINDOW_SCALE);
+            // RFC 7323 section 2.3: at most 14.
+            let scale = if told { segment.window_scale.min(14) } else { 0 };
+            end.set_scale((!segment.options.contains(TcpOptions::INCOMPLETE)).then_some(scale));
+            // That of a SYN is not scaled.
+            window >>= scale;
+        }
+        self.widest[by.index()] |= (window >> 8) as u8;
+    }
+}
+
+/// Whether anything of an end was captured that neither begins nor ends its stream.
+fn has_gone_on(end: &Endpoint) -> bool {
+    end.letters & (Letter::Ack.bit() | Letter::Data.bit()) != 0
+}

@@ -1,0 +1,148 @@
+//! Segments that are none of the connection, and those that only look so because the capture has a gap.
+
+use super::*;
+use crate::tcp::ConnState;
+
+fn played(rows: &[Row<'_>]) -> (Played, Followed) {
+    let mut followed = Followed::default();
+    let mut heard = Heard::default();
+    for &row in rows {
+        // 64 KiB each way.
+        let wide = More { window: Some(65_535), ..More::default() };
+        let (event, segment) = event(row, wide);
+        followed.observe(&event, &segment, &mut heard);
+    }
+    let state = followed.clone();
+    followed.finish(EndReason::Forced, &mut heard);
+    (Played { facts: followed.course(), figures: heard.1.take(&mut heard.2), heard: heard.0 }, state)
+}
+
+/// A whole exchange with `stray` in the middle.
+fn with_stray(stray: Row<'_>) -> (Played, Followed) {
+    let mut rows = HANDSHAKE.to_vec();
+    rows.extend([REQUEST, (1025.0, "<A", 901, 151, 0), stray]);
+    rows.extend([
+        RESPONSE,
+        (1030.1, ">A", 151, 1401, 0),
+        (1040.0, ">PA", 151, 1401, 50),
+        (1050.0, "<PA", 1401, 201, 500),
+        (1050.1, ">A", 201, 1901, 0),
+        (1060.0, ">FA", 201, 1901, 0),
+        (1070.0, "<FA", 1901, 202, 0),
+        (1070.1, ">A", 202, 1902, 0),
+    ]);
+    played(&rows)
+}
+
+#[test]
+fn what_is_far_outside_the_windows_is_invalid_and_changes_nothing() {
+    let (clean, _) = with_stray((1026.0, "<A", 901, 151, 0));
+    for stray in [
+        (1026.0, "<R", 901 + 500_000, 0, 0),
+        (1026.0, "<RA", 901 + 2_000_000_000, 151, 0),
+        (1026.0, ">R", 151 + 200_000, 0, 0),
+        (1026.0, ">R", 151u32.wrapping_sub(70_000), 0, 0),
+        (1026.0, "<PA", 901 + 10_000_000, 151, 700),
+        (1026.0, ">PA", 151, 901 + 10_000_000, 700),
+        (1026.0, ">A", 151, 901 + 1_000_000_000, 0),
+        (1026.0, ">FA", 151 + 300_000, 901, 0),
+        (1026.0, "<S", 77_000_000, 0, 0),
+        (1026.0, "<SA", 77_000_000, 151, 0),
+    ] {
+        let (played, followed) = with_stray(stray);
+        assert_eq!((played.facts.invalid, played.heard("invalid")), (1, 1), "{stray:?}");
+        assert_eq!((followed.tcp.state(), followed.tcp.missed_bytes()), (ConnState::SF, [0; 2]), "{stray:?}");
+        assert!(!followed.tcp.has_holes(), "{stray:?}");
+        let mut facts = played.facts;
+        facts.invalid = 0;
+        assert_eq!(facts, clean.facts, "{stray:?}");
+        let heard: Vec<_> = played.heard.iter().filter(|line| *line != "invalid").collect();
+        assert_eq!(heard, clean.heard.iter().collect::<Vec<_>>(), "{stray:?}");
+    }
+}
+
+#[test]
+fn a_stray_in_the_middle_counts_while_the_connection_lives() {
+    let mut rows = HANDSHAKE.to_vec();
+    rows.push((1026.0, "<R", 901 + 500_000, 0, 0));
+    let (_, followed) = played(&rows);
+    assert_eq!((followed.course().invalid, followed.tcp.state()), (1, ConnState::S1));
+}
+
+#[test]
+fn strays_bear_each_other_out_only_if_they_agree() {
+    let stray = |at, seq: u32, ack: u32| (at, "<PA", 901 + seq, 151 + ack, 100);
+    let mut rows = HANDSHAKE.to_vec();
+    rows.extend([
+        REQUEST,
+        (1025.0, "<A", 901, 151, 0),
+        stray(1026.0, 1_000_000, 0),
+        stray(1026.5, 9_000_000, 0),
+        stray(1026.6, 9_000_000, 0),
+        RESPONSE,
+        (1031.0, ">A", 151, 1401, 0),
+    ]);
+    let (played, followed) = played(&rows);
+    assert_eq!(played.facts.invalid, 3, "the third is the second once more");
+    assert_eq!(followed.tcp.missed_bytes(), [0; 2]);
+    assert_eq!(played.facts.turns.responses, 1);
+}
+
+#[test]
+fn a_jump_over_a_gap_of_the_capture_is_believed_once_it_is_borne_out() {
+    const FAR: u32 = 5_000_000;
+    let begun = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, (1025.0, "<A", 901, 151, 1000)];
+    let borne_out: [&[Row<'_>]; 4] = [
+        // By what its sender sends next.
+        &[(2000.0, "<A", FAR, 151, 1000), (2001.0, "<A", FAR + 1000, 151, 1000), (2010.0, ">A", 151, FAR + 2000, 0)],
+        // By what is acknowledged.
+        &[(2000.0, "<A", FAR, 151, 1000), (2010.0, ">A", 151, FAR + 1000, 0)],
+        // By data there, after an ACK.
+        &[(2000.0, ">A", 151, FAR, 0), (2001.0, "<A", FAR, 151, 1000), (2010.0, ">A", 151, FAR + 1000, 0)],
+        // By one ACK after another.
+        &[(2000.0, ">A", 151, FAR, 0), (2001.0, ">A", 151, FAR + 1000, 0)],
+    ];
+    for (number, more) in borne_out.into_iter().enumerate() {
+        let (played, followed) = played(&[&begun[..], more].concat());
+        let missing = u64::from(FAR) - 1901 + if number == 3 { 1000 } else { 0 };
+        assert_eq!(followed.tcp.missed_bytes(), [0, missing], "{more:?}");
+        assert_eq!(played.facts.invalid, 0, "{more:?}");
+        assert_eq!(played.sent_again(), Vec::<&str>::new(), "{more:?}");
+    }
+    // Nothing comes behind it: it may have been, and the row says that it may lack something.
+    let (played, followed) = played(&[&begun[..], &[(2000.0, "<A", FAR, 151, 1000)]].concat());
+    assert_eq!((played.facts.invalid, followed.tcp.has_holes()), (1, true));
+}
+
+#[test]
+fn the_scale_of_the_syn_says_how_far_a_window_reaches() {
+    let scaled = |row: Row<'static>, scale: Option<u8>| {
+        let (event, mut segment) = event(row, More { window: Some(65_535), ..More::default() });
+        if let Some(scale) = scale {
+            segment.options |= TcpOptions::WINDOW_SCALE;
+            segment.window_scale = scale;
+        }
+        (event, segment)
+    };
+    for (scale, invalid) in [(Some(7), 0), (Some(0), 1), (None, 1)] {
+        let mut followed = Followed::default();
+        let mut rows: Vec<_> = HANDSHAKE[..2].iter().map(|row| scaled(*row, scale)).collect();
+        rows.extend([scaled(HANDSHAKE[2], None), scaled((1026.0, "<R", 901 + 4_000_000, 0, 0), None)]);
+        for (event, segment) in rows {
+            followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+        }
+        assert_eq!(followed.course().invalid, invalid, "{scale:?}");
+    }
+}
+
+#[test]
+fn a_capture_of_control_segments_alone_believes_where_they_stand() {
+    let (played, followed) = played(&[
+        HANDSHAKE[0],
+        HANDSHAKE[1],
+        (9000.0, ">FA", 5_000_000, 8_000_000, 0),
+        (9010.0, "<FA", 8_000_000, 5_000_001, 0),
+    ]);
+    assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
+    assert_eq!(followed.tcp.ends().map(|end| end.stream_bytes()), [5_000_000 - 101, 8_000_000 - 901]);
+}
