@@ -166,6 +166,8 @@ impl<'a> Job<'a> {
         let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet);
         let mut output = Output::new(&subject, wishes(args), edge()?)?;
         let mut events = Vec::with_capacity(Limit::default().events);
+        // Asked once: it is a system call.
+        let is_awaited = output::is_watched() || args.interval().is_some();
         let (mut rows, mut stopped, mut tables) = (0, false, 0);
         let through = loop {
             let polls = source.finished_polls();
@@ -180,7 +182,7 @@ impl<'a> Job<'a> {
                 self.kill(source);
             }
             output.take(&mut self.rows)?;
-            output.settle(output::is_watched() || args.interval().is_some())?;
+            output.settle(is_awaited)?;
             stopped = stopped || signals.stop().is_some();
             if status == Status::End || stopped {
                 break through;

@@ -10,7 +10,7 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::net::sockopt;
 
 /// The kernel fills at most 32 KiB of a dump's datagram; a longer one makes the buffer grow.
-const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 32 * 1024;
 
 /// What the kernel may hold back of notices while nobody reads them. A notice is about 1.3 KB of it.
 const NOTICE_BYTES: usize = 64 * 1024 * 1024;

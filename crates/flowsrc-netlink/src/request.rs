@@ -25,7 +25,7 @@ const UNIX_SHOW: u32 = 0x7f;
 const PACKET_SHOW: u32 = 0x3d;
 
 /// `TCPDIAG_GETSOCK`: how TCP sockets were asked for before other protocols could be. It does not tell families apart, so the
-/// kernel walks its table once where `SOCK_DIAG_BY_FAMILY` makes it walk twice, for a sixth of the time of both.
+/// kernel walks its table once where `SOCK_DIAG_BY_FAMILY` makes it walk twice: a tenth to a sixth of the time of both.
 pub(crate) const TCPDIAG_GETSOCK: u16 = 18;
 
 /// Asks for all sockets of a kind, in states of `states`, that `bytecode` (a program of `inet_diag`) passes where that has a

@@ -68,8 +68,8 @@ enum Group {
     Programs,
     /// With --listening.
     Listening,
-    /// With --extended; costs a walk.
-    Cgroup,
+    /// With --extended, and not otherwise in formats for programs: costs to find out or to write.
+    ExtendedOnly,
     /// With local sockets.
     Unix,
     /// With raw and packet sockets.
@@ -226,7 +226,9 @@ fn names(bits: impl Iterator<Item = &'static str>) -> String {
 
 /// Columns for what every socket has.
 fn common() -> Vec<(Group, Field<Socket>)> {
-    use Group::{Always, Cgroup, Every, Extended, Kill, Listening, Named, Netns, Processes, Programs, Raw, Timers};
+    use Group::{
+        Always, Every, Extended, ExtendedOnly, Kill, Listening, Named, Netns, Processes, Programs, Raw, Timers,
+    };
     vec![
         gauge(Every, ["time_ns", "TIME", "When the kernel was asked."], Unit::EpochNanos, |s| {
             Value::Time(s.sample.time)
@@ -340,7 +342,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         gauge(Extended, ["cgroup_id", "CGROUP", "Id of its control group."], Unit::None, |s| {
             number(s.sample.cgroup_id)
         }),
-        gauge(Cgroup, ["cgroup", "CGROUP-PATH", "Path of its control group."], Unit::None, |s| {
+        gauge(ExtendedOnly, ["cgroup", "CGROUP-PATH", "Path of its control group."], Unit::None, |s| {
             s.cgroup.clone().map_or(Value::Missing, Value::Text)
         }),
         gauge(Extended, ["mark", "MARK", "SO_MARK."], Unit::None, |s| number(s.sample.mark)),
@@ -352,7 +354,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             let bits = s.sample.shutdown.filter(|bits| !bits.is_empty());
             text(bits.map(|bits| names(bits.iter_names().map(|(name, _)| name))))
         }),
-        gauge(Extended, ["options", "OPTIONS", "Socket options that are set."], Unit::None, |s| {
+        gauge(ExtendedOnly, ["options", "OPTIONS", "Socket options that are set."], Unit::None, |s| {
             let bits = s.sample.options.filter(|bits| !bits.is_empty());
             text(bits.map(|bits| names(SocketOptions::iter_names(&bits).map(|(name, _)| name))))
         }),
@@ -395,7 +397,7 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
             Group::Netns => several_namespaces,
             Group::Every => args.interval().is_some(),
             Group::Kill => args.yes,
-            Group::Extended | Group::Cgroup => args.extended,
+            Group::Extended | Group::ExtendedOnly => args.extended,
             Group::Info => args.info,
             Group::Memory => args.memory,
             Group::Timers => args.timers,

@@ -218,7 +218,7 @@ fn distribution_cells(distribution: &Distribution, args: &LatArgs) -> Vec<Vec<Va
     }
     let edge = |millis: f64| Value::Span(Nanos::new((millis * 1e6).round() as i64));
     for bin in distribution.bins(args.bins) {
-        rows.push(vec![Value::Word("bin"), NONE, NONE, edge(bin.from), edge(bin.to), Value::U64(bin.count as u64)]);
+        rows.push(vec![Value::Word("bin"), NONE, NONE, edge(bin.from), edge(bin.to), Value::U64(bin.count)]);
     }
     rows
 }
