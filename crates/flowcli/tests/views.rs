@@ -290,7 +290,7 @@ fn bug_13_wrong_wishes_are_told_by_their_exit_codes() {
         &["lat", "--bins", "0"],
         &["lat", "-o", "zeek"],
         &["lat", "-o", "json", "--every", "1s"],
-        &["lat", "--columns", "rtt"],
+        &["lat", "--columns", "rttt"],
         &["lat", "syn"],
         &["lat", "-r", "/dev/null", "--every", "1s"],
         &["flows"],

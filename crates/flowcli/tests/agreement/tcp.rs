@@ -83,7 +83,7 @@ pub fn splits(conns: &[&Conn]) -> Option<String> {
     }
     match (idle, reused) {
         (true, false) => {
-            Some("ours ends a flow after silence (5 s for attempts and closed connections, 300 s else)".into())
+            Some("ours ends a flow after silence (30 s for attempts, 5 s for closed connections, 300 s else)".into())
         }
         (false, true) => Some("ours begins a flow with every SYN that uses the ports anew".into()),
         (true, true) => Some("ours ends a flow after silence and when a SYN uses its ports anew".into()),
