@@ -4,6 +4,7 @@
 //! equal gets an explanation from [`crate::foreign`].
 
 mod bits;
+mod repeat;
 
 pub use bits::header_field;
 
@@ -14,6 +15,7 @@ use crate::lex::{self, Sign, Token, TokenKind};
 use crate::literal;
 use crate::parse::Parser;
 use bits::{BOTH_VERSIONS, bytes, flags};
+use repeat::Head;
 
 /// Longer filters, in tokens, are not written anew: nobody would read them.
 const MOST_TOKENS: usize = 256;
@@ -53,13 +55,28 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     let mut notes: Vec<&str> = Vec::new();
     let mut faulty: Option<(Span, String)> = None;
     let mut compat = options.compat;
+    // How the last value was tested.
+    let mut head: Option<Head> = None;
     let (mut at, mut found) = (0, false);
     while let Some(token) = tokens.get(at).filter(|token| token.kind != TokenKind::End) {
         let before = at.checked_sub(1).map_or(String::new(), |before| lower_at(tokens, before));
-        let Some(test) = test(text, &tokens[at..]).filter(|_| !is_broadcast_of_ip(&before, token)) else {
-            whole += text.get(token.span.clone()).unwrap_or("");
+        let foreign = test(text, &tokens[at..]).filter(|_| !is_broadcast_of_ip(&before, token));
+        if let Some(test) = &foreign
+            && test.ours.contains(' ')
+        {
+            head = repeat::expr(&test.ours, options).and_then(|expr| Head::of(&expr)).or(head);
+        } else if let Some((words, of_words)) = repeat::before_values(tokens, at, options) {
+            head = Some(of_words);
+            at += words;
+            continue;
+        }
+        let Some(test) = foreign.or_else(|| head.as_ref()?.repeated(tokens, at, options)) else {
+            let (used, own) = repeat::own(text, &tokens[at..], options).unwrap_or((1, None));
+            head = own.or(head);
+            let end = tokens.get(at + used - 1).map_or(token.span.end, |last| last.span.end);
+            whole += text.get(token.span.start..end).unwrap_or("");
             whole.push(' ');
-            at += 1;
+            at += used;
             continue;
         };
         found = true;
@@ -75,6 +92,11 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
         at += test.used;
     }
     if !found {
+        // Whatever `len > 100 or 1500` means, it is not port 1500.
+        let word = text.get(mistake.span.clone()).unwrap_or("");
+        if mistake.code == "value-alone" && head.is_some_and(|head| head.fits(word, options)) {
+            mistake.help = vec!["write its field before every value: `port 80 or port 443`, `port {80, 443}`".into()];
+        }
         return mistake;
     }
     let options = Options { compat, ..*options };
@@ -90,7 +112,9 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     if let Some(span) = span {
         mistake.span = span;
     }
-    mistake.help.retain(|help| !help.starts_with("write `") && !help.starts_with("as in `"));
+    mistake.help.retain(|help| {
+        !["write `", "as in `", "did you mean ", "`docs/filter.md` "].iter().any(|begin| help.starts_with(begin))
+    });
     // The note is about IPv6, which such a filter has not.
     let is_ipv4 = written.split([' ', '(', ')']).any(|word| word == "ip");
     notes.retain(|note| *note != BOTH_VERSIONS || !is_ipv4);
@@ -248,20 +272,13 @@ fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
         }
         _ => {}
     }
-    let ours = |word: &str| {
-        if literal::mac(word).is_some() {
-            word.replace('-', ":")
-        } else {
-            range(word).unwrap_or_else(|| word.to_owned())
-        }
-    };
     match &input.get(used)?.kind {
-        TokenKind::Word(word) if literal::looks_like_value(word) => Some((format!("{sign}{}", ours(word)), used + 1)),
+        TokenKind::Word(word) if literal::looks_like_value(word) => Some((format!("{sign}{}", plain(word)), used + 1)),
         TokenKind::Sign(Sign::OpenList | Sign::OpenSlice) => {
             let mut items = Vec::new();
             for (at, token) in input.iter().enumerate().skip(used + 1) {
                 match &token.kind {
-                    TokenKind::Word(word) => items.push(ours(word)),
+                    TokenKind::Word(word) => items.push(plain(word)),
                     TokenKind::Sign(Sign::Comma) => {}
                     TokenKind::Sign(Sign::CloseList | Sign::CloseSlice) => {
                         return Some((format!("{sign}{{{}}}", items.join(", ")), at + 1));
@@ -273,6 +290,11 @@ fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
         }
         _ => None,
     }
+}
+
+/// A value as it is written here.
+fn plain(word: &str) -> String {
+    if literal::mac(word).is_some() { word.replace('-', ":") } else { range(word).unwrap_or_else(|| word.to_owned()) }
 }
 
 /// `80-90` and `80..90`.
