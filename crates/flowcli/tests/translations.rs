@@ -20,7 +20,7 @@ const CAPTURES: [&str; 6] = [
 ];
 
 /// Every packet here is IPv4, or the filter says which it is, so that libpcap's view of bytes decides nothing.
-const OF_LIBPCAP: [&str; 21] = [
+const OF_LIBPCAP: [&str; 31] = [
     "tcp[13] & 2 != 0 and ip",
     "ip and tcp[13] == 2",
     "ip and tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
@@ -42,6 +42,16 @@ const OF_LIBPCAP: [&str; 21] = [
     "broadcast",
     "ip multicast",
     "ip6 multicast",
+    "src port 80 or 443",
+    "port 80 or 443 and tcp",
+    "tcp and src port 80 or 443",
+    "udp dst port 53 or 67",
+    "dst port (80 or 53)",
+    "src host 192.168.5.16 or 192.168.115.8",
+    "not src host 192.168.5.16 and 192.168.115.8",
+    "dst net 192.168.0.0/16 or 224.0.0.0/4 and udp",
+    "ip proto 17 or 2",
+    "ether dst ff:ff:ff:ff:ff:ff or 01:00:5e:00:00:fb",
 ];
 
 const OF_WIRESHARK: [&str; 18] = [

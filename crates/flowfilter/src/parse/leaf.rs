@@ -11,7 +11,7 @@ use crate::suggest;
 
 impl<'p> Parser<'p> {
     /// One test, begun by a word.
-    pub(super) fn test<'a, 't>(&self, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
+    pub fn test<'a, 't>(&self, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
         let token = first(input);
         let span = token.span.clone();
         let TokenKind::Word(word) = token.kind else {
