@@ -37,7 +37,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
             let is_torn = matches!(selection, Selection::Packets(_)) && filter::tears_connections(&filter);
             if is_torn && !args.ending.quiet {
                 complain(
-                    "note: only the packets that the filter selects are followed: states, counts and times are theirs",
+                    "note: only the packets that the filter selects are followed: states, counts and times are theirs; \
+                     `addr` and `port` select both directions, whole connections",
                 );
             }
             Some(selection)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flowcore::report::Value;
 use flowcore::resolve::Numeric;
-use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Nanos, Resolver};
+use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Resolver};
 use flowfilter::ast::{Expr, Subject};
 use flowfilter::kernel::{cbpf, inet_diag};
 use flowfilter::sql::{Dialect, Schema};
@@ -158,9 +158,10 @@ pub fn of_sockets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
             Field::State => "this is the state of a connection that is over; --state selects sockets by theirs",
             Field::Process | Field::Pid => "`flow sockets -p` names the processes that hold a socket",
             Field::Uid | Field::Cgroup => "`flow sockets -e` shows it",
-            Field::Rtt | Field::Retrans | Field::Bytes | Field::Packets | Field::Duration => {
+            Field::Rtt | Field::Handshake | Field::Retrans | Field::Bytes | Field::Packets | Field::Duration => {
                 "`flow sockets -i` shows what TCP counts, --sort orders by it"
             }
+            Field::Input | Field::Output | Field::Exporter => "only exported flow records have it",
             _ => "packets have it; of sockets a filter can ask for addresses, ports and protocol",
         };
         return Err(filter.refuse(field, &format!("sockets have no `{}` to select them by", field.name()), Some(help)));
@@ -234,7 +235,8 @@ impl Selection {
 
     /// Whether connections must be followed more closely than their table needs.
     pub fn needs_course(&self) -> bool {
-        matches!(self, Self::Connections(connections) if connections.fields().contains(Field::Retrans))
+        let of_course = FieldSet::of([Field::Retrans, Field::Rtt]);
+        matches!(self, Self::Connections(connections) if !connections.fields().common(of_course).is_empty())
     }
 
     /// Whether frames must be read for fields that events do not carry.
@@ -262,24 +264,20 @@ pub fn tears_connections(filter: &Filter) -> bool {
 /// Whether a finished connection is selected.
 pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
     let sum = |of: fn(&flowstats::conns::Counts) -> u64| connection.counts.iter().map(of).sum();
-    let retransmissions = column("retrans").map(|column| (column.value)(connection));
-    let handshake = connection.tcp.map(|tcp| tcp.handshake);
+    let cell = |name: &str| column(name).map(|column| (column.value)(connection));
+    let span = |name: &str| cell(name).and_then(|cell| if let Value::Span(span) = cell { Some(span) } else { None });
     let flow = Flow {
         key: Some(connection.flow.key),
         duration: Some(connection.duration()),
         packets: Some(sum(|side| side.packets)),
         wire_bytes: Some(sum(|side| side.wire_bytes)),
         state: Some(connection.state.name()),
-        rtt: handshake.and_then(|steps| round_trip(steps.syn?, steps.ack?)),
-        retransmissions: retransmissions.and_then(|cell| if let Value::U64(count) = cell { Some(count) } else { None }),
+        rtt: span("rtt_min"),
+        handshake: span("handshake_ns"),
+        retransmissions: cell("retrans").and_then(|cell| if let Value::U64(count) = cell { Some(count) } else { None }),
         layers: connection.layers.clone(),
     };
     filter.matches(&flow, &Frames::EMPTY)
-}
-
-/// From the SYN to the ACK of its answer: the path from the capturing point to both ends and back.
-fn round_trip(syn: flowcore::Timestamp, ack: flowcore::Timestamp) -> Option<Nanos> {
-    (ack >= syn).then(|| ack - syn)
 }
 
 /// Runs `flow filter`.

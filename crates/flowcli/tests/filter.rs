@@ -84,6 +84,36 @@ fn connections_are_selected_by_what_became_of_them() {
         .stderr("flow: note: 1 of 15 connections selected\n");
 }
 
+/// A filter selects by what the columns of the same name show.
+#[test]
+fn round_trips_and_handshakes_are_those_of_the_columns() {
+    let table = |filter: &str| {
+        let columns = ["--columns", "rtt_min,handshake_ns", "-o", "csv", "--no-header", "--no-trailer", "-q"];
+        let output = flow(&["conns", "-r", WEB]).args(columns).arg(filter).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = table("all");
+    for (column, field) in ["rtt", "handshake"].into_iter().enumerate() {
+        let cell = |row: &String| row.split(',').nth(column).unwrap().parse::<u64>().ok();
+        let mut known: Vec<u64> = all.iter().filter_map(cell).collect();
+        known.sort_unstable();
+        let middle = known[known.len() / 2];
+        let expected: Vec<_> = all.iter().filter(|row| cell(row).is_some_and(|span| span >= middle)).cloned().collect();
+        assert!(expected.len() < known.len() && !expected.is_empty(), "{known:?}");
+        assert_eq!(table(&format!("{field} >= {middle}ns")), expected);
+    }
+}
+
+#[test]
+fn a_count_is_no_log_of_zeeks() {
+    flow(&["count", "-r", WEB, "-o", "zeek"])
+        .assert()
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("no form in Zeek's logs"));
+}
+
 #[test]
 fn link_addresses_and_ttl_are_read_when_a_filter_asks() {
     assert_eq!(count(&["ttl 64 or ttl != 64"]).0 + count(&["not ip and not ip6"]).0, 176);
@@ -235,6 +265,7 @@ fn connections_of_some_packets_alone_are_said_to_be() {
     };
     for torn in ["syn", "src 192.0.2.2", "tcp and len > 100", "dport 80"] {
         assert!(said(torn).contains("only the packets that the filter selects are followed"), "{torn}");
+        assert!(said(torn).contains("`addr` and `port` select both directions, whole connections"), "{torn}");
     }
     for whole in ["tcp", "port 80 and addr 192.0.2.2", "not ip6", "state SF"] {
         assert!(!said(whole).contains("are followed"), "{whole}");

@@ -52,6 +52,16 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("wlan.fc.tods", "Wireshark", "to_ds"),
     ("wlan.fc.fromds", "Wireshark", "from_ds"),
     ("tcp.analysis.retransmission", "Wireshark", "retrans > 0"),
+    ("ip.geoip.asnum", "Wireshark", "asn "),
+    ("ip.geoip.src_asnum", "Wireshark", "src asn "),
+    ("ip.geoip.dst_asnum", "Wireshark", "dst asn "),
+    ("gre.key", "Wireshark", "vni "),
+    ("gtp.teid", "Wireshark", "vni "),
+    ("pppoe.session_id", "Wireshark", "pppoe "),
+    ("wlan.sa", "Wireshark", "ether src "),
+    ("wlan.da", "Wireshark", "ether dst "),
+    ("tods", "other tools", "to_ds"),
+    ("fromds", "other tools", "from_ds"),
     ("ipv6", "Wireshark", "ip6"),
     ("ipv4", "nfdump", "ip"),
     ("icmpv6", "Wireshark", "icmp6"),
@@ -61,8 +71,6 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("portrange", "libpcap", "port "),
     ("greater", "libpcap", "len >= "),
     ("less", "libpcap", "len <= "),
-    ("ifname", "libpcap", "input "),
-    ("on", "libpcap", "input "),
     ("srcip", "nfdump", "src "),
     ("dstip", "nfdump", "dst "),
     ("srcport", "nfdump", "sport "),
@@ -101,11 +109,15 @@ const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
         "wlan",
         "libpcap",
         "of a link only `to_ds` and `from_ds` are asked",
-        "all packets of a capture of 802.11 are of that kind",
+        "they tell the direction of an 802.11 frame; its source and destination are `ether src`, `ether dst`",
     ),
+    ("ifname", "libpcap", INTERFACE, INTERFACES),
+    ("on", "libpcap", INTERFACE, INTERFACES),
     ("tcp.analysis.ack_rtt", "Wireshark", "round-trip times are of connections", "as in `rtt > 50ms`, with a unit"),
 ];
 
+const INTERFACE: &str = "which interface a packet was captured on is not asked";
+const INTERFACES: &str = "capture each interface to a file of its own";
 const IP_LENGTH: &str = "the length of the IP packet is not kept";
 const LENGTHS: &str =
     "`len` is the frame's length, link header and padding with it; `payload` is what TCP or UDP carry";
@@ -176,7 +188,8 @@ pub fn word(word: &str, span: Span) -> Option<Mistake> {
             mistake(format!("`{word}` is libpcap's")).help(format!("write `{name}`, as in `syn and not ack`")),
         );
     }
-    if let Some((_, ours)) = APPLICATIONS.iter().find(|(name, _)| *name == lower) {
+    let protocol = lower.split('.').next().unwrap_or(&lower);
+    if let Some((_, ours)) = APPLICATIONS.iter().find(|(name, _)| *name == protocol) {
         return Some(
             Mistake::new(
                 "application",

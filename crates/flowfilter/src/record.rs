@@ -269,6 +269,7 @@ impl Record for FlowEvent {
             | Field::Bytes
             | Field::Packets
             | Field::Rtt
+            | Field::Handshake
             | Field::Retrans
             | Field::Uid
             | Field::Cgroup => return None,
@@ -283,7 +284,7 @@ impl Record for FlowEvent {
         match field {
             Field::Bytes => Some("`len` is a packet's length"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
-            Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Retrans => {
+            Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Handshake | Field::Retrans => {
                 Some("it is known of whole connections: `flow conns` selects them by it")
             }
             _ => None,
@@ -342,8 +343,10 @@ pub struct Flow {
     pub wire_bytes: Option<u64>,
     /// Zeek's connection state.
     pub state: Option<&'static str>,
-    /// Round-trip time.
+    /// The shortest round trip of data to the end farther from the capture point.
     pub rtt: Option<Nanos>,
+    /// From the answered SYN to the ACK of its SYN-ACK.
+    pub handshake: Option<Nanos>,
     /// TCP segments sent again, both directions.
     pub retransmissions: Option<u64>,
     /// Tags, labels and tunnels.
@@ -381,6 +384,7 @@ impl Record for Flow {
             Field::Bytes => visitor.number(|flow, _| flow.wire_bytes),
             Field::Packets => visitor.number(|flow, _| flow.packets),
             Field::Rtt => visitor.number(|flow, _| nanos(flow.rtt)),
+            Field::Handshake => visitor.number(|flow, _| nanos(flow.handshake)),
             Field::Retrans => visitor.number(|flow, _| flow.retransmissions),
             Field::Process => visitor.text(move |flow, _, see| {
                 if let Some(process) = flow.key.and_then(|key| names.process(&key).known()) {

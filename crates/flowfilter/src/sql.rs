@@ -70,6 +70,7 @@ const FLOWS: &[(Field, &str)] = &[
     (Field::Bytes, "wire_bytes"),
     (Field::Packets, "packets"),
     (Field::Rtt, "rtt_ns"),
+    (Field::Handshake, "handshake_ns"),
     (Field::Retrans, "retrans"),
     (Field::Process, "process"),
     (Field::Pid, "pid"),

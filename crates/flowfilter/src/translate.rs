@@ -177,6 +177,27 @@ fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
             let ours = if matches!(&*word, "in" | "src") { "input" } else { "output" };
             return Some(Test::new(format!("{ours} {value}"), 2 + used));
         }
+        ("ip" | "ip6", "in") => {
+            let (value, used) = value(text, input.get(1..)?)?;
+            return Some(Test::new(format!("addr {value}"), 1 + used));
+        }
+        ("tcp" | "udp" | "sctp" | "icmp" | "icmp6" | "vxlan" | "geneve", _) if literal::looks_like_value(&next) => {
+            let field = match &*word {
+                "icmp" | "icmp6" => "icmptype",
+                "vxlan" | "geneve" => "vni",
+                _ => "port",
+            };
+            return Some(Test::new(format!("{word} and {field} {}", plain(&next)), 2));
+        }
+        ("src" | "dst" | "host" | "addr", "") if sign_at(input, 1) == Some(Sign::OpenSlice) => {
+            let addr = word_at(input, 2).filter(|addr| addr.parse::<std::net::Ipv6Addr>().is_ok())?;
+            (sign_at(input, 3) == Some(Sign::CloseSlice)).then_some(())?;
+            let Some(port) = word_at(input, 4).and_then(|port| port.strip_prefix(':')) else {
+                return Some(Test::new(format!("{word} {addr}"), 4));
+            };
+            let side = if word.len() == 3 { &word[..1] } else { "" };
+            return Some(Test::new(format!("{word} {addr} and {side}port {port}"), 5));
+        }
         ("ip", "multicast") => return Some(Test::new("dst 224.0.0.0/3", 2).of_libpcap()),
         ("ip6", "multicast") => return Some(Test::new("dst ff00::/8", 2).of_libpcap()),
         ("ether", "broadcast") => return Some(Test::new("ether dst ff:ff:ff:ff:ff:ff", 2).of_libpcap()),
@@ -193,7 +214,8 @@ fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
         _ => {}
     }
     if let Some((_, tool, ours)) = WORDS.iter().find(|(name, ..)| *name == word) {
-        return known(text, input, ours).map(|test| Test { is_libpcap: *tool == "libpcap", ..test });
+        let note = ours.starts_with("retrans").then_some("it is asked of whole connections, by `flow conns`");
+        return known(text, input, ours).map(|test| Test { is_libpcap: *tool == "libpcap", note, ..test });
     }
     if let Some((_, ours)) = COMPARISONS.iter().find(|(name, _)| *name == word) {
         return Some(Test::new(*ours, 1));
@@ -262,6 +284,10 @@ fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
             used = 1;
         }
         TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => used = 1,
+        TokenKind::Word(word) if word.eq_ignore_ascii_case("not") && lower_at(input, 1) == "in" => {
+            sign = "not in ".to_owned();
+            used = 2;
+        }
         TokenKind::Word(word) => {
             if let Some((_, ours)) = COMPARISONS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
                 if *ours != "==" {

@@ -15,8 +15,8 @@ const EXAMPLES: &str = "Examples:
   flow conns -r 'ring/*.pcap' --top 10 --sort duration_ns
   flow conns -r capture.pcap --columns +vlan,+community_id,-history
   flow conns -r capture.pcap -o csv > conns.csv
-  flow conns -r capture.pcap 'tcp and dport 443'        packets, then their connections
-  flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections
+  flow conns -r capture.pcap 'tcp and port 443'         whole connections; `dport 443` would follow one direction only
+  flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections, when they are over
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq .src_ip";
 
 /// Options after tcpdump's habits where it has one for the same thing.

@@ -61,6 +61,8 @@ impl Literal<'_> {
         let Some(prefix) = prefix else {
             let title = if bits.contains('.') {
                 "masks are not written out".to_owned()
+            } else if number.is_some() {
+                "`::ffff:0:0/96` is all of IPv4: shorter prefixes of it are not".to_owned()
             } else {
                 format!("there is no prefix /{bits}: {} ends at /{longest}", if ip.is_ipv4() { "IPv4" } else { "IPv6" })
             };
