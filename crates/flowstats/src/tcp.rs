@@ -240,6 +240,7 @@ impl Tcp {
     }
 
     /// Takes in a segment of this connection.
+    #[inline]
     fn accept(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         let flags = segment.flags;
         self.flags[direction.index()] |= flags;
@@ -319,9 +320,14 @@ impl Tcp {
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
             self.note_gap(direction.opposite(), control.is_empty());
         }
-        let smooth = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
-        let sure = [Direction::Forward, Direction::Reverse].iter().all(|side| !self.may_end_unseen(*side));
-        self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth && sure);
+        let smooth = self.rare.is_none() || self.is_smooth();
+        self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
+    }
+
+    /// Whether nothing is open, and nothing may have been a FIN.
+    fn is_smooth(&self) -> bool {
+        let closed = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
+        closed && [Direction::Forward, Direction::Reverse].iter().all(|side| !self.may_end_unseen(*side))
     }
 
     /// How many of the `payload` bytes of a segment were never seen before.

@@ -76,6 +76,22 @@ impl Tcp {
     /// Whether a segment is one of the connection, may be none, or bears out the one that waits.
     #[inline]
     pub(super) fn judge(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
+        let waits = self.rare.as_ref().is_some_and(|rare| rare.held.is_some());
+        if !waits && self.is_next(segment, by) { Verdict::Take } else { self.weigh(segment, payload, by, time) }
+    }
+
+    /// Whether it stands where its stream goes on and acknowledges nothing that was not seen, or is the first of its end:
+    /// most segments, and nothing to weigh.
+    #[inline]
+    fn is_next(&self, segment: &TcpSegment, by: Direction) -> bool {
+        let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
+        let heard = !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(peer.next_seq()) as i32 <= 0;
+        let next = segment.seq == end.next_seq() && !segment.flags.contains(TcpFlags::SYN);
+        heard && (next || end.state() == State::Inactive)
+    }
+
+    #[inline(never)]
+    fn weigh(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
         let leads = self.leads_away(segment, by);
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         match held {
@@ -212,10 +228,11 @@ impl Tcp {
     }
 
     /// Notes how much room the sender of a segment says it has.
+    #[inline]
     pub(super) fn note_room(&mut self, segment: &TcpSegment, by: Direction) {
-        let end = &mut self.ends[by.index()];
         let mut window = segment.window;
         if segment.flags.contains(TcpFlags::SYN) {
+            let end = &mut self.ends[by.index()];
             let told = segment.options.contains(TcpOptions::WINDOW_SCALE);
             // RFC 7323 section 2.3: at most 14.
             let scale = if told { segment.window_scale.min(14) } else { 0 };
