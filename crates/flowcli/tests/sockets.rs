@@ -18,7 +18,7 @@ const FLOW: &str = env!("CARGO_BIN_EXE_flow");
 /// A command that ends by itself in half a minute.
 fn bounded(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("timeout");
-    command.arg("30").arg(program).stdin(Stdio::null());
+    command.args(["--kill-after", "5", "30"]).arg(program).stdin(Stdio::null());
     command
 }
 
@@ -449,6 +449,14 @@ impl Watching {
             }
         }
         panic!("it ended before: {:?}", self.child.0.wait())
+    }
+}
+
+impl Drop for Watching {
+    /// Asks `timeout` to end, which hands that on: killed, it would leave behind whom it watches.
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.0.id().to_string()).status();
+        let _ = self.child.0.wait();
     }
 }
 
