@@ -301,16 +301,17 @@ impl Tcp {
             }
         }
         if !flags.contains(TcpFlags::RST) {
-            if data <= last
-                && let Some(rare) = rare
-            {
-                let fin = i64::from(flags.contains(TcpFlags::FIN));
-                rare.gaps[direction.index()].fill(data, data + i64::from(payload) + fin);
-            }
-            if let Some(rare) = rare
-                && (data..data + i64::from(payload)).contains(&(rare.tails[direction.index()] - 1))
-            {
-                rare.tails[direction.index()] = 0;
+            if let Some(rare) = rare {
+                let (bytes, fin) = (data + i64::from(payload), i64::from(flags.contains(TcpFlags::FIN)));
+                if data <= last {
+                    rare.gaps[direction.index()].fill(data, bytes + fin);
+                }
+                let tail = &mut rare.tails[direction.index()];
+                // One that was acknowledged before is among the missing, FIN or not.
+                let known = if end.acked() < *tail { bytes + fin } else { bytes };
+                if (data..known).contains(&(*tail - 1)) {
+                    *tail = 0;
+                }
             }
             if payload > 0 && !advanced {
                 rare.get_or_insert_default().counts[direction.index()].retransmission(history, direction);

@@ -71,6 +71,16 @@ impl Case {
         [CLIENT, SERVER].into_iter().all(|side| self.packets(side).any(|(_, one)| one.segment.syn))
     }
 
+    /// 1 if of the last position of `side`'s stream only what acknowledges it or stands behind it was captured: as far as the
+    /// capture tells, it may be a FIN's. 0 otherwise.
+    fn last_unseen(&self, side: Side) -> u64 {
+        let seen = self.packets(side).map(|(_, one)| &one.segment).filter(|one| one.len > 0 || one.syn || one.fin);
+        let seen = seen.map(|one| one.end()).max().unwrap_or(0);
+        let own = self.packets(side).map(|(_, one)| one.segment.end());
+        let acked = self.packets(1 - side).filter_map(|(_, one)| one.segment.ack);
+        u64::from(own.chain(acked).max().unwrap_or(0) > seen)
+    }
+
     /// All sightings of the sending that this one is of, itself included.
     pub fn copies(&self, sighting: usize) -> impl Iterator<Item = usize> {
         let one = &self.history.sightings[sighting].segment;
@@ -219,8 +229,8 @@ pub fn missing(case: &Case) -> Verdict {
     let Some(tcp) = &connection.tcp else { return Ok(()) };
     for side in [CLIENT, SERVER] {
         let ours = tcp.missed_bytes[side ^ usize::from(turned)];
-        // The last position may be a FIN's, as far as the capture tells.
-        let (mut least, mut most) = (case.truth.missing[side].saturating_sub(1), case.truth.missing_then[side]);
+        let unsure = case.last_unseen(side);
+        let (mut least, mut most) = (case.truth.missing[side].saturating_sub(unsure), case.truth.missing_then[side]);
         if !case.has_both_syns() {
             // Where its streams begin is known by what came first only, which may be a keep-alive, one byte back.
             (least, most) = (0, most + 1);
@@ -255,8 +265,8 @@ pub fn stream(case: &Case) -> Verdict {
         if !case.has_both_syns() && ours <= truth + 1 {
             continue;
         }
-        // The last position that nothing but what stands behind it tells of may be a FIN's.
-        ensure!((truth.saturating_sub(1)..=truth).contains(&ours), "side {side}: {ours}, true {truth}");
+        let least = truth.saturating_sub(case.last_unseen(side));
+        ensure!((least..=truth).contains(&ours), "side {side}: {ours}, true {least} to {truth}");
     }
     Ok(())
 }
