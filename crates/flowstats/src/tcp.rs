@@ -371,7 +371,8 @@ impl Tcp {
         if self.ack != NEVER {
             return;
         }
-        let syn = segment.flags.contains(TcpFlags::SYN);
+        // What ends something too is no step of it.
+        let syn = segment.flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) == TcpFlags::SYN;
         let ack = segment.flags.contains(TcpFlags::ACK);
         match (direction, syn, ack) {
             // A SYN that is delivered behind its SYN-ACK was sent before it all the same.

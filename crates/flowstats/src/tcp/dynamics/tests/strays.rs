@@ -146,3 +146,19 @@ fn a_capture_of_control_segments_alone_believes_where_they_stand() {
     assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
     assert_eq!(followed.tcp.ends().map(|end| end.stream_bytes()), [5_000_000 - 101, 8_000_000 - 901]);
 }
+
+#[test]
+fn control_bits_of_scanners_are_invalid_and_no_syn_ack() {
+    for (letters, invalid) in
+        [(">F", 1), (">FP", 1), (">", 1), (">P", 1), (">SFRPA", 1), (">FA", 0), (">R", 0), (">S", 0), (">RA", 0)]
+    {
+        let played = play(&[(0.0, letters, 100, 0, 0)]);
+        assert_eq!((played.facts.invalid, played.heard("syn_ack")), (invalid, 0), "{letters}");
+    }
+    let mut followed = Followed::default();
+    for row in [HANDSHAKE[0], (1005.0, "<SFRPA", 900, 101, 0)] {
+        let (event, segment) = event(row, More::default());
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+    }
+    assert_eq!(followed.tcp.handshake_times().syn_ack, None);
+}
