@@ -227,6 +227,10 @@ impl Tcp {
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         match self.judge(segment, payload, direction, time) {
             Verdict::Take => self.accept(segment, payload, direction, time),
+            Verdict::BehindProbe(of) => {
+                self.ends[of.index()].begin_behind_probe();
+                self.accept(segment, payload, direction, time);
+            }
             Verdict::Hold => {
                 self.hold(segment, &FlowEvent { time, payload_bytes: payload, direction, ..FlowEvent::default() });
             }

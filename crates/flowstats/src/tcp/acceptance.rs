@@ -22,6 +22,8 @@ const NEAR: i64 = 1 << 16;
 pub(super) enum Verdict {
     /// It is one of the connection.
     Take,
+    /// It is, and shows that this end, met midway, began with a probe.
+    BehindProbe(Direction),
     /// It may be none: it waits until one of the same numbers comes.
     Hold,
     /// It bears out the one that waits, which comes first.
@@ -95,7 +97,7 @@ impl Tcp {
         let leads = self.leads_away(segment, by);
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         match held {
-            None if leads == [false; 2] => Verdict::Take,
+            None if leads == [false; 2] => self.behind_probe(segment, by).map_or(Verdict::Take, Verdict::BehindProbe),
             None => Verdict::Hold,
             Some(held) if leads == [false; 2] => {
                 if self.passes(held, segment, by) {
@@ -112,6 +114,20 @@ impl Tcp {
                 }
             }
         }
+    }
+
+    /// Whose first segment, met midway, was a probe, since this one stands one byte behind it or acknowledges that byte.
+    fn behind_probe(&self, segment: &TcpSegment, by: Direction) -> Option<Direction> {
+        let flags = segment.flags;
+        let begins = |of: Direction, number: u32| {
+            let end = &self.ends[of.index()];
+            end.may_have_begun_with_probe() && number == end.next_seq().wrapping_add(1)
+        };
+        if !flags.contains(TcpFlags::SYN) && begins(by, segment.seq) {
+            return Some(by);
+        }
+        let acknowledges = flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST);
+        (acknowledges && begins(by.opposite(), segment.ack)).then_some(by.opposite())
     }
 
     /// Whether a segment shows that the bytes before those of `held` were there, though they were not seen.
