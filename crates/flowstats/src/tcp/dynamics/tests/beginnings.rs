@@ -25,3 +25,18 @@ fn a_probe_that_a_connection_met_midway_begins_with_is_one_and_no_byte() {
     let played = play(&[alive, (1000.1, "<A", 9000, 502, 0), (1000.2, "<A", 9000, 503, 0)]);
     assert_eq!((played.sent_again().len(), played.facts.sides[0].missing_bytes), (0, 2));
 }
+
+#[test]
+fn one_direction_alone_shows_that_there_was_an_answer() {
+    let asks = [HANDSHAKE[0], HANDSHAKE[2], REQUEST, (1030.1, ">A", 151, 1401, 0), (1040.0, ">FA", 151, 1401, 0)];
+    let played = play(&asks);
+    assert_eq!((played.facts.opening.outcome, played.facts.turns.unanswered()), (Outcome::Established, 0));
+    assert_eq!((played.facts.opening.connect(), played.heard("established ?")), (None, 1));
+    let answers = [HANDSHAKE[1], RESPONSE, (1040.0, "<FA", 1401, 151, 0)];
+    assert_eq!(play(&answers).facts.opening.outcome, Outcome::Established);
+    // A RST in its place is no proof of one.
+    let played = play(&[HANDSHAKE[0], (1010.1, ">R", 101, 0, 0)]);
+    assert_eq!(played.facts.opening.outcome, Outcome::Reset);
+    // Nor does a SYN-ACK alone say that it was heard.
+    assert_eq!(play(&[HANDSHAKE[1]]).facts.opening.outcome, Outcome::HalfOpen);
+}
