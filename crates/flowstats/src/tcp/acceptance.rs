@@ -42,8 +42,8 @@ pub(super) struct Held {
     notes: Notes,
     /// Its sequence number, and its acknowledgment, lead away.
     leads: [bool; 2],
-    /// The ends' positions when it came.
-    last: [i64; 2],
+    /// How far the connection had come: see [`Tcp::progress`].
+    progress: [i64; 2],
 }
 
 impl Held {
@@ -216,7 +216,7 @@ impl Tcp {
             interface: event.interface,
             notes: event.notes,
             leads: self.leads_away(segment, event.direction),
-            last: [self.ends[0].last(), self.ends[1].last()],
+            progress: self.progress(segment, event.direction),
         };
         self.rare.get_or_insert_default().held.replace(held)
     }
@@ -231,15 +231,27 @@ impl Tcp {
         self.rare.as_ref().is_some_and(|rare| rare.held.is_some())
     }
 
-    /// Whether it may have been one of the connection all the same: it carries something, and whoever sent it was not seen
-    /// to go on from where he was.
+    /// How far each stream was seen to go; of the one that the sender of a RST receives, how far he has acknowledged it.
+    fn progress(&self, segment: &TcpSegment, by: Direction) -> [i64; 2] {
+        let mut progress = [self.ends[0].last(), self.ends[1].last()];
+        if segment.flags.contains(TcpFlags::RST) {
+            let of = by.opposite().index();
+            progress[of] = self.ends[of].acked();
+        }
+        progress
+    }
+
+    /// Whether it may have been one of the connection all the same: whoever sent it was not seen to go on from where he was,
+    /// or after a RST at all.
     pub(super) fn may_have_moved(&self) -> bool {
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         held.is_some_and(|held| {
+            let resets = held.segment.flags.contains(TcpFlags::RST);
+            let now = self.progress(&held.segment, held.direction);
             let went_on = [Direction::Forward, Direction::Reverse]
                 .into_iter()
-                .any(|of| held.claim(of).is_some() && self.ends[of.index()].last() > held.last[of.index()]);
-            !went_on && !held.segment.flags.intersects(TcpFlags::RST | TcpFlags::SYN)
+                .any(|of| (resets || held.claim(of).is_some()) && now[of.index()] > held.progress[of.index()]);
+            !went_on && !held.segment.flags.contains(TcpFlags::SYN)
         })
     }
 

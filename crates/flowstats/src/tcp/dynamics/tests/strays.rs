@@ -162,3 +162,14 @@ fn control_bits_of_scanners_are_invalid_and_no_syn_ack() {
     }
     assert_eq!(followed.tcp.handshake_times().syn_ack, None);
 }
+
+#[test]
+fn a_reset_behind_a_gap_is_doubted_until_its_sender_is_heard_of_again() {
+    let rows = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, RESPONSE, (2000.0, "<R", 5_000_000, 0, 0)];
+    let more = [(2001.0, ">PA", 151, 1401, 50), (2002.0, "<A", 1401, 201, 0)];
+    for (seen, doubted) in [(0, true), (1, true), (2, false)] {
+        let (played, followed) = played(&[&rows[..], &more[..seen]].concat());
+        assert_eq!((played.facts.invalid, followed.tcp.state()), (1, ConnState::S1), "{seen}");
+        assert_eq!(followed.tcp.has_holes(), doubted, "{seen}");
+    }
+}
