@@ -7,14 +7,13 @@ use super::{Before, Dynamics, since, watch};
 use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
 use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
-use crate::tcp::{Endpoint, Retransmission, Tcp, Witness};
+use crate::tcp::{Endpoint, NEVER, Retransmission, Tcp, Witness};
 
 impl Dynamics {
     #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
     pub(super) fn note_missed<W: Witness>(
         &mut self,
         of: Direction,
-        bytes: u64,
         before: &Before,
         tcp: &Tcp,
         event: &FlowEvent,
@@ -32,9 +31,9 @@ impl Dynamics {
         }
         let surely = tcp.missed_bytes()[of.index()].saturating_sub(before.missed_bytes[of.index()]);
         witness.missing(of, surely, event.time);
-        if bytes == 1 && acked == seen + 1 {
+        if surely == 0 {
             // It may have been a FIN.
-            return self.talk.tear();
+            return self.talk.lose(of);
         }
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
     }
@@ -67,6 +66,9 @@ impl Dynamics {
         let from = was.position(segment.seq);
         let (to, last) = (from + length, was.last());
         if length == 0 && from != last - 1 {
+            if from > last && last > 0 {
+                self.jump(was, from, event, segment);
+            }
             return true;
         }
         if from >= last {
@@ -77,7 +79,7 @@ impl Dynamics {
             if payload == 1 && self.watches(watch::ZERO, by.opposite()) {
                 self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
             }
-            self.advance(fin, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
             return true;
         }
         let round_trip = self.round_trip();
@@ -100,7 +102,7 @@ impl Dynamics {
             }
             self.blur(by, tcp.ends()[by.index()].last());
             if fresh {
-                self.advance(fin, event, segment, witness);
+                self.advance(before.fresh, fin, event, segment, witness);
             }
             return true;
         }
@@ -109,6 +111,9 @@ impl Dynamics {
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
         let latest =
             side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        // Nothing but a SYN may have been sent; of one that answers a SYN without acknowledging it no time is kept.
+        let opened = || self.steps.answered(by).0.max(self.steps.answered(Direction::Forward).0);
+        let sent_at = if newest.time == NEVER { opened() } else { newest.time };
         let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < SHORTEST_TIMER;
         let recovered = !fresh && length > 0 && side.recover(from, to, fin);
         let seen = Repetition {
@@ -127,7 +132,7 @@ impl Dynamics {
             counted: self.steps.counts(by),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
-            since_newest: since(newest.time, event.time),
+            since_newest: since(sent_at, event.time),
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
             recovery: side.recovery,
@@ -163,6 +168,9 @@ impl Dynamics {
             _ if after_probe => {}
             Again::Duplicate => {
                 self.note_duplicate(event, witness);
+                if doubted && payload > 0 {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
                 return false;
             }
             Again::Overtaken => {
@@ -193,7 +201,7 @@ impl Dynamics {
             }
         }
         if fresh {
-            self.advance(fin, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
         }
         true
     }
@@ -293,10 +301,17 @@ impl Dynamics {
         *recovery = recovery.after(kind, first);
     }
 
-    /// The stream goes on.
-    pub(super) fn advance<W: Witness>(&mut self, fin: bool, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+    /// The stream goes on, with `fresh` bytes of payload that had not been seen.
+    pub(super) fn advance<W: Witness>(
+        &mut self,
+        fresh: i64,
+        fin: bool,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
         let by = event.direction;
-        if fin && by == Direction::Reverse && event.payload_bytes == 0 {
+        if fin && by == Direction::Reverse && fresh == 0 {
             // Before its time takes the place of that of the response's last byte.
             self.complete_turn(witness);
         }
