@@ -68,7 +68,8 @@ impl Dynamics {
     /// at the latest.
     #[cold]
     pub(super) fn open_unseen(&mut self, of: Direction, now: Timestamp) {
-        let heard_of = self.shortest[of.index()].nanos().unwrap_or(SHORTEST_TIMER.get());
+        // Twice the shortest: it may have been on its way for longer.
+        let heard_of = self.shortest[of.index()].nanos().map_or(SHORTEST_TIMER.get(), |nanos| 2 * nanos);
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
         // Who has not heard of it sends on.

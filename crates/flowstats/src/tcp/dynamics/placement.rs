@@ -88,9 +88,11 @@ impl Dynamics {
         // Bytes below the newest that had not been seen.
         let filling = before.fresh - (from + i64::from(payload) - last).max(0);
         let fresh = to > last;
-        if filling > 0 {
+        let fills = filling > 0 || (fin && payload == 0 && self.is_in_hole(by, from, to));
+        if fills {
             let late = self.late(from, to, round_trip, event, segment);
-            if late.order() == Order::Unknown {
+            // One byte may have been a probe's.
+            if late.order() == Order::Unknown || (payload == 1 && to == last) {
                 self.note_guess(event, witness);
             }
             match retransmit::classify_late(&late) {
@@ -168,7 +170,8 @@ impl Dynamics {
             _ if after_probe => {}
             Again::Duplicate => {
                 self.note_duplicate(event, witness);
-                if doubted && payload > 0 {
+                // Of one sooner the round trip is right but for that time, and a capture may have every packet twice.
+                if doubted && payload > 0 && seen.since_newest >= retransmit::COPY {
                     self.blur(by, tcp.ends()[by.index()].last());
                 }
                 return false;
@@ -230,6 +233,11 @@ impl Dynamics {
             stamp: segment.timestamp.0,
         };
         self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+    }
+
+    fn is_in_hole(&mut self, by: Direction, from: i64, to: i64) -> bool {
+        let Some(trouble) = &mut self.trouble else { return false };
+        trouble.sides[by.index()].holes.iter_mut().any(|hole| hole.from <= from && to <= hole.to)
     }
 
     /// What is known of a segment that fills a hole.

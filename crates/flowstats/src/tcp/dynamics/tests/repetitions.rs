@@ -186,9 +186,22 @@ fn a_copy_of_a_syn_ack_that_is_sent_again_after_the_handshake_is_a_copy() {
 
 #[test]
 fn what_may_have_been_sent_again_gives_no_round_trip() {
-    let played = opened(&[REQUEST, (1020.5, ">PA", 101, 901, 50), (1030.0, "<A", 901, 151, 0)]);
-    assert_eq!((played.sent_again(), played.facts.sides[0].guessed), (vec!["duplicate"], 1));
-    assert_eq!(played.rtts().last(), Some(&"ambiguous>"));
+    let row = |row, id| (row, More { id, ..More::default() });
+    let rows =
+        |again| [row(HANDSHAKE[0], 9000), row(HANDSHAKE[1], 0), row(HANDSHAKE[2], 500), row(REQUEST, 7000), again];
+    let told = |again| {
+        let answer = row((1300.0, "<A", 901, 151, 0), 0);
+        let played = play_with(&[&rows(again)[..], &[answer]].concat(), EndReason::Forced);
+        (
+            played.sent_again()[0] == "duplicate",
+            played.facts.sides[0].guessed,
+            *played.rtts().last().unwrap() == "ambiguous>",
+        )
+    };
+    // A random number may be near another by chance.
+    assert_eq!(told(row((1220.0, ">PA", 101, 901, 50), 6980)), (true, 1, true));
+    // So soon it makes no difference.
+    assert_eq!(told(row((1020.5, ">PA", 101, 901, 50), 6980)), (true, 1, false));
 }
 
 #[test]
@@ -218,6 +231,20 @@ fn a_zero_window_that_nobody_heeds_is_not_opened_by_what_is_sent_on() {
     rows[6] = row((1032.0, ">A", 201, 1401, 0), 0);
     rows[7].0.0 = 1035.0;
     assert!(!play_with(&rows, EndReason::Forced).facts.sides[0].zero_window_unseen);
-    rows[7].0.0 = 1045.0;
+    rows[7].0.0 = 1053.0;
     assert!(play_with(&rows, EndReason::Forced).facts.sides[0].zero_window_unseen);
+}
+
+#[test]
+fn a_fin_that_an_ack_overtook_is_late() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 0)).collect();
+    rows.extend([
+        row(REQUEST, 10),
+        row((1040.0, ">A", 152, 901, 0), 12),
+        row((1300.0, ">FA", 151, 901, 0), 11),
+        row((1301.0, "<A", 901, 152, 0), 0),
+    ]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!((played.sent_again(), played.facts.sides[0].guessed), (vec!["reordering"], 0));
 }
