@@ -328,10 +328,18 @@ fn process_columns() -> Vec<Column> {
         column(["pid", "PID", "The process."], Unit::None, Meaning::Key),
         column(["process", "PROCESS", "Its command line."], Unit::None, Meaning::Gauge),
         column(["cpu", "CPU", "By the kernel's number."], Unit::None, Meaning::Key),
-        column(["samples", "SAMPLES", "Samples of the process that fall on the CPU."], Unit::None, Meaning::Gauge),
+        column(
+            [
+                "samples",
+                "SAMPLES",
+                "Samples of the process that fall on the CPU: it ran there, or slept and had run there last.",
+            ],
+            Unit::None,
+            Meaning::Gauge,
+        ),
         column(["share_percent", "SHARE", "The same as a part of all its samples."], Unit::Percent, Meaning::Gauge),
         column(
-            ["run_ns", "RAN", "How long its threads ran on the CPU; missing if unknown."],
+            ["run_ns", "RAN", "How long its threads ran on the CPU: 0 if they slept; missing if unknown."],
             Unit::Nanos,
             Meaning::Gauge,
         ),
