@@ -152,7 +152,7 @@ impl View<'_> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
             if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
-        let rows: Vec<Row> = self.sheet.arrange(&mut cells, Clone::clone);
+        let rows: Vec<Row> = self.sheet.arrange(&mut cells, snapshot.through, Clone::clone);
         let first = self.reports.get() == 0;
         self.reports.set(self.reports.get() + 1);
         let ending = ending(snapshot, rows.len());
@@ -169,7 +169,7 @@ impl View<'_> {
             self.sheet.print_table(&rows)?;
             self.sheet.print_trust(&ending)?;
         } else {
-            self.sheet.print_rows(&rows, &ending, first)?;
+            self.sheet.print_rows(&rows, &ending)?;
         }
         if watch.processes.is_empty() && first && !self.args.view.ending.quiet {
             complain("note: no process that may be seen has a TCP connection");
