@@ -202,6 +202,11 @@ impl Dynamics {
     fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
         match tcp.judge(segment, event.payload_bytes, event.direction, event.time) {
             Verdict::Take => self.accept(tcp, event, segment, witness),
+            Verdict::BehindProbe(of) => {
+                tcp.ends[of.index()].begin_behind_probe();
+                self.note_first_probe(of, event, segment, witness);
+                self.accept(tcp, event, segment, witness);
+            }
             Verdict::Hold => {
                 if let Some(stray) = tcp.hold(segment, event) {
                     self.note_invalid(stray.direction, stray.time, witness);

@@ -21,6 +21,21 @@ impl Dynamics {
         witness.retransmission(kind, event.direction, bytes, event.time);
     }
 
+    /// The first segment of `of`, met midway, was most likely a probe: the byte behind it may be one that was missed.
+    pub(super) fn note_first_probe<W: Witness>(
+        &mut self,
+        of: Direction,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let closed = event.direction != of && segment.window == 0;
+        let kind = if closed { Retransmission::WindowProbe } else { Retransmission::KeepAlive };
+        let probe = FlowEvent { direction: of, ..*event };
+        self.note_guess(&probe, witness);
+        self.note_retransmission(kind, 0, &probe, witness);
+    }
+
     /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; SYN and RST set none.
     pub(super) fn note_window(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         let by = event.direction;
@@ -72,7 +87,8 @@ impl Dynamics {
     pub(super) fn note_validity<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
         let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let several = control.bits().count_ones() > 1;
-        if several || (control.is_empty() && !flags.contains(TcpFlags::ACK)) {
+        // Only a SYN and a RST may come without ACK (RFC 9293 section 3.10.7.4).
+        if several || !flags.intersects(TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) {
             self.note_invalid(event.direction, event.time, witness);
         }
     }

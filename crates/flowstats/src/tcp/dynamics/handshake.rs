@@ -99,6 +99,17 @@ impl Dynamics {
         responder.acked() > 1 && self.sent[1].time > syn_ack
     }
 
+    /// Whether a segment shows that the other direction was there, though its part of the handshake was not captured: the originator
+    /// acknowledges what only an answer can have told, or the responder has heard what only an open connection brings.
+    fn is_proven(&self, originator: &Endpoint, event: &FlowEvent, flags: TcpFlags) -> bool {
+        let goes_on = flags & (TcpFlags::ACK | TcpFlags::SYN) == TcpFlags::ACK && !self.steps.is_crossed();
+        goes_on
+            && match event.direction {
+                Direction::Forward => !self.steps.has_syn_ack(),
+                Direction::Reverse => !self.steps.has_syn() && (originator.acked() > 1 || event.payload_bytes > 0),
+            }
+    }
+
     /// The end of the handshake, however it came about.
     pub(super) fn note_established<W: Witness>(
         &mut self,
@@ -130,7 +141,7 @@ impl Dynamics {
             && event.direction == Direction::Forward
             && self.steps.has_syn_ack()
             && responder.acked() > 0;
-        if ack || crossed || goes_on || closes {
+        if ack || crossed || goes_on || closes || self.is_proven(originator, event, flags) {
             self.outcome = Outcome::Established;
             if ack && !self.is_ack_of_more(responder) {
                 self.handshake_sample(Direction::Reverse, event, segment, witness);
