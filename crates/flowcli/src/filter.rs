@@ -1,5 +1,8 @@
 //! Filters from the command line: texts, files, lists, names, and what is said about them.
 
+mod explain;
+mod sockets;
+
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
@@ -8,9 +11,8 @@ use std::sync::Arc;
 
 use flowcore::report::Value;
 use flowcore::resolve::Numeric;
-use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Resolver};
-use flowfilter::ast::{Expr, Subject};
-use flowfilter::kernel::{cbpf, inet_diag};
+use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, Frames, Resolver};
+use flowfilter::ast::Subject;
 use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
 use flowresolve::Networks;
@@ -19,6 +21,8 @@ use flowstats::conns::{Connection, column};
 use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, inputs, terminal};
+
+pub use sockets::OfSockets;
 
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;
@@ -105,7 +109,7 @@ pub fn complain_whole(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Who knows networks, if anybody does. Processes nobody knows yet.
+/// Who knows networks, if anybody does.
 fn names(networks: Option<&Arc<Networks>>) -> Arc<dyn Resolver> {
     match networks {
         Some(networks) => networks.clone(),
@@ -113,23 +117,33 @@ fn names(networks: Option<&Arc<Networks>>) -> Arc<dyn Resolver> {
     }
 }
 
+/// Refuses AS numbers if nobody knows networks.
+fn have_networks(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
+    let asked = filter.fields().common(FieldSet::of([Field::SrcAsn, Field::DstAsn]));
+    match asked.iter().next() {
+        Some(field) if networks.is_none() => Err(filter.refuse(
+            field,
+            "AS numbers need a table of networks: name one with --asn FILE",
+            Some("pfx2as, IPtoASN, MRT dumps and MaxMind DB files are such tables"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Of which process a packet is, captures never say.
+const NOT_CAPTURED: FieldSet = FieldSet::EMPTY.with(Field::Process).with(Field::Pid);
+
 /// Refuses what no capture can answer, at its place in the filter.
 fn answerable(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
-    for field in filter.fields().iter() {
-        let (title, help) = match field {
-            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
-            Field::SrcAsn | Field::DstAsn => (
-                "AS numbers need a table of networks: name one with --asn FILE",
-                Some("pfx2as, IPtoASN, MRT dumps and MaxMind DB files are such tables"),
-            ),
-            Field::Process | Field::Pid => {
-                ("a capture does not say which process a packet belongs to", Some("sockets of this host do"))
-            }
-            _ => continue,
-        };
-        return Err(filter.refuse(field, title, help));
+    have_networks(filter, networks)?;
+    match filter.fields().common(NOT_CAPTURED).iter().next() {
+        Some(field) => Err(filter.refuse(
+            field,
+            "a capture does not say which process a packet belongs to",
+            Some("`flow sockets` selects this host's sockets by it"),
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A filter over single packets.
@@ -140,33 +154,6 @@ pub fn of_packets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
     let bound = filter.bind::<FlowEvent>(&names(networks))?;
     answerable(filter, networks)?;
     Ok(bound)
-}
-
-/// A filter over the kernel's sockets. What only packets or whole connections have is refused at its place: of a socket it
-/// would never be true.
-///
-/// # Errors
-/// If sockets do not have what it asks for.
-pub fn of_sockets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<Predicate<FlowEvent>, FilterError> {
-    for field in filter.fields().iter() {
-        let help = match field {
-            Field::Version | Field::Proto | Field::SrcAddr | Field::DstAddr | Field::SrcPort | Field::DstPort => {
-                continue;
-            }
-            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
-            Field::SrcAsn | Field::DstAsn => return of_packets(filter, networks),
-            Field::State => "this is the state of a connection that is over; --state selects sockets by theirs",
-            Field::Process | Field::Pid => "`flow sockets -p` names the processes that hold a socket",
-            Field::Uid | Field::Cgroup => "`flow sockets -e` shows it",
-            Field::Rtt | Field::Handshake | Field::Retrans | Field::Bytes | Field::Packets | Field::Duration => {
-                "`flow sockets -i` shows what TCP counts, --sort orders by it"
-            }
-            Field::Input | Field::Output | Field::Exporter => "only exported flow records have it",
-            _ => "packets have it; of sockets a filter can ask for addresses, ports and protocol",
-        };
-        return Err(filter.refuse(field, &format!("sockets have no `{}` to select them by", field.name()), Some(help)));
-    }
-    of_packets(filter, networks)
 }
 
 /// A filter over sockets as `ss` spells it, in this language: `dport = :443` is `dport = 443`.
@@ -293,7 +280,7 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
     let text = match command {
         FilterCommand::Check(_) => format!("{filter}\n"),
         FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
-        FilterCommand::Explain(_) => explain(&filter),
+        FilterCommand::Explain(_) => explain::explain(&filter),
         FilterCommand::Sql(args) => format!("{}\n", filter.to_sql(&Schema::flows(dialect(args.dialect)))?),
     };
     documents::print(&text)
@@ -306,40 +293,6 @@ fn dialect(named: DialectArg) -> Dialect {
         DialectArg::Clickhouse => Dialect::ClickHouse,
         DialectArg::Sqlite => Dialect::Sqlite,
     }
-}
-
-/// What a filter asks for, and of what it can be asked.
-fn explain(filter: &Filter) -> String {
-    let mut text = format!("read as      {filter}\nnormal form  {}\n\n", filter.normal());
-    let fields = filter.fields();
-    for field in fields.iter() {
-        text += &format!("{:<12} {}\n", field.name(), field.def().about);
-    }
-    if !fields.is_empty() {
-        text.push('\n');
-    }
-    for (what, known) in
-        [("packets", FlowEvent::fields()), ("connections", Flow::fields()), ("live flows", FlowRecord::fields())]
-    {
-        let missing: Vec<&str> = fields.without(known).iter().map(Field::name).collect();
-        text += &match (missing.is_empty(), filter.widen(known)) {
-            (true, _) => format!("{what:<12} yes\n"),
-            (false, wider) => {
-                format!("{what:<12} no: they have no {}; what remains would pass: {wider}\n", missing.join(", "))
-            }
-        };
-    }
-    text += "\nin the kernel, before the exact filter:\n";
-    for (what, asked) in [
-        ("packet sockets", cbpf::asked(filter.expr())),
-        ("socket dumps", inet_diag::asked(&inet_diag::either_direction(filter.expr()), None)),
-    ] {
-        text += &match asked {
-            Expr::All => format!("{what:<14} nothing; all of it runs here\n"),
-            some => format!("{what:<14} {some}\n"),
-        };
-    }
-    text
 }
 
 #[cfg(test)]

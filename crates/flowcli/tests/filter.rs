@@ -188,10 +188,20 @@ fn a_filter_can_be_tried_alone() {
         contains("connections  yes")
             .and(contains("packets      no: they have no duration; what remains would pass: vlan 5")),
     );
-    flow(&["filter", "explain", "tcp and vlan 5 and src 10.0.0.0/8"]).assert().success().stdout(
-        contains("packet sockets tcp and src 10.0.0.0/8\n")
-            .and(contains("socket dumps   src 10.0.0.0/8 or dst 10.0.0.0/8\n")),
+    flow(&["filter", "explain", "tcp and vlan 5 and src 10.0.0.0/8"])
+        .assert()
+        .success()
+        .stdout(contains("packet sockets tcp and src 10.0.0.0/8\n").and(contains("socket dumps   src 10.0.0.0/8\n")));
+    // Who has what: a capture has no processes, and AS numbers need a table.
+    flow(&["filter", "explain", "process ssh"]).assert().success().stdout(
+        contains("packets      no: they have no process;")
+            .and(contains("connections  no: they have no process;"))
+            .and(contains("sockets      yes\n")),
     );
+    flow(&["filter", "explain", "src asn 5 or state listen"])
+        .assert()
+        .success()
+        .stdout(contains("sockets      yes, with --asn FILE\n").and(contains("packets      no: they have no state;")));
     flow(&["filter", "explain", "vlan 5"]).assert().success().stdout(contains("packet sockets nothing"));
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::ast::{FLAG_WORDS, Item, PROTOCOL_NAMES, PROTOCOL_WORDS, Subject};
 use crate::error::{Mistake, Span};
-use crate::field::{Field, Kind};
+use crate::field::{Field, Kind, SOCKET_STATES};
 use crate::filter::Options;
 use crate::suggest;
 
@@ -76,6 +76,20 @@ pub fn example(field: Field) -> &'static str {
         Kind::Flag | Kind::TcpFlags => "",
         Kind::Text => "nginx",
     }
+}
+
+/// A socket's state, by the kernel's name or one that `ss` takes; `-` and `_` are the same.
+pub fn socket_state(word: &str) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase().replace('-', "_");
+    let name = match lower.as_str() {
+        "estab" => "established",
+        "listening" => "listen",
+        "closed" | "unconn" | "unconnected" => "close",
+        "fin_wait_1" => "fin_wait1",
+        "fin_wait_2" => "fin_wait2",
+        other => other,
+    };
+    SOCKET_STATES.iter().find(|known| **known == name).copied()
 }
 
 /// Service names people write for ports; the numbers are IANA's.
@@ -280,18 +294,20 @@ impl Literal<'_> {
         if let Some(known) = words.iter().find(|known| known.eq_ignore_ascii_case(self.word)) {
             return Ok(Item::Text((*known).into()));
         }
+        let is_socket = self.subject == Subject::One(Field::SocketState);
+        if let Some(known) = socket_state(self.word).filter(|_| is_socket) {
+            return Ok(Item::Text(known.into()));
+        }
         let name = self.name();
         let mut mistake = self.wrong("word", format!("`{name}` is never `{}`", self.shown()));
         let lower = self.word.to_ascii_lowercase();
         let translated = match (self.subject.first(), lower.as_str()) {
-            (Field::State, "established" | "estab" | "connected") => {
-                Some("`state {S1, S2, S3}` are connections that were established and have not ended")
+            (Field::State, _) if socket_state(&lower).is_some() => {
+                Some("states of connections and of sockets are different tests: join them with `or`")
             }
-            (Field::State, "syn-sent" | "syn_sent") => Some("`state S0` is an attempt without a reply"),
-            (
-                Field::State,
-                "closed" | "close-wait" | "time-wait" | "fin-wait-1" | "fin-wait-2" | "last-ack" | "closing",
-            ) => Some("`state SF` is a connection that ended normally, `state {RSTO, RSTR}` one that was reset"),
+            (Field::State, "connected" | "synchronized" | "bucket" | "big") => {
+                Some("groups of states are for `flow sockets --state`; a list is `state {established, syn_sent}`")
+            }
             (Field::Direction, "in" | "inbound" | "out" | "outbound") => Some(
                 "a capture does not know which side is the host: `forward` is from the originator, `reverse` to it",
             ),
@@ -299,8 +315,15 @@ impl Literal<'_> {
         };
         if let Some(help) = translated {
             mistake.help.push(help.into());
-        } else if let Some(near) = suggest::nearest(self.word, words.iter().copied()) {
-            mistake.help.push(format!("did you mean `{near}`?"));
+        } else {
+            let others = if self.subject == Subject::One(Field::State) { SOCKET_STATES } else { &[] };
+            match suggest::nearest(self.word, words.iter().chain(others).copied()) {
+                Some(near) => mistake.help.push(format!("did you mean `{near}`?")),
+                None if !others.is_empty() => {
+                    mistake.help.push(format!("of sockets it is one of {}", others.join(", ")))
+                }
+                None => {}
+            }
         }
         Err(mistake)
     }

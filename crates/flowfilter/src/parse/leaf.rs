@@ -9,6 +9,20 @@ use crate::lex::{Sign, TokenKind};
 use crate::literal;
 use crate::suggest;
 
+/// Whose state is asked for: connections and sockets have different words for theirs.
+fn state(mut input: Tokens<'_, '_>) -> Field {
+    while matches!(first(input).kind, TokenKind::Sign(Sign::Equal | Sign::NotEqual | Sign::OpenList))
+        || is_word(input, "in")
+        || is_word(input, "not")
+    {
+        input = rest(input);
+    }
+    match word(input).and_then(literal::socket_state) {
+        Some(_) => Field::SocketState,
+        None => Field::State,
+    }
+}
+
 impl<'p> Parser<'p> {
     /// One test, begun by a word.
     pub fn test<'a, 't>(&self, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
@@ -64,6 +78,7 @@ impl<'p> Parser<'p> {
             ),
             "ether" => self.ether(input, behind),
             "flags" => self.flags(input, behind),
+            "state" => self.values(input, behind, Subject::One(state(behind)), false),
             "vlan" | "mpls" | "pppoe" | "tunnel" => {
                 let field = match lower.as_str() {
                     "vlan" => Field::Vlan,
