@@ -5,11 +5,11 @@ mod number;
 
 pub use number::SPANS;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ast::{FLAG_WORDS, Item, PROTOCOL_NAMES, PROTOCOL_WORDS, Subject};
+use crate::ast::{ETHERTYPE_WORDS, FLAG_WORDS, Item, PROTOCOL_NAMES, PROTOCOL_WORDS, Subject};
 use crate::error::{Mistake, Span};
-use crate::field::{Field, Kind, SOCKET_STATES};
+use crate::field::{Field, Kind, SOCKET_STATES, TUNNELS};
 use crate::filter::Options;
 use crate::suggest;
 
@@ -61,8 +61,10 @@ pub fn describe(kind: Kind) -> String {
 /// A value of the kind that people use.
 pub fn example(field: Field) -> &'static str {
     match field.kind() {
+        Kind::Number { max: 65_535 } if field == Field::Ethertype => "0x88cc",
         Kind::Number { max: 65_535 } => "443",
         Kind::Number { .. } => match field {
+            Field::Dscp => "ef",
             Field::SrcAsn | Field::DstAsn => "64500",
             Field::Ttl => "64",
             _ => "5",
@@ -75,6 +77,32 @@ pub fn example(field: Field) -> &'static str {
         Kind::Word(words) => words.first().copied().unwrap_or(""),
         Kind::Flag | Kind::TcpFlags => "",
         Kind::Text => "nginx",
+    }
+}
+
+/// IP protocol number of the Authentication Header (RFC 4302).
+const AH: u64 = 51;
+
+/// The bits of a netmask that is written out.
+pub fn mask_bits(mask: &str) -> Option<u32> {
+    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
+    (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones())
+}
+
+/// Numbers that have names: ethertypes, and code points of RFC 2474, 2597, 3246, 5865 and 8622.
+pub fn named_number(field: Field, word: &str) -> Option<u64> {
+    const CODE_POINTS: [(&str, u64); 5] = [("be", 0), ("default", 0), ("le", 1), ("va", 44), ("ef", 46)];
+    let lower = word.to_ascii_lowercase();
+    let find = |all: &[(&str, u64)]| all.iter().find(|(name, _)| *name == lower).map(|(_, number)| *number);
+    let digits = |text: &str| text.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0'))).collect::<Vec<_>>();
+    match field {
+        Field::Ethertype => find(ETHERTYPE_WORDS).or_else(|| find(&[("ip", 0x0800), ("ip6", 0x86dd)])),
+        Field::Dscp => match (lower.get(..2)?, &*digits(lower.get(2..)?)) {
+            ("cs", &[class @ 0..8]) => Some(class << 3),
+            ("af", &[class @ 1..5, drop @ 1..4]) => Some(class << 3 | drop << 1),
+            _ => find(&CODE_POINTS),
+        },
+        _ => None,
     }
 }
 
@@ -272,14 +300,26 @@ impl Literal<'_> {
                 format!("write `{} {plain}`", self.name()),
             ));
         }
-        if self.word.starts_with(|c: char| c.is_ascii_digit()) {
-            return self.number(self.word, 255).map(Item::Number);
-        }
-        if lower == "ah" {
+        let is_number = self.word.starts_with(|c: char| c.is_ascii_digit());
+        let number = if is_number { Some(self.number(self.word, 255)?) } else { None };
+        if lower == "ah" || number == Some(AH) {
             return Err(self.wrong_help(
                 "walked-through",
                 "AH is walked through: a packet's protocol is the one behind it",
                 "test that protocol instead, as in `tcp`",
+            ));
+        }
+        if let Some(number) = number {
+            return Ok(Item::Number(number));
+        }
+        let is_test = matches!(&*lower, "ip" | "ip6" | "gre")
+            || ETHERTYPE_WORDS.iter().any(|(name, _)| *name == lower)
+            || TUNNELS.contains(&&*lower);
+        if is_test && self.subject == Subject::One(Field::Proto) {
+            return Err(self.wrong_help(
+                "protocol",
+                format!("`{lower}` is no protocol behind IP but a test of its own"),
+                format!("write `{lower}`"),
             ));
         }
         let mistake = self.wrong("protocol", format!("there is no protocol `{}`", self.shown()));
