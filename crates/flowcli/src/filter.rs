@@ -32,13 +32,31 @@ const LARGEST_LIST: u64 = 64 << 20;
 /// # Errors
 /// If it is wrong, or its file or a list cannot be read.
 pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Option<Filter>> {
+    read_beside(args, quiet, color, |args| {
+        // A capture without its option is read as the beginning of a filter.
+        if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
+            complain(&format!("files are named with -r: did you mean `-r {file}`?"));
+        }
+    })
+}
+
+/// The same where `mistaken` says what else a wrong filter may be.
+fn read_beside(
+    args: &FilterArgs,
+    quiet: bool,
+    color: Color,
+    mistaken: impl Fn(&FilterArgs),
+) -> anyhow::Result<Option<Filter>> {
     let (text, origin) = match (&args.text, &args.file) {
         (Some(text), _) => (text.clone(), String::new()),
         (None, Some(file)) => {
             let name = inputs::name(file);
-            let most = MAX_TEXT as u64 + 1;
+            let most = MAX_TEXT as u64;
             let text = if inputs::is_standard_input(file) { text_of(io::stdin(), most) } else { contents(&name, most) };
-            let text = text.map_err(|why| Error::new(ErrorKind::NotFound, format!("{name}: {why}")))?;
+            let text = text.map_err(|why| {
+                let kind = if why == too_large(most) { ErrorKind::Usage } else { ErrorKind::NotFound };
+                Error::new(kind, format!("{name}: {why}"))
+            })?;
             (text, name)
         }
         (None, None) if args.words.is_empty() => return Ok(None),
@@ -51,24 +69,26 @@ pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Opti
     };
     let list = |name: &str| contents(name, LARGEST_LIST);
     let options = Options { compat, lists: Some(&list), hosts: Some(&addresses), origin: &origin };
-    let filter = Filter::parse_with(&text, &options).inspect_err(|_| {
-        // A capture without its option is read as the beginning of a filter.
-        if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
-            complain(&format!("files are named with -r: did you mean `-r {file}`?"));
-        }
-    })?;
+    let filter = Filter::parse_with(&text, &options).inspect_err(|_| mistaken(args))?;
     if !quiet {
-        for warning in filter.warnings() {
+        let warnings = filter.warnings();
+        for warning in warnings.iter().take(MOST_WARNINGS) {
             complain_whole(&warning.render(terminal::error_color(color)));
+        }
+        if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
+            complain(&format!("warning: and {more} more of this filter"));
         }
     }
     Ok(Some(filter))
 }
 
+/// Warnings of one filter that are shown.
+const MOST_WARNINGS: usize = 8;
+
 /// Whether a word that stands where no option does is a file or looks like a capture.
 pub fn may_be_file(word: &str) -> bool {
     let kinds = [".pcap", ".pcapng", ".cap", ".gz", ".zst", ".lz4", ".xz"];
-    !word.starts_with('-') && (Path::new(word).exists() || kinds.iter().any(|kind| word.ends_with(kind)))
+    !word.starts_with('-') && (Path::new(word).is_file() || kinds.iter().any(|kind| word.ends_with(kind)))
 }
 
 /// A file's text, or why there is none.
@@ -77,16 +97,26 @@ fn contents(name: &str, most: u64) -> Result<String, String> {
 }
 
 fn text_of(input: impl Read, most: u64) -> Result<String, String> {
-    let mut text = String::new();
-    input.take(most).read_to_string(&mut text).map_err(why)?;
-    if text.len() as u64 == most { Err("it is too large".to_owned()) } else { Ok(text) }
+    let mut bytes = Vec::new();
+    input.take(most + 1).read_to_end(&mut bytes).map_err(why)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(most));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+    // Some editors begin every text with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}
+
+fn too_large(most: u64) -> String {
+    format!(
+        "it has more than {most} bytes, the most there may be; long lists have files of their own: `src in @servers.txt`"
+    )
 }
 
 /// Why something cannot be read.
 fn why(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::InvalidData => "it is not text".to_owned(),
         _ => {
             let words = error.to_string();
             words.split(" (os error ").next().unwrap_or(&words).to_owned()
@@ -273,7 +303,7 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
         FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
         FilterCommand::Sql(args) => &args.filter,
     };
-    let Some(filter) = read(args, false, Color::Auto)? else {
+    let Some(filter) = read_beside(args, false, Color::Auto, |_| ())? else {
         let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
         return Err(Error::new(ErrorKind::Usage, message).into());
     };
