@@ -67,8 +67,11 @@ pub struct Output<'s, R: 'static> {
     /// Records in their order, the first of which waits for answers of the edge.
     waiting: VecDeque<R>,
     /// Set if rows are written as they come.
-    stream: Option<RowWriter<Box<dyn RowFormat>, StandardOutput>>,
+    stream: Option<Writer>,
 }
+
+/// Rows in a format for programs, on standard output.
+pub type Writer = RowWriter<Box<dyn RowFormat>, StandardOutput>;
 
 /// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
 /// of our fields can fill, or none.
@@ -162,7 +165,7 @@ impl<'s, R> Output<'s, R> {
     }
 
     /// Without the trust line: more is to come.
-    pub fn without_trailer(self) -> Self {
+    fn without_trailer(self) -> Self {
         Self { wishes: Wishes { no_trailer: true, ..self.wishes }, ..self }
     }
 
@@ -283,7 +286,28 @@ impl<'s, R> Output<'s, R> {
     ///
     /// # Errors
     /// If the output cannot be written.
-    pub fn finish(mut self, ending: &Ending<'_>) -> Result<u64, io::Error> {
+    pub fn finish(self, ending: &Ending<'_>) -> Result<u64, io::Error> {
+        Ok(self.end(ending)?.0)
+    }
+
+    /// The same where more is to come: people see another table then, without a trust line before the last; a program reads
+    /// on in this one's table, in which `next` goes on.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn part(self, ending: &Ending<'_>, next: &mut Self) -> Result<u64, io::Error> {
+        if self.wishes.format.is_text() {
+            let rows = self.without_trailer().finish(ending)?;
+            separate()?;
+            return Ok(rows);
+        }
+        let (rows, writer) = self.end(ending)?;
+        next.stream = writer;
+        Ok(rows)
+    }
+
+    /// Writes the end; gives the number of rows, and the writer of a format for programs.
+    fn end(mut self, ending: &Ending<'_>) -> Result<(u64, Option<Writer>), io::Error> {
         self.await_answers()?;
         self.rows.settle(&self.edge);
         let mut ledger: Ledger = ending.ledger.clone();
@@ -292,7 +316,7 @@ impl<'s, R> Output<'s, R> {
         if self.wishes.format.is_text() {
             let rows = self.print_table(&ending)?;
             self.edge.complain();
-            return Ok(rows);
+            return Ok((rows, None));
         }
         let mut writer = match self.stream.take() {
             Some(writer) => writer,
@@ -304,7 +328,7 @@ impl<'s, R> Output<'s, R> {
         let rows = writer.rows();
         writer.trailer(&ending)?;
         self.edge.complain();
-        Ok(rows)
+        Ok((rows, Some(writer)))
     }
 
     /// What of a column makes it go first when the terminal is too narrow: before all that nothing is in it, unless it
@@ -384,11 +408,7 @@ impl<R> Held<R> {
 }
 
 /// Starts a row format on standard output.
-pub fn begin(
-    table: &str,
-    columns: &[Column],
-    wishes: &Wishes,
-) -> io::Result<RowWriter<Box<dyn RowFormat>, StandardOutput>> {
+pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<Writer> {
     let json = || JsonOptions {
         safe_integers: wishes.safe_integers,
         notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
@@ -432,7 +452,7 @@ impl Write for StandardOutput {
 }
 
 /// An empty line between two tables.
-pub fn separate() -> io::Result<()> {
+fn separate() -> io::Result<()> {
     standard_output()?.write_all(b"\n")
 }
 

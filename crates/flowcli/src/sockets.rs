@@ -191,14 +191,13 @@ impl<'a> Job<'a> {
             if source.finished_polls() > polls {
                 self.forget()?;
             }
-            // A poll is a table of its own.
-            if source.finished_polls() > polls && args.output.is_text() && !(args.events && output.is_empty()) {
+            // A poll is a table of its own, or a part that ends with its account.
+            if source.finished_polls() > polls && args.output.has_parts() && !(args.events && output.is_empty()) {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
                 let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge()?)?);
-                rows += done.without_trailer().finish(&ending)?;
+                rows += done.part(&ending, &mut output)?;
                 tables += 1;
-                output::separate()?;
             }
         };
         if tables > 0 {
@@ -247,11 +246,10 @@ impl<'a> Job<'a> {
             if source.finished_polls() > polls {
                 self.forget()?;
             }
-            if source.finished_polls() > polls && args.output.is_text() {
+            if source.finished_polls() > polls && args.output.has_parts() {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
-                rows += std::mem::replace(&mut output, begin()?).without_trailer().finish(&ending)?;
-                output::separate()?;
+                rows += std::mem::replace(&mut output, begin()?).part(&ending, &mut output)?;
             }
         };
         if rows > 0 {

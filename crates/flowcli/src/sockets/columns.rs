@@ -250,7 +250,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             word(s.sample.kind())
         }),
         key(Raw, ["protocol", "PROTO", "IP protocol number; of packet sockets the ethertype."], |s| {
-            Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype.swap_bytes()).into())
+            Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype).into())
         }),
         key(Programs, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
         gauge(
