@@ -1,5 +1,7 @@
 //! Shell completions and manual pages, made from the options themselves.
 
+mod filter_words;
+
 use std::io::Write;
 
 use clap::CommandFactory;
@@ -13,8 +15,10 @@ use crate::output;
 /// Prints a completion script.
 pub fn completions(shell: Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "flow", &mut script);
-    write_out(&script)
+    let mut program = Cli::command();
+    clap_complete::generate(shell, &mut program, "flow", &mut script);
+    let script = filter_words::complete(shell, &program, &String::from_utf8_lossy(&script));
+    write_out(script.as_bytes())
 }
 
 /// Prints the manual page of one command, or of the whole program.

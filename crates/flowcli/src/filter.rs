@@ -1,5 +1,8 @@
 //! Filters from the command line: texts, files, lists, names, and what is said about them.
 
+mod explain;
+mod sockets;
+
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
@@ -8,9 +11,8 @@ use std::sync::Arc;
 
 use flowcore::report::Value;
 use flowcore::resolve::Numeric;
-use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, FlowRecord, Frames, Resolver};
-use flowfilter::ast::{Expr, Subject};
-use flowfilter::kernel::{cbpf, inet_diag};
+use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, Frames, Resolver};
+use flowfilter::ast::Subject;
 use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
 use flowresolve::Networks;
@@ -20,6 +22,8 @@ use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, inputs, terminal};
 
+pub use sockets::OfSockets;
+
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;
 
@@ -28,13 +32,31 @@ const LARGEST_LIST: u64 = 64 << 20;
 /// # Errors
 /// If it is wrong, or its file or a list cannot be read.
 pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Option<Filter>> {
+    read_beside(args, quiet, color, |args| {
+        // A capture without its option is read as the beginning of a filter.
+        if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
+            complain(&format!("files are named with -r: did you mean `-r {file}`?"));
+        }
+    })
+}
+
+/// The same where `mistaken` says what else a wrong filter may be.
+fn read_beside(
+    args: &FilterArgs,
+    quiet: bool,
+    color: Color,
+    mistaken: impl Fn(&FilterArgs),
+) -> anyhow::Result<Option<Filter>> {
     let (text, origin) = match (&args.text, &args.file) {
         (Some(text), _) => (text.clone(), String::new()),
         (None, Some(file)) => {
             let name = inputs::name(file);
-            let most = MAX_TEXT as u64 + 1;
+            let most = MAX_TEXT as u64;
             let text = if inputs::is_standard_input(file) { text_of(io::stdin(), most) } else { contents(&name, most) };
-            let text = text.map_err(|why| Error::new(ErrorKind::NotFound, format!("{name}: {why}")))?;
+            let text = text.map_err(|why| {
+                let kind = if why == too_large(most) { ErrorKind::Usage } else { ErrorKind::NotFound };
+                Error::new(kind, format!("{name}: {why}"))
+            })?;
             (text, name)
         }
         (None, None) if args.words.is_empty() => return Ok(None),
@@ -47,24 +69,26 @@ pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Opti
     };
     let list = |name: &str| contents(name, LARGEST_LIST);
     let options = Options { compat, lists: Some(&list), hosts: Some(&addresses), origin: &origin };
-    let filter = Filter::parse_with(&text, &options).inspect_err(|_| {
-        // A capture without its option is read as the beginning of a filter.
-        if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
-            complain(&format!("files are named with -r: did you mean `-r {file}`?"));
-        }
-    })?;
+    let filter = Filter::parse_with(&text, &options).inspect_err(|_| mistaken(args))?;
     if !quiet {
-        for warning in filter.warnings() {
+        let warnings = filter.warnings();
+        for warning in warnings.iter().take(MOST_WARNINGS) {
             complain_whole(&warning.render(terminal::error_color(color)));
+        }
+        if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
+            complain(&format!("warning: and {more} more of this filter"));
         }
     }
     Ok(Some(filter))
 }
 
+/// Warnings of one filter that are shown.
+const MOST_WARNINGS: usize = 8;
+
 /// Whether a word that stands where no option does is a file or looks like a capture.
 pub fn may_be_file(word: &str) -> bool {
     let kinds = [".pcap", ".pcapng", ".cap", ".gz", ".zst", ".lz4", ".xz"];
-    !word.starts_with('-') && (Path::new(word).exists() || kinds.iter().any(|kind| word.ends_with(kind)))
+    !word.starts_with('-') && (Path::new(word).is_file() || kinds.iter().any(|kind| word.ends_with(kind)))
 }
 
 /// A file's text, or why there is none.
@@ -73,16 +97,26 @@ fn contents(name: &str, most: u64) -> Result<String, String> {
 }
 
 fn text_of(input: impl Read, most: u64) -> Result<String, String> {
-    let mut text = String::new();
-    input.take(most).read_to_string(&mut text).map_err(why)?;
-    if text.len() as u64 == most { Err("it is too large".to_owned()) } else { Ok(text) }
+    let mut bytes = Vec::new();
+    input.take(most + 1).read_to_end(&mut bytes).map_err(why)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(most));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+    // Some editors begin every text with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}
+
+fn too_large(most: u64) -> String {
+    format!(
+        "it has more than {most} bytes, the most there may be; long lists have files of their own: `src in @servers.txt`"
+    )
 }
 
 /// Why something cannot be read.
 fn why(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::InvalidData => "it is not text".to_owned(),
         _ => {
             let words = error.to_string();
             words.split(" (os error ").next().unwrap_or(&words).to_owned()
@@ -105,7 +139,7 @@ pub fn complain_whole(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Who knows networks, if anybody does. Processes nobody knows yet.
+/// Who knows networks, if anybody does.
 fn names(networks: Option<&Arc<Networks>>) -> Arc<dyn Resolver> {
     match networks {
         Some(networks) => networks.clone(),
@@ -113,23 +147,33 @@ fn names(networks: Option<&Arc<Networks>>) -> Arc<dyn Resolver> {
     }
 }
 
+/// Refuses AS numbers if nobody knows networks.
+fn have_networks(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
+    let asked = filter.fields().common(FieldSet::of([Field::SrcAsn, Field::DstAsn]));
+    match asked.iter().next() {
+        Some(field) if networks.is_none() => Err(filter.refuse(
+            field,
+            "AS numbers need a table of networks: name one with --asn FILE",
+            Some("pfx2as, IPtoASN, MRT dumps and MaxMind DB files are such tables"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Of which process a packet is, captures never say.
+const NOT_CAPTURED: FieldSet = FieldSet::EMPTY.with(Field::Process).with(Field::Pid);
+
 /// Refuses what no capture can answer, at its place in the filter.
 fn answerable(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
-    for field in filter.fields().iter() {
-        let (title, help) = match field {
-            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
-            Field::SrcAsn | Field::DstAsn => (
-                "AS numbers need a table of networks: name one with --asn FILE",
-                Some("pfx2as, IPtoASN, MRT dumps and MaxMind DB files are such tables"),
-            ),
-            Field::Process | Field::Pid => {
-                ("a capture does not say which process a packet belongs to", Some("sockets of this host do"))
-            }
-            _ => continue,
-        };
-        return Err(filter.refuse(field, title, help));
+    have_networks(filter, networks)?;
+    match filter.fields().common(NOT_CAPTURED).iter().next() {
+        Some(field) => Err(filter.refuse(
+            field,
+            "a capture does not say which process a packet belongs to",
+            Some("`flow sockets` selects this host's sockets by it"),
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A filter over single packets.
@@ -140,33 +184,6 @@ pub fn of_packets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
     let bound = filter.bind::<FlowEvent>(&names(networks))?;
     answerable(filter, networks)?;
     Ok(bound)
-}
-
-/// A filter over the kernel's sockets. What only packets or whole connections have is refused at its place: of a socket it
-/// would never be true.
-///
-/// # Errors
-/// If sockets do not have what it asks for.
-pub fn of_sockets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<Predicate<FlowEvent>, FilterError> {
-    for field in filter.fields().iter() {
-        let help = match field {
-            Field::Version | Field::Proto | Field::SrcAddr | Field::DstAddr | Field::SrcPort | Field::DstPort => {
-                continue;
-            }
-            Field::SrcAsn | Field::DstAsn if networks.is_some() => continue,
-            Field::SrcAsn | Field::DstAsn => return of_packets(filter, networks),
-            Field::State => "this is the state of a connection that is over; --state selects sockets by theirs",
-            Field::Process | Field::Pid => "`flow sockets -p` names the processes that hold a socket",
-            Field::Uid | Field::Cgroup => "`flow sockets -e` shows it",
-            Field::Rtt | Field::Handshake | Field::Retrans | Field::Bytes | Field::Packets | Field::Duration => {
-                "`flow sockets -i` shows what TCP counts, --sort orders by it"
-            }
-            Field::Input | Field::Output | Field::Exporter => "only exported flow records have it",
-            _ => "packets have it; of sockets a filter can ask for addresses, ports and protocol",
-        };
-        return Err(filter.refuse(field, &format!("sockets have no `{}` to select them by", field.name()), Some(help)));
-    }
-    of_packets(filter, networks)
 }
 
 /// A filter over sockets as `ss` spells it, in this language: `dport = :443` is `dport = 443`.
@@ -286,14 +303,14 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
         FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
         FilterCommand::Sql(args) => &args.filter,
     };
-    let Some(filter) = read(args, false, Color::Auto)? else {
+    let Some(filter) = read_beside(args, false, Color::Auto, |_| ())? else {
         let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
         return Err(Error::new(ErrorKind::Usage, message).into());
     };
     let text = match command {
         FilterCommand::Check(_) => format!("{filter}\n"),
         FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
-        FilterCommand::Explain(_) => explain(&filter),
+        FilterCommand::Explain(_) => explain::explain(&filter),
         FilterCommand::Sql(args) => format!("{}\n", filter.to_sql(&Schema::flows(dialect(args.dialect)))?),
     };
     documents::print(&text)
@@ -306,40 +323,6 @@ fn dialect(named: DialectArg) -> Dialect {
         DialectArg::Clickhouse => Dialect::ClickHouse,
         DialectArg::Sqlite => Dialect::Sqlite,
     }
-}
-
-/// What a filter asks for, and of what it can be asked.
-fn explain(filter: &Filter) -> String {
-    let mut text = format!("read as      {filter}\nnormal form  {}\n\n", filter.normal());
-    let fields = filter.fields();
-    for field in fields.iter() {
-        text += &format!("{:<12} {}\n", field.name(), field.def().about);
-    }
-    if !fields.is_empty() {
-        text.push('\n');
-    }
-    for (what, known) in
-        [("packets", FlowEvent::fields()), ("connections", Flow::fields()), ("live flows", FlowRecord::fields())]
-    {
-        let missing: Vec<&str> = fields.without(known).iter().map(Field::name).collect();
-        text += &match (missing.is_empty(), filter.widen(known)) {
-            (true, _) => format!("{what:<12} yes\n"),
-            (false, wider) => {
-                format!("{what:<12} no: they have no {}; what remains would pass: {wider}\n", missing.join(", "))
-            }
-        };
-    }
-    text += "\nin the kernel, before the exact filter:\n";
-    for (what, asked) in [
-        ("packet sockets", cbpf::asked(filter.expr())),
-        ("socket dumps", inet_diag::asked(&inet_diag::either_direction(filter.expr()), None)),
-    ] {
-        text += &match asked {
-            Expr::All => format!("{what:<14} nothing; all of it runs here\n"),
-            some => format!("{what:<14} {some}\n"),
-        };
-    }
-    text
 }
 
 #[cfg(test)]

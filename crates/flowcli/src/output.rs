@@ -1,23 +1,26 @@
 //! Rows to standard output: at once where each row stands for itself, held back where they are ordered or aligned.
 
+mod held;
+mod standard;
+
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io;
 use std::sync::Arc;
 
 use flowcore::report::{
-    Bound, Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, Row, RowFormat, RowWriter,
-    Rows, TextOptions, TextTable, TextWriter, Unit, Value,
+    Bound, Column, Ending, Quality, Row, RowFormat, RowWriter, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
 use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
 
+use self::held::Held;
+use self::standard::separate;
 use crate::args::{Color, ConnsArgs, Format, SortKey, TimeStyle};
 use crate::edge::{Edge, Need};
-use crate::fields::{Field, Order, Subject};
-use crate::zeek::{self, Zeek};
-use crate::{terminal, times};
+use crate::fields::{Field, Subject};
+use crate::{terminal, times, zeek};
+
+pub use self::standard::{StandardOutput, begin, is_watched, standard_output};
 
 /// Rows that are held back at most, unless `--top` names a number: the first in their order.
 pub const MOST_HELD: usize = 1_000_000;
@@ -67,8 +70,11 @@ pub struct Output<'s, R: 'static> {
     /// Records in their order, the first of which waits for answers of the edge.
     waiting: VecDeque<R>,
     /// Set if rows are written as they come.
-    stream: Option<RowWriter<Box<dyn RowFormat>, StandardOutput>>,
+    stream: Option<Writer>,
 }
+
+/// Rows in a format for programs, on standard output.
+pub type Writer = RowWriter<Box<dyn RowFormat>, StandardOutput>;
 
 /// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
 /// of our fields can fill, or none.
@@ -101,18 +107,6 @@ impl<'s, R> Source<'s, R> {
             Some(cell) => take(&cell),
         }
     }
-}
-
-/// Rows that are not written yet.
-struct Held<R: 'static> {
-    records: Vec<R>,
-    /// The place of the last of the first [`most`](Self::most), once there were more.
-    last: Option<usize>,
-    order: Order<R>,
-    /// The first this many in that order are wanted.
-    most: usize,
-    /// Records that were let go.
-    unreported: u64,
 }
 
 impl<'s, R> Output<'s, R> {
@@ -150,7 +144,7 @@ impl<'s, R> Output<'s, R> {
             return Err(Error::new(ErrorKind::Usage, message));
         }
         let most = wishes.top.unwrap_or(MOST_HELD);
-        let rows = Held { records: Vec::new(), last: None, order, most, unreported: 0 };
+        let rows = Held::new(order, most);
         Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
     }
 
@@ -162,7 +156,7 @@ impl<'s, R> Output<'s, R> {
     }
 
     /// Without the trust line: more is to come.
-    pub fn without_trailer(self) -> Self {
+    fn without_trailer(self) -> Self {
         Self { wishes: Wishes { no_trailer: true, ..self.wishes }, ..self }
     }
 
@@ -283,7 +277,28 @@ impl<'s, R> Output<'s, R> {
     ///
     /// # Errors
     /// If the output cannot be written.
-    pub fn finish(mut self, ending: &Ending<'_>) -> Result<u64, io::Error> {
+    pub fn finish(self, ending: &Ending<'_>) -> Result<u64, io::Error> {
+        Ok(self.end(ending)?.0)
+    }
+
+    /// The same where more is to come: people see another table then, without a trust line before the last; a program reads
+    /// on in this one's table, in which `next` goes on.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn part(self, ending: &Ending<'_>, next: &mut Self) -> Result<u64, io::Error> {
+        if self.wishes.format.is_text() {
+            let rows = self.without_trailer().finish(ending)?;
+            separate()?;
+            return Ok(rows);
+        }
+        let (rows, writer) = self.end(ending)?;
+        next.stream = writer;
+        Ok(rows)
+    }
+
+    /// Writes the end; gives the number of rows, and the writer of a format for programs.
+    fn end(mut self, ending: &Ending<'_>) -> Result<(u64, Option<Writer>), io::Error> {
         self.await_answers()?;
         self.rows.settle(&self.edge);
         let mut ledger: Ledger = ending.ledger.clone();
@@ -292,7 +307,7 @@ impl<'s, R> Output<'s, R> {
         if self.wishes.format.is_text() {
             let rows = self.print_table(&ending)?;
             self.edge.complain();
-            return Ok(rows);
+            return Ok((rows, None));
         }
         let mut writer = match self.stream.take() {
             Some(writer) => writer,
@@ -304,7 +319,7 @@ impl<'s, R> Output<'s, R> {
         let rows = writer.rows();
         writer.trailer(&ending)?;
         self.edge.complain();
-        Ok(rows)
+        Ok((rows, Some(writer)))
     }
 
     /// What of a column makes it go first when the terminal is too narrow: before all that nothing is in it, unless it
@@ -346,107 +361,12 @@ impl<'s, R> Output<'s, R> {
     }
 }
 
-impl<R> Held<R> {
-    fn take(&mut self, records: &mut Vec<R>) {
-        // Those that so many others stand before already are not even moved.
-        if let Some(last) = self.last.and_then(|last| self.records.get(last)) {
-            let (order, edge, before) = (&self.order, Edge::default(), records.len());
-            records.retain(|record| order.compare(record, last, &edge).is_lt());
-            self.unreported += (before - records.len()) as u64;
-        }
-        self.records.append(records);
-        // A quarter more and a little: each record is looked at a small number of times.
-        if self.records.len() >= self.most.saturating_add(self.most / 4).saturating_add(1024) {
-            self.let_go();
-        }
-    }
-
-    /// Keeps the first [`most`](Self::most).
-    fn let_go(&mut self) {
-        if self.most < self.records.len() {
-            // The edge is not asked for what decides here.
-            let (order, edge) = (&self.order, Edge::default());
-            self.last = self.most.checked_sub(1);
-            if let Some(last) = self.last {
-                self.records.select_nth_unstable_by(last, |a, b| order.compare(a, b, &edge));
-            }
-            self.unreported += (self.records.len() - self.most) as u64;
-            self.records.truncate(self.most);
-        }
-    }
-
-    /// Brings the records into their order.
-    fn settle(&mut self, edge: &Edge) {
-        self.let_go();
-        let order = &self.order;
-        self.records.sort_unstable_by(|a, b| order.compare(a, b, edge));
-    }
-}
-
-/// Starts a row format on standard output.
-pub fn begin(
-    table: &str,
-    columns: &[Column],
-    wishes: &Wishes,
-) -> io::Result<RowWriter<Box<dyn RowFormat>, StandardOutput>> {
-    let json = || JsonOptions {
-        safe_integers: wishes.safe_integers,
-        notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
-    };
-    let values = |options: CsvOptions| {
-        Csv::new(CsvOptions { header: !wishes.no_header, trailer: !wishes.no_trailer, ..options })
-    };
-    let format: Box<dyn RowFormat> = match wishes.format {
-        Format::Json => Box::new(JsonDocument::new(json())),
-        Format::Csv => Box::new(values(CsvOptions::COMMA)),
-        Format::Tsv => Box::new(values(CsvOptions::TAB)),
-        Format::Zeek => Box::new(Zeek::new(!wishes.no_trailer)),
-        Format::Jsonl | Format::Table | Format::Wide => Box::new(JsonLines::new(json())),
-    };
-    let mut writer = RowWriter::new(format, standard_output()?);
-    writer.header(table, columns)?;
-    Ok(writer)
-}
-
-/// Standard output without the line buffer that the standard library puts in front of it. Its errors say whose they are.
-pub struct StandardOutput(File);
-
-/// Opens it.
-pub fn standard_output() -> io::Result<StandardOutput> {
-    let mut out = io::stdout();
-    out.flush()?;
-    Ok(StandardOutput(File::from(out.as_fd().try_clone_to_owned()?)))
-}
-
-impl Write for StandardOutput {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
-            _ => crate::exit::of_standard_output(error),
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// An empty line between two tables.
-pub fn separate() -> io::Result<()> {
-    standard_output()?.write_all(b"\n")
-}
-
-/// Whether somebody looks at the output while it is written.
-pub fn is_watched() -> bool {
-    io::stdout().is_terminal()
-}
-
 /// How far a record's counts can be trusted.
 type QualityOf<R> = fn(&R) -> Quality;
 
 /// Writes one record as a row.
 fn write<R>(
-    writer: &mut RowWriter<Box<dyn RowFormat>, StandardOutput>,
+    writer: &mut Writer,
     record: &R,
     sources: &[Source<'_, R>],
     quality: QualityOf<R>,
@@ -488,62 +408,5 @@ impl<R> Rows for TextRows<'_, R> {
     }
     fn bound(&self, index: usize, column: usize) -> Bound {
         self.sources[column].first.map_or(Bound::Exact, |field| (field.bound)(&self.records[index]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held(most: usize, batches: &[&[u64]]) -> Held<u64> {
-        let field = Field {
-            column: Column {
-                name: "number".into(),
-                title: "number".into(),
-                unit: Unit::None,
-                meaning: flowcore::report::Meaning::Key,
-                about: "".into(),
-                bound: Bound::Exact,
-            },
-            value: crate::fields::CellOf::Own(|number| Value::U64(number / 10)),
-            shown: None,
-            needs: None,
-            default: true,
-            costly: false,
-            rank: 0,
-            bound: |_| Bound::Exact,
-        };
-        let subject = Subject {
-            table: "numbers",
-            has_levels: false,
-            fields: vec![field],
-            quality: |_| Quality::default(),
-            weight: |&number| number,
-            serial: |&number| number,
-            order: "number",
-            ask: |_, _| true,
-            verdict: |_, _| None,
-        };
-        let order = subject.order(&["number".parse().unwrap()], &Edge::default()).unwrap();
-        let mut held = Held { records: Vec::new(), last: None, order, most, unreported: 0 };
-        for batch in batches {
-            held.take(&mut batch.to_vec());
-        }
-        held.settle(&Edge::default());
-        held
-    }
-
-    #[test]
-    fn those_kept_are_the_first_in_their_order_not_the_first_that_came() {
-        let many: Vec<u64> = (0..10_000).rev().collect();
-        let kept = held(3, &[&many[..5_000], &many[5_000..]]);
-        assert_eq!((kept.records.as_slice(), kept.unreported), (&[0, 1, 2][..], 9_997));
-    }
-
-    #[test]
-    fn equals_are_ordered_by_their_beginnings_however_they_came() {
-        // Numbers 10 to 19 are equal but for when they began.
-        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, held(2, &[&[11, 31], &[15], &[12]]).records);
-        assert_eq!(held(2, &[&[15, 12], &[31, 11]]).records, [11, 12]);
     }
 }

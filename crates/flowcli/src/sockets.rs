@@ -11,14 +11,14 @@ use flowcore::report::Ending;
 use flowcore::{
     Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, SocketState, Status, Timestamp,
 };
-use flowfilter::STEP;
+use flowfilter::{Field, STEP};
 use flowsrc_netlink::process::{Details, Evidence, Processes};
-use flowsrc_netlink::{Cgroups, Kinds, Sockets};
+use flowsrc_netlink::{Cgroups, Kinds, Options, Sockets};
 
 use crate::args::{FilterArgs, SocketsArgs, TimeStyle, parse_state};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
-use crate::filter;
+use crate::filter::{self, OfSockets};
 use crate::output::{self, Output, Wishes};
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -35,16 +35,12 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let (words, states) = states_first(&args.filter)?;
-    let filter = filter::read(&filter::as_ss_spells(&words), args.ending.quiet, args.color).inspect_err(|_| {
-        // `state listen`, as ss has it, but not at the beginning.
-        if args.filter.words.iter().any(|word| word.split_whitespace().any(|word| word == "state")) {
-            complain("sockets are selected by state with --state, as in --state listen,time_wait");
-        }
-    })?;
-    let filter = filter.map(|filter| filter::of_sockets(&filter, networks.as_ref())).transpose()?;
+    let filter = filter::read(&filter::as_ss_spells(&words), args.ending.quiet, args.color)?;
+    let filter = filter.map(|filter| OfSockets::new(&filter, networks.as_ref())).transpose()?;
     let mut options = args.options();
-    options.holders = !args.summary && columns::wants_processes(args);
-    if let Some(states) = states {
+    options.holders = wants_processes(args, filter.as_ref());
+    let asks_state = filter.as_ref().is_some_and(|filter| filter.asks(Field::SocketState));
+    if let Some(states) = states.or((asks_state && args.takes_any_state()).then_some(Options::ALL_STATES)) {
         options.states = states;
         options
             .kinds
@@ -55,11 +51,14 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
         source.narrow(filter)?;
     }
     run::introduce(&args.ending, source.info());
-    let mut job = Job::new(args, &source, filter.is_some())?;
-    if args.summary {
-        return job.summarise(&mut source, filter.as_ref().map(|filter| filter as &dyn Select), &signals);
-    }
-    job.list(&mut source, filter.as_ref().map(|filter| filter as &dyn Select), &signals, networks)
+    let mut job = Job::new(args, &source, filter.as_ref())?;
+    if args.summary { job.summarise(&mut source, &signals) } else { job.list(&mut source, &signals, networks) }
+}
+
+/// Whether it must be known who holds the sockets.
+fn wants_processes(args: &SocketsArgs, filter: Option<&OfSockets>) -> bool {
+    let filter_asks = filter.is_some_and(|filter| filter.asks(Field::Process) || filter.asks(Field::Pid));
+    filter_asks || !args.summary && columns::wants_processes(args)
 }
 
 /// A filter may begin with states, as that of `ss` does: `state listening sport = :22`. The filter without them, and their
@@ -73,6 +72,11 @@ fn states_first(filter: &FilterArgs) -> Result<(FilterArgs, Option<u32>), Error>
         let (name, after) = behind.split_at(end);
         // Connections have states too, which the filter's own error explains.
         let Ok(bits) = parse_state(name) else { break };
+        // `state listen or …` is a test of the language.
+        let next = after.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
+        if matches!(&*next, "and" | "or" | "&&" | "||") {
+            break;
+        }
         states = Some(states.unwrap_or(0) | bits);
         rest = after.trim_start();
     }
@@ -114,13 +118,12 @@ struct Job<'a> {
     rows: Vec<Socket>,
     /// Selected and not closed, with the reason.
     left: Vec<Error>,
-    /// A filter was given.
-    filters: bool,
-    /// Who holds what, if that is to be shown.
+    filter: Option<&'a OfSockets>,
+    /// Who holds what, if that is to be shown or selected by.
     processes: Option<Processes>,
     /// Who waits at which door, if that is to be shown.
     listeners: Listeners,
-    /// Control groups by id, if their paths are to be shown.
+    /// Control groups by id, if their paths are to be shown or selected by.
     cgroups: Option<Cgroups>,
     wants_details: bool,
     /// Of processes by id and beginning, as they were when first looked at.
@@ -128,12 +131,13 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(args: &'a SocketsArgs, source: &Sockets, filters: bool) -> Result<Self, Error> {
+    fn new(args: &'a SocketsArgs, source: &Sockets, filter: Option<&'a OfSockets>) -> Result<Self, Error> {
         let namespaces: Vec<_> = source
             .namespaces()
             .map(|namespace| Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from))
             .collect();
-        let wants_processes = !args.summary && columns::wants_processes(args);
+        let wants_cgroups =
+            filter.is_some_and(|filter| filter.asks(Field::Cgroup)) || !args.summary && columns::wants_cgroups(args);
         Ok(Self {
             args,
             namespaces,
@@ -144,10 +148,10 @@ impl<'a> Job<'a> {
             from: None,
             rows: Vec::new(),
             left: Vec::new(),
-            filters,
-            processes: wants_processes.then(Processes::open).transpose()?,
+            filter,
+            processes: wants_processes(args, filter).then(Processes::open).transpose()?,
             listeners: Listeners::new(args.options(), source),
-            cgroups: (!args.summary && columns::wants_cgroups(args)).then(Cgroups::default),
+            cgroups: wants_cgroups.then(Cgroups::default),
             wants_details: columns::wants_details(args),
             details: HashMap::new(),
         })
@@ -157,7 +161,6 @@ impl<'a> Job<'a> {
     fn list(
         &mut self,
         source: &mut Sockets,
-        filter: Option<&dyn Select>,
         signals: &Signals,
         networks: Option<Arc<flowresolve::Networks>>,
     ) -> anyhow::Result<Exit> {
@@ -173,11 +176,9 @@ impl<'a> Job<'a> {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
-            self.take(&events, &filled.frames, filter);
+            self.take(&events, &filled.frames);
             events.clear();
-            self.name_interfaces(source);
-            self.name_processes()?;
-            self.name_cgroups();
+            self.find_out(source)?;
             if args.yes {
                 self.kill(source);
             }
@@ -187,20 +188,16 @@ impl<'a> Job<'a> {
             if status == Status::End || stopped {
                 break through;
             }
-            if source.finished_polls() > polls
-                && let Some(processes) = &mut self.processes
-            {
-                processes.refresh()?;
-                self.listeners.forget();
+            if source.finished_polls() > polls {
+                self.forget()?;
             }
-            // A poll is a table of its own.
-            if source.finished_polls() > polls && args.output.is_text() && !(args.events && output.is_empty()) {
+            // A poll is a table of its own, or a part that ends with its account.
+            if source.finished_polls() > polls && args.output.has_parts() && !(args.events && output.is_empty()) {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
                 let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge()?)?);
-                rows += done.without_trailer().finish(&ending)?;
+                rows += done.part(&ending, &mut output)?;
                 tables += 1;
-                output::separate()?;
             }
         };
         if tables > 0 {
@@ -218,12 +215,7 @@ impl<'a> Job<'a> {
     }
 
     /// A row for each kind and state, at each poll.
-    fn summarise(
-        &mut self,
-        source: &mut Sockets,
-        filter: Option<&dyn Select>,
-        signals: &Signals,
-    ) -> anyhow::Result<Exit> {
+    fn summarise(&mut self, source: &mut Sockets, signals: &Signals) -> anyhow::Result<Exit> {
         let args = self.args;
         let subject = summary::subject(self.namespaces.len() > 1, args.interval().is_some());
         let begin = || Output::new(&subject, wishes(args), Edge::default());
@@ -235,8 +227,11 @@ impl<'a> Job<'a> {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
-            self.take(&events, &filled.frames, filter);
+            self.take(&events, &filled.frames);
             events.clear();
+            if self.filter.is_some_and(|filter| !filter.unsettled().is_empty()) {
+                self.find_out(source)?;
+            }
             summary.add(self.rows.drain(..));
             let stopped = signals.stop().is_some();
             let is_over = status == Status::End || stopped;
@@ -248,11 +243,13 @@ impl<'a> Job<'a> {
             if is_over {
                 break (through, stopped);
             }
-            if source.finished_polls() > polls && args.output.is_text() {
+            if source.finished_polls() > polls {
+                self.forget()?;
+            }
+            if source.finished_polls() > polls && args.output.has_parts() {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
-                rows += std::mem::replace(&mut output, begin()?).without_trailer().finish(&ending)?;
-                output::separate()?;
+                rows += std::mem::replace(&mut output, begin()?).part(&ending, &mut output)?;
             }
         };
         if rows > 0 {
@@ -266,11 +263,11 @@ impl<'a> Job<'a> {
         Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
     }
 
-    /// Makes rows of what the filter selects.
-    fn take(&mut self, events: &[FlowEvent], frames: &Frames<'_>, filter: Option<&dyn Select>) {
+    /// Makes rows of what the filter may select.
+    fn take(&mut self, events: &[FlowEvent], frames: &Frames<'_>) {
         for start in (0..events.len()).step_by(STEP) {
             let step = events.get(start..events.len().min(start + STEP)).unwrap_or(&[]);
-            let mask = filter.map_or(u64::MAX, |filter| filter.select(step, frames));
+            let mask = self.filter.map_or(u64::MAX, |filter| filter.select(step, frames));
             for (place, event) in step.iter().enumerate() {
                 let back = events.get(start + place + 1);
                 let (Detail::Socket(socket), Some(sample)) = (event.detail, frames.socket(event)) else { continue };
@@ -305,6 +302,28 @@ impl<'a> Job<'a> {
                 });
             }
         }
+    }
+
+    /// Finds out what the kernel's answer does not have, and drops what the filter does not select by that.
+    fn find_out(&mut self, source: &Sockets) -> Result<(), Error> {
+        self.name_interfaces(source);
+        self.name_processes()?;
+        self.name_cgroups();
+        if let Some(filter) = self.filter.filter(|filter| !filter.unsettled().is_empty()) {
+            let before = self.rows.len();
+            self.rows.retain(|row| filter.passes(&columns::found_out(row)));
+            self.filtered += (before - self.rows.len()) as u64;
+        }
+        Ok(())
+    }
+
+    /// Processes are looked at again for the next poll.
+    fn forget(&mut self) -> Result<(), Error> {
+        if let Some(processes) = &mut self.processes {
+            processes.refresh()?;
+            self.listeners.forget();
+        }
+        Ok(())
     }
 
     fn name_interfaces(&mut self, source: &Sockets) {
@@ -368,7 +387,7 @@ impl<'a> Job<'a> {
 
     fn ledger(&self, source: &mut Sockets) -> Result<flowcore::Ledger, Error> {
         let mut ledger = source.ledger()?;
-        if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.filters) {
+        if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.filter.is_some()) {
             // The same whether the kernel knew the filter or only we did.
             sockets.seen = sockets.seen.saturating_sub(self.filtered);
         }

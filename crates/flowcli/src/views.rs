@@ -67,7 +67,7 @@ impl<'a> Live<'a> {
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
         let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
-        let filter = filter.map(|filter| filter::of_sockets(&filter, None)).transpose()?;
+        let filter = filter.map(|filter| filter::OfSockets::of_samples(&filter, None)).transpose()?;
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,

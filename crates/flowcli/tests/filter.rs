@@ -188,10 +188,20 @@ fn a_filter_can_be_tried_alone() {
         contains("connections  yes")
             .and(contains("packets      no: they have no duration; what remains would pass: vlan 5")),
     );
-    flow(&["filter", "explain", "tcp and vlan 5 and src 10.0.0.0/8"]).assert().success().stdout(
-        contains("packet sockets tcp and src 10.0.0.0/8\n")
-            .and(contains("socket dumps   src 10.0.0.0/8 or dst 10.0.0.0/8\n")),
+    flow(&["filter", "explain", "tcp and vlan 5 and src 10.0.0.0/8"])
+        .assert()
+        .success()
+        .stdout(contains("packet sockets tcp and src 10.0.0.0/8\n").and(contains("socket dumps   src 10.0.0.0/8\n")));
+    // Who has what: a capture has no processes, and AS numbers need a table.
+    flow(&["filter", "explain", "process ssh"]).assert().success().stdout(
+        contains("packets      no: they have no process;")
+            .and(contains("connections  no: they have no process;"))
+            .and(contains("sockets      yes\n")),
     );
+    flow(&["filter", "explain", "src asn 5 or state listen"])
+        .assert()
+        .success()
+        .stdout(contains("sockets      yes, with --asn FILE\n").and(contains("packets      no: they have no state;")));
     flow(&["filter", "explain", "vlan 5"]).assert().success().stdout(contains("packet sockets nothing"));
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
 }
@@ -277,4 +287,42 @@ fn two_letters_in_the_wrong_order_are_seen() {
     let output = flow(&["conns", "-r", WEB, "--tpo", "5"]).assert().code(2);
     let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
     assert!(said.contains("'--top'") && !said.contains("--output"), "{said}");
+}
+
+#[test]
+fn what_stands_around_a_filter_is_no_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // Some editors begin a text with a byte order mark.
+    flow(&["filter", "check", "-F", &file("bom", "\u{feff}tcp # why\r\nand port 80\r\n")])
+        .assert()
+        .success()
+        .stdout("tcp and port 80\n");
+    let ports = file("po rts", "\u{feff}80\r\n443\r\n");
+    flow(&["filter", "check", &format!("port in @\"{ports}\"")]).assert().success();
+    flow(&["filter", "check", "-F", &file("long", &"#".repeat(65_537))])
+        .assert()
+        .code(2)
+        .stderr(contains("more than 65536 bytes").and(contains("src in @servers.txt")));
+    flow(&["filter", "check", "-F", &file("full", &format!("tcp{}", " ".repeat(65_533)))]).assert().success();
+    // A folder of that name says nothing, and there is no -r.
+    std::fs::create_dir(folder.path().join("tcp")).unwrap();
+    flow(&["filter", "check", "tcp", "udp"])
+        .current_dir(folder.path())
+        .assert()
+        .code(2)
+        .stderr(contains("an operator is missing").and(contains("did you mean").not()));
+}
+
+#[test]
+fn many_warnings_are_counted() {
+    let text = vec!["(tcp or udp and port 80)"; 300].join(" or ");
+    let output = flow(&["filter", "check", &text]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("warning: ").count(), 9, "{said}");
+    assert!(said.contains("and 292 more"), "{said}");
 }

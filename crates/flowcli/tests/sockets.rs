@@ -339,12 +339,11 @@ fn a_socket_has_the_name_of_its_holder_or_none() {
 #[test]
 fn what_no_socket_can_answer_is_refused_with_both_names() {
     for (filter, field, remedy) in [
-        ("syn", "flags", "addresses, ports and protocol"),
-        ("payload > 0", "payload", "addresses, ports and protocol"),
-        ("host 192.0.2.1 and ttl 3", "ttl", "addresses, ports and protocol"),
-        ("rtt > 1ms", "rtt", "flow sockets -i"),
-        ("process sshd", "process", "flow sockets -p"),
-        ("state SF", "state", "--state"),
+        ("syn", "flags", "packets of captures have it"),
+        ("host 192.0.2.1 and ttl 3", "ttl", "packets of captures have it"),
+        ("handshake > 1ms", "handshake", "`rtt` is its smoothed round-trip time"),
+        ("exporter 192.0.2.1", "exporter", "only exported flow records have it"),
+        ("state SF", "state", "of sockets `state established`"),
     ] {
         for command in ["sockets", "lat", "vol", "cpu"] {
             let output = bounded(FLOW).args([command, filter]).output().expect("runs");
@@ -353,8 +352,84 @@ fn what_no_socket_can_answer_is_refused_with_both_names() {
             assert!(told.contains(&format!("sockets have no `{field}`")) && told.contains(remedy), "{told}");
         }
     }
-    let told = said(&flow(&["port 1 and state listen"]));
-    assert!(told.contains("--state listen"), "{told}");
+    for command in ["lat", "vol", "cpu"] {
+        let output = bounded(FLOW).args([command, "process sshd"]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(said(&output).contains("`flow sockets` selects by it"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_filter_selects_sockets_by_who_holds_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let first = heir(&["sleep", "60"], &listener);
+    let second = heir(&["tail", "-f", "/dev/null"], &listener);
+    drop(listener);
+    let select = |filter: &str| {
+        let output = flow(&["-l", "-o", "jsonl", &format!("src port {port} and ({filter})")]);
+        assert!(output.status.success(), "{filter}: {}", said(&output));
+        rows(&output).len()
+    };
+    for (filter, selected) in [
+        ("process sleep".to_owned(), 1),
+        ("process {nginx, tail}".to_owned(), 1),
+        ("process sleep and process tail".to_owned(), 1),
+        ("process != sleep or not process tail".to_owned(), 0),
+        ("process nginx or udp".to_owned(), 0),
+        ("process nginx or tcp".to_owned(), 1),
+        (format!("pid {}", first.0.id()), 1),
+        (format!("pid {} and process tail", second.0.id()), 1),
+        (format!("pid < {}", first.0.id().min(second.0.id())), 0),
+    ] {
+        assert_eq!(select(&filter), selected, "{filter}");
+    }
+    let counted = flow(&["-s", "-o", "csv", "--no-header", &format!("src port {port} and process tail")]);
+    let text = String::from_utf8_lossy(&counted.stdout);
+    assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 1, "{text}");
+}
+
+#[test]
+fn a_filter_selects_sockets_by_what_the_kernel_counts() {
+    let Some(namespace) = Namespace::new("counted") else { return };
+    let mut connection = namespace.connection();
+    assert!(connection.lives());
+    let all = |more: &[&str]| flow(&[&["--netns", &namespace.0, "-o", "jsonl"], more].concat());
+    let one = rows(&all(&["-te", &format!("src port {}", connection.port)])).remove(0);
+    let (rtt, uid) = (one["rtt_ns"].as_u64().expect("timed"), one["uid"].as_u64().expect("owned"));
+    let mut filters = vec![
+        (format!("rtt = {rtt}ns and bytes = 1 and retrans = 0 and uid {uid}"), 1),
+        (format!("rtt < {rtt}ns or bytes > 1 or retrans > 0 or uid != {uid} or packets = 0 or mark 7"), 0),
+        ("not dev lo and mark 0".to_owned(), 1),
+    ];
+    if let Some(cgroup) = one["cgroup"].as_str() {
+        filters.push((format!("cgroup \"{cgroup}\""), 1));
+        filters.push((format!("cgroup != \"{cgroup}\""), 0));
+    }
+    for (filter, selected) in filters {
+        let output = all(&["-t", &format!("src port {} and ({filter})", connection.port)]);
+        assert_eq!(rows(&output).len(), selected, "{filter}: {one}");
+    }
+    // Connections and listener; of the former two ends.
+    for (filter, selected) in [
+        ("state {listen, ESTAB}", 3),
+        ("state listen", 1),
+        ("port 1 or state listen", 1),
+        ("not state listening and tcp", 2),
+        ("state established and bytes > 0 or state time-wait", 2),
+    ] {
+        assert_eq!(rows(&all(&[filter])).len(), selected, "{filter}");
+    }
+    assert!(rows(&all(&["-l", "tcp and state established"])).is_empty(), "only -l is asked for");
+}
+
+#[test]
+fn kill_spares_what_others_hold() {
+    let Some(namespace) = Namespace::new("spare") else { return };
+    let mut connection = namespace.connection();
+    let filter = format!("src port {} and process nobody-has-this", connection.port);
+    let output = flow(&["--netns", &namespace.0, "-t", "-o", "jsonl", "--kill", "--yes", &filter]);
+    assert!(rows(&output).is_empty() && connection.lives(), "{}", said(&output));
 }
 
 #[test]

@@ -54,7 +54,7 @@ const OF_LIBPCAP: [&str; 31] = [
     "ether dst ff:ff:ff:ff:ff:ff or 01:00:5e:00:00:fb",
 ];
 
-const OF_WIRESHARK: [&str; 18] = [
+const OF_WIRESHARK: [&str; 22] = [
     "tcp.flags & 0x02",
     "tcp.flags & 0x12 == 0x02",
     "tcp.flags == 0x18",
@@ -66,6 +66,10 @@ const OF_WIRESHARK: [&str; 18] = [
     "tcp.port != 80",
     "!(tcp.port == 80) && ip.ttl > 60",
     "udp.port in {53, 67..68}",
+    "tcp.port in {80 .. 90}",
+    "tcp.port not in {80, 443}",
+    "ip.addr in {192.168.5.1 .. 192.168.5.20}",
+    "ip.addr not in {192.168.5.16, 192.168.115.8}",
     "tcp.dstport > 1024 or udp.srcport eq 53",
     "ip.ttl < 65 or ipv6.hlim < 5",
     "ip.proto == 17",

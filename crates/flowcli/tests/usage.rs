@@ -270,3 +270,72 @@ fn a_percentile_that_was_not_asked_for_is_answered_with_the_option() {
     let other = flow().args(["hosts", "-r", "a.pcap", "--sort", "lat_p99_9_ns"]).assert().code(2);
     other.stderr(contains("--percentiles 99.9"));
 }
+
+/// What a script prints when a shell runs it with the completions of that shell, or `None` if there is no such shell.
+fn completed(shell: &str, script: &str) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let completions = flow().args(["completions", shell]).output().unwrap().stdout;
+    std::fs::write(folder.path().join("_flow"), completions).unwrap();
+    let mut command = std::process::Command::new(shell);
+    if shell == "bash" {
+        command.args(["--norc", "--noprofile"]);
+    }
+    match command.arg("-c").arg(script).current_dir(folder.path()).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(_) => {
+            println!("skipped: {shell} is not installed");
+            None
+        }
+    }
+}
+
+/// What bash offers for the last of these words.
+fn offered_by_bash(words: &[&str]) -> Option<Vec<String>> {
+    let last = words.len() - 1;
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let (cur, prev) = (&quoted[last], &quoted[last - 1]);
+    let script = format!(
+        "source ./_flow; COMP_WORDS=({}); COMP_CWORD={last}; f=$(complete -p flow | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); \
+         $f flow {cur} {prev}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" ")
+    );
+    Some(completed("bash", &script)?.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn bash_completes_the_words_of_filters() {
+    let offered = |words: &[&str]| offered_by_bash(words);
+    let Some(found) = offered(&["flow", "conns", "spo"]) else { return };
+    assert_eq!(found, ["sport"]);
+    // In quotes, behind other tests.
+    assert_eq!(
+        offered(&["flow", "conns", "-q", "tcp and not (outer.d"]).unwrap(),
+        ["tcp and not (outer.dport", "tcp and not (outer.dst"]
+    );
+    assert_eq!(offered(&["flow", "sockets", "-t", "-f", "proc"]).unwrap(), ["process"]);
+    assert_eq!(offered(&["flow", "ss", "retr"]).unwrap(), ["retrans"]);
+    assert_eq!(offered(&["flow", "filter", "check", "handsh"]).unwrap(), ["handshake"]);
+    // What is no filter is completed as before.
+    assert_eq!(offered(&["flow", "conns", "-o", "json"]).unwrap(), ["jsonl", "json"]);
+    assert_eq!(offered(&["flow", "filter", "che"]).unwrap(), ["check"]);
+    assert_eq!(offered(&["flow", "conns", "--filter-com"]).unwrap(), ["--filter-compat"]);
+    assert!(!offered(&["flow", "conns", "-r", "spo"]).unwrap().contains(&"sport".to_owned()));
+}
+
+#[test]
+fn fish_completes_the_words_of_filters() {
+    let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'";
+    let Some(found) = completed("fish", script) else { return };
+    let words: Vec<&str> = found.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(words, ["tcp and sport", "handshake"]);
+}
+
+#[test]
+fn the_script_of_zsh_is_one_and_has_the_words_of_filters() {
+    let Some(printed) = completed("zsh", "zsh -n ./_flow && cat ./_flow") else { return };
+    assert!(printed.contains("_flow_filter() {") && printed.contains(" retrans "), "{printed}");
+    assert!(printed.matches(":_flow_filter'").count() >= 2 * 9, "every command with a filter, both ways");
+}

@@ -400,3 +400,37 @@ fn a_namespace_has_its_name_in_every_view() {
         assert_eq!(of_port(&rows, pair.port())["netns"], *name, "{rows:?}");
     }
 }
+
+#[test]
+fn with_every_a_program_reads_one_table_whose_reports_each_end_with_their_account() {
+    let pair = Pair::new("127.0.0.1:0");
+    for command in
+        [&["sockets", "-t"] as &[&str], &["sockets", "-ts"], &["lat"], &["vol"], &["cpu", "--period", "20ms"]]
+    {
+        let arguments = ["--every", "200ms", "-o", "jsonl", &pair.filter()];
+        let mut child = flow(&[command, &arguments].concat()).spawn().unwrap();
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            lines.push(line);
+            if lines.iter().filter(|line| line["type"] == "trailer").count() == 3 {
+                break;
+            }
+        }
+        interrupt(&child);
+        child.wait().unwrap();
+        let (header, reports) = lines.split_first().unwrap();
+        assert_eq!(header["type"], "header", "{command:?}");
+        let mut times = Vec::new();
+        for report in reports.split_inclusive(|line| line["type"] == "trailer") {
+            let (trailer, rows) = report.split_last().unwrap();
+            assert_eq!(trailer["rows"], rows.len(), "{command:?}");
+            assert!(trailer["trust"]["sockets"]["seen"].as_u64() > Some(0), "{command:?}: {trailer}");
+            assert!(!rows.is_empty(), "{command:?}");
+            let time = rows[0]["time_ns"].as_i64().unwrap();
+            assert!(rows.iter().all(|row| row["type"] != "header" && row["time_ns"] == time), "{command:?}: {rows:?}");
+            times.push(time);
+        }
+        assert!(times.len() == 3 && times.is_sorted_by(|a, b| a < b), "{command:?}: {times:?}");
+    }
+}

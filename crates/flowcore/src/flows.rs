@@ -4,30 +4,36 @@
 //! does with an event depends on the events before it only, never on how they were cut into batches.
 
 mod duplicates;
+mod ending;
+mod entry;
 mod fragments;
 mod index;
+mod limits;
 mod origin;
+mod places;
 mod services;
 mod slots;
+mod verdict;
 mod wheel;
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
-
-use crate::allow::{RuleId, Verdict};
-use crate::event::{Detail, EndReason, FlowEvent, Marks, Notes, Opened, SocketRef, TcpFlags, TcpSegment};
-use crate::key::{Direction, FlowKey, Protocol};
+use crate::allow::Verdict;
+use crate::event::{Detail, FlowEvent, Marks, Notes, TcpFlags};
 use crate::ledger::Ledger;
-use crate::record::{Evidence, FlowRecord};
-use crate::time::{NANOS_PER_SECOND, Nanos, Timestamp};
+use crate::record::FlowRecord;
+use crate::time::{Nanos, Timestamp};
 use duplicates::Duplicates;
+use entry::{Entry, State, direction_in, goes_on, note, should_end};
 use fragments::Fragments;
 use index::Index;
-use origin::Origin;
+use limits::idle_time;
+use origin::{Origin, originator};
+use places::{KeyHasher, NOBODY, Place, same};
+use verdict::KeptVerdict;
 use wheel::{Visit, Wheel};
 
+pub use limits::Limits;
 pub use services::is_service;
 pub use slots::Slots;
 
@@ -62,156 +68,6 @@ const FREED_AHEAD: usize = 4;
 
 /// Events hashed and prefetched ahead of their look-up.
 const STRIDE: usize = 32;
-
-/// How long flows live without events, and how many there may be.
-///
-/// The idle times are Zeek's, with three differences: they count from the latest packet rather than from the first
-/// (so that a SYN repeated after 1 and 3 s stays one attempt), an attempt is waited for 30 s instead of 5 (4.4BSD repeats a
-/// SYN after 6 s, and again after 24), and a half-closed connection keeps the TCP idle time (its open direction may still
-/// carry data).
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Flows held at once; events that find no room are delivered without an id and counted as untracked.
-    pub flows: usize,
-    /// TCP connections in the middle of things.
-    pub tcp: Nanos,
-    /// TCP connections of which only one side has been seen to send, with a SYN. One that repeats its SYN waits as much
-    /// longer as its timer does (RFC 6298 section 5.5), at most [`tcp`](Self::tcp).
-    pub tcp_attempt: Nanos,
-    /// TCP connections closed by both sides.
-    pub tcp_close: Nanos,
-    /// TCP connections that were reset.
-    pub tcp_reset: Nanos,
-    /// UDP and UDP-Lite.
-    pub udp: Nanos,
-    /// ICMP and ICMPv6.
-    pub icmp: Nanos,
-    /// Everything else.
-    pub other: Nanos,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            flows: 4 << 20,
-            tcp: Nanos::from_secs(300),
-            tcp_attempt: Nanos::from_secs(30),
-            tcp_close: Nanos::from_secs(5),
-            tcp_reset: Nanos::from_secs(5),
-            udp: Nanos::from_secs(60),
-            icmp: Nanos::from_secs(60),
-            other: Nanos::from_secs(60),
-        }
-    }
-}
-
-/// What the table keeps of a flow: one cache line, touched by every event.
-#[derive(Copy, Clone, Debug)]
-#[repr(C, align(64))]
-struct Entry {
-    /// See [`FlowKey::words`].
-    words: [u64; 5],
-    /// Time of the latest event.
-    last: Timestamp,
-    /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
-    /// Of an entry that waits to be used again: the id that waits behind it.
-    isn: u32,
-    tag: u32,
-    /// Tells this flow from earlier ones with the same id. 0 = never used.
-    generation: u32,
-    state: State,
-}
-
-const _: () = assert!(size_of::<Entry>() == 64);
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self { words: [0; 5], last: Timestamp::EPOCH, isn: 0, tag: 0, generation: 0, state: State::empty() }
-    }
-}
-
-bitflags::bitflags! {
-    /// What the table has to remember of a flow, TCP's ends included.
-    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-    struct State: u32 {
-        /// In use.
-        const LIVE = 1;
-        /// The originator is the second end of the words.
-        const SWAPPED = 1 << 1;
-        /// The originator's initial sequence number is known.
-        const ISN = 1 << 2;
-        /// Both have sent, or the originator something other than a SYN: not a mere attempt.
-        const UNDERWAY = 1 << 3;
-        const ORIGINATOR_FIN = 1 << 4;
-        const RESPONDER_FIN = 1 << 5;
-        const RESET = 1 << 6;
-        const RESET_BY_RESPONDER = 1 << 7;
-    }
-}
-
-impl Entry {
-    /// Oriented: the originator is `src`.
-    fn key(&self) -> FlowKey {
-        let key = FlowKey::from_words(self.words);
-        if self.state.contains(State::SWAPPED) { key.reversed() } else { key }
-    }
-
-    #[inline]
-    fn protocol(&self) -> Protocol {
-        Protocol((self.words[4] >> 48) as u8)
-    }
-}
-
-impl State {
-    #[inline]
-    fn is_closed(self) -> bool {
-        self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) || self.contains(Self::RESET)
-    }
-
-    fn fin(side: Direction) -> Self {
-        match side {
-            Direction::Forward => Self::ORIGINATOR_FIN,
-            Direction::Reverse => Self::RESPONDER_FIN,
-        }
-    }
-}
-
-/// A [`Verdict`] that was given or not, in four bytes: rule ids are kept below [`RuleId::LIMIT`].
-#[derive(Copy, Clone, Debug)]
-struct KeptVerdict(u32);
-
-impl KeptVerdict {
-    const NONE: Self = Self(u32::MAX);
-    const UNDECIDED: Self = Self(u32::MAX - 1);
-    const UNLISTED: Self = Self(u32::MAX - 2);
-}
-
-impl Default for KeptVerdict {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
-impl From<Verdict> for KeptVerdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Allowed(rule) => Self(rule.0.min(RuleId::LIMIT - 1)),
-            Verdict::Unlisted => Self::UNLISTED,
-            Verdict::Undecided => Self::UNDECIDED,
-        }
-    }
-}
-
-impl From<KeptVerdict> for Option<Verdict> {
-    fn from(kept: KeptVerdict) -> Self {
-        match kept.0 {
-            rule if rule < RuleId::LIMIT => Some(Verdict::Allowed(RuleId(rule))),
-            code if code == KeptVerdict::UNLISTED.0 => Some(Verdict::Unlisted),
-            code if code == KeptVerdict::UNDECIDED.0 => Some(Verdict::Undecided),
-            _ => None,
-        }
-    }
-}
 
 /// The flow table.
 pub struct Flows {
@@ -252,65 +108,6 @@ pub struct Flows {
     ended: Vec<FlowEvent>,
     /// What [`close`](Self::close) has yet to end, youngest first: age above id; see [`living`](Self::living).
     closing: Vec<u64>,
-}
-
-/// An event's place in the table, computed a stride ahead.
-#[derive(Copy, Clone)]
-struct Place {
-    words: [u64; 5],
-    /// Of the words; see [`Index`].
-    tag: u32,
-    /// What the index said before the stride; flows may have begun and ended since.
-    likely: FlowId,
-    /// The event goes against the order of the words.
-    swapped: bool,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { words: [0; 5], tag: 0, likely: FlowId::NONE, swapped: false }
-    }
-}
-
-/// Hashes keys, differently in each process: nobody outside can choose keys that collide.
-#[derive(Debug)]
-struct KeyHasher {
-    seeds: [u64; 5],
-}
-
-impl Default for KeyHasher {
-    fn default() -> Self {
-        let state = RandomState::default();
-        Self { seeds: std::array::from_fn(|place| state.hash_one(place)) }
-    }
-}
-
-impl KeyHasher {
-    /// Five words in three folded multiplications, two of which do not wait for each other: foldhash's own chain over
-    /// the words waits for each.
-    #[inline(always)]
-    fn hash(&self, [a, b, c, d, e]: &[u64; 5]) -> u64 {
-        #[inline(always)]
-        fn fold(a: u64, b: u64) -> u64 {
-            let product = u128::from(a) * u128::from(b);
-            product as u64 ^ (product >> 64) as u64
-        }
-        let [s, t, u, v, w] = &self.seeds;
-        fold(fold(a ^ s, b ^ t) ^ e, fold(c ^ u, d ^ v) ^ w)
-    }
-
-    /// The places of a stride's events; whether there are fragments among them, whose ports are yet to be found.
-    #[inline(never)]
-    fn places(&self, stride: &[FlowEvent], places: &mut [Place]) -> bool {
-        let mut notes = Notes::empty();
-        for (event, place) in stride.iter().zip(places) {
-            notes |= event.notes;
-            let (words, swapped) = event.key.words();
-            let tag = self.hash(&words) as u32;
-            *place = Place { words, tag, likely: FlowId::NONE, swapped };
-        }
-        notes.contains(Notes::FRAGMENT)
-    }
 }
 
 impl Flows {
@@ -502,8 +299,7 @@ impl Flows {
         let mut current = None;
         if let Some(id) = found {
             let entry = self.entries.entry(id);
-            let origins = &self.origins;
-            let start = || origins.get(id).map_or(entry.last, |origin| origin.start);
+            let start = || start_of(&self.origins, id, entry);
             match should_end(&self.limits, self.shortest, entry, event, place, start) {
                 Some((reason, time)) => {
                     self.end(id, reason, time);
@@ -561,77 +357,10 @@ impl Flows {
         true
     }
 
-    /// Moves event time to another second, forward or far back, and ends what has been idle too long.
-    #[cold]
-    fn tick(&mut self, time: Timestamp) {
-        self.now = time;
-        let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
-        let next = Timestamp::from_parts(second.saturating_add(1), 0);
-        // Smaller steps back are late packets; see [`Wheel::advance`].
-        self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
-        self.second_ends = next.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
-        while !self.visits.is_empty() {
-            self.visit(VISITS);
-        }
-        self.wheel.advance(second, &mut self.visits);
-        // Few flows end at once, however rare events are.
-        self.visit(VISITS);
-    }
-
-    /// Looks at the next flows whose time may have come, at most `most`.
-    ///
-    /// A few with each event rather than all of a second at once: what is kept of a flow that ends is then still in the
-    /// caches when the next flow takes its place.
-    #[inline(never)]
-    fn visit(&mut self, most: usize) {
-        let (from, end) = (self.visited, self.visits.len().min(self.visited + most));
-        if self.is_large() {
-            let (now, later) = self.visits[from..].split_at(end - from);
-            self.prefetch_ends(now.iter().map(|&(id, _)| id), later.iter().take(most).map(|&(id, _)| id));
-        }
-        for place in from..end {
-            let (id, generation) = self.visits[place];
-            let Some(entry) = self.entries.get(id) else { continue };
-            if entry.generation != generation || !entry.state.contains(State::LIVE) {
-                continue;
-            }
-            let origins = &self.origins;
-            let start = || origins.get(id).map_or(entry.last, |origin| origin.start);
-            let deadline = entry.last + idle_time(&self.limits, entry, start);
-            if deadline <= self.now {
-                let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
-                self.end(id, reason, deadline);
-                self.freed.push_back((id, self.event));
-            } else {
-                self.wheel.remind(deadline, (id, generation));
-            }
-        }
-        self.visited = end;
-        if end == self.visits.len() {
-            self.visited = 0;
-            self.visits.clear();
-            if self.visits.capacity() > 4096 {
-                self.visits = Vec::new();
-            }
-        }
-    }
-
     /// Whether there are so many flows that what is kept of them is mostly not in the caches.
     #[inline]
     fn is_large(&self) -> bool {
         self.live >= PREFETCH_FROM
-    }
-
-    /// Asks for what the end of a flow touches: the entries of those that come `later`, and what else there is of those
-    /// that may end `now`.
-    fn prefetch_ends(&self, now: impl Iterator<Item = FlowId>, later: impl Iterator<Item = FlowId>) {
-        later.for_each(|id| self.entries.prefetch(id));
-        for id in now {
-            if let Some(entry) = self.entries.get(id) {
-                self.index.prefetch(entry.tag);
-                self.origins.prefetch(id);
-            }
-        }
     }
 
     fn open(&mut self, event: &FlowEvent, place: &Place) -> Option<FlowId> {
@@ -690,250 +419,16 @@ impl Flows {
         self.entries.entry(id).isn = self.free.0;
         self.free = id;
     }
+}
 
-    /// Ends a flow. Its id is to be given back, or noted in `freed`.
-    fn end(&mut self, id: FlowId, reason: EndReason, time: Timestamp) {
-        let entry = self.entries.entry(id);
-        entry.state.remove(State::LIVE);
-        let (tag, key) = (entry.tag, entry.key());
-        self.index.remove(tag, id);
-        self.origins.entry(id).set_end(reason);
-        self.live -= 1;
-        self.ended.push(FlowEvent { time, key, flow: id, detail: Detail::End(reason), ..FlowEvent::default() });
-    }
-
-    /// Ends up to `most` of the flows that still live, in the order of their beginnings, as the input has ended: appends
-    /// their `End` events. Returns whether some are left; ask again.
-    pub fn close(&mut self, most: usize, events: &mut Vec<FlowEvent>) -> bool {
-        // Those whose time had come first.
-        while !self.visits.is_empty() && self.ended.len() < most {
-            self.visit(VISITS.min(most - self.ended.len()));
-        }
-        if self.closing.is_empty() && self.visits.is_empty() {
-            // Nobody waits for deadlines any more, and memory is at its peak.
-            self.wheel.forget();
-            self.closing = self.living();
-        }
-        while self.ended.len() < most && !self.closing.is_empty() {
-            let group = self.closing.len().saturating_sub(VISITS.min(most - self.ended.len()));
-            if self.is_large() {
-                let (later, now) = self.closing.split_at(group);
-                let id = |&key: &u64| FlowId(key as u32);
-                self.prefetch_ends(now.iter().map(id), later.iter().rev().take(VISITS).map(id));
-            }
-            for _ in group..self.closing.len() {
-                let Some(id) = self.closing.pop().map(|key| FlowId(key as u32)) else { break };
-                if let Some(entry) = self.entries.get(id)
-                    && entry.state.contains(State::LIVE)
-                {
-                    let last = entry.last;
-                    self.end(id, EndReason::Forced, last);
-                    self.give_back(id);
-                }
-            }
-        }
-        events.append(&mut self.ended);
-        self.live > 0
-    }
-
-    /// The flows that live, youngest first, each by its age in the upper half of a word and its id in the lower. Ids do
-    /// not tell ages: which of the free ones a flow gets depends on when those before it were given back.
-    fn living(&self) -> Vec<u64> {
-        // Ages that need more than half a word are kept without their last bits, and looked up where they are equal.
-        let left_out = (u64::BITS - self.serial.leading_zeros()).saturating_sub(32);
-        let age = |id: FlowId| self.origins.get(id).map_or(0, |origin| origin.age(self.serial));
-        let is_live = |id: FlowId| self.entries.get(id).is_some_and(|entry| entry.state.contains(State::LIVE));
-        let mut living = Vec::with_capacity(self.live);
-        let ids = (0..self.next).map(FlowId).filter(|&id| is_live(id));
-        living.extend(ids.map(|id| age(id) >> left_out << 32 | u64::from(id.0)));
-        if left_out == 0 {
-            living.sort_unstable();
-        } else {
-            living.sort_unstable_by_key(|&key| (key >> 32, age(FlowId(key as u32))));
-        }
-        living
-    }
+/// When a flow began.
+fn start_of(origins: &Slots<Origin>, id: FlowId, entry: &Entry) -> Timestamp {
+    origins.get(id).map_or(entry.last, |origin| origin.start)
 }
 
 /// The events of stride `number`; `None` if there is no such stride.
 fn stride_of(events: &mut [FlowEvent], number: usize) -> Option<&mut [FlowEvent]> {
     events.chunks_mut(STRIDE).nth(number)
-}
-
-/// The words of [`FlowKey::NONE`].
-const NOBODY: [u64; 5] = [0; 5];
-
-/// Whether two keys are equal. Why not `==`: on five words that is a call to `memcmp`, 28 instructions against 10.
-#[inline]
-fn same(a: &[u64; 5], b: &[u64; 5]) -> bool {
-    (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) == 0
-}
-
-/// The flow's direction of an event that goes against the words' order if `swapped`.
-#[inline]
-fn direction_in(state: State, swapped: bool) -> Direction {
-    if state.contains(State::SWAPPED) == swapped { Direction::Forward } else { Direction::Reverse }
-}
-
-/// A SYN whose timer doubles comes again after no longer than all the time since the first and one interval more; this
-/// many times that time is long enough.
-const BACKOFF: i64 = 3;
-
-/// How long the flow may be silent in its present state, having begun at `start`.
-fn idle_time(limits: &Limits, entry: &Entry, start: impl FnOnce() -> Timestamp) -> Nanos {
-    match entry.protocol() {
-        Protocol::TCP if entry.state.contains(State::RESET) => limits.tcp_reset,
-        Protocol::TCP if entry.state.is_closed() => limits.tcp_close,
-        Protocol::TCP if entry.state.contains(State::UNDERWAY) => limits.tcp,
-        Protocol::TCP => {
-            let repeating = Nanos::new((entry.last - start()).get().saturating_mul(BACKOFF));
-            limits.tcp_attempt.max(repeating.min(limits.tcp))
-        }
-        Protocol::UDP | Protocol::UDP_LITE => limits.udp,
-        Protocol::ICMP | Protocol::ICMPV6 => limits.icmp,
-        _ => limits.other,
-    }
-}
-
-/// Whether this event, the usual one, only moves its flow's time on: that lives, it comes after a gap within every limit and no
-/// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
-#[inline]
-fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
-    // A step back comes out huge.
-    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
-    let control = match &event.detail {
-        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
-        Detail::Socket(socket) => socket.first | socket.last,
-        _ => false,
-    };
-    // Of one that was reset it is asked by whom.
-    let open = entry.state.bits() & (State::LIVE | State::RESET).bits() == State::LIVE.bits();
-    open & (gap <= shortest.get() as u64) & !control
-}
-
-/// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
-#[inline]
-fn should_end(
-    limits: &Limits,
-    shortest: Nanos,
-    entry: &Entry,
-    event: &FlowEvent,
-    place: &Place,
-    start: impl FnOnce() -> Timestamp,
-) -> Option<(EndReason, Timestamp)> {
-    // Cheap first: no idle time is shorter than the gaps of ordinary traffic. A step back comes out huge, and is then
-    // looked at properly.
-    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
-    if gap > shortest.get() as u64 {
-        let deadline = entry.last + idle_time(limits, entry, start);
-        if event.time > deadline {
-            let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
-            return Some((reason, deadline));
-        }
-    }
-    match &event.detail {
-        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
-            is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
-        }
-        // Another socket with the same ends, after the one before it was destroyed.
-        Detail::Socket(SocketRef { first: true, last: false, .. }) => {
-            entry.state.is_closed().then_some((EndReason::EndOfFlow, entry.last))
-        }
-        _ => None,
-    }
-}
-
-impl Limits {
-    /// The shortest of the idle times.
-    fn shortest(&self) -> Nanos {
-        let Self { flows: _, tcp, tcp_attempt, tcp_close, tcp_reset, udp, icmp, other } = *self;
-        tcp.min(tcp_attempt).min(tcp_close).min(tcp_reset).min(udp).min(icmp).min(other)
-    }
-}
-
-/// Whether a SYN-ACK ends something too: no handshake has that, only scanners.
-fn is_nonsense(flags: TcpFlags) -> bool {
-    flags.contains(TcpFlags::SYN | TcpFlags::ACK) && flags.intersects(TcpFlags::FIN | TcpFlags::RST)
-}
-
-/// Whether the sender of a flow's first event is the originator, and how that is known.
-fn originator(event: &FlowEvent) -> (bool, Evidence) {
-    let key = &event.key;
-    match event.detail {
-        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) && !is_nonsense(tcp.flags) => {
-            if tcp.flags.contains(TcpFlags::ACK) { (false, Evidence::SynAck) } else { (true, Evidence::Syn) }
-        }
-        Detail::Socket(SocketRef { opened: Opened::Locally, .. }) => (true, Evidence::Listener),
-        Detail::Socket(SocketRef { opened: Opened::Remotely, .. }) => (false, Evidence::Listener),
-        Detail::Icmp(_) => match (key.protocol, key.src_port) {
-            (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128) => (true, Evidence::Request),
-            (Protocol::ICMP, 0 | 14 | 16 | 18) | (Protocol::ICMPV6, 129) => (false, Evidence::Request),
-            _ => (true, Evidence::FirstSeen),
-        },
-        _ if is_service(key.src_port) && !is_service(key.dst_port) && key.protocol.has_ports() => {
-            (false, Evidence::Ports)
-        }
-        _ => (true, Evidence::FirstSeen),
-    }
-}
-
-/// Notes what an event does to the connection, as far as its expiry depends on it. Whether it ends something.
-#[inline]
-fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
-    match &event.detail {
-        Detail::Tcp(tcp) => note_tcp(entry, tcp.flags, event.direction),
-        Detail::Socket(socket) => {
-            entry.state |= State::UNDERWAY;
-            if socket.last {
-                entry.state |= State::ORIGINATOR_FIN | State::RESPONDER_FIN;
-            }
-            socket.last
-        }
-        _ => false,
-    }
-}
-
-/// Notes what a segment does to the connection, as far as its expiry depends on it. Whether it ends something.
-#[inline]
-fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
-    if direction == Direction::Reverse || !flags.contains(TcpFlags::SYN) {
-        entry.state |= State::UNDERWAY;
-    }
-    let ends = flags.intersects(TcpFlags::FIN | TcpFlags::RST);
-    if ends {
-        if flags.contains(TcpFlags::FIN) {
-            entry.state |= State::fin(direction);
-        }
-        if flags.contains(TcpFlags::RST) {
-            entry.state |= State::RESET;
-            entry.state.set(State::RESET_BY_RESPONDER, direction == Direction::Reverse);
-        }
-    }
-    let by = if entry.state.contains(State::RESET_BY_RESPONDER) { Direction::Reverse } else { Direction::Forward };
-    if !flags.intersects(TcpFlags::RST | TcpFlags::SYN) && direction == by {
-        // Whoever goes on has not reset: somebody else did, or it was not heeded.
-        entry.state.remove(State::RESET);
-    }
-    ends
-}
-
-/// How far before a flow's first segment its SYN may arrive late and still belong to it.
-const LATE_SYN: u32 = 1 << 16;
-
-/// Whether a SYN begins a new connection between the same ports.
-///
-/// A SYN that repeats the known initial number belongs to the flow, closed or not. Another number from the originator
-/// is a new connection, as is any SYN without ACK once the flow was closed. A SYN from the responder of an open flow
-/// is a simultaneous open (RFC 9293 section 3.5).
-fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
-    if tcp.flags.contains(TcpFlags::ACK) {
-        return false;
-    }
-    match direction {
-        Direction::Forward if entry.state.contains(State::ISN) => tcp.seq != entry.isn,
-        Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
-        Direction::Reverse => entry.state.is_closed(),
-    }
 }
 
 #[cfg(test)]

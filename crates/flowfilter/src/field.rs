@@ -55,6 +55,9 @@ pub enum Field {
     Pid,
     Uid,
     Cgroup,
+    SocketState,
+    Mark,
+    Device,
 }
 
 /// What values a field has and how they are written.
@@ -116,6 +119,23 @@ const WORD32: Kind = Kind::Number { max: u32::MAX as u64 };
 pub const STATES: &[&str] =
     &["S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"];
 
+/// States of kernel sockets, by flowcore's names.
+pub const SOCKET_STATES: &[&str] = &[
+    "established",
+    "syn_sent",
+    "syn_recv",
+    "fin_wait1",
+    "fin_wait2",
+    "time_wait",
+    "close",
+    "close_wait",
+    "last_ack",
+    "listen",
+    "closing",
+    "new_syn_recv",
+    "bound_inactive",
+];
+
 /// Kinds of tunnel that are opened, by flowcore's names.
 pub const TUNNELS: &[&str] = &["ipip", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo", "ayiya"];
 
@@ -160,17 +180,35 @@ pub const FIELDS: &[Def] = &[
     one(Field::Output, "output", WORD32, "output interface of an exported flow record"),
     one(Field::Exporter, "exporter", Kind::Addr, "who exported the flow record"),
     one(Field::Direction, "direction", Kind::Word(DIRECTIONS), "from the flow's originator (forward) or to it"),
-    one(Field::State, "state", Kind::Word(STATES), "connection state, Zeek's codes"),
+    one(Field::State, "state", Kind::Word(STATES), "state of a connection, Zeek's codes"),
     one(Field::Duration, "duration", Kind::Span, "from the first packet to the last"),
-    one(Field::Bytes, "bytes", Kind::Bytes, "bytes on the wire, both directions"),
+    one(
+        Field::Bytes,
+        "bytes",
+        Kind::Bytes,
+        "bytes on the wire, both directions; of a socket data acknowledged and received",
+    ),
     one(Field::Packets, "packets", Kind::Number { max: u64::MAX }, "packets, both directions"),
-    one(Field::Rtt, "rtt", Kind::Span, "shortest round trip of data to the farther end, `rtt_min` of `flow conns`"),
+    one(
+        Field::Rtt,
+        "rtt",
+        Kind::Span,
+        "shortest round trip of data to the farther end, `rtt_min` of `flow conns`; of a socket the kernel's smoothed one",
+    ),
     one(Field::Handshake, "handshake", Kind::Span, "from the answered SYN to the ACK of its answer, `handshake_ns`"),
-    one(Field::Retrans, "retrans", Kind::Number { max: u64::MAX }, "segments sent again, both directions"),
-    one(Field::Process, "process", Kind::Text, "name of the process that owns the local end"),
-    one(Field::Pid, "pid", WORD32, "its process id"),
-    one(Field::Uid, "uid", WORD32, "its user id"),
-    one(Field::Cgroup, "cgroup", Kind::Text, "its control group's path"),
+    one(
+        Field::Retrans,
+        "retrans",
+        Kind::Number { max: u64::MAX },
+        "segments sent again, both directions; of a socket by this end",
+    ),
+    many(Field::Process, "process", Kind::Text, "names of the processes that hold the local end"),
+    many(Field::Pid, "pid", WORD32, "their process ids"),
+    one(Field::Uid, "uid", WORD32, "user id of the socket's owner"),
+    one(Field::Cgroup, "cgroup", Kind::Text, "path of the socket's control group"),
+    one(Field::SocketState, "state", Kind::Word(SOCKET_STATES), "state of a kernel socket"),
+    one(Field::Mark, "mark", WORD32, "the socket's mark, SO_MARK"),
+    one(Field::Device, "dev", Kind::Text, "interface that the socket is bound to"),
 ];
 
 impl Field {
@@ -292,7 +330,7 @@ mod tests {
         for (index, def) in FIELDS.iter().enumerate() {
             assert_eq!(def.field as usize, index, "{}", def.name);
         }
-        assert_eq!(Field::Cgroup as usize + 1, FIELDS.len());
+        assert_eq!(Field::Device as usize + 1, FIELDS.len());
     }
 
     #[test]
@@ -308,5 +346,6 @@ mod tests {
         use flowcore::wire::TunnelKind as T;
         let kinds = [T::IpInIp, T::Gre, T::Erspan, T::Vxlan, T::Geneve, T::GtpU, T::Teredo, T::Ayiya];
         assert_eq!(kinds.map(T::name), TUNNELS);
+        assert_eq!(flowcore::SocketState::ALL.map(flowcore::SocketState::name), SOCKET_STATES);
     }
 }

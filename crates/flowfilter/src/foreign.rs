@@ -1,6 +1,6 @@
 //! What other tools call it: translations for those who know libpcap, Wireshark, nfdump, ss or argus.
 
-use crate::ast::FLAG_WORDS;
+use crate::ast::{FLAG_WORDS, PROTOCOL_WORDS};
 use crate::error::{Mistake, Span};
 use crate::field::FIELDS;
 use crate::lex::{Token, TokenKind};
@@ -95,6 +95,14 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("hlim", "other tools", "ttl "),
     ("comm", "other tools", "process "),
     ("user", "ss", "uid "),
+    ("fwmark", "ss", "mark "),
+    ("atalk", "libpcap", "ethertype 0x809b"),
+    ("aarp", "libpcap", "ethertype 0x80f3"),
+    ("decnet", "libpcap", "ethertype 0x6003"),
+    ("lat", "libpcap", "ethertype 0x6004"),
+    ("sca", "libpcap", "ethertype 0x6007"),
+    ("moprc", "libpcap", "ethertype 0x6002"),
+    ("mopdl", "libpcap", "ethertype 0x6001"),
 ];
 
 /// What other tools have and events do not keep: the word, the tool, why there is no such field, what is near it.
@@ -105,17 +113,33 @@ const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
     ("frame.cap_len", "Wireshark", "how much of a frame was captured is not asked", "`len` is its length on the wire"),
     ("ip.flags.mf", "Wireshark", "its bits have no names", FRAGMENTS),
     ("ip.frag_offset", "Wireshark", "offsets of fragments have no names", FRAGMENTS),
+    ("wlan", "libpcap", WLAN, WLAN_FIELDS),
+    ("type", "libpcap", WLAN, WLAN_FIELDS),
+    ("subtype", "libpcap", WLAN, WLAN_FIELDS),
+    ("iso", "libpcap", LLC, LINK_ADDRESSES),
+    ("clnp", "libpcap", LLC, LINK_ADDRESSES),
+    ("esis", "libpcap", LLC, LINK_ADDRESSES),
+    ("isis", "libpcap", LLC, LINK_ADDRESSES),
+    ("netbeui", "libpcap", LLC, LINK_ADDRESSES),
+    ("ipx", "libpcap", LLC, LINK_ADDRESSES),
+    ("stp", "libpcap", LLC, "spanning trees are sent to `ether dst 01:80:c2:00:00:00`"),
+    ("unix", "ss", "local sockets have no ends to select them by", "`flow sockets -x` lists them"),
     (
-        "wlan",
-        "libpcap",
-        "of a link only `to_ds` and `from_ds` are asked",
-        "they tell the direction of an 802.11 frame; its source and destination are `ether src`, `ether dst`",
+        "autobound",
+        "ss",
+        "whether the kernel has chosen a port is not asked",
+        "ports are numbers, as in `sport 32768:60999`",
     ),
     ("ifname", "libpcap", INTERFACE, INTERFACES),
     ("on", "libpcap", INTERFACE, INTERFACES),
     ("tcp.analysis.ack_rtt", "Wireshark", "round-trip times are of connections", "as in `rtt > 50ms`, with a unit"),
 ];
 
+const WLAN: &str = "of a link only `to_ds` and `from_ds` are asked";
+const WLAN_FIELDS: &str =
+    "they tell the direction of an 802.11 frame; its source and destination are `ether src`, `ether dst`";
+const LLC: &str = "what LLC carries beside IP is not told apart";
+const LINK_ADDRESSES: &str = "frames are selected by link addresses, as in `ether dst 01:80:c2:00:00:14`";
 const INTERFACE: &str = "which interface a packet was captured on is not asked";
 const INTERFACES: &str = "capture each interface to a file of its own";
 const IP_LENGTH: &str = "the length of the IP packet is not kept";
@@ -187,6 +211,16 @@ pub fn word(word: &str, span: Span) -> Option<Mistake> {
         return Some(
             mistake(format!("`{word}` is libpcap's")).help(format!("write `{name}`, as in `syn and not ack`")),
         );
+    }
+    if let Some(field) = lower.strip_prefix("outer.") {
+        let is_protocol = PROTOCOL_WORDS.iter().any(|(name, _)| *name == field);
+        let mistake = Mistake::new("outer-field", span.clone(), format!("there is no `{word}`")).label("unknown");
+        return Some(match field {
+            _ if is_protocol => mistake.help(format!("write `outer.proto {field}`")),
+            "ip" => mistake.help("write `outer.addr 0.0.0.0/0`: the outermost header is IPv4"),
+            "ip6" => mistake.help("write `outer.addr ::/0`: the outermost header is IPv6"),
+            _ => mistake.help("of outer headers there are outer.src, outer.dst, outer.addr, outer.sport, outer.dport, outer.port and outer.proto"),
+        });
     }
     let protocol = lower.split('.').next().unwrap_or(&lower);
     if let Some((_, ours)) = APPLICATIONS.iter().find(|(name, _)| *name == protocol) {

@@ -84,7 +84,8 @@ fn sign(input: &str) -> Lexed<'_, Sign> {
     alt((double, single)).parse(input)
 }
 
-fn is_word(c: char) -> bool {
+/// Whether a character may stand in a word.
+pub fn is_word(c: char) -> bool {
     c.is_alphanumeric() || "_.:/@%-*+?~$\\^".contains(c)
 }
 

@@ -64,6 +64,6 @@ mod widen;
 pub use error::{FilterError, Span, Warning};
 pub use field::{Field, FieldSet};
 pub use filter::{Compat, Filter, FindHost, Options, ReadList};
-pub use parse::{MAX_DEPTH, MAX_ITEMS, MAX_TEXT};
+pub use parse::{MAX_DEPTH, MAX_ITEMS, MAX_TEXT, vocabulary};
 pub use plan::{Predicate, STEP};
-pub use record::{Flow, Record, Visitor};
+pub use record::{Flow, Record, Socket, Visitor};

@@ -5,11 +5,11 @@ mod number;
 
 pub use number::SPANS;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ast::{FLAG_WORDS, Item, PROTOCOL_NAMES, PROTOCOL_WORDS, Subject};
+use crate::ast::{ETHERTYPE_WORDS, FLAG_WORDS, Item, PROTOCOL_NAMES, PROTOCOL_WORDS, Subject};
 use crate::error::{Mistake, Span};
-use crate::field::{Field, Kind};
+use crate::field::{Field, Kind, SOCKET_STATES, TUNNELS};
 use crate::filter::Options;
 use crate::suggest;
 
@@ -61,8 +61,10 @@ pub fn describe(kind: Kind) -> String {
 /// A value of the kind that people use.
 pub fn example(field: Field) -> &'static str {
     match field.kind() {
+        Kind::Number { max: 65_535 } if field == Field::Ethertype => "0x88cc",
         Kind::Number { max: 65_535 } => "443",
         Kind::Number { .. } => match field {
+            Field::Dscp => "ef",
             Field::SrcAsn | Field::DstAsn => "64500",
             Field::Ttl => "64",
             _ => "5",
@@ -76,6 +78,46 @@ pub fn example(field: Field) -> &'static str {
         Kind::Flag | Kind::TcpFlags => "",
         Kind::Text => "nginx",
     }
+}
+
+/// IP protocol number of the Authentication Header (RFC 4302).
+const AH: u64 = 51;
+
+/// The bits of a netmask that is written out.
+pub fn mask_bits(mask: &str) -> Option<u32> {
+    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
+    (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones())
+}
+
+/// Numbers that have names: ethertypes, and code points of RFC 2474, 2597, 3246, 5865 and 8622.
+pub fn named_number(field: Field, word: &str) -> Option<u64> {
+    const CODE_POINTS: [(&str, u64); 5] = [("be", 0), ("default", 0), ("le", 1), ("va", 44), ("ef", 46)];
+    let lower = word.to_ascii_lowercase();
+    let find = |all: &[(&str, u64)]| all.iter().find(|(name, _)| *name == lower).map(|(_, number)| *number);
+    let digits = |text: &str| text.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0'))).collect::<Vec<_>>();
+    match field {
+        Field::Ethertype => find(ETHERTYPE_WORDS).or_else(|| find(&[("ip", 0x0800), ("ip6", 0x86dd)])),
+        Field::Dscp => match (lower.get(..2)?, &*digits(lower.get(2..)?)) {
+            ("cs", &[class @ 0..8]) => Some(class << 3),
+            ("af", &[class @ 1..5, drop @ 1..4]) => Some(class << 3 | drop << 1),
+            _ => find(&CODE_POINTS),
+        },
+        _ => None,
+    }
+}
+
+/// A socket's state, by the kernel's name or one that `ss` takes; `-` and `_` are the same.
+pub fn socket_state(word: &str) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase().replace('-', "_");
+    let name = match lower.as_str() {
+        "estab" => "established",
+        "listening" => "listen",
+        "closed" | "unconn" | "unconnected" => "close",
+        "fin_wait_1" => "fin_wait1",
+        "fin_wait_2" => "fin_wait2",
+        other => other,
+    };
+    SOCKET_STATES.iter().find(|known| **known == name).copied()
 }
 
 /// Service names people write for ports; the numbers are IANA's.
@@ -258,14 +300,26 @@ impl Literal<'_> {
                 format!("write `{} {plain}`", self.name()),
             ));
         }
-        if self.word.starts_with(|c: char| c.is_ascii_digit()) {
-            return self.number(self.word, 255).map(Item::Number);
-        }
-        if lower == "ah" {
+        let is_number = self.word.starts_with(|c: char| c.is_ascii_digit());
+        let number = if is_number { Some(self.number(self.word, 255)?) } else { None };
+        if lower == "ah" || number == Some(AH) {
             return Err(self.wrong_help(
                 "walked-through",
                 "AH is walked through: a packet's protocol is the one behind it",
                 "test that protocol instead, as in `tcp`",
+            ));
+        }
+        if let Some(number) = number {
+            return Ok(Item::Number(number));
+        }
+        let is_test = matches!(&*lower, "ip" | "ip6" | "gre")
+            || ETHERTYPE_WORDS.iter().any(|(name, _)| *name == lower)
+            || TUNNELS.contains(&&*lower);
+        if is_test && self.subject == Subject::One(Field::Proto) {
+            return Err(self.wrong_help(
+                "protocol",
+                format!("`{lower}` is no protocol behind IP but a test of its own"),
+                format!("write `{lower}`"),
             ));
         }
         let mistake = self.wrong("protocol", format!("there is no protocol `{}`", self.shown()));
@@ -280,18 +334,20 @@ impl Literal<'_> {
         if let Some(known) = words.iter().find(|known| known.eq_ignore_ascii_case(self.word)) {
             return Ok(Item::Text((*known).into()));
         }
+        let is_socket = self.subject == Subject::One(Field::SocketState);
+        if let Some(known) = socket_state(self.word).filter(|_| is_socket) {
+            return Ok(Item::Text(known.into()));
+        }
         let name = self.name();
         let mut mistake = self.wrong("word", format!("`{name}` is never `{}`", self.shown()));
         let lower = self.word.to_ascii_lowercase();
         let translated = match (self.subject.first(), lower.as_str()) {
-            (Field::State, "established" | "estab" | "connected") => {
-                Some("`state {S1, S2, S3}` are connections that were established and have not ended")
+            (Field::State, _) if socket_state(&lower).is_some() => {
+                Some("states of connections and of sockets are different tests: join them with `or`")
             }
-            (Field::State, "syn-sent" | "syn_sent") => Some("`state S0` is an attempt without a reply"),
-            (
-                Field::State,
-                "closed" | "close-wait" | "time-wait" | "fin-wait-1" | "fin-wait-2" | "last-ack" | "closing",
-            ) => Some("`state SF` is a connection that ended normally, `state {RSTO, RSTR}` one that was reset"),
+            (Field::State, "connected" | "synchronized" | "bucket" | "big") => {
+                Some("groups of states are for `flow sockets --state`; a list is `state {established, syn_sent}`")
+            }
             (Field::Direction, "in" | "inbound" | "out" | "outbound") => Some(
                 "a capture does not know which side is the host: `forward` is from the originator, `reverse` to it",
             ),
@@ -299,8 +355,15 @@ impl Literal<'_> {
         };
         if let Some(help) = translated {
             mistake.help.push(help.into());
-        } else if let Some(near) = suggest::nearest(self.word, words.iter().copied()) {
-            mistake.help.push(format!("did you mean `{near}`?"));
+        } else {
+            let others = if self.subject == Subject::One(Field::State) { SOCKET_STATES } else { &[] };
+            match suggest::nearest(self.word, words.iter().chain(others).copied()) {
+                Some(near) => mistake.help.push(format!("did you mean `{near}`?")),
+                None if !others.is_empty() => {
+                    mistake.help.push(format!("of sockets it is one of {}", others.join(", ")))
+                }
+                None => {}
+            }
         }
         Err(mistake)
     }

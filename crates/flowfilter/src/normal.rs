@@ -238,6 +238,11 @@ fn either(a: &Literal, b: &Literal) -> Merged {
         }
         (Atom::Texts(f, x), Atom::Texts(g, y)) if f == g => match (a.negated, b.negated) {
             (false, false) => one(Atom::Texts(*f, x.union(y).cloned().collect()), false),
+            (false, true) if f.def().several && y.is_subset(x) => Merged::True,
+            (true, false) if f.def().several && x.is_subset(y) => Merged::True,
+            (true, true) if f.def().several && x.is_subset(y) => Merged::One(a.clone()),
+            (true, true) if f.def().several && y.is_subset(x) => Merged::One(b.clone()),
+            _ if f.def().several => Merged::Apart,
             (true, true) => one(Atom::Texts(*f, x.intersection(y).cloned().collect()), true),
             (false, true) => one(Atom::Texts(*f, y.difference(x).cloned().collect()), true),
             (true, false) => one(Atom::Texts(*f, x.difference(y).cloned().collect()), true),
@@ -263,7 +268,7 @@ fn narrowed(a: &Literal, b: &Literal) -> Literal {
         (Atom::Numbers(f, x), Atom::Numbers(g, y)) if f == g && !f.def().several => {
             kept(Atom::Numbers(*f, if a.negated { y.difference(x) } else { y.intersection(x) }))
         }
-        (Atom::Texts(f, x), Atom::Texts(g, y)) if f == g => kept(Atom::Texts(
+        (Atom::Texts(f, x), Atom::Texts(g, y)) if f == g && !f.def().several => kept(Atom::Texts(
             *f,
             if a.negated { y.difference(x).cloned().collect() } else { y.intersection(x).cloned().collect() },
         )),

@@ -385,9 +385,12 @@ impl<R: 'static> Visitor<R> for Compare<'_> {
             _ => (BTreeSet::new(), true),
         };
         leaf_of(move |record, frames| {
-            let mut passes = false;
-            get(record, frames, &mut |text| passes |= wanted.contains(text) != negated);
-            passes
+            let (mut any, mut found) = (false, false);
+            get(record, frames, &mut |text| {
+                any = true;
+                found |= wanted.contains(text);
+            });
+            if negated { any && !found } else { found }
         })
     }
 }

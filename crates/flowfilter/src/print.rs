@@ -110,7 +110,8 @@ impl Display for Shown<'_> {
             Item::Mac([a, b, c, d, e, g]) => write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"),
             Item::Text(text) if subject.kind() == Kind::Text => quoted(text, f),
             Item::Text(text) => f.write_str(text),
-            Item::List(list) => write!(f, "@{}", list.name),
+            Item::List(list) if list.name.chars().all(crate::lex::is_word) => write!(f, "@{}", list.name),
+            Item::List(list) => write!(f, "@\"{}\"", list.name.replace('\\', "\\\\").replace('"', "\\\"")),
             Item::Host(name, _) => write!(f, "name:{name}"),
         }
     }

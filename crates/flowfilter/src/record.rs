@@ -1,5 +1,7 @@
 //! What can be filtered: kinds of record, and how their fields are read.
 
+mod socket;
+
 use std::sync::Arc;
 
 use flowcore::wire::{Layers, Tunnel, TunnelKind};
@@ -9,6 +11,8 @@ use flowcore::{
 
 use crate::ast::mac_number;
 use crate::field::{Field, FieldSet, STATES};
+
+pub use socket::Socket;
 
 /// A kind of record that filters can be bound to.
 pub trait Record: Sized + 'static {
@@ -74,7 +78,7 @@ pub trait Visitor<R> {
     ) -> Self::Out;
     /// Any number of numbers, each handed on.
     fn several(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(u64)) + Send + Sync + 'static) -> Self::Out;
-    /// At most one text, handed on.
+    /// Any number of texts, each handed on.
     fn text(self, get: impl Fn(&R, &Frames<'_>, &mut dyn FnMut(&str)) + Send + Sync + 'static) -> Self::Out;
 }
 
@@ -272,7 +276,10 @@ impl Record for FlowEvent {
             | Field::Handshake
             | Field::Retrans
             | Field::Uid
-            | Field::Cgroup => return None,
+            | Field::Cgroup
+            | Field::SocketState
+            | Field::Mark
+            | Field::Device => return None,
         })
     }
 
@@ -287,8 +294,21 @@ impl Record for FlowEvent {
             Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Handshake | Field::Retrans => {
                 Some("it is known of whole connections: `flow conns` selects them by it")
             }
-            _ => None,
+            _ => of_sockets(field),
         }
+    }
+}
+
+/// Where fields are that only sockets have.
+fn of_sockets(field: Field) -> Option<&'static str> {
+    match field {
+        Field::SocketState => Some(
+            "`flow sockets` selects by it; of connections in captures `state {S1, S2, S3}` were established and have not ended",
+        ),
+        Field::Uid | Field::Cgroup | Field::Mark | Field::Device => {
+            Some("`flow sockets` selects this host's sockets by it")
+        }
+        _ => None,
     }
 }
 
@@ -403,7 +423,7 @@ impl Record for Flow {
             Field::Length => Some("`bytes` are a connection's"),
             Field::TcpFlags => Some("`state` says what became of a connection: `state S0` is a SYN without a reply"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
-            _ => None,
+            _ => of_sockets(field),
         }
     }
 }

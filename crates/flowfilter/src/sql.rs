@@ -196,9 +196,10 @@ fn test(field: Field, condition: &Condition, schema: &Schema) -> String {
     }
 }
 
-/// Whether a column holds many values. Of a prefix's origins stores have the first, as the columns of AS numbers show it.
+/// Whether a column holds many values. Of a prefix's origins and of a socket's holders stores have the first, as columns
+/// show it.
 fn is_array(field: Field) -> bool {
-    field.def().several && !matches!(field, Field::SrcAsn | Field::DstAsn)
+    field.def().several && !matches!(field, Field::SrcAsn | Field::DstAsn | Field::Process | Field::Pid)
 }
 
 /// A condition on any element of an array that is not NULL.

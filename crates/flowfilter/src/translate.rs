@@ -5,17 +5,20 @@
 
 mod bits;
 mod repeat;
+mod value;
 
 pub use bits::header_field;
 
 use crate::error::{Mistake, Span};
+use crate::field::FIELDS;
 use crate::filter::{Compat, Options};
 use crate::foreign::{COMPARISONS, WORDS};
 use crate::lex::{self, Sign, Token, TokenKind};
 use crate::literal;
 use crate::parse::Parser;
-use bits::{BOTH_VERSIONS, bytes, flags};
+use bits::{BOTH_VERSIONS, ICMP_NAMES, bytes, flags};
 use repeat::Head;
+use value::{plain, range, truth, value};
 
 /// Longer filters, in tokens, are not written anew: nobody would read them.
 const MOST_TOKENS: usize = 256;
@@ -52,6 +55,8 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
         return mistake;
     }
     let mut whole = String::new();
+    // The same, with `and` where nothing stands between two tests.
+    let mut joined = String::new();
     let mut notes: Vec<&str> = Vec::new();
     let mut faulty: Option<(Span, String)> = None;
     let mut compat = options.compat;
@@ -60,7 +65,9 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     let (mut at, mut found) = (0, false);
     while let Some(token) = tokens.get(at).filter(|token| token.kind != TokenKind::End) {
         let before = at.checked_sub(1).map_or(String::new(), |before| lower_at(tokens, before));
-        let foreign = test(text, &tokens[at..]).filter(|_| !is_broadcast_of_ip(&before, token));
+        let foreign = port_behind_operator(tokens, at)
+            .or_else(|| test(text, &tokens[at..]))
+            .filter(|_| !is_broadcast_of_ip(&before, token));
         if let Some(test) = &foreign
             && test.ours.contains(' ')
         {
@@ -74,8 +81,10 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
             let (used, own) = repeat::own(text, &tokens[at..], options).unwrap_or((1, None));
             head = own.or(head);
             let end = tokens.get(at + used - 1).map_or(token.span.end, |last| last.span.end);
-            whole += text.get(token.span.start..end).unwrap_or("");
-            whole.push(' ');
+            for out in [&mut whole, &mut joined] {
+                *out += text.get(token.span.start..end).unwrap_or("");
+                out.push(' ');
+            }
             at += used;
             continue;
         };
@@ -88,7 +97,12 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
             compat = Compat::Libpcap;
         }
         notes.extend(test.note.filter(|note| !notes.contains(note)));
-        whole += &if test.is_chain() { format!("({}) ", test.ours) } else { format!("{} ", test.ours) };
+        let ours = if test.is_chain() { format!("({}) ", test.ours) } else { format!("{} ", test.ours) };
+        if ends_test(tokens, at) {
+            joined += "and ";
+        }
+        whole += &ours;
+        joined += &ours;
         at += test.used;
     }
     if !found {
@@ -102,10 +116,14 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     let options = Options { compat, ..*options };
     let (written, place, span) = match (read(&whole, &options), faulty) {
         (Some(whole), faulty) => (whole, "", faulty.map(|(span, _)| span)),
-        // Another part is at fault too: it will be said when this one is right.
-        (None, Some((span, ours))) => match read(&ours, &options) {
-            Some(ours) => (ours, " in its place", Some(span)),
-            None => return mistake,
+        (None, Some((span, ours))) => match (read(&joined, &options), read(&ours, &options)) {
+            (Some(whole), _) => {
+                notes.push("no operator stands between its tests: `and` or `or`");
+                (whole, "", Some(span))
+            }
+            // Another part is at fault too: it will be said when this one is right.
+            (None, Some(ours)) => (ours, " in its place", Some(span)),
+            (None, None) => return mistake,
         },
         (None, None) => return mistake,
     };
@@ -113,7 +131,15 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
         mistake.span = span;
     }
     mistake.help.retain(|help| {
-        !["write `", "as in `", "did you mean ", "`docs/filter.md` "].iter().any(|begin| help.starts_with(begin))
+        const INSTEAD: [&str; 6] = [
+            "write `",
+            "as in `",
+            "did you mean ",
+            "`docs/filter.md` ",
+            "several values are a list",
+            "lists are in braces",
+        ];
+        !INSTEAD.iter().any(|begin| help.starts_with(begin))
     });
     // The note is about IPv6, which such a filter has not.
     let is_ipv4 = written.split([' ', '(', ')']).any(|word| word == "ip");
@@ -129,10 +155,12 @@ fn is_broadcast_of_ip(before: &str, token: &Token<'_>) -> bool {
         && matches!(before, "ip" | "ip6")
 }
 
-/// A filter of this language as it is printed.
+/// A filter of this language as it is printed. No host is looked up for it.
 fn read(text: &str, options: &Options<'_>) -> Option<String> {
     let tokens = lex::tokens(text).ok()?;
-    Parser::new(text, options).filter(&tokens).ok().map(|expr| expr.to_string())
+    let any_host = |_: &str| Ok(vec![flowcore::Addr::UNSPECIFIED]);
+    let options = Options { hosts: Some(&any_host), ..*options };
+    Parser::new(text, &options).filter(&tokens).ok().map(|expr| expr.to_string())
 }
 
 fn word_at<'t>(input: &[Token<'t>], at: usize) -> Option<&'t str> {
@@ -153,12 +181,65 @@ fn sign_at(input: &[Token<'_>], at: usize) -> Option<Sign> {
     }
 }
 
+/// Whether a test may end before this token: neither an operator stands there nor something that is open.
+fn ends_test(tokens: &[Token<'_>], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1) else { return false };
+    matches!(sign_at(tokens, before), Some(Sign::Close | Sign::CloseList))
+        || word_at(tokens, before).is_some() && !matches!(&*lower_at(tokens, before), "and" | "or" | "not")
+}
+
+/// The port of ss's `= :80` and `eq :ssh`.
+fn port_behind_operator(tokens: &[Token<'_>], at: usize) -> Option<Test> {
+    let before = at.checked_sub(1)?;
+    let compares = matches!(
+        sign_at(tokens, before),
+        Some(Sign::Equal | Sign::NotEqual | Sign::Less | Sign::AtMost | Sign::More | Sign::AtLeast)
+    ) || COMPARISONS.iter().any(|(name, _)| *name == lower_at(tokens, before));
+    let port = word_at(tokens, at).filter(|_| compares)?.strip_prefix(':')?;
+    let number = port.parse::<u16>().ok().or_else(|| literal::service(port))?;
+    Some(Test::new(number.to_string(), 1))
+}
+
+/// `5000 < sport`, `1000 < len <= 1500`.
+fn reversed(input: &[Token<'_>]) -> Option<Test> {
+    let flipped = match sign_at(input, 1)? {
+        Sign::Equal => "=",
+        Sign::NotEqual => "!=",
+        Sign::Less => ">",
+        Sign::AtMost => ">=",
+        Sign::More => "<",
+        Sign::AtLeast => "<=",
+        _ => return None,
+    };
+    let (value, field) = (word_at(input, 0)?, lower_at(input, 2));
+    let is_own = FIELDS.iter().any(|def| def.name == field) || matches!(&*field, "port" | "addr" | "asn");
+    let foreign = || WORDS.iter().find(|(name, ..)| *name == field)?.2.strip_suffix(' ');
+    let ours = if is_own { &*field } else { foreign()? };
+    let first = format!("{ours} {flipped} {value}");
+    let field = ours.rsplit(" and ").next()?;
+    let sign = match sign_at(input, 3) {
+        Some(Sign::Less) => "<",
+        Some(Sign::AtMost) => "<=",
+        Some(Sign::More) => ">",
+        Some(Sign::AtLeast) => ">=",
+        _ => return Some(Test::new(first, 3)),
+    };
+    Some(Test::new(format!("{first} and {field} {sign} {}", word_at(input, 4)?), 5))
+}
+
 /// The test that begins here, if it is another language's.
 fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
-    if let Some(test) = bytes(input).or_else(|| flags(input)) {
+    if let Some(test) = bytes(input).or_else(|| flags(input)).or_else(|| reversed(input)) {
         return Some(test);
     }
     let (word, next) = (lower_at(input, 0), lower_at(input, 1));
+    if let "icmp" | "icmp6" = &*word {
+        let named = usize::from(next == "type");
+        let kind = lower_at(input, 1 + named).replace("echo-request", "echo").replace("echo-reply", "echoreply");
+        if let Some((_, kind)) = ICMP_NAMES.iter().find(|(name, _)| *name == format!("{word}-{kind}")) {
+            return Some(Test::new(format!("{word} and icmptype {kind}"), 2 + named));
+        }
+    }
     match (word.as_str(), next.as_str()) {
         ("src" | "dst", "and" | "or") if matches!(&*lower_at(input, 2), "src" | "dst") => return sides(text, input),
         ("src" | "dst", "ip" | "as" | "portrange" | "mac" | "ether" | "vlan" | "tos") => {
@@ -252,82 +333,13 @@ fn known(text: &str, input: &[Token<'_>], ours: &str) -> Option<Test> {
         Some((_, address)) if is_address && !value.starts_with('!') => address,
         _ => field,
     };
-    Some(Test::new(format!("{field} {value}"), 1 + used))
-}
-
-/// `== 1` or `== 0` behind a bit: whether it must be set, and the tokens of all.
-fn truth(input: &[Token<'_>]) -> Option<(bool, usize)> {
-    let is_equal = match sign_at(input, 1) {
-        Some(Sign::Equal) => true,
-        Some(Sign::NotEqual) => false,
-        _ => match &*lower_at(input, 1) {
-            "eq" => true,
-            "ne" => false,
-            _ => return None,
-        },
+    // Wireshark's `not in` is the `not` of all of it, also where there is no such header.
+    let ours = match value.strip_prefix("not in ") {
+        Some(list) if field.contains(" and ") => format!("not ({field} {list})"),
+        Some(list) => format!("not {field} {list}"),
+        None => format!("{field} {value}"),
     };
-    match &*lower_at(input, 2) {
-        "1" | "true" => Some((is_equal, 3)),
-        "0" | "false" => Some((!is_equal, 3)),
-        _ => None,
-    }
-}
-
-/// What follows a foreign word, written our way: `== 5` is `5`, `in {80 443}` is `{80, 443}`; and how many tokens it has.
-fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
-    let mut used = 0;
-    let mut sign = String::new();
-    match &input.first()?.kind {
-        TokenKind::Sign(Sign::Equal) => used = 1,
-        TokenKind::Sign(Sign::NotEqual | Sign::Less | Sign::AtMost | Sign::More | Sign::AtLeast) => {
-            sign = format!("{} ", text.get(input.first()?.span.clone())?);
-            used = 1;
-        }
-        TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => used = 1,
-        TokenKind::Word(word) if word.eq_ignore_ascii_case("not") && lower_at(input, 1) == "in" => {
-            sign = "not in ".to_owned();
-            used = 2;
-        }
-        TokenKind::Word(word) => {
-            if let Some((_, ours)) = COMPARISONS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
-                if *ours != "==" {
-                    sign = format!("{ours} ");
-                }
-                used = 1;
-            }
-        }
-        _ => {}
-    }
-    match &input.get(used)?.kind {
-        TokenKind::Word(word) if literal::looks_like_value(word) => Some((format!("{sign}{}", plain(word)), used + 1)),
-        TokenKind::Sign(Sign::OpenList | Sign::OpenSlice) => {
-            let mut items = Vec::new();
-            for (at, token) in input.iter().enumerate().skip(used + 1) {
-                match &token.kind {
-                    TokenKind::Word(word) => items.push(plain(word)),
-                    TokenKind::Sign(Sign::Comma) => {}
-                    TokenKind::Sign(Sign::CloseList | Sign::CloseSlice) => {
-                        return Some((format!("{sign}{{{}}}", items.join(", ")), at + 1));
-                    }
-                    _ => return None,
-                }
-            }
-            None
-        }
-        _ => None,
-    }
-}
-
-/// A value as it is written here.
-fn plain(word: &str) -> String {
-    if literal::mac(word).is_some() { word.replace('-', ":") } else { range(word).unwrap_or_else(|| word.to_owned()) }
-}
-
-/// `80-90` and `80..90`.
-fn range(word: &str) -> Option<String> {
-    let (low, high) = word.split_once("..").or_else(|| word.split_once('-'))?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(low) && is_number(high)).then(|| format!("{low}:{high}"))
+    Some(Test::new(ours, 1 + used))
 }
 
 /// libpcap's `src or dst port 80`.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use flowcore::{FlowEvent, FlowRecord};
 use flowfilter::field::{FIELDS, Kind};
 use flowfilter::sql::{Dialect, Schema};
-use flowfilter::{Compat, Field, Filter, Flow, MAX_DEPTH, MAX_TEXT, Options, Record};
+use flowfilter::{Compat, Field, Filter, Flow, MAX_DEPTH, MAX_TEXT, Options, Record, Socket};
 
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/filter.md")
@@ -91,8 +91,12 @@ fn the_limits_are_those_of_the_code() {
 
 /// The table of fields as the code has it.
 fn fields() -> String {
-    let known =
-        [("packets", FlowEvent::fields()), ("connections", Flow::fields()), ("live flows", FlowRecord::fields())];
+    let known = [
+        ("packets", FlowEvent::fields()),
+        ("connections", Flow::fields()),
+        ("live flows", FlowRecord::fields()),
+        ("sockets", Socket::fields()),
+    ];
     let mut text = "| field | values | what it is | of |\n| --- | --- | --- | --- |\n".to_owned();
     for def in FIELDS {
         let values = match def.kind {
@@ -110,7 +114,14 @@ fn fields() -> String {
         };
         let of: Vec<&str> =
             known.iter().filter(|(_, fields)| fields.contains(def.field)).map(|(name, _)| *name).collect();
-        let of = if of.is_empty() { "none yet".to_owned() } else { of.join(", ") };
+        let of = match (of.is_empty(), def.field) {
+            (true, _) => "none yet".to_owned(),
+            // No capture tells; a program that binds a filter may have a resolver that does.
+            (_, Field::Process | Field::Pid) => {
+                "sockets; where a resolver knows processes packets, connections, live flows".to_owned()
+            }
+            (false, _) => of.join(", "),
+        };
         writeln!(
             text,
             "| `{}` | {values} | {}{} | {of} |",
@@ -150,7 +161,8 @@ fn the_table_of_columns_is_the_codes() {
             Kind::Word(_) | Kind::Text => "text",
             _ => "integer",
         };
-        let is_array = field.def().several && !matches!(field, Field::SrcAsn | Field::DstAsn);
+        let is_array =
+            field.def().several && !matches!(field, Field::SrcAsn | Field::DstAsn | Field::Process | Field::Pid);
         let array = if is_array { "array of " } else { "" };
         writeln!(expected, "| `{}` | `{column}` | {array}{stored} |", field.name()).unwrap();
     }

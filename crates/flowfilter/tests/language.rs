@@ -312,3 +312,68 @@ fn names_are_looked_up_only_when_asked() {
     assert_eq!(Filter::parse_with("host example.org", &options).unwrap_err().code(), "host-name");
     assert_eq!(Filter::parse("host name:example.org").unwrap_err().code(), "host-name");
 }
+
+#[test]
+fn numbers_with_names_are_read_by_them() {
+    for (text, printed) in [
+        ("dscp ef", "dscp 46"),
+        ("dscp {cs1, AF41, be}", "dscp {8, 34, 0}"),
+        ("ethertype arp", "arp"),
+        ("ethertype {ip, IP6}", "ethertype {0x0800, 0x86dd}"),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().to_string(), printed);
+    }
+    assert!(
+        Filter::parse("dscp af51").is_err() && Filter::parse("dscp cs8").is_err() && Filter::parse("ttl ef").is_err()
+    );
+}
+
+#[test]
+fn a_lists_name_may_have_blanks() {
+    let list =
+        |name: &str| if name == "web ports" { Ok("80, 443".to_owned()) } else { Err("it is not there".to_owned()) };
+    let options = Options { lists: Some(&list), ..Options::default() };
+    let filter = Filter::parse_with("port in @\"web ports\" or udp", &options).unwrap();
+    assert_eq!(filter.to_string(), "port @\"web ports\" or udp");
+    assert_eq!(Filter::parse_with(&filter.to_string(), &options).unwrap(), filter);
+}
+
+/// Several processes may hold one socket: that it is held by one says nothing of another.
+#[test]
+fn holders_are_several_in_the_normal_form() {
+    for text in [
+        "process nginx and process sshd",
+        "not process nginx or not process sshd",
+        "not process nginx or process sshd",
+        "pid 5 and pid 6",
+    ] {
+        let normal = Filter::parse(text).unwrap().normal();
+        assert!(!matches!(normal.to_string().as_str(), "all" | "none"), "{text}: {normal}");
+        assert_eq!(
+            normal.to_string().matches(if text.starts_with("pid") { "pid" } else { "process" }).count(),
+            2,
+            "{text}: {normal}"
+        );
+    }
+    let socket = |names: &[&str]| flowfilter::Socket {
+        holders: names.iter().map(|name| flowcore::resolve::Process { pid: 1, name: (*name).into() }).collect(),
+        ..flowfilter::Socket::default()
+    };
+    let names: std::sync::Arc<dyn flowcore::Resolver> = std::sync::Arc::new(flowcore::resolve::Numeric);
+    for text in [
+        "process a and process b",
+        "not process a or not process b",
+        "process != a",
+        "not (process != a)",
+        "process {a, b} and not process b",
+    ] {
+        let filter = Filter::parse(text).unwrap();
+        let [plain, normal] =
+            [&filter, &filter.normal()].map(|filter| filter.bind::<flowfilter::Socket>(&names).unwrap());
+        for held in [&[][..], &["a"], &["b"], &["a", "b"], &["c"], &["a", "c"]] {
+            let socket = socket(held);
+            let frames = flowcore::Frames::EMPTY;
+            assert_eq!(plain.matches(&socket, &frames), normal.matches(&socket, &frames), "{text} of {held:?}");
+        }
+    }
+}

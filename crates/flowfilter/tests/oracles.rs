@@ -307,6 +307,10 @@ struct Sheet {
     cells: u64,
     equal: BTreeMap<&'static str, u64>,
     causes: BTreeMap<(String, String), (u64, BTreeSet<String>)>,
+    /// Filters of captures that both tools count alike, whatever ours is.
+    alike: u64,
+    /// Of those, the ones where ours is another number: by libpcap's cause and tshark's, how many and of which captures.
+    against: BTreeMap<[String; 2], (u64, BTreeSet<String>)>,
     unexplained: Vec<String>,
 }
 
@@ -327,6 +331,7 @@ impl Sheet {
         let masks = capture.inner.events.chunks(64).map(|chunk| u64::from(bound.mask(chunk, &frames).count_ones()));
         let our_count: u64 = masks.sum();
         let tree = Tree::of(filter.expr(), names);
+        let mut reasons = Vec::new();
         for (tool, theirs, ways) in [("libpcap", theirs[0], LIBPCAP), ("tshark", theirs[1], TSHARK)] {
             // n/a: the tool refuses the file or the filter; -: not asked.
             let Ok(theirs) = theirs.parse::<u64>() else { continue };
@@ -339,7 +344,9 @@ impl Sheet {
             let first = capture.inner.events.first().map(|event| event.time);
             let is_moment = capture.inner.events.iter().all(|event| Some(event.time) == first);
             if tool == "tshark" && theirs == 0 && is_moment {
-                self.explain(tool, "all packets have one time: io,stat counts none of them".to_owned(), file);
+                let cause = "all packets have one time: io,stat counts none of them".to_owned();
+                reasons.push(cause.clone());
+                self.explain(tool, cause, file);
                 continue;
             }
             let way = ways
@@ -365,8 +372,21 @@ impl Sheet {
                     }),
             };
             match cause {
-                Some(cause) => self.explain(tool, cause, file),
+                Some(cause) => {
+                    reasons.push(cause.clone());
+                    self.explain(tool, cause, file);
+                }
                 None => self.unexplained.push(format!("{file}\t{id}\t{tool}\t{our_count}\t{theirs}\t{filter}")),
+            }
+        }
+        if let [Ok(libpcap), Ok(tshark)] = theirs.map(str::parse::<u64>)
+            && libpcap == tshark
+        {
+            self.alike += 1;
+            if let Ok(reasons) = <[String; 2]>::try_from(reasons) {
+                let (cells, files) = self.against.entry(reasons).or_default();
+                *cells += 1;
+                files.insert(file.to_owned());
             }
         }
     }
@@ -394,6 +414,27 @@ impl Sheet {
         causes.sort_by_key(|((tool, _), (cells, _))| (tool.clone(), std::cmp::Reverse(*cells)));
         for ((tool, cause), (cells, files)) in causes {
             writeln!(text, "| {tool} | {cells} | {} | {cause} |", files.len()).unwrap();
+        }
+        let against: u64 = self.against.values().map(|(cells, _)| cells).sum();
+        writeln!(
+            text,
+            "\n## Where both are against us\n\n\
+             Of {} filters of captures both tools count the same, and of {} of these ours is another number: each tool has its\n\
+             reason, which its own column in the table above counts too.\n\n\
+             | filters of captures | captures | libpcap | tshark |\n| ---: | --- | --- | --- |",
+            self.alike, against
+        )
+        .unwrap();
+        let mut against: Vec<_> = self.against.iter().collect();
+        against.sort_by_key(|(reasons, (cells, _))| (std::cmp::Reverse(*cells), *reasons));
+        for ([libpcap, tshark], (cells, files)) in against {
+            // A folder says enough where it has most of them.
+            let named: BTreeSet<&str> = match files.len() {
+                0..=3 => files.iter().map(String::as_str).collect(),
+                _ => files.iter().filter_map(|file| file.split('/').next()).collect(),
+            };
+            let named: Vec<String> = named.into_iter().map(|name| format!("`{name}`")).collect();
+            writeln!(text, "| {cells} | {}: {} | {libpcap} | {tshark} |", files.len(), named.join(", ")).unwrap();
         }
         text
     }

@@ -1,39 +1,32 @@
 //! The polls, and what happens between them.
 
-use std::cell::OnceCell;
-use std::fs::File;
+mod destroy;
+mod events;
+mod messages;
+mod place;
+mod readiness;
+
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use flowcore::collect::{Filled, Limit, SourceInfo, Status};
-use flowcore::event::{Detail, Marks, SocketRef};
 use flowcore::select::KernelForm;
-use flowcore::socket::{Family, IPPROTO_MPTCP};
-use flowcore::{
-    Collector, Error, ErrorKind, Features, FlowEvent, Frames, Ledger, Polls, Result, Select, SocketSample, Timestamp,
-};
-use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN, NetlinkBuffer};
+use flowcore::socket::Family;
+use flowcore::{Collector, Error, Features, FlowEvent, Frames, Ledger, Polls, Result, Select, SocketSample, Timestamp};
+use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN};
 use netlink_packet_sock_diag::constants::SOCK_DIAG_BY_FAMILY;
-use rustix::event::epoll;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
-use crate::channel::Channel;
+use self::events::{begin_sample, give};
+use self::messages::{error_code, next_message};
+use self::place::{Place, read_whole};
+use self::readiness::Readiness;
 use crate::delta::{Increment, Table};
 use crate::diag::{self, Read};
 use crate::netns::Namespace;
 use crate::options::{Dump, Kinds, Options};
 use crate::request::TCPDIAG_GETSOCK;
 use crate::{capabilities, proc_net, request};
-
-/// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_DESTROY`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_DESTROY`.
-const GROUPS: [(u32, Kinds, Family); 4] = [
-    (1, Kinds::TCP, Family::INET),
-    (2, Kinds::UDP, Family::INET),
-    (3, Kinds::TCP, Family::INET6),
-    (4, Kinds::UDP, Family::INET6),
-];
 
 /// How often an answer that the kernel marks as inconsistent is asked for again.
 const TRIES: u32 = 3;
@@ -42,8 +35,6 @@ const TRIES: u32 = 3;
 const EINVAL: i32 = 22;
 /// What it says when it had no room for notices.
 const ENOBUFS: i32 = 105;
-/// What it says of requests that it knows and was not built for.
-const EOPNOTSUPP: i32 = 95;
 
 /// The kernel's sockets as a source: see the [crate](crate).
 pub struct Sockets {
@@ -82,31 +73,6 @@ pub struct Sockets {
     ready: Readiness,
 }
 
-/// One network namespace, open.
-struct Place {
-    namespace: Namespace,
-    channel: Channel,
-    notices: Option<Channel>,
-    /// Its /proc/net/snmp.
-    statistics: Option<File>,
-    /// Its /proc/net/raw and raw6.
-    raw: [Option<File>; 2],
-    /// Its /proc/net/protocols, read when a kind of socket has no answer.
-    protocols: Option<File>,
-    registered: OnceCell<String>,
-    /// TCP connections opened before the first poll, as the kernel counts.
-    opened_before: Option<u64>,
-    /// The same at the beginning of the latest poll.
-    opened: Option<u64>,
-    /// Of which it can be said whether they were seen. A notice comes a little after the end of its socket, so with notices
-    /// these are the ones of the poll before.
-    judged: Option<u64>,
-    /// Of the connections that were seen, those of the first poll: they were opened before.
-    known_before: u64,
-    /// Connections that were opened and have not been seen.
-    missed: Option<u64>,
-}
-
 /// What comes next.
 #[derive(Copy, Clone, Debug)]
 enum Stage {
@@ -120,49 +86,6 @@ enum Stage {
     Noticing { place: usize, ends_poll: bool },
     /// Nothing.
     Ended,
-}
-
-/// One descriptor that becomes readable when there is something to do.
-struct Readiness {
-    epoll: OwnedFd,
-    timer: OwnedFd,
-}
-
-impl Readiness {
-    fn new() -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let timer =
-            rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        epoll::add(&epoll, &timer, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-        Ok(Self { epoll, timer })
-    }
-
-    fn watch(&self, channel: &Channel) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, channel, epoll::EventData::new_u64(1), epoll::EventFlags::IN)?)
-    }
-
-    /// Becomes ready in this time.
-    fn set(&self, within: Duration) -> io::Result<()> {
-        // 0 would stop the timer.
-        let within = within.max(Duration::from_nanos(1));
-        let it_value = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::time::timerfd_settime(
-            &self.timer,
-            TimerfdTimerFlags::empty(),
-            &Itimerspec { it_interval: zero, it_value },
-        )?;
-        Ok(())
-    }
-
-    fn wait(&self, within: Duration) -> io::Result<()> {
-        let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
-        match epoll::wait(&self.epoll, &mut events[..], Some(&within)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 impl Sockets {
@@ -280,7 +203,8 @@ impl Sockets {
         rustix::net::netdevice::index_to_name(&place.channel, index).ok()
     }
 
-    /// How many polls have ended; the events of one are all delivered when this has grown.
+    /// How many polls have ended; the events of one are all delivered when this has grown. It grows by one at most with each
+    /// [`fill`](Collector::fill), which then gives no event of the next poll, however late that is.
     pub fn finished_polls(&self) -> u64 {
         match self.stage {
             Stage::Dumping { .. } | Stage::Listing { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
@@ -303,45 +227,6 @@ impl Sockets {
         if !self.refused.contains(&(place, dump)) {
             self.refused.push((place, dump));
             self.counts.refused += 1;
-        }
-    }
-
-    /// Closes a socket for whoever holds it: its owner sees an error, and a TCP peer a reset.
-    ///
-    /// # Errors
-    /// If it is gone, is of a kind that cannot be closed so, or without CAP_NET_ADMIN.
-    pub fn destroy(&mut self, socket: &SocketSample) -> Result<()> {
-        let name = socket.key().to_string();
-        if !matches!(socket.family, Family::INET | Family::INET6) || socket.protocol > 0xff {
-            let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
-        let Some(place) = self.places.get_mut(usize::from(socket.netns)) else {
-            return Err(Error::new(ErrorKind::NotFound, format!("{name}: its network namespace is not known")));
-        };
-        let sequence = place.channel.next_sequence();
-        place.channel.send(&request::destroy(socket, sequence))?;
-        let mut buffer = Vec::new();
-        loop {
-            let received = place.channel.receive(&mut buffer).map_err(|error| Error::io(name.clone(), error))?;
-            for message in messages(buffer.get(..received.length).unwrap_or(&[])) {
-                if message.sequence_number() != sequence || message.message_type() != NLMSG_ERROR {
-                    continue;
-                }
-                return match error_code(message.payload()) {
-                    0 => Ok(()),
-                    code => {
-                        let error = io::Error::from_raw_os_error(-code);
-                        let remedy = match -code {
-                            EOPNOTSUPP => {
-                                " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)".to_owned()
-                            }
-                            _ => remedy(&error),
-                        };
-                        Err(Error::io(format!("cannot close {name}{remedy}"), error))
-                    }
-                };
-            }
         }
     }
 
@@ -600,45 +485,6 @@ impl Sockets {
     }
 }
 
-/// Pushes an empty sample and lends it.
-fn begin_sample(samples: &mut Vec<SocketSample>, time: Timestamp, place: usize) -> &mut SocketSample {
-    let last = samples.len();
-    samples.push(SocketSample { time, netns: place as u16, ..SocketSample::default() });
-    &mut samples[last]
-}
-
-/// The two events of the latest sample: what this end sent, with the sample, and what it received.
-fn give(samples: &[SocketSample], increment: Increment, last: bool, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
-    let Some(sample) = samples.last() else { return };
-    let Increment { totals, opened, first, mirrored } = increment;
-    let key = sample.key();
-    // Subflows have counted what their connection carries.
-    let counts = sample.protocol != IPPROTO_MPTCP;
-    let side = |way: usize| FlowEvent {
-        time: sample.time,
-        key: if way == 0 { key } else { key.reversed() },
-        packets: if counts { totals.packets[way] } else { 0 },
-        bytes: if counts { totals.bytes[way] } else { 0 },
-        payload_bytes: if counts { u32::try_from(totals.bytes[way]).unwrap_or(u32::MAX) } else { 0 },
-        ethertype: match (sample.family, sample.local.is_v4()) {
-            (Family::INET, _) | (Family::INET6, true) => 0x0800,
-            (Family::INET6, false) => 0x86dd,
-            _ => 0,
-        },
-        interface: sample.interface.and_then(|index| u16::try_from(index).ok()).unwrap_or(0),
-        marks: if mirrored { Marks::DUPLICATE } else { Marks::empty() },
-        ..FlowEvent::default()
-    };
-    let socket = SocketRef { sample: samples.len() as u32 - 1, opened, first, last };
-    events.push(FlowEvent { detail: Detail::Socket(socket), ..side(0) });
-    events.push(side(1));
-    let packets: u64 = events.iter().rev().take(2).map(|event| u64::from(event.packets)).sum();
-    ledger.deliver(packets);
-    if mirrored {
-        ledger.duplicates += packets;
-    }
-}
-
 impl Collector for Sockets {
     fn info(&self) -> &SourceInfo {
         &self.info
@@ -652,6 +498,7 @@ impl Collector for Sockets {
         events.extend(self.held.take());
         // Whether notices were looked for in this call, and whether it has waited.
         let (mut heard, mut waited) = (false, false);
+        let finished = self.finished_polls();
         let status = loop {
             let room = most.saturating_sub(events.len() - start);
             if room == 0 {
@@ -673,6 +520,7 @@ impl Collector for Sockets {
                     }
                 }
                 Stage::Ended => break Status::End,
+                Stage::Waiting if self.finished_polls() > finished => break Status::More,
                 Stage::Waiting if self.began.is_none() || self.due().is_zero() => self.begin()?,
                 Stage::Waiting if !heard => {
                     // These are of now: they belong to no poll.
@@ -713,107 +561,6 @@ impl AsFd for Sockets {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ready.epoll.as_fd()
     }
-}
-
-impl Place {
-    fn open(namespace: Namespace, options: &Options) -> io::Result<Self> {
-        let groups: Vec<u32> = GROUPS
-            .iter()
-            .filter(|(_, kind, family)| {
-                let wanted = if *family == Family::INET { options.ipv4 } else { options.ipv6 };
-                options.notices && options.kinds.contains(*kind) && wanted
-            })
-            .map(|&(group, ..)| group)
-            .collect();
-        let open = || {
-            // What is not needed is not opened: a run without many sockets is short.
-            let file = |wanted: bool, path: &str| wanted.then(|| File::open(path).ok()).flatten();
-            let notices = if groups.is_empty() { None } else { Channel::listen(&groups).ok() };
-            let statistics = file(options.every.is_some(), "/proc/thread-self/net/snmp");
-            let protocols = file(options.kinds != Kinds::TCP, "/proc/thread-self/net/protocols");
-            let has_raw = options.kinds.contains(Kinds::RAW);
-            let raw = ["/proc/thread-self/net/raw", "/proc/thread-self/net/raw6"].map(|path| file(has_raw, path));
-            Ok((Channel::open()?, notices, statistics, raw, protocols))
-        };
-        let (channel, notices, statistics, raw, protocols) = namespace.within(open)?;
-        Ok(Self {
-            namespace,
-            channel,
-            notices,
-            statistics,
-            raw,
-            protocols,
-            registered: OnceCell::new(),
-            opened_before: None,
-            opened: None,
-            judged: None,
-            known_before: 0,
-            missed: None,
-        })
-    }
-
-    /// Whether the kernel has a protocol: without it there are no such sockets.
-    fn has(&self, registered: &str) -> bool {
-        let read = || self.protocols.as_ref().and_then(read_whole).unwrap_or_default();
-        // TCP is always there, and nothing is read for it alone.
-        registered == "TCP"
-            || self.registered.get_or_init(read).lines().any(|line| {
-                let name = line.split_whitespace().next().unwrap_or_default();
-                name.strip_suffix("v6").unwrap_or(name) == registered
-            })
-    }
-
-    /// TCP connections opened since the namespace was made: `ActiveOpens` and `PassiveOpens` of /proc/net/snmp.
-    fn connections_opened(&self) -> Option<u64> {
-        let mut text = [0; 4096];
-        let length = self.statistics.as_ref()?.read_at(&mut text, 0).ok()?;
-        let text = std::str::from_utf8(text.get(..length)?).ok()?;
-        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
-        let (names, values) = (lines.next()?.split_whitespace(), lines.next()?.split_whitespace());
-        let pairs: Vec<(&str, &str)> = names.zip(values).collect();
-        let count = |wanted| pairs.iter().find(|(name, _)| *name == wanted)?.1.parse::<u64>().ok();
-        Some(count("ActiveOpens")? + count("PassiveOpens")?)
-    }
-}
-
-/// A file of /proc from its beginning, as it is now.
-fn read_whole(file: &File) -> Option<String> {
-    let mut bytes = vec![0; 64 * 1024];
-    let mut length = 0;
-    loop {
-        if length == bytes.len() {
-            bytes.resize(2 * length, 0);
-        }
-        match file.read_at(bytes.get_mut(length..)?, length as u64).ok()? {
-            0 => break,
-            read => length += read,
-        }
-    }
-    bytes.truncate(length);
-    String::from_utf8(bytes).ok()
-}
-
-/// The messages of a datagram, up to one that contradicts its length.
-fn messages(bytes: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
-    let mut read = 0;
-    std::iter::from_fn(move || next_message(bytes, &mut read, bytes.len()))
-}
-
-/// The next message of `bytes[*read..end]`; `None`, with `*read` at the end, if there is none.
-fn next_message<'b>(bytes: &'b [u8], read: &mut usize, end: usize) -> Option<NetlinkBuffer<&'b [u8]>> {
-    let rest = bytes.get(*read..end)?;
-    let Ok(message) = NetlinkBuffer::new_checked(rest) else {
-        *read = end;
-        return None;
-    };
-    let length = message.length() as usize;
-    *read = (*read + length.next_multiple_of(4)).min(end);
-    rest.get(..length).map(NetlinkBuffer::new)
-}
-
-/// The number that an error or the end of a dump begins with: 0 or a negative errno.
-fn error_code(payload: &[u8]) -> i32 {
-    payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code))
 }
 
 fn remedy(error: &io::Error) -> String {

@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use flowcore::{Error, Result};
+use foldhash::fast::RandomState;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
@@ -190,6 +191,8 @@ pub struct Processes {
     known: HashMap<u32, Known>,
     /// Sorted, each once.
     held: Vec<Held>,
+    /// Where those of an inode begin: with 100,000 sockets a binary search is seven misses of the cache, this is one.
+    begins: HashMap<u32, u32, RandomState>,
     /// Descriptors that were seen and are no more, by inode.
     closed: HashMap<u32, Closed>,
     /// Looked for and not found since the latest refresh, and since the one before.
@@ -213,6 +216,7 @@ impl Processes {
             proc,
             known: HashMap::new(),
             held: Vec::new(),
+            begins: HashMap::default(),
             closed: HashMap::new(),
             sought: Default::default(),
             scans: 0,
@@ -333,9 +337,9 @@ impl Processes {
     }
 
     fn held_by(&self, inode: u32) -> &[Held] {
-        let start = self.held.partition_point(|held| held.inode < inode);
-        let rest = self.held.get(start..).unwrap_or(&[]);
-        rest.get(..rest.partition_point(|held| held.inode == inode)).unwrap_or(&[])
+        let rest = self.begins.get(&inode).and_then(|&begin| self.held.get(begin as usize..)).unwrap_or(&[]);
+        let count = rest.iter().take_while(|held| held.inode == inode).count();
+        rest.get(..count).unwrap_or(&[])
     }
 
     /// Looks at processes: all of them, or those that have changed.
@@ -368,6 +372,10 @@ impl Processes {
                 self.held.extend(held);
             }
             self.held.sort_unstable();
+            self.begins.clear();
+            for (begin, held) in (0..).zip(&self.held) {
+                self.begins.entry(held.inode).or_insert(begin);
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub struct Residence {
     pub samples: u64,
     /// Samples by CPU; they add up to `samples`. A round in which threads ran on several CPUs is shared by them.
     pub by_cpu: BTreeMap<u32, f64>,
-    /// Time that its threads ran, by the CPU on which they were at the end of it; empty where it is not known.
+    /// Time that its threads ran, by the CPU on which they were at the end of it; 0 where they slept, empty if not known.
     pub run_by_cpu: BTreeMap<u32, Nanos>,
     /// Most threads at a time.
     pub threads: usize,
@@ -40,10 +40,11 @@ impl Residence {
             let part = if ran > 0 { run as f64 / ran as f64 } else { 1.0 / threads.len() as f64 };
             if part > 0.0 {
                 *self.by_cpu.entry(thread.cpu).or_default() += part;
-            }
-            if run > 0 {
-                let sum = self.run_by_cpu.entry(thread.cpu).or_default();
-                *sum = Nanos::new(sum.get().saturating_add(run));
+                // It slept: known to be nothing.
+                if thread.run.is_some() {
+                    let sum = self.run_by_cpu.entry(thread.cpu).or_default();
+                    *sum = Nanos::new(sum.get().saturating_add(run));
+                }
             }
         }
     }
@@ -141,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_slept_ran_for_no_time_where_it_was_last() {
+        let mut cpu = Cpu::new();
+        cpu.take(&[thread(7, 7, 1, Some(0)), thread(8, 8, 1, None)]);
+        assert_eq!(cpu.processes()[&7].by_cpu, BTreeMap::from([(1, 1.0)]));
+        assert_eq!(cpu.processes()[&7].run_by_cpu, BTreeMap::from([(1, Nanos::new(0))]));
+        assert_eq!(cpu.processes()[&8].run_by_cpu, BTreeMap::new(), "not known");
+    }
+
+    #[test]
     fn bug_7_all_threads_count_where_they_ran() {
         let mut cpu = Cpu::new();
         // The main thread sleeps on CPU 0; two workers run.
@@ -166,6 +176,6 @@ mod tests {
         let mut cpu = Cpu::new();
         cpu.take(&[thread(7, 7, 0, Some(0)), thread(7, 8, 1, Some(0))]);
         assert_eq!(cpu.processes()[&7].by_cpu, BTreeMap::from([(0, 0.5), (1, 0.5)]));
-        assert!(cpu.processes()[&7].run_by_cpu.is_empty());
+        assert!(cpu.processes()[&7].run_by_cpu.values().all(|ran| ran.get() == 0));
     }
 }

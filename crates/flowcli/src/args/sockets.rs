@@ -216,6 +216,11 @@ impl SocketsArgs {
         self.every.or(self.events.then_some(EVENTS_EVERY))
     }
 
+    /// Whether no option says which states are meant.
+    pub fn takes_any_state(&self) -> bool {
+        !self.listening && self.state.is_empty()
+    }
+
     /// What to ask the kernel for.
     pub fn options(&self) -> Options {
         let KindArgs { tcp, udp, udplite, raw, sctp, mptcp, dccp, unix, packet, ipv4, ipv6 } = self.kinds;

@@ -32,6 +32,11 @@ impl Format {
         matches!(self, Self::Jsonl | Self::Csv | Self::Tsv | Self::Zeek)
     }
 
+    /// A report may end and another follow: not in one document.
+    pub fn has_parts(self) -> bool {
+        self != Self::Json
+    }
+
     /// Always with a trailer.
     pub fn is_json(self) -> bool {
         matches!(self, Self::Jsonl | Self::Json)

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use flowcore::report::{Column, Meaning, Quality, Unit, Value};
+use flowcore::resolve::Process;
 use flowcore::socket::{Family, SocketOptions, SocketType, UnixSocket};
 use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState};
 use flowsrc_netlink::process::{Details, Evidence, Holder, Owner};
@@ -164,6 +165,17 @@ pub fn state(sample: &SocketSample) -> &'static str {
     if sample.state == SocketState::CLOSE && is_datagram { "unconn" } else { sample.state.name() }
 }
 
+/// A row for filters: each process that holds it once.
+pub fn found_out(row: &Socket) -> flowfilter::Socket {
+    let mut holders: Vec<Process> = Vec::new();
+    for Holder { owner, .. } in self::holders(row) {
+        if holders.last().is_none_or(|last| last.pid != owner.pid) {
+            holders.push(Process { pid: owner.pid, name: owner.name.clone() });
+        }
+    }
+    flowfilter::Socket { sample: row.sample, holders, cgroup: row.cgroup.clone(), device: row.interface.clone() }
+}
+
 fn holders(socket: &Socket) -> &[Holder] {
     socket.processes.as_ref().map_or(&[], |(_, holders)| holders)
 }
@@ -238,7 +250,7 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             word(s.sample.kind())
         }),
         key(Raw, ["protocol", "PROTO", "IP protocol number; of packet sockets the ethertype."], |s| {
-            Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype.swap_bytes()).into())
+            Value::U64(s.sample.packet.map_or(s.sample.protocol, |packet| packet.ethertype).into())
         }),
         key(Programs, ["family", "FAMILY", "Address family of the socket."], |s| word(s.sample.family.name())),
         gauge(

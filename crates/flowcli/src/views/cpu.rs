@@ -152,7 +152,7 @@ impl View<'_> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
             if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
-        let rows: Vec<Row> = self.sheet.arrange(&mut cells, Clone::clone);
+        let rows: Vec<Row> = self.sheet.arrange(&mut cells, snapshot.through, Clone::clone);
         let first = self.reports.get() == 0;
         self.reports.set(self.reports.get() + 1);
         let ending = ending(snapshot, rows.len());
@@ -169,7 +169,7 @@ impl View<'_> {
             self.sheet.print_table(&rows)?;
             self.sheet.print_trust(&ending)?;
         } else {
-            self.sheet.print_rows(&rows, &ending, first)?;
+            self.sheet.print_rows(&rows, &ending)?;
         }
         if watch.processes.is_empty() && first && !self.args.view.ending.quiet {
             complain("note: no process that may be seen has a TCP connection");
@@ -328,10 +328,18 @@ fn process_columns() -> Vec<Column> {
         column(["pid", "PID", "The process."], Unit::None, Meaning::Key),
         column(["process", "PROCESS", "Its command line."], Unit::None, Meaning::Gauge),
         column(["cpu", "CPU", "By the kernel's number."], Unit::None, Meaning::Key),
-        column(["samples", "SAMPLES", "Samples of the process that fall on the CPU."], Unit::None, Meaning::Gauge),
+        column(
+            [
+                "samples",
+                "SAMPLES",
+                "Samples of the process that fall on the CPU: it ran there, or slept and had run there last.",
+            ],
+            Unit::None,
+            Meaning::Gauge,
+        ),
         column(["share_percent", "SHARE", "The same as a part of all its samples."], Unit::Percent, Meaning::Gauge),
         column(
-            ["run_ns", "RAN", "How long its threads ran on the CPU; missing if unknown."],
+            ["run_ns", "RAN", "How long its threads ran on the CPU: 0 if they slept; missing if unknown."],
             Unit::Nanos,
             Meaning::Gauge,
         ),

@@ -151,9 +151,9 @@ impl View<'_> {
         };
         let rows = if self.args.distribution {
             let mut rows = distribution_cells(&distribution, self.args);
-            self.sheet.arrange(&mut rows, Clone::clone)
+            self.sheet.arrange(&mut rows, snapshot.through, Clone::clone)
         } else {
-            self.sheet.arrange(&mut flows, cells)
+            self.sheet.arrange(&mut flows, snapshot.through, cells)
         };
         let count = rows.len();
         let first = self.reports == 0;
@@ -169,7 +169,7 @@ impl View<'_> {
                 self.sheet.print_trust(&ending(&snapshot, count))?;
             }
         } else {
-            self.sheet.print_rows(&rows, &ending(&snapshot, count), first)?;
+            self.sheet.print_rows(&rows, &ending(&snapshot, count))?;
         }
         if distribution.measured() + distribution.unmeasured() == 0
             && first

@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 
-use flowcore::Result;
 use flowcore::report::{
     Bound, Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
+use flowcore::{Result, Timestamp};
 use flowstats::columns::Def;
 
 use super::owners::Owner;
 use crate::args::{TimeStyle, ViewArgs};
 use crate::edge::Edge;
 use crate::fields::{self, Field, Subject};
-use crate::output::{self, StandardOutput, Wishes};
+use crate::output::{self, StandardOutput, Wishes, Writer};
 use crate::terminal;
 
 /// The columns of a view and what the user wants of them.
@@ -28,6 +28,8 @@ pub struct Sheet<'a> {
     keys: Vec<(usize, bool)>,
     /// That of the latest table: it knows which columns did not fit, which the trust line says.
     writer: RefCell<Option<TextWriter<StandardOutput>>>,
+    /// Of formats for programs, from the first report on.
+    stream: RefCell<Option<Writer>>,
 }
 
 impl<'a> Sheet<'a> {
@@ -41,7 +43,9 @@ impl<'a> Sheet<'a> {
         defs: &[Def<R>],
         more: impl IntoIterator<Item = Column>,
     ) -> Result<Self> {
+        let time = args.every.map(|_| (time_column(), args.output.streams(), 2));
         let own = defs.iter().map(|def| (named(def.column.clone()), def.default, def.priority));
+        let own = time.into_iter().chain(own);
         let all: Vec<(Column, bool, u8)> = own.chain(more.into_iter().map(|column| (column, true, 2))).collect();
         let subject = subject(table, &all);
         let edge = Edge::default();
@@ -56,7 +60,7 @@ impl<'a> Sheet<'a> {
         }
         let ranks = all.iter().map(|(_, _, rank)| *rank).collect();
         let columns = all.into_iter().map(|(column, _, _)| column).collect();
-        Ok(Self { args, table, columns, ranks, chosen, keys, writer: RefCell::new(None) })
+        Ok(Self { args, table, columns, ranks, chosen, keys, writer: RefCell::default(), stream: RefCell::default() })
     }
 
     /// What the columns are, for people.
@@ -78,9 +82,16 @@ impl<'a> Sheet<'a> {
     }
 
     /// Brings records into the user's order, and leaves out what is too many; `cells` are those of a record. Gives the
-    /// cells in the same order.
-    pub fn arrange<R>(&self, records: &mut Vec<R>, cells: impl Fn(&R) -> Vec<Value>) -> Vec<Row> {
-        let mut both: Vec<(Vec<Value>, R)> = records.drain(..).map(|record| (cells(&record), record)).collect();
+    /// cells in the same order, with --every those of the time before them.
+    pub fn arrange<R>(
+        &self,
+        records: &mut Vec<R>,
+        time: Option<Timestamp>,
+        cells: impl Fn(&R) -> Vec<Value>,
+    ) -> Vec<Row> {
+        let time = self.args.every.map(|_| time.map_or(Value::Missing, Value::Time));
+        let all = |record: &R| time.iter().cloned().chain(cells(record)).collect();
+        let mut both: Vec<(Vec<Value>, R)> = records.drain(..).map(|record| (all(&record), record)).collect();
         both.sort_by(|(a, _), (b, _)| {
             let order = |&(place, descending): &(usize, bool)| fields::compare(&a[place], &b[place], descending);
             self.keys.iter().map(order).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
@@ -99,7 +110,7 @@ impl<'a> Sheet<'a> {
     /// # Errors
     /// If the output cannot be written.
     pub fn print_table(&self, rows: &[Row]) -> std::io::Result<()> {
-        let columns: Vec<Column> = self.chosen.iter().map(|&place| self.columns[place].clone()).collect();
+        let columns = self.shown_columns();
         let ranks: Vec<u8> = self.chosen.iter().map(|&place| self.ranks[place]).collect();
         let rows: Vec<Row> = self.shown(rows).collect();
         let rows: &dyn Rows = &rows;
@@ -132,13 +143,27 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Writes rows for programs; of a report that is not the `first`, formats with one header leave it out.
+    /// Writes a report for programs: one table with a header, in which every report ends with its account.
     ///
     /// # Errors
     /// If the output cannot be written.
-    pub fn print_rows(&self, rows: &[Row], ending: &Ending<'_>, first: bool) -> std::io::Result<()> {
-        let columns: Vec<Column> = self.chosen.iter().map(|&place| self.columns[place].clone()).collect();
-        let wishes = Wishes {
+    pub fn print_rows(&self, rows: &[Row], ending: &Ending<'_>) -> std::io::Result<()> {
+        let mut stream = self.stream.borrow_mut();
+        let writer = match &mut *stream {
+            Some(writer) => writer,
+            none => none.insert(output::begin(self.table, &self.shown_columns(), &self.wishes())?),
+        };
+        for row in self.shown(rows) {
+            for (place, cell) in row.cells.iter().enumerate() {
+                writer.cell(place, cell);
+            }
+            writer.end_row(&row.quality)?;
+        }
+        writer.trailer(ending)
+    }
+
+    fn wishes(&self) -> Wishes {
+        Wishes {
             format: self.args.output,
             columns: None,
             sort: Vec::new(),
@@ -146,20 +171,15 @@ impl<'a> Sheet<'a> {
             time: TimeStyle::Utc,
             humanized: false,
             color: self.args.color,
-            no_header: self.args.no_header || !first,
+            no_header: self.args.no_header,
             no_trailer: self.args.no_trailer,
             safe_integers: self.args.json_safe_int,
             line_buffered: false,
-        };
-        let mut writer = output::begin(self.table, &columns, &wishes)?;
-        for row in self.shown(rows) {
-            for (place, cell) in row.cells.iter().enumerate() {
-                writer.cell(place, cell);
-            }
-            writer.end_row(&row.quality)?;
         }
-        writer.trailer(ending)?;
-        writer.flush()
+    }
+
+    fn shown_columns(&self) -> Vec<Column> {
+        self.chosen.iter().map(|&place| self.columns[place].clone()).collect()
     }
 
     fn shown(&self, rows: &[Row]) -> impl Iterator<Item = Row> {
@@ -167,6 +187,18 @@ impl<'a> Sheet<'a> {
             cells: self.chosen.iter().map(|&place| row.cells.get(place).cloned().unwrap_or_default()).collect(),
             quality: row.quality.clone(),
         })
+    }
+}
+
+/// With --every.
+fn time_column() -> Column {
+    Column {
+        name: "time_ns".into(),
+        title: "TIME".into(),
+        unit: Unit::EpochNanos,
+        meaning: Meaning::Gauge,
+        about: "When the report was made: that of the latest poll.".into(),
+        bound: Bound::Exact,
     }
 }
 

@@ -82,7 +82,7 @@ impl View<'_> {
                 |row: &Carried| [Total::BytesOut, Total::BytesIn].map(|at| row.counted.get(at)).iter().flatten().sum();
             carried.sort_by_key(|row| std::cmp::Reverse::<u64>(bytes(row)));
         }
-        let rows = self.sheet.arrange(&mut carried, cells);
+        let rows = self.sheet.arrange(&mut carried, snapshot.through, cells);
         let count = rows.len();
         let first = self.reports == 0;
         self.reports += 1;
@@ -100,7 +100,7 @@ impl View<'_> {
             }
             self.sheet.print_trust(&ending)?;
         } else {
-            self.sheet.print_rows(&rows, &ending, first)?;
+            self.sheet.print_rows(&rows, &ending)?;
         }
         if count == 0 && first && self.args.view.every.is_none() && !self.args.view.ending.quiet {
             complain("note: there is no TCP connection");

@@ -1,6 +1,8 @@
 //! What is asked for once per flow, in sixteen bytes.
 
-use crate::event::EndReason;
+use super::is_service;
+use crate::event::{Detail, EndReason, FlowEvent, Opened, SocketRef, TcpFlags};
+use crate::key::Protocol;
 use crate::record::Evidence;
 use crate::time::Timestamp;
 
@@ -66,6 +68,32 @@ impl Origin {
             EndReason::Forced => 3,
         };
         self.packed |= code << END_AT;
+    }
+}
+
+/// Whether a SYN-ACK ends something too: no handshake has that, only scanners.
+fn is_nonsense(flags: TcpFlags) -> bool {
+    flags.contains(TcpFlags::SYN | TcpFlags::ACK) && flags.intersects(TcpFlags::FIN | TcpFlags::RST)
+}
+
+/// Whether the sender of a flow's first event is the originator, and how that is known.
+pub(super) fn originator(event: &FlowEvent) -> (bool, Evidence) {
+    let key = &event.key;
+    match event.detail {
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) && !is_nonsense(tcp.flags) => {
+            if tcp.flags.contains(TcpFlags::ACK) { (false, Evidence::SynAck) } else { (true, Evidence::Syn) }
+        }
+        Detail::Socket(SocketRef { opened: Opened::Locally, .. }) => (true, Evidence::Listener),
+        Detail::Socket(SocketRef { opened: Opened::Remotely, .. }) => (false, Evidence::Listener),
+        Detail::Icmp(_) => match (key.protocol, key.src_port) {
+            (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128) => (true, Evidence::Request),
+            (Protocol::ICMP, 0 | 14 | 16 | 18) | (Protocol::ICMPV6, 129) => (false, Evidence::Request),
+            _ => (true, Evidence::FirstSeen),
+        },
+        _ if is_service(key.src_port) && !is_service(key.dst_port) && key.protocol.has_ports() => {
+            (false, Evidence::Ports)
+        }
+        _ => (true, Evidence::FirstSeen),
     }
 }
 

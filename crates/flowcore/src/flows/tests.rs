@@ -1,5 +1,7 @@
 use super::*;
-use crate::event::UdpHeader;
+use crate::event::{EndReason, Opened, SocketRef, TcpSegment, UdpHeader};
+use crate::key::{Direction, FlowKey, Protocol};
+use crate::record::Evidence;
 
 const A: &str = "10.0.0.1";
 const B: &str = "10.0.0.2";

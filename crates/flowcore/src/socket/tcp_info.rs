@@ -23,8 +23,12 @@ impl TcpInfo {
     /// Takes what was sent, of any length.
     #[inline]
     pub fn from_bytes(sent: &[u8]) -> Self {
+        // The usual case, as a copy of known length.
+        if let Some(&bytes) = sent.first_chunk() {
+            return Self { bytes, len: Self::LARGEST as u16 };
+        }
         let mut bytes = [0; Self::LARGEST];
-        let len = sent.len().min(Self::LARGEST);
+        let len = sent.len();
         bytes[..len].copy_from_slice(&sent[..len]);
         Self { bytes, len: len as u16 }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowcore::{Addr, Prefix};
 
-use super::{Literal, Outcome, Read, mac};
+use super::{Literal, Outcome, Read, mac, mask_bits, service};
 use crate::ast::{Item, Subject};
 use crate::error::Mistake;
 use crate::field::Field;
@@ -37,12 +37,14 @@ impl Literal<'_> {
             return Err(self.bad_addr(addr_text, bits));
         };
         let addr = Addr::from(ip);
-        if self.next.get(used).is_some_and(|next| next.eq_ignore_ascii_case("mask")) {
-            let mask = self.next.get(used + 1).and_then(|mask| mask.parse::<Ipv4Addr>().ok()).map(u32::from);
-            let bits = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32).map(u32::leading_ones);
-            let help = bits.map_or("write a prefix: `net 10.0.0.0/8`".to_owned(), |bits| {
-                format!("write `{} {addr_text}/{bits}`", self.name())
-            });
+        let is_mask = |next: &&&str| next.eq_ignore_ascii_case("mask");
+        let next = self.next.get(used).filter(|next| is_mask(next) || ip.is_ipv4() && mask_bits(next).is_some());
+        if let (Some(next), None) = (next, bits) {
+            let mask = if is_mask(&next) { self.next.get(used + 1) } else { Some(next) };
+            let help = match mask.and_then(|mask| mask_bits(mask)) {
+                Some(bits) => format!("write `{} {addr_text}/{bits}`", self.name()),
+                None => "write a prefix: `net 10.0.0.0/8`".to_owned(),
+            };
             return Err(self.wrong_help("mask", "masks are not written out", help));
         }
         let Some(bits) = bits else {
@@ -66,12 +68,9 @@ impl Literal<'_> {
             } else {
                 format!("there is no prefix /{bits}: {} ends at /{longest}", if ip.is_ipv4() { "IPv4" } else { "IPv6" })
             };
-            let help = bits
-                .parse::<Ipv4Addr>()
-                .ok()
-                .map(u32::from)
-                .filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32)
-                .map(|mask| format!("write `{} {addr_text}/{}`", self.name(), mask.leading_ones()));
+            let mapped = || number.map(|_| "all of IPv4 is `ip`, all of IPv6 `ip6`".to_owned());
+            let help =
+                mask_bits(bits).map(|bits| format!("write `{} {addr_text}/{bits}`", self.name())).or_else(mapped);
             let mut mistake = self.wrong("prefix", title);
             mistake.help.extend(help);
             return Err(mistake);
@@ -106,9 +105,11 @@ impl Literal<'_> {
     fn bad_addr(&self, text: &str, bits: Option<&str>) -> Box<Mistake> {
         let name = self.name();
         let shown = suggest::short(text);
+        let ends: Vec<Ipv4Addr> = text.split(['-', ':']).map_while(|part| part.parse().ok()).collect();
         if let Some((addr, port)) = text.rsplit_once(':')
-            && addr.parse::<Ipv4Addr>().is_ok()
+            && ends.len() == 1
         {
+            let port = service(port).map_or_else(|| port.to_owned(), |port| port.to_string());
             let side = match self.subject.first() {
                 Field::SrcAddr if matches!(self.subject, Subject::One(_)) => "sport",
                 Field::DstAddr => "dport",
@@ -117,7 +118,11 @@ impl Literal<'_> {
             return self.wrong_help(
                 "addr-port",
                 "an address and a port are two tests",
-                format!("write `{name} {addr} and {side} {port}`"),
+                if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    format!("write `{name} {addr} and {side} {port}`")
+                } else {
+                    format!("as in `{name} {addr} and {side} 443`")
+                },
             );
         }
         if let Some((addr, zone)) = text.split_once('%')
@@ -129,12 +134,8 @@ impl Literal<'_> {
                 format!("write `{name} {addr}`"),
             );
         }
-        if text.contains('-') && text.split('-').all(|part| part.parse::<Ipv4Addr>().is_ok()) {
-            let ends: Vec<u128> = text
-                .split('-')
-                .filter_map(|part| part.parse::<IpAddr>().ok())
-                .map(|ip| crate::set::number(ip.into()))
-                .collect();
+        if ends.len() > 1 && ends.len() == text.split(['-', ':']).count() {
+            let ends: Vec<u128> = ends.iter().map(|&ip| crate::set::number(IpAddr::from(ip).into())).collect();
             let help = match ends.as_slice() {
                 &[low, high] if low <= high => {
                     let list: Vec<String> =

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Literal, Outcome, Read, example, service};
+use super::{Literal, Outcome, Read, example, named_number, service};
 use crate::ast::Item;
 use crate::error::Mistake;
 use crate::field::{Field, Kind};
@@ -42,10 +42,11 @@ impl Literal<'_> {
         }
         if (low.is_empty() || high.is_empty()) && self.exact {
             let number = if low.is_empty() { high } else { low };
+            let number = service(number).map_or_else(|| number.to_owned(), |port| port.to_string());
             return Err(self.wrong_help(
                 "open-range-behind-operator",
                 format!("`{text}` is a range that is open at one end, behind an operator"),
-                format!("ss writes `= :{number}` for one port; here `{name} {number}` or `{name} = {number}`"),
+                format!("as in `{name} = {number}`"),
             ));
         }
         let lowest = u64::from(
@@ -74,6 +75,9 @@ impl Literal<'_> {
                 Ok(number) if number <= max => Ok(number),
                 _ => Err(self.too_large(text, max)),
             };
+        }
+        if let Some(number) = named_number(self.subject.first(), text) {
+            return Ok(number);
         }
         // What others write for ranges.
         for separator in ["..", "-", "…"] {

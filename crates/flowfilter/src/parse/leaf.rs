@@ -9,6 +9,20 @@ use crate::lex::{Sign, TokenKind};
 use crate::literal;
 use crate::suggest;
 
+/// Whose state is asked for: connections and sockets have different words for theirs.
+fn state(mut input: Tokens<'_, '_>) -> Field {
+    while matches!(first(input).kind, TokenKind::Sign(Sign::Equal | Sign::NotEqual | Sign::OpenList))
+        || is_word(input, "in")
+        || is_word(input, "not")
+    {
+        input = rest(input);
+    }
+    match word(input).and_then(literal::socket_state) {
+        Some(_) => Field::SocketState,
+        None => Field::State,
+    }
+}
+
 impl<'p> Parser<'p> {
     /// One test, begun by a word.
     pub fn test<'a, 't>(&self, input: Tokens<'a, 't>) -> Parsed<'a, 't, Expr> {
@@ -64,6 +78,7 @@ impl<'p> Parser<'p> {
             ),
             "ether" => self.ether(input, behind),
             "flags" => self.flags(input, behind),
+            "state" => self.values(input, behind, Subject::One(state(behind)), false),
             "vlan" | "mpls" | "pppoe" | "tunnel" => {
                 let field = match lower.as_str() {
                     "vlan" => Field::Vlan,
@@ -71,6 +86,9 @@ impl<'p> Parser<'p> {
                     "pppoe" => Field::Pppoe,
                     _ => Field::Tunnel,
                 };
+                if let Some(mistake) = self.not_alone(field, behind) {
+                    return fail(mistake);
+                }
                 self.values(input, behind, Subject::One(field), true)
             }
             _ => {
@@ -79,6 +97,17 @@ impl<'p> Parser<'p> {
                     return self.qualified(behind, word, test);
                 }
                 if let Some((_, ethertype)) = ETHERTYPE_WORDS.iter().find(|(name, _)| *name == lower) {
+                    if let Some("src" | "dst" | "host" | "net" | "addr") = self::word(behind) {
+                        return fail(
+                            Mistake::new(
+                                "arp-address",
+                                first(behind).span.clone(),
+                                format!("addresses within `{lower}` are no field"),
+                            )
+                            .label("`and`, `or` or the end is expected here")
+                            .help(format!("`{lower}` selects all of it; `addr` is of IP packets")),
+                        );
+                    }
                     return Ok((behind, one_of(Field::Ethertype, *ethertype)));
                 }
                 if let Some((_, _, bit)) = FLAG_WORDS.iter().find(|(name, _, _)| *name == lower) {
@@ -110,6 +139,33 @@ impl<'p> Parser<'p> {
                 places.push((field, span.clone()));
             }
         }
+    }
+
+    /// What stands behind a field that may stand alone, and is neither its value nor what joins tests.
+    fn not_alone(&self, field: Field, input: Tokens<'_, '_>) -> Option<Mistake> {
+        let word = word(input)?;
+        let span = first(input).span.clone();
+        let name = field.name();
+        if word.eq_ignore_ascii_case("any") {
+            return Some(
+                Mistake::new("any-value", span, format!("`any` is no value of `{name}`"))
+                    .label("not needed")
+                    .help(format!("write `{name}`: there is one, whatever its value")),
+            );
+        }
+        let is_known = vocabulary().any(|known| word.eq_ignore_ascii_case(known))
+            || word.starts_with('@')
+            || foreign::is_comparison(word)
+            || foreign::word(word, span.clone()).is_some();
+        if field != Field::Tunnel || is_known || suggest::nearest(word, ["and", "or"]).is_some() {
+            return None;
+        }
+        let mistake = Mistake::new("word", span, format!("there is no kind of tunnel `{}`", suggest::short(word)))
+            .label(format!("{} is expected here", literal::describe(field.kind())));
+        Some(match suggest::nearest(word, TUNNELS.iter().copied()) {
+            Some(near) => mistake.help(format!("did you mean `{near}`?")),
+            None => mistake.help("`tunnel` alone is any of them"),
+        })
     }
 
     /// A sign where a test should begin.
@@ -161,6 +217,11 @@ impl<'p> Parser<'p> {
                 Ok((left, Expr::and([protocol, test])))
             }
             "multicast" | "broadcast" => fail(foreign::cast(&before.to_ascii_lowercase(), &lower, &first(input).span)),
+            "type" if before.to_ascii_lowercase().starts_with("icmp") => fail(
+                Mistake::new("foreign-word", first(input).span.clone(), format!("`{before} type` is nftables'"))
+                    .label("another tool's word")
+                    .help(format!("as in `{before} and icmptype 3`")),
+            ),
             "portrange" | "protochain" => fail(self.unknown(next, input)),
             _ => Ok((input, protocol)),
         }

@@ -152,8 +152,16 @@ impl<'p> Parser<'p> {
             TokenKind::End | TokenKind::Sign(_) => return fail(no_value(span, subject)),
         };
         if let Some(name) = word.strip_prefix('@') {
+            let behind = rest(input);
+            // `@"a name"`
+            let (name, left) = match &first(behind).kind {
+                TokenKind::Quoted(text) if name.is_empty() && first(behind).span.start == span.end => {
+                    (&**text, rest(behind))
+                }
+                _ => (name, behind),
+            };
             return match self.named(name, subject, &span) {
-                Ok(item) => Ok((rest(input), item)),
+                Ok(item) => Ok((left, item)),
                 Err(mistake) => fail(*mistake),
             };
         }

@@ -1,6 +1,7 @@
 //! Bits and bytes of headers: libpcap's `tcp[13] & 2 != 0`, Wireshark's `tcp.flags & 0x02`.
 
-use super::{Test, lower_at, sign_at, truth, word_at};
+use super::value::truth;
+use super::{Test, lower_at, sign_at, word_at};
 use crate::ast::FLAG_WORDS;
 use crate::foreign::{COMPARISONS, flag};
 use crate::lex::{Sign, Token};
@@ -87,7 +88,7 @@ fn number(word: &str) -> Option<u64> {
 }
 
 /// RFC 792 and RFC 4443, as libpcap calls them.
-const ICMP_NAMES: [(&str, u64); 20] = [
+pub(super) const ICMP_NAMES: [(&str, u64); 20] = [
     ("icmp-echoreply", 0),
     ("icmp-unreach", 3),
     ("icmp-sourcequench", 4),

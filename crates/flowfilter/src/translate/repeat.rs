@@ -91,7 +91,7 @@ impl Head {
     }
 
     fn with(&self, word: &str) -> String {
-        let value = super::plain(word);
+        let value = super::value::plain(word);
         let parts: Vec<String> = self
             .parts
             .iter()
@@ -146,6 +146,6 @@ pub(super) fn before_values(tokens: &[Token<'_>], at: usize, options: &Options<'
     let words = input.iter().enumerate().take(4).map_while(|(at, _)| word_at(input, at)).collect::<Vec<_>>();
     let value = word_at(input, words.len() + 1).filter(|word| literal::looks_like_value(word))?;
     (!words.is_empty() && sign_at(input, words.len()) == Some(Sign::Open)).then_some(())?;
-    let head = Head::of(&expr(&format!("{} {}", words.join(" "), super::plain(value)), options)?)?;
+    let head = Head::of(&expr(&format!("{} {}", words.join(" "), super::value::plain(value)), options)?)?;
     Some((words.len(), Head { first: Some(at + words.len() + 1), ..head }))
 }

@@ -130,6 +130,18 @@ def mptcp():
     return server, client, accepted
 
 
+def packet():
+    # A type that nobody else sends (IEEE 802 local experimental), so that what waits to be read stays the same.
+    local = 0x88b5
+    one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(local))
+    one.bind(("lo", local))
+    other = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    other.bind(("lo", 0))
+    for _ in range(2):
+        other.send(bytes(12) + struct.pack("!H", local) + b"q" * 600)
+    return one, other
+
+
 device = socket.if_nametoindex("fa")
 link_local = sys.argv[1]
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -173,7 +185,7 @@ made("udp unread", udp_unread)
 made("udplite", lambda: udp(V4, LO4, False, protocol=136))
 made("raw", lambda: socket.socket(V4, socket.SOCK_RAW, 89))
 made("raw6", lambda: socket.socket(V6, socket.SOCK_RAW, 58))
-made("packet", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
+made("packet", packet)
 made("mptcp", mptcp)
 made("sctp", lambda: socket.socket(V4, socket.SOCK_STREAM, 132))
 made("unix stream", lambda: unix(socket.SOCK_STREAM, directory + "/stream"))

@@ -1,0 +1,191 @@
+//! What the table keeps of a flow, and what an event does to it.
+
+use super::limits::{Limits, idle_time};
+use super::places::Place;
+use crate::event::{Detail, EndReason, FlowEvent, SocketRef, TcpFlags, TcpSegment};
+use crate::key::{Direction, FlowKey, Protocol};
+use crate::time::{Nanos, Timestamp};
+
+/// What the table keeps of a flow: one cache line, touched by every event.
+#[derive(Copy, Clone, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Entry {
+    /// See [`FlowKey::words`].
+    pub(super) words: [u64; 5],
+    /// Time of the latest event.
+    pub(super) last: Timestamp,
+    /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
+    /// Of an entry that waits to be used again: the id that waits behind it.
+    pub(super) isn: u32,
+    pub(super) tag: u32,
+    /// Tells this flow from earlier ones with the same id. 0 = never used.
+    pub(super) generation: u32,
+    pub(super) state: State,
+}
+
+const _: () = assert!(size_of::<Entry>() == 64);
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { words: [0; 5], last: Timestamp::EPOCH, isn: 0, tag: 0, generation: 0, state: State::empty() }
+    }
+}
+
+bitflags::bitflags! {
+    /// What the table has to remember of a flow, TCP's ends included.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+    pub(super) struct State: u32 {
+        /// In use.
+        const LIVE = 1;
+        /// The originator is the second end of the words.
+        const SWAPPED = 1 << 1;
+        /// The originator's initial sequence number is known.
+        const ISN = 1 << 2;
+        /// Both have sent, or the originator something other than a SYN: not a mere attempt.
+        const UNDERWAY = 1 << 3;
+        const ORIGINATOR_FIN = 1 << 4;
+        const RESPONDER_FIN = 1 << 5;
+        const RESET = 1 << 6;
+        const RESET_BY_RESPONDER = 1 << 7;
+    }
+}
+
+impl Entry {
+    /// Oriented: the originator is `src`.
+    pub(super) fn key(&self) -> FlowKey {
+        let key = FlowKey::from_words(self.words);
+        if self.state.contains(State::SWAPPED) { key.reversed() } else { key }
+    }
+
+    #[inline]
+    pub(super) fn protocol(&self) -> Protocol {
+        Protocol((self.words[4] >> 48) as u8)
+    }
+}
+
+impl State {
+    #[inline]
+    pub(super) fn is_closed(self) -> bool {
+        self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) || self.contains(Self::RESET)
+    }
+
+    pub(super) fn fin(side: Direction) -> Self {
+        match side {
+            Direction::Forward => Self::ORIGINATOR_FIN,
+            Direction::Reverse => Self::RESPONDER_FIN,
+        }
+    }
+}
+
+/// The flow's direction of an event that goes against the words' order if `swapped`.
+#[inline]
+pub(super) fn direction_in(state: State, swapped: bool) -> Direction {
+    if state.contains(State::SWAPPED) == swapped { Direction::Forward } else { Direction::Reverse }
+}
+
+/// Whether this event, the usual one, only moves its flow's time on: that lives, it comes after a gap within every limit and no
+/// control bit of it begins or ends anything. A TCP connection is then no mere attempt any more.
+#[inline]
+pub(super) fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool {
+    // A step back comes out huge.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    let control = match &event.detail {
+        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        Detail::Socket(socket) => socket.first | socket.last,
+        _ => false,
+    };
+    // Of one that was reset it is asked by whom.
+    let open = entry.state.bits() & (State::LIVE | State::RESET).bits() == State::LIVE.bits();
+    open & (gap <= shortest.get() as u64) & !control
+}
+
+/// Whether this event belongs to a new flow with the key of `entry`, which then has ended: why and when.
+#[inline]
+pub(super) fn should_end(
+    limits: &Limits,
+    shortest: Nanos,
+    entry: &Entry,
+    event: &FlowEvent,
+    place: &Place,
+    start: impl FnOnce() -> Timestamp,
+) -> Option<(EndReason, Timestamp)> {
+    // Cheap first: no idle time is shorter than the gaps of ordinary traffic. A step back comes out huge, and is then
+    // looked at properly.
+    let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
+    if gap > shortest.get() as u64 {
+        let deadline = entry.last + idle_time(limits, entry, start);
+        if event.time > deadline {
+            let reason = if entry.state.is_closed() { EndReason::EndOfFlow } else { EndReason::Idle };
+            return Some((reason, deadline));
+        }
+    }
+    match &event.detail {
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
+            is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
+        }
+        // Another socket with the same ends, after the one before it was destroyed.
+        Detail::Socket(SocketRef { first: true, last: false, .. }) => {
+            entry.state.is_closed().then_some((EndReason::EndOfFlow, entry.last))
+        }
+        _ => None,
+    }
+}
+
+/// Notes what an event does to the connection, as far as its expiry depends on it. Whether it ends something.
+#[inline]
+pub(super) fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
+    match &event.detail {
+        Detail::Tcp(tcp) => note_tcp(entry, tcp.flags, event.direction),
+        Detail::Socket(socket) => {
+            entry.state |= State::UNDERWAY;
+            if socket.last {
+                entry.state |= State::ORIGINATOR_FIN | State::RESPONDER_FIN;
+            }
+            socket.last
+        }
+        _ => false,
+    }
+}
+
+/// Notes what a segment does to the connection, as far as its expiry depends on it. Whether it ends something.
+#[inline]
+fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
+    if direction == Direction::Reverse || !flags.contains(TcpFlags::SYN) {
+        entry.state |= State::UNDERWAY;
+    }
+    let ends = flags.intersects(TcpFlags::FIN | TcpFlags::RST);
+    if ends {
+        if flags.contains(TcpFlags::FIN) {
+            entry.state |= State::fin(direction);
+        }
+        if flags.contains(TcpFlags::RST) {
+            entry.state |= State::RESET;
+            entry.state.set(State::RESET_BY_RESPONDER, direction == Direction::Reverse);
+        }
+    }
+    let by = if entry.state.contains(State::RESET_BY_RESPONDER) { Direction::Reverse } else { Direction::Forward };
+    if !flags.intersects(TcpFlags::RST | TcpFlags::SYN) && direction == by {
+        // Whoever goes on has not reset: somebody else did, or it was not heeded.
+        entry.state.remove(State::RESET);
+    }
+    ends
+}
+
+/// How far before a flow's first segment its SYN may arrive late and still belong to it.
+const LATE_SYN: u32 = 1 << 16;
+
+/// Whether a SYN begins a new connection between the same ports.
+///
+/// A SYN that repeats the known initial number belongs to the flow, closed or not. Another number from the originator
+/// is a new connection, as is any SYN without ACK once the flow was closed. A SYN from the responder of an open flow
+/// is a simultaneous open (RFC 9293 section 3.5).
+fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
+    if tcp.flags.contains(TcpFlags::ACK) {
+        return false;
+    }
+    match direction {
+        Direction::Forward if entry.state.contains(State::ISN) => tcp.seq != entry.isn,
+        Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
+        Direction::Reverse => entry.state.is_closed(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Values as other tools write them.
+
+use std::net::IpAddr;
+
+use super::{lower_at, sign_at};
+use crate::foreign::COMPARISONS;
+use crate::lex::{Sign, Token, TokenKind};
+use crate::literal;
+use crate::set::{number, prefixes};
+
+/// `== 1` or `== 0` behind a bit: whether it must be set, and the tokens of all.
+pub(super) fn truth(input: &[Token<'_>]) -> Option<(bool, usize)> {
+    let is_equal = match sign_at(input, 1) {
+        Some(Sign::Equal) => true,
+        Some(Sign::NotEqual) => false,
+        _ => match &*lower_at(input, 1) {
+            "eq" => true,
+            "ne" => false,
+            _ => return None,
+        },
+    };
+    match &*lower_at(input, 2) {
+        "1" | "true" => Some((is_equal, 3)),
+        "0" | "false" => Some((!is_equal, 3)),
+        _ => None,
+    }
+}
+
+/// What follows a foreign word, written our way: `== 5` is `5`, `in {80 443}` is `{80, 443}`; and how many tokens it has.
+pub(super) fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> {
+    let mut used = 0;
+    let mut sign = String::new();
+    match &input.first()?.kind {
+        TokenKind::Sign(Sign::Equal) => used = 1,
+        TokenKind::Sign(Sign::NotEqual | Sign::Less | Sign::AtMost | Sign::More | Sign::AtLeast) => {
+            sign = format!("{} ", text.get(input.first()?.span.clone())?);
+            used = 1;
+        }
+        TokenKind::Word(word) if word.eq_ignore_ascii_case("in") => used = 1,
+        TokenKind::Word(word) if word.eq_ignore_ascii_case("not") && lower_at(input, 1) == "in" => {
+            sign = "not in ".to_owned();
+            used = 2;
+        }
+        TokenKind::Word(word) => {
+            if let Some((_, ours)) = COMPARISONS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
+                if *ours != "==" {
+                    sign = format!("{ours} ");
+                }
+                used = 1;
+            }
+        }
+        _ => {}
+    }
+    match &input.get(used)?.kind {
+        TokenKind::Word(word) if literal::looks_like_value(word) => Some((format!("{sign}{}", plain(word)), used + 1)),
+        // Wireshark's names of hosts.
+        TokenKind::Quoted(text) if literal::looks_like_value(text) => {
+            Some((format!("{sign}{}", plain(text)), used + 1))
+        }
+        TokenKind::Quoted(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) => {
+            Some((format!("{sign}name:{text}"), used + 1))
+        }
+        TokenKind::Sign(Sign::OpenList | Sign::OpenSlice) => {
+            let mut words = Vec::new();
+            for (at, token) in input.iter().enumerate().skip(used + 1) {
+                match &token.kind {
+                    TokenKind::Word(word) => words.push(*word),
+                    TokenKind::Sign(Sign::Comma) => {}
+                    TokenKind::Sign(Sign::CloseList | Sign::CloseSlice) => {
+                        return Some((format!("{sign}{{{}}}", listed(&words)?.join(", ")), at + 1));
+                    }
+                    _ => return None,
+                }
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The values of a list; `80 .. 90` and `10.0.0.1..10.0.0.9` are ranges.
+fn listed(words: &[&str]) -> Option<Vec<String>> {
+    let mut items = Vec::new();
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let (low, high, used) = match (word.split_once(".."), words.get(at + 1)) {
+            (Some((low, high)), _) if !low.is_empty() && !high.is_empty() => (low, high, 1),
+            (_, Some(&"..")) => (*word, *words.get(at + 2)?, 3),
+            _ => (*word, "", 1),
+        };
+        match (high.is_empty(), range(&format!("{low}-{high}"))) {
+            (true, _) => items.push(plain(word)),
+            (false, Some(range)) => items.push(range),
+            (false, None) => items.extend(addresses(low, high)?),
+        }
+        at += used;
+    }
+    Some(items)
+}
+
+/// Prefixes at most in the place of one range of addresses.
+const MOST_PREFIXES: usize = 16;
+
+/// A range of addresses as prefixes.
+fn addresses(low: &str, high: &str) -> Option<Vec<String>> {
+    let (low, high) = (low.parse::<IpAddr>().ok()?, high.parse::<IpAddr>().ok()?);
+    let [first, last] = [low, high].map(|ip| number(ip.into()));
+    (low.is_ipv4() == high.is_ipv4() && first <= last).then_some(())?;
+    let all = prefixes(first, last);
+    (all.len() <= MOST_PREFIXES).then(|| all.iter().map(ToString::to_string).collect())
+}
+
+/// A value as it is written here.
+pub(super) fn plain(word: &str) -> String {
+    if let Some((addr, mask)) = word.split_once('/')
+        && let Some(bits) = literal::mask_bits(mask)
+    {
+        return format!("{addr}/{bits}");
+    }
+    if literal::mac(word).is_some() { word.replace('-', ":") } else { range(word).unwrap_or_else(|| word.to_owned()) }
+}
+
+/// `80-90` and `80..90`.
+pub(super) fn range(word: &str) -> Option<String> {
+    let (low, high) = word.split_once("..").or_else(|| word.split_once('-'))?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(low) && is_number(high)).then(|| format!("{low}:{high}"))
+}

@@ -1,0 +1,55 @@
+//! Closing sockets of others.
+
+use std::io;
+
+use flowcore::socket::Family;
+use flowcore::{Error, ErrorKind, Result, SocketSample};
+use netlink_packet_core::NLMSG_ERROR;
+
+use super::messages::{error_code, messages};
+use super::{Sockets, remedy};
+use crate::request;
+
+/// What the kernel says of requests that it knows and was not built for.
+const EOPNOTSUPP: i32 = 95;
+
+impl Sockets {
+    /// Closes a socket for whoever holds it: its owner sees an error, and a TCP peer a reset.
+    ///
+    /// # Errors
+    /// If it is gone, is of a kind that cannot be closed so, or without CAP_NET_ADMIN.
+    pub fn destroy(&mut self, socket: &SocketSample) -> Result<()> {
+        let name = socket.key().to_string();
+        if !matches!(socket.family, Family::INET | Family::INET6) || socket.protocol > 0xff {
+            let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let Some(place) = self.places.get_mut(usize::from(socket.netns)) else {
+            return Err(Error::new(ErrorKind::NotFound, format!("{name}: its network namespace is not known")));
+        };
+        let sequence = place.channel.next_sequence();
+        place.channel.send(&request::destroy(socket, sequence))?;
+        let mut buffer = Vec::new();
+        loop {
+            let received = place.channel.receive(&mut buffer).map_err(|error| Error::io(name.clone(), error))?;
+            for message in messages(buffer.get(..received.length).unwrap_or(&[])) {
+                if message.sequence_number() != sequence || message.message_type() != NLMSG_ERROR {
+                    continue;
+                }
+                return match error_code(message.payload()) {
+                    0 => Ok(()),
+                    code => {
+                        let error = io::Error::from_raw_os_error(-code);
+                        let remedy = match -code {
+                            EOPNOTSUPP => {
+                                " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)".to_owned()
+                            }
+                            _ => remedy(&error),
+                        };
+                        Err(Error::io(format!("cannot close {name}{remedy}"), error))
+                    }
+                };
+            }
+        }
+    }
+}
