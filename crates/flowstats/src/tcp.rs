@@ -306,14 +306,12 @@ impl Tcp {
         }
         if !flags.contains(TcpFlags::RST) {
             if let Some(rare) = rare {
-                let (bytes, fin) = (data + i64::from(payload), i64::from(flags.contains(TcpFlags::FIN)));
+                let to = data + i64::from(payload) + i64::from(flags.contains(TcpFlags::FIN));
                 if data <= last {
-                    rare.gaps[direction.index()].fill(data, bytes + fin);
+                    rare.gaps[direction.index()].fill(data, to);
                 }
                 let tail = &mut rare.tails[direction.index()];
-                // One that was acknowledged before is among the missing, FIN or not.
-                let known = if end.acked() < *tail { bytes + fin } else { bytes };
-                if (data..known).contains(&(*tail - 1)) {
+                if (data..to).contains(&(*tail - 1)) {
                     *tail = 0;
                 }
             }
@@ -513,6 +511,13 @@ impl Tcp {
             let unsure = self.may_end_unseen(side) && end.acked() >= end.last();
             missed[side.index()].saturating_sub(u64::from(unsure))
         })
+    }
+
+    /// Whether nothing was seen behind the latest that each end's peer has acknowledged unseen.
+    fn end_missed(&self) -> [bool; 2] {
+        self.rare
+            .as_ref()
+            .map_or([false; 2], |rare| [0, 1].map(|side| rare.gaps[side].end_missed(self.ends[side].last())))
     }
 
     /// The same with FINs.

@@ -200,6 +200,7 @@ impl Doubt<'_> {
                 "the capture has it behind its own successor or acknowledgment, by its times or because nobody can acknowledge what \
                  was not sent: ours tells it as overtaken"
             }
+            (false, false) if self.is_behind_its_ack() => BEHIND_ITS_ACK,
             (false, false) if self.first => {
                 "our connection ended (silence, or ports used anew), and this begins its sender's part of the next"
             }
@@ -226,10 +227,15 @@ impl Doubt<'_> {
         )
     }
 
+    fn is_behind_its_ack(&self) -> bool {
+        self.moment.was_acknowledged() && !self.moment.was_seen()
+    }
+
     fn spurious(&self) -> Option<&'static str> {
         let moment = &self.moment;
         if !self.ours {
-            return if self.told.contains(&Told::Reordered) { self.late() } else { self.copy() };
+            let behind = || self.is_behind_its_ack().then_some(BEHIND_ITS_ACK);
+            return if self.told.contains(&Told::Reordered) { self.late() } else { self.copy().or_else(behind) };
         }
         if self.has("out_of_order") {
             return self.late();
@@ -311,6 +317,9 @@ impl Doubt<'_> {
 
 const BEGUN: &str =
     "the first packet of its sender in a connection of ours that begins after silence: what came before is not known";
+
+const BEHIND_ITS_ACK: &str = "the capture has its acknowledgment just before it: nobody can acknowledge what was not sent, so that \
+                              for ours nothing was sent again";
 
 const DELAYED: &str = "an earlier packet once more, behind later ones of its sender (same identification, or a timestamp option not \
      newer): tshark goes by numbers and time, ours by the latest identification only; neither tells a duplicate";

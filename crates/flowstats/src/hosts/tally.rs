@@ -101,7 +101,7 @@ pub struct Tally {
     pub ambiguous: u64,
     /// Indexed by [`Measure`].
     histograms: [Histogram; Measure::COUNT],
-    /// Why counts are only lower bounds, beside connections whose beginning is missing.
+    /// Why counts are only lower bounds, beside connections whose beginning is missing, and gaps.
     pub doubts: Doubts,
 }
 
@@ -200,7 +200,10 @@ impl Tally {
 
     /// Why its counts are only lower bounds.
     pub fn doubts(&self) -> Doubts {
-        self.doubts | if self.midstream > 0 { Doubts::MIDSTREAM } else { Doubts::empty() }
+        let mut doubts = self.doubts;
+        doubts.set(Doubts::MIDSTREAM, self.midstream > 0);
+        doubts |= if self.gaps > 0 { Doubts::GAP } else { Doubts::empty() };
+        doubts
     }
 
     /// How one measure is distributed.
@@ -392,11 +395,15 @@ impl Witness for Told<'_> {
     fn missing(&mut self, _: Direction, bytes: u64, _: Timestamp) {
         self.tally.gaps += 1;
         self.tally.missing_bytes += bytes;
-        self.tally.doubts |= Doubts::GAP;
     }
 
     fn missing_too(&mut self, _: Direction, bytes: u64) {
         self.tally.missing_bytes += bytes;
+    }
+
+    fn found(&mut self, _: Direction, bytes: u64, all: bool) {
+        self.tally.missing_bytes = self.tally.missing_bytes.saturating_sub(bytes);
+        self.tally.gaps = self.tally.gaps.saturating_sub(u64::from(all));
     }
 
     fn invalid(&mut self, _: Direction, _: Timestamp) {

@@ -101,6 +101,8 @@ struct Before {
     /// Positions, and of them surely bytes.
     missed: [u64; 2],
     missed_bytes: [u64; 2],
+    /// Nothing was seen behind the latest that was missed.
+    end_missed: [bool; 2],
     /// Bytes of its payload that had not been seen.
     fresh: i64,
 }
@@ -233,6 +235,7 @@ impl Dynamics {
             established: tcp.handshake_times().ack.is_some(),
             missed: tcp.missed_positions(),
             missed_bytes: tcp.missed_bytes(),
+            end_missed: tcp.end_missed(),
             fresh: tcp.unseen(by, segment, payload),
         };
         let first = !self.seen.contains(Seen::SOMETHING);
@@ -250,10 +253,12 @@ impl Dynamics {
         if tcp.missed_positions()[of.index()] > before.missed[of.index()] {
             self.note_missed(of, &before, tcp, event, segment, witness);
         }
-        let surely = tcp.missed_bytes()[by.index()].saturating_sub(before.missed_bytes[by.index()]);
-        if surely > 0 {
+        let (now, then) = (tcp.missed_bytes()[by.index()], before.missed_bytes[by.index()]);
+        if now > then {
             // The last of a gap was no FIN: the stream goes on behind it.
-            witness.missing_too(by, surely);
+            witness.missing_too(by, now - then);
+        } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
+            witness.found(by, then - now, now == 0);
         }
         let end = &tcp.ends()[of.index()];
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {

@@ -3,11 +3,16 @@
 /// At most this many open gaps are told apart; the lowest is forgotten first: the result stays a lower bound.
 const MOST: usize = 32;
 
+/// Of those that were acknowledged so many, the latest, are remembered in case they are captured after all.
+const MOST_MISSED: usize = 4;
+
 /// Stretches of one direction's stream that no captured segment covered.
 #[derive(Clone, Debug, Default)]
 pub struct Gaps {
     /// Sorted, disjoint, not empty: `from..to` by position.
     open: Vec<(i64, i64)>,
+    /// In the order of their acknowledgments.
+    acknowledged: Vec<(i64, i64)>,
     missed: u64,
 }
 
@@ -18,11 +23,11 @@ impl Gaps {
     }
 
     /// The most bytes that the list takes, half of them in reserve.
-    pub(super) const MOST_BYTES: usize = 2 * (MOST + 1) * size_of::<(i64, i64)>();
+    pub(super) const MOST_BYTES: usize = 2 * (MOST + 1 + MOST_MISSED + 1) * size_of::<(i64, i64)>();
 
     /// Bytes that the list takes.
     pub(super) fn list_bytes(&self) -> usize {
-        self.open.capacity() * size_of::<(i64, i64)>()
+        (self.open.capacity() + self.acknowledged.capacity()) * size_of::<(i64, i64)>()
     }
 
     /// Whether nothing is open.
@@ -38,6 +43,12 @@ impl Gaps {
     /// The stream's positions begin anew: what was open can no longer be told.
     pub(super) fn restart(&mut self) {
         self.open.clear();
+        self.acknowledged.clear();
+    }
+
+    /// Whether nothing was seen behind the latest that was missed, the stream being known up to `last`.
+    pub(super) fn end_missed(&self, last: i64) -> bool {
+        self.acknowledged.last().is_some_and(|stretch| stretch.1 == last)
     }
 
     /// The stream jumped from `from` to `to`.
@@ -48,43 +59,50 @@ impl Gaps {
         }
     }
 
-    /// A segment brought `from..to` after all.
+    /// A segment brought `from..to` after all: what was missed of it is not.
     pub(super) fn fill(&mut self, from: i64, to: i64) {
-        if !self.open.iter().any(|&(start, end)| from < end && start < to) {
-            return;
-        }
-        let mut left = Vec::with_capacity(self.open.len() + 1);
-        for &(start, end) in &self.open {
-            for piece in [(start, end.min(from)), (start.max(to), end)] {
-                if piece.0 < piece.1 {
-                    left.push(piece);
-                }
-            }
-        }
-        self.open = left;
+        cut(&mut self.open, from, to);
+        self.missed -= cut(&mut self.acknowledged, from, to);
         self.forget();
     }
 
     /// Lets go of the lowest ones beyond [`MOST`].
     fn forget(&mut self) {
         self.open.drain(..self.open.len().saturating_sub(MOST));
+        self.acknowledged.drain(..self.acknowledged.len().saturating_sub(MOST_MISSED));
     }
 
     /// The receiver has everything up to `acked`: what is still open before it was never captured. Whether there was
     /// such a stretch.
     pub(super) fn acknowledge(&mut self, acked: i64) -> bool {
         let before = self.missed;
-        let missed = &mut self.missed;
-        self.open.retain_mut(|(start, end)| {
+        let Self { open, acknowledged, missed } = self;
+        open.retain_mut(|(start, end)| {
             let known = acked.min(*end);
             if known > *start {
                 *missed += (known - *start) as u64;
+                acknowledged.push((*start, known));
                 *start = known;
             }
             start < end
         });
+        self.forget();
         self.missed > before
     }
+}
+
+/// Takes `from..to` out of some stretches; how much that was.
+fn cut(stretches: &mut Vec<(i64, i64)>, from: i64, to: i64) -> u64 {
+    let within = |&(start, end): &(i64, i64)| (end.min(to) - start.max(from)).max(0) as u64;
+    let taken = stretches.iter().map(within).sum();
+    if taken > 0 {
+        let mut left = Vec::with_capacity(stretches.len() + 1);
+        for &(start, end) in stretches.iter() {
+            left.extend([(start, end.min(from)), (start.max(to), end)].into_iter().filter(|piece| piece.0 < piece.1));
+        }
+        *stretches = left;
+    }
+    taken
 }
 
 #[cfg(test)]
@@ -116,5 +134,24 @@ mod tests {
         assert!(gaps.acknowledge(1000));
         assert_eq!(gaps.missed(), 200);
         assert!(!gaps.acknowledge(1000));
+    }
+
+    #[test]
+    fn what_is_seen_after_its_acknowledgment_is_not_missing() {
+        let mut gaps = Gaps::default();
+        gaps.skip(100, 500);
+        gaps.acknowledge(300);
+        assert!(gaps.end_missed(300) && !gaps.end_missed(500));
+        gaps.fill(150, 250);
+        assert_eq!(gaps.missed(), 100);
+        gaps.fill(150, 350);
+        assert_eq!((gaps.missed(), gaps.open_within(100, 500)), (50, 150), "once only");
+        for at in 0..9 {
+            gaps.skip(1000 * at + 1000, 1000 * at + 1100);
+            gaps.acknowledge(1000 * at + 1100);
+        }
+        let missed = gaps.missed();
+        gaps.fill(0, 100_000);
+        assert_eq!(missed - gaps.missed(), 400, "the latest are remembered");
     }
 }

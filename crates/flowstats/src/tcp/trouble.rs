@@ -105,10 +105,8 @@ pub(super) struct Side {
     /// What was sent again below `ambiguous_to`, and why.
     pub recovery: Recovery,
     pub holes: Latest<Hole, 8>,
-    /// Stretches that were acknowledged before they were seen.
-    pub missed: Latest<(i64, i64), 4>,
-    /// Bytes of those that were seen after all.
-    pub recovered: u64,
+    /// When bytes were last acknowledged that had not been seen.
+    pub missed_time: i64,
     pub repeats: Latest<Repeat, 8>,
     /// When this end's latest probe was seen.
     pub probe_time: i64,
@@ -144,8 +142,7 @@ impl Default for Side {
             all_duplicate_acks: 0,
             recovery: Recovery::None,
             holes: Latest::default(),
-            missed: Latest::default(),
-            recovered: 0,
+            missed_time: NEVER,
             repeats: Latest::default(),
             probe_time: NEVER,
             syn_time: NEVER,
@@ -179,7 +176,6 @@ impl Side {
         facts.zero_windows = u64::from(self.zero_windows);
         facts.zero_window_time = Nanos::new(self.zero_time.saturating_add(open));
         facts.zero_window_unseen = self.zero_unseen;
-        facts.missing_bytes = facts.missing_bytes.saturating_sub(self.recovered);
         facts.congested = u64::from(self.congested);
         facts.echoed = u64::from(self.echoed);
         facts.reduced = u64::from(self.reduced);
@@ -245,43 +241,13 @@ impl Side {
         found
     }
 
-    /// Everything below `acked` was acknowledged, `seen` being the newest byte seen: what was a hole was missed.
-    pub(super) fn miss(&mut self, seen: i64, acked: i64) {
-        let missed = &mut self.missed;
+    /// Everything below `acked` was acknowledged: what was a hole was missed.
+    pub(super) fn miss(&mut self, acked: i64, time: Timestamp) {
+        self.missed_time = time.as_nanos();
         self.holes.retain(|hole| {
-            if hole.from < acked {
-                missed.push((hole.from, hole.to.min(acked)));
-                hole.from = acked;
-            }
+            hole.from = hole.from.max(acked);
             hole.from < hole.to
         });
-        if seen < acked {
-            missed.push((seen, acked));
-        }
-    }
-
-    /// Whether all of `from..to` had been missed and comes now, after its acknowledgment; the last of it may be a FIN.
-    pub(super) fn recover(&mut self, from: i64, to: i64, fin: bool) -> bool {
-        let mut rest = None;
-        let mut found = false;
-        self.missed.retain(|missed| {
-            if found || from < missed.0 || missed.1 < to {
-                return true;
-            }
-            found = true;
-            if to < missed.1 {
-                rest = Some((to, missed.1));
-            }
-            missed.1 = from;
-            missed.0 < missed.1
-        });
-        if let Some(rest) = rest {
-            self.missed.push(rest);
-        }
-        if found {
-            self.recovered += (to - from - i64::from(fin)) as u64;
-        }
-        found
     }
 }
 
@@ -295,12 +261,12 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// The most bytes that it takes, lists included.
-    pub(super) const MOST_BYTES: usize = size_of::<Self>()
-        + 2 * (Latest::<Hole, 8>::MOST_BYTES + Latest::<(i64, i64), 4>::MOST_BYTES + Latest::<Repeat, 8>::MOST_BYTES);
+    pub(super) const MOST_BYTES: usize =
+        size_of::<Self>() + 2 * (Latest::<Hole, 8>::MOST_BYTES + Latest::<Repeat, 8>::MOST_BYTES);
 
     /// Bytes that it takes, lists included.
     pub(super) fn bytes(&self) -> usize {
-        let lists = |side: &Side| side.holes.list_bytes() + side.missed.list_bytes() + side.repeats.list_bytes();
+        let lists = |side: &Side| side.holes.list_bytes() + side.repeats.list_bytes();
         size_of::<Self>() + self.sides.iter().map(lists).sum::<usize>()
     }
 }
@@ -330,17 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_after_its_acknowledgment_is_not_missing() {
+    fn what_is_acknowledged_is_no_hole_any_more() {
         let mut side = Side::default();
         side.holes.push(hole(100, 500));
-        side.miss(900, 300);
+        side.miss(300, Timestamp::EPOCH);
         assert_eq!(holes(&mut side), [(300, 500)]);
-        assert!(!side.recover(250, 350, false), "half of it was never missed");
-        assert!(side.recover(150, 250, false));
-        assert!(side.recover(250, 300, false));
-        assert!(!side.recover(150, 250, false), "once only");
-        assert_eq!(side.recovered, 150);
-        side.miss(900, 1000);
-        assert!(side.recover(900, 1000, false));
+        side.miss(600, Timestamp::EPOCH);
+        assert!(holes(&mut side).is_empty());
     }
 }

@@ -181,6 +181,10 @@ pub trait Witness {
     #[inline]
     fn missing_too(&mut self, by: Direction, bytes: u64) {}
 
+    /// So many of the bytes that were missing by `by` were captured after all; `all`: none is missing any more.
+    #[inline]
+    fn found(&mut self, by: Direction, bytes: u64, all: bool) {}
+
     /// A segment that no connection has: several of SYN, FIN and RST, no ACK without SYN or RST, or numbers far outside the
     /// windows, which nothing else bore out. Of the latter it is told when that is known.
     #[inline]

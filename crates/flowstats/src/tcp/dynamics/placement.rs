@@ -20,9 +20,7 @@ impl Dynamics {
         segment: &TcpSegment,
         witness: &mut W,
     ) {
-        let seen = before.ends[of.index()].last();
-        let acked = tcp.ends()[of.index()].acked();
-        self.trouble.get_or_insert_default().sides[of.index()].miss(seen, acked);
+        self.trouble.get_or_insert_default().sides[of.index()].miss(tcp.ends()[of.index()].acked(), event.time);
         let answered = self.sent[1].time;
         self.tear_by_holes(Timestamp::MAX);
         let sender = &before.ends[event.direction.index()];
@@ -109,6 +107,14 @@ impl Dynamics {
             return true;
         }
         let of = by.opposite();
+        let found = before.missed[by.index()].saturating_sub(tcp.missed_positions()[by.index()]);
+        let recovered = found > 0 && found == (to.min(last) - from) as u64;
+        if recovered && before.end_missed[by.index()] && self.has_just_missed(by, event.time) {
+            // Its ACK was captured first, and nothing behind it: it comes as sent.
+            self.advance(before.fresh, fin, event, segment, witness);
+            return true;
+        }
+        let recovered = recovered && !fresh;
         let zero_window = self.watches(watch::ZERO, of);
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
         let latest =
@@ -117,7 +123,6 @@ impl Dynamics {
         let opened = || self.steps.answered(by).0.max(self.steps.answered(Direction::Forward).0);
         let sent_at = if newest.time == NEVER { opened() } else { newest.time };
         let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < SHORTEST_TIMER;
-        let recovered = !fresh && length > 0 && side.recover(from, to, fin);
         let seen = Repetition {
             payload,
             fin,
@@ -217,7 +222,6 @@ impl Dynamics {
         }
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
         side.holes = Latest::default();
-        side.missed = Latest::default();
         side.repeats = Latest::default();
         side.ambiguous_to = last;
         self.set_watch(watch::RECOVERY, by, true);
@@ -233,6 +237,13 @@ impl Dynamics {
             stamp: segment.timestamp.0,
         };
         self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+    }
+
+    /// Whether the latest bytes of `by` that were missed were acknowledged so short a time ago that nobody has sent them
+    /// again: queues of one interface, or two interfaces, are read one after the other.
+    fn has_just_missed(&self, by: Direction, now: Timestamp) -> bool {
+        let missed = self.trouble.as_ref().map_or(NEVER, |trouble| trouble.sides[by.index()].missed_time);
+        since(missed, now) < retransmit::REORDERING
     }
 
     fn is_in_hole(&mut self, by: Direction, from: i64, to: i64) -> bool {

@@ -84,6 +84,9 @@ impl Witness for Heard {
     fn missing_too(&mut self, _: Direction, bytes: u64) {
         self.0.push(format!("too {bytes}"));
     }
+    fn found(&mut self, _: Direction, bytes: u64, all: bool) {
+        self.0.push(format!("found {bytes}{}", if all { "" } else { " of more" }));
+    }
     fn invalid(&mut self, _: Direction, _: Timestamp) {
         self.0.push("invalid".into());
     }
@@ -573,6 +576,6 @@ mod gaps {
     fn data_captured_behind_its_ack_is_not_missing() {
         let played = opened(&[(1020.1, "<A", 901, 151, 0), REQUEST, (1030.0, "<PA", 901, 151, 500)]);
         assert_eq!(played.facts.sides[0].missing_bytes, 0);
-        assert_eq!(played.sent_again(), ["reordering"]);
+        assert!(played.sent_again().is_empty());
     }
 }

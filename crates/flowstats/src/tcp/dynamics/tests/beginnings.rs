@@ -1,4 +1,4 @@
-//! Connections met midway, or of one direction only.
+//! Connections met midway, of one direction only, or with ACKs that were captured before what they acknowledge.
 
 use super::*;
 
@@ -39,4 +39,45 @@ fn one_direction_alone_shows_that_there_was_an_answer() {
     assert_eq!(played.facts.opening.outcome, Outcome::Reset);
     // Nor does a SYN-ACK alone say that it was heard.
     assert_eq!(play(&[HANDSHAKE[1]]).facts.opening.outcome, Outcome::HalfOpen);
+}
+
+#[test]
+fn what_an_ack_was_captured_just_before_is_neither_missing_nor_sent_again() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 0)).collect();
+    rows.extend([
+        row(REQUEST, 0),
+        row((1029.0, "<A", 901, 151, 0), 1),
+        row((1029.9, ">A", 151, 1901, 0), 0),
+        row((1030.0, "<A", 901, 151, 500), 2),
+        row((1030.1, "<PA", 1401, 151, 500), 3),
+        row((1040.0, ">FA", 151, 1902, 0), 0),
+        row((1040.1, "<FA", 1901, 151, 0), 4),
+        row((1050.0, "<A", 1902, 152, 0), 5),
+    ]);
+    let mut followed = Followed::default();
+    let mut heard = Heard::default();
+    for (row, more) in rows {
+        let (event, segment) = event(row, more);
+        followed.observe(&event, &segment, &mut heard);
+    }
+    let gaps: Vec<_> = heard.0.iter().filter(|line| line.starts_with("missing") || line.starts_with("found")).collect();
+    assert_eq!(gaps, ["missing 999", "found 500 of more", "found 499", "missing 0", "found 0"]);
+    assert!(!followed.tcp.has_gaps() && !followed.tcp.has_holes());
+    assert_eq!(followed.tcp.stream_bytes(), [50, 1000]);
+    let side = followed.course().sides[1];
+    assert_eq!((side.missing_bytes, side.all_sent_again(), side.reordered, side.guessed), (0, 0, 0, 0));
+    assert_eq!(followed.course().turns.responses, 1);
+}
+
+#[test]
+fn what_was_sent_again_behind_a_gap_is_sent_again() {
+    // The first copy was not captured; its sender had gone on.
+    let played = opened(&[
+        REQUEST,
+        (1030.0, ">A", 151, 1401, 0),
+        (1031.0, "<PA", 1401, 151, 100),
+        (1300.0, "<A", 901, 151, 500),
+    ]);
+    assert_eq!((played.sent_again(), played.facts.sides[1].missing_bytes), (vec!["reordering"], 0));
 }
