@@ -22,8 +22,8 @@ impl Gaps {
         self.missed
     }
 
-    /// The most bytes that the list takes, half of them in reserve.
-    pub(super) const MOST_BYTES: usize = 2 * (MOST + 1 + MOST_MISSED + 1) * size_of::<(i64, i64)>();
+    /// The most bytes that the lists take, half of the first in reserve.
+    pub(super) const MOST_BYTES: usize = (2 * (MOST + 1) + MOST_MISSED + 1) * size_of::<(i64, i64)>();
 
     /// Bytes that the list takes.
     pub(super) fn list_bytes(&self) -> usize {
@@ -81,12 +81,14 @@ impl Gaps {
             let known = acked.min(*end);
             if known > *start {
                 *missed += (known - *start) as u64;
+                if acknowledged.len() == MOST_MISSED {
+                    acknowledged.remove(0);
+                }
                 acknowledged.push((*start, known));
                 *start = known;
             }
             start < end
         });
-        self.forget();
         self.missed > before
     }
 }
@@ -153,5 +155,10 @@ mod tests {
         let missed = gaps.missed();
         gaps.fill(0, 100_000);
         assert_eq!(missed - gaps.missed(), 400, "the latest are remembered");
+        for at in 0..MOST as i64 {
+            gaps.skip(200_000 + 1000 * at, 200_100 + 1000 * at);
+        }
+        gaps.acknowledge(300_000);
+        assert!(gaps.list_bytes() <= Gaps::MOST_BYTES);
     }
 }
