@@ -22,7 +22,7 @@ use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, inputs, terminal};
 
-pub use sockets::OfSockets;
+pub use sockets::{LookUps, OfSockets};
 
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;

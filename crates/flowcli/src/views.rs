@@ -23,7 +23,7 @@ use flowstats::chart::{Bar, Layout};
 
 use crate::args::{Format, Group, ViewArgs};
 use crate::exit::Exit;
-use crate::filter;
+use crate::filter::{self, LookUps, OfSockets};
 use crate::output;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -46,7 +46,8 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
 /// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
-    Ok(filter.map(|filter| filter::of_packets(&filter, None)).transpose()?)
+    let networks = args.asn.load(args.ending.verbose > 0)?;
+    Ok(filter.map(|filter| filter::of_packets(&filter, networks.as_ref())).transpose()?)
 }
 
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.
@@ -55,6 +56,8 @@ struct Live<'a> {
     options: Options,
     source: Sockets,
     pipeline: Pipeline,
+    /// Of a filter that asks for more than the kernel's answer.
+    look_ups: Option<LookUps>,
     signals: Signals,
 }
 
@@ -66,8 +69,10 @@ impl<'a> Live<'a> {
         polls: Option<u64>,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
+        let networks = args.asn.load(args.ending.verbose > 0)?;
         let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
-        let filter = filter.map(|filter| filter::OfSockets::of_samples(&filter, None)).transpose()?;
+        let filter = filter.map(|filter| OfSockets::with_look_ups(&filter, networks.as_ref())).transpose()?;
+        let look_ups = filter.as_ref().and_then(OfSockets::look_ups);
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,
@@ -81,6 +86,7 @@ impl<'a> Live<'a> {
             polls,
             notices: every.is_some(),
             history: false,
+            holders: look_ups.as_ref().is_some_and(LookUps::need_holders),
             ..Options::default()
         };
         let mut source = Sockets::open(options.clone())?;
@@ -90,7 +96,7 @@ impl<'a> Live<'a> {
         }
         let pipeline = builder.build(source.info())?;
         run::introduce(&args.ending, source.info());
-        Ok(Self { args, options, source, pipeline, signals })
+        Ok(Self { args, options, source, pipeline, look_ups, signals })
     }
 
     /// Polls until there are no more, or the user has enough: then once more, so that a final report is of now.
@@ -106,10 +112,12 @@ impl<'a> Live<'a> {
             let limit = Limit { wait: meanwhile(done).min(Limit::default().wait), ..Limit::default() };
             let filled = self.source.fill(&mut events, limit)?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
+            self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &frames))?;
             self.pipeline.push(&mut events, frames, through)?;
             let polls = self.source.finished_polls();
             if polls > done {
                 done = polls;
+                self.look_ups.iter().try_for_each(LookUps::refresh)?;
                 at_poll(self, polls)?;
             }
             if status == Status::End {
@@ -128,6 +136,7 @@ impl<'a> Live<'a> {
         loop {
             let filled = source.fill(&mut events, Limit::default())?;
             let status = filled.status;
+            self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &filled.frames))?;
             self.pipeline.push(&mut events, filled.frames, filled.through)?;
             if status == Status::End {
                 return Ok(());

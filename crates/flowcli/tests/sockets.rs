@@ -353,7 +353,7 @@ fn what_no_socket_can_answer_is_refused_with_both_names() {
         }
     }
     for command in ["lat", "vol", "cpu"] {
-        let output = bounded(FLOW).args([command, "process sshd"]).output().expect("runs");
+        let output = bounded(FLOW).args([command, "dev eth0"]).output().expect("runs");
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert!(said(&output).contains("`flow sockets` selects by it"), "{}", said(&output));
     }

@@ -434,3 +434,31 @@ fn with_every_a_program_reads_one_table_whose_reports_each_end_with_their_accoun
         assert!(times.len() == 3 && times.is_sorted_by(|a, b| a < b), "{command:?}: {times:?}");
     }
 }
+
+#[test]
+fn a_filter_asks_for_processes_in_every_view() {
+    let pair = Pair::new("127.0.0.1:0");
+    let pid = std::process::id();
+    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let view = |command: &[&str], filter: &str| {
+        let asked = format!("{} and {filter}", pair.filter());
+        let output = run(&[command, &["-o", "jsonl", "-f", &asked]].concat());
+        assert!(output.status.success(), "{asked}: {}", complaints(&output));
+        rows(&text(&output)).len()
+    };
+    for command in [&["lat"][..], &["vol", "-i", "50ms"]] {
+        for filter in [format!("pid {pid}"), format!("(process \"{}\" or pid 1)", name.trim()), "not pid 1".to_owned()]
+        {
+            assert_eq!(view(command, &filter), 2, "{command:?} {filter}");
+        }
+        for filter in ["pid 1", "process nobody-is-called-so", "cgroup /nowhere", "rtt = 0"] {
+            assert_eq!(view(command, filter), 0, "{command:?} {filter}");
+        }
+        assert_eq!(view(command, "rtt > 0 and bytes > 0 and state established"), 2);
+    }
+    let table = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(table.path(), "127.0.0.0\t8\t64500\n").unwrap();
+    let asn = ["lat", "--asn", table.path().to_str().unwrap()];
+    assert_eq!(view(&asn, "src asn 64500 and dst asn 64500"), 2);
+    assert_eq!(view(&asn, "addr asn 64501"), 0);
+}

@@ -307,17 +307,15 @@ impl Literal<'_> {
                 format!("write `{} {plain}`", self.name()),
             ));
         }
-        let is_number = self.word.starts_with(|c: char| c.is_ascii_digit());
-        let number = if is_number { Some(self.number(self.word, 255)?) } else { None };
+        if self.word.starts_with(|c: char| c.is_ascii_digit()) {
+            return self.number(self.word, 255).map(Item::Number);
+        }
         if lower == "ah" {
             return Err(self.wrong_help(
                 "walked-through",
                 "AH is walked through: a packet's protocol is the one behind it",
                 "test that protocol instead, as in `tcp`",
             ));
-        }
-        if let Some(number) = number {
-            return Ok(Item::Number(number));
         }
         let is_test = matches!(&*lower, "ip" | "ip6" | "gre")
             || ETHERTYPE_WORDS.iter().any(|(name, _)| *name == lower)
