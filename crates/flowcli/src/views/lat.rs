@@ -81,6 +81,7 @@ impl View<'_> {
             let message = "--every, --netns and -g proc are for this host's sockets; a capture has none";
             return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
         }
+        crate::filter::refuse_one_input(&args.view.filter, &args.input.read)?;
         let filter = selection(&args.view)?;
         let signals = Signals::listen()?;
         let inputs = run::inputs(&args.input.read, &signals)?;
