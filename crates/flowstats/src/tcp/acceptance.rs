@@ -159,7 +159,8 @@ impl Tcp {
         let seq = known && {
             let (at, window) = (end.position(segment.seq), self.window(by.opposite()));
             let lowest = if end.has_syn() { 0 } else { i64::MIN };
-            at > end.last().max(end.acked()) + window || at < (end.acked() - window).max(lowest)
+            // An old one that was overtaken may be of an earlier window.
+            at > end.last().max(end.acked()) + window || at < (end.acked() - window.max(NEAR)).max(lowest)
         };
         let ack = flags.contains(TcpFlags::ACK)
             && !flags.contains(TcpFlags::RST)
