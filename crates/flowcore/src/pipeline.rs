@@ -3,6 +3,8 @@
 //! [`Pipeline::push`] is the whole work on events: no I/O, no clock, no thread. [`Pipeline::run`] adds the loop that
 //! asks a collector. What comes out does not depend on how events were cut into batches.
 
+mod builder;
+
 use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -11,31 +13,18 @@ use std::time::Duration;
 use crate::allow::{Verdict, Whitelist};
 use crate::analyze::Analyzer;
 use crate::batch::{Batch, Frames};
-use crate::collect::{Collector, Limit, SourceInfo, Status};
-use crate::error::{Error, ErrorKind, Result};
+use crate::collect::{Collector, Limit, Status};
+use crate::error::{Error, Result};
 use crate::event::{Detail, FlowEvent, Layer, Marks, Notes};
-use crate::features::Features;
-use crate::flows::{FlowId, Flows, Limits, STEP, Slots};
+use crate::flows::{FlowId, Flows, STEP, Slots};
 use crate::ledger::Ledger;
 use crate::record::FlowRecord;
 use crate::report::{Reporter, Snapshot, Tables};
-use crate::resolve::{Numeric, Resolver};
+use crate::resolve::Resolver;
 use crate::select::Select;
 use crate::time::{Nanos, Timestamp};
 
-/// Puts a pipeline together.
-pub struct Builder {
-    filter: Option<Box<dyn Select>>,
-    whitelist: Option<Box<dyn Whitelist>>,
-    names: Arc<dyn Resolver>,
-    patience: Duration,
-    analyzers: Vec<Box<dyn Analyzer>>,
-    reports: Vec<Report>,
-    limits: Limits,
-}
-
-/// How long the end of a run waits for names, unless [`Builder::patience`] says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub use builder::{Builder, PATIENCE};
 
 /// Flows closed in one step: what is kept of so many stays in the caches from the table to the analyzers.
 const CLOSED_AT_ONCE: usize = 512;
@@ -60,121 +49,6 @@ impl<A> Clone for Handle<A> {
 }
 
 impl<A> Copy for Handle<A> {}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            filter: None,
-            whitelist: None,
-            names: Arc::new(Numeric),
-            patience: PATIENCE,
-            analyzers: Vec::new(),
-            reports: Vec::new(),
-            limits: Limits::default(),
-        }
-    }
-}
-
-impl Builder {
-    /// Only what `filter` selects reaches the analyzers.
-    #[must_use]
-    pub fn filter(mut self, filter: impl Select + 'static) -> Self {
-        self.filter = Some(Box::new(filter));
-        self
-    }
-
-    /// Asks `whitelist` about every flow that begins and marks those that it allows; see [`Whitelist`].
-    #[must_use]
-    pub fn whitelist(mut self, whitelist: impl Whitelist + 'static) -> Self {
-        self.whitelist = Some(Box::new(whitelist));
-        self
-    }
-
-    /// Who gives names and networks: to the whitelist and to reporters.
-    #[must_use]
-    pub fn resolver(mut self, names: Arc<dyn Resolver>) -> Self {
-        self.names = names;
-        self
-    }
-
-    /// How long the end of a run may wait for names that are being looked up, [`PATIENCE`] by default: once for flows
-    /// that the whitelist could not judge without them, once for the addresses in the final report. Nothing else waits.
-    #[must_use]
-    pub fn patience(mut self, within: Duration) -> Self {
-        self.patience = within;
-        self
-    }
-
-    /// How long flows live and how many there may be.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Adds an analyzer; they see every batch in the order in which they were added.
-    pub fn add<A: Analyzer>(&mut self, analyzer: A) -> Handle<A> {
-        self.analyzers.push(Box::new(analyzer));
-        Handle { index: self.analyzers.len() - 1, analyzer: PhantomData }
-    }
-
-    /// Reports to `reporter` at the end and, if `every` is given, at each such interval of event time.
-    #[must_use]
-    pub fn report(mut self, every: Option<Duration>, reporter: impl Reporter + 'static) -> Self {
-        let every = every.map(Nanos::from).filter(|&every| every > Nanos::ZERO);
-        self.reports.push(Report { every, next: None, reporter: Box::new(reporter) });
-        self
-    }
-
-    /// Makes the pipeline for a source.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both.
-    pub fn build(self, source: &SourceInfo) -> Result<Pipeline> {
-        for analyzer in &self.analyzers {
-            unmet(analyzer.name(), analyzer.needs(), source)?;
-        }
-        // Facts about flows are the table's, not the source's.
-        if let Some(filter) = &self.filter {
-            unmet("the filter", filter.needs() - Features::FLOWS, source)?;
-        }
-        let late = self.filter.as_ref().is_some_and(|filter| filter.needs().contains(Features::FLOWS));
-        let early = match &self.filter {
-            Some(filter) if late => filter.early(),
-            _ => None,
-        };
-        Ok(Pipeline {
-            flows: Flows::new(self.limits, source.several_interfaces),
-            filter: self.filter,
-            early,
-            late,
-            whitelist: self.whitelist,
-            names: self.names,
-            patience: self.patience,
-            undecided: false,
-            closing: false,
-            marks: Slots::new(),
-            analyzers: self.analyzers,
-            reports: self.reports,
-            counted: Ledger::new(),
-            filtered: 0,
-            from: None,
-            through: None,
-            scratch: Vec::new(),
-        })
-    }
-}
-
-fn unmet(part: &str, needs: Features, source: &SourceInfo) -> Result<()> {
-    let missing = needs - source.offers;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Usage,
-        format!("{part} needs {}, which {} does not offer", missing.describe(), source.name),
-    ))
-}
 
 /// When the caller of [`Pipeline::run_with`] is asked.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -203,7 +203,8 @@ impl Sockets {
         rustix::net::netdevice::index_to_name(&place.channel, index).ok()
     }
 
-    /// How many polls have ended; the events of one are all delivered when this has grown.
+    /// How many polls have ended; the events of one are all delivered when this has grown. It grows by one at most with each
+    /// [`fill`](Collector::fill), which then gives no event of the next poll, however late that is.
     pub fn finished_polls(&self) -> u64 {
         match self.stage {
             Stage::Dumping { .. } | Stage::Listing { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
@@ -497,6 +498,7 @@ impl Collector for Sockets {
         events.extend(self.held.take());
         // Whether notices were looked for in this call, and whether it has waited.
         let (mut heard, mut waited) = (false, false);
+        let finished = self.finished_polls();
         let status = loop {
             let room = most.saturating_sub(events.len() - start);
             if room == 0 {
@@ -518,6 +520,7 @@ impl Collector for Sockets {
                     }
                 }
                 Stage::Ended => break Status::End,
+                Stage::Waiting if self.finished_polls() > finished => break Status::More,
                 Stage::Waiting if self.began.is_none() || self.due().is_zero() => self.begin()?,
                 Stage::Waiting if !heard => {
                     // These are of now: they belong to no poll.

@@ -123,6 +123,30 @@ fn every_short_connection_is_counted_with_notices_and_admitted_without() {
 }
 
 /// A FIN counts as a byte received, so one for each connection's counted end that received one.
+#[test]
+fn polls_that_are_late_are_still_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+    // The next poll is due before one has ended.
+    let every = Some(Duration::from_nanos(1));
+    let options = Options { kinds: Kinds::TCP, every, polls: Some(5), notices: false, ..Options::default() };
+    let mut source = Sockets::open(options).expect("sock_diag");
+    let (mut events, mut finished) = (Vec::new(), 0);
+    loop {
+        events.clear();
+        let filled = source.fill(&mut events, Limit::default()).expect("filled");
+        let sockets: Vec<_> = events.iter().filter_map(|event| filled.frames.socket(event)).collect();
+        assert!(sockets.iter().all(|socket| socket.time == sockets[0].time), "events of two polls");
+        let status = filled.status;
+        assert!(source.finished_polls() <= finished + 1, "two polls ended at once");
+        finished = source.finished_polls();
+        if status == Status::End {
+            break;
+        }
+    }
+    assert_eq!(finished, 5);
+}
+
 fn fins(outcome: &Outcome) -> u64 {
     outcome.bytes.saturating_sub(CONNECTIONS * (REQUEST.len() + ANSWER.len()) as u64).min(CONNECTIONS)
 }

@@ -227,6 +227,10 @@ impl Tcp {
     fn general(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) {
         match self.judge(segment, payload, direction, time) {
             Verdict::Take => self.accept(segment, payload, direction, time),
+            Verdict::BehindProbe(of) => {
+                self.ends[of.index()].begin_behind_probe();
+                self.accept(segment, payload, direction, time);
+            }
             Verdict::Hold => {
                 self.hold(segment, &FlowEvent { time, payload_bytes: payload, direction, ..FlowEvent::default() });
             }
@@ -371,7 +375,8 @@ impl Tcp {
         if self.ack != NEVER {
             return;
         }
-        let syn = segment.flags.contains(TcpFlags::SYN);
+        // What ends something too is no step of it.
+        let syn = segment.flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) == TcpFlags::SYN;
         let ack = segment.flags.contains(TcpFlags::ACK);
         match (direction, syn, ack) {
             // A SYN that is delivered behind its SYN-ACK was sent before it all the same.

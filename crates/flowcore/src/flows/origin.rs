@@ -71,16 +71,17 @@ impl Origin {
     }
 }
 
+/// Whether a SYN-ACK ends something too: no handshake has that, only scanners.
+fn is_nonsense(flags: TcpFlags) -> bool {
+    flags.contains(TcpFlags::SYN | TcpFlags::ACK) && flags.intersects(TcpFlags::FIN | TcpFlags::RST)
+}
+
 /// Whether the sender of a flow's first event is the originator, and how that is known.
 pub(super) fn originator(event: &FlowEvent) -> (bool, Evidence) {
     let key = &event.key;
     match event.detail {
-        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
-            if tcp.flags.contains(TcpFlags::ACK) {
-                (false, Evidence::SynAck)
-            } else {
-                (true, Evidence::Syn)
-            }
+        Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) && !is_nonsense(tcp.flags) => {
+            if tcp.flags.contains(TcpFlags::ACK) { (false, Evidence::SynAck) } else { (true, Evidence::Syn) }
         }
         Detail::Socket(SocketRef { opened: Opened::Locally, .. }) => (true, Evidence::Listener),
         Detail::Socket(SocketRef { opened: Opened::Remotely, .. }) => (false, Evidence::Listener),

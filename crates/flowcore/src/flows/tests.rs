@@ -336,3 +336,10 @@ fn a_destroyed_socket_ends_its_flow_and_the_next_with_its_ends_is_another() {
     let (_, ends, _) = run(Limits::default(), false, &events);
     assert_eq!(ends, [(0, EndReason::EndOfFlow)]);
 }
+
+#[test]
+fn all_control_bits_together_are_no_syn_ack() {
+    let bits = TcpFlags::SYN | TcpFlags::ACK | TcpFlags::FIN | TcpFlags::RST | TcpFlags::PSH | TcpFlags::URG;
+    let event = tcp(0, (B, 4000), (A, 81), bits, 1, 1);
+    assert_eq!(originator(&event), (true, Evidence::FirstSeen));
+}

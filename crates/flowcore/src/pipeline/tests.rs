@@ -1,6 +1,7 @@
 use super::*;
-use crate::collect::Filled;
+use crate::collect::{Filled, SourceInfo};
 use crate::event::Detail;
+use crate::features::Features;
 use crate::key::{FlowKey, Protocol};
 use crate::record::FlowRecord;
 use crate::report::{Bound, Column, Meaning, Row, Table, Unit, Value};

@@ -313,9 +313,10 @@ impl Witness for Told<'_> {
     }
 
     fn syn_ack(&mut self, _: Timestamp) {
+        let known = self.course.contains(Course::SYN_ACK);
         self.course.insert(Course::SYN_ACK);
         if self.course.contains(Course::SYN) {
-            self.tally.syn_ack += 1;
+            self.tally.syn_ack += u64::from(!known);
         } else {
             // An answer to a SYN that the capture does not have.
             self.missed_the_beginning();
@@ -325,6 +326,9 @@ impl Witness for Told<'_> {
     fn established(&mut self, opening: &Opening, _: Timestamp) {
         if self.course.contains(Course::SYN) {
             self.tally.established += 1;
+            // It was there, captured or not.
+            self.tally.syn_ack += u64::from(!self.course.contains(Course::SYN_ACK));
+            self.course.insert(Course::SYN_ACK);
         }
         let (connect, handshake) = (opening.connect(), opening.rtt());
         let doubted = |doubt| u64::from(connect.or(handshake).is_some() && opening.doubts.contains(doubt));

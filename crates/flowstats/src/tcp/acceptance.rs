@@ -22,6 +22,8 @@ const NEAR: i64 = 1 << 16;
 pub(super) enum Verdict {
     /// It is one of the connection.
     Take,
+    /// It is, and shows that this end, met midway, began with a probe.
+    BehindProbe(Direction),
     /// It may be none: it waits until one of the same numbers comes.
     Hold,
     /// It bears out the one that waits, which comes first.
@@ -40,8 +42,8 @@ pub(super) struct Held {
     notes: Notes,
     /// Its sequence number, and its acknowledgment, lead away.
     leads: [bool; 2],
-    /// The ends' positions when it came.
-    last: [i64; 2],
+    /// How far the connection had come: see [`Tcp::progress`].
+    progress: [i64; 2],
 }
 
 impl Held {
@@ -95,7 +97,7 @@ impl Tcp {
         let leads = self.leads_away(segment, by);
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         match held {
-            None if leads == [false; 2] => Verdict::Take,
+            None if leads == [false; 2] => self.behind_probe(segment, by).map_or(Verdict::Take, Verdict::BehindProbe),
             None => Verdict::Hold,
             Some(held) if leads == [false; 2] => {
                 if self.passes(held, segment, by) {
@@ -112,6 +114,20 @@ impl Tcp {
                 }
             }
         }
+    }
+
+    /// Whose first segment, met midway, was a probe, since this one stands one byte behind it or acknowledges that byte.
+    fn behind_probe(&self, segment: &TcpSegment, by: Direction) -> Option<Direction> {
+        let flags = segment.flags;
+        let begins = |of: Direction, number: u32| {
+            let end = &self.ends[of.index()];
+            end.may_have_begun_with_probe() && number == end.next_seq().wrapping_add(1)
+        };
+        if !flags.contains(TcpFlags::SYN) && begins(by, segment.seq) {
+            return Some(by);
+        }
+        let acknowledges = flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST);
+        (acknowledges && begins(by.opposite(), segment.ack)).then_some(by.opposite())
     }
 
     /// Whether a segment shows that the bytes before those of `held` were there, though they were not seen.
@@ -143,7 +159,8 @@ impl Tcp {
         let seq = known && {
             let (at, window) = (end.position(segment.seq), self.window(by.opposite()));
             let lowest = if end.has_syn() { 0 } else { i64::MIN };
-            at > end.last().max(end.acked()) + window || at < (end.acked() - window).max(lowest)
+            // An old one that was overtaken may be of an earlier window.
+            at > end.last().max(end.acked()) + window || at < (end.acked() - window.max(NEAR)).max(lowest)
         };
         let ack = flags.contains(TcpFlags::ACK)
             && !flags.contains(TcpFlags::RST)
@@ -200,7 +217,7 @@ impl Tcp {
             interface: event.interface,
             notes: event.notes,
             leads: self.leads_away(segment, event.direction),
-            last: [self.ends[0].last(), self.ends[1].last()],
+            progress: self.progress(segment, event.direction),
         };
         self.rare.get_or_insert_default().held.replace(held)
     }
@@ -215,15 +232,27 @@ impl Tcp {
         self.rare.as_ref().is_some_and(|rare| rare.held.is_some())
     }
 
-    /// Whether it may have been one of the connection all the same: it carries something, and whoever sent it was not seen
-    /// to go on from where he was.
+    /// How far each stream was seen to go; of the one that the sender of a RST receives, how far he has acknowledged it.
+    fn progress(&self, segment: &TcpSegment, by: Direction) -> [i64; 2] {
+        let mut progress = [self.ends[0].last(), self.ends[1].last()];
+        if segment.flags.contains(TcpFlags::RST) {
+            let of = by.opposite().index();
+            progress[of] = self.ends[of].acked();
+        }
+        progress
+    }
+
+    /// Whether it may have been one of the connection all the same: whoever sent it was not seen to go on from where he was,
+    /// or after a RST at all.
     pub(super) fn may_have_moved(&self) -> bool {
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         held.is_some_and(|held| {
+            let resets = held.segment.flags.contains(TcpFlags::RST);
+            let now = self.progress(&held.segment, held.direction);
             let went_on = [Direction::Forward, Direction::Reverse]
                 .into_iter()
-                .any(|of| held.claim(of).is_some() && self.ends[of.index()].last() > held.last[of.index()]);
-            !went_on && !held.segment.flags.intersects(TcpFlags::RST | TcpFlags::SYN)
+                .any(|of| (resets || held.claim(of).is_some()) && now[of.index()] > held.progress[of.index()]);
+            !went_on && !held.segment.flags.contains(TcpFlags::SYN)
         })
     }
 

@@ -181,7 +181,7 @@ impl Dynamics {
             self.acknowledged_again(&tcp.ends()[of.index()], event, segment);
         }
         self.note_report(tcp, event, segment, witness);
-        self.note_window(event, segment);
+        self.note_window(tcp, event, segment);
         if self.watches(watch::ZERO, of) {
             match event.payload_bytes {
                 0 => {}
@@ -202,6 +202,11 @@ impl Dynamics {
     fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
         match tcp.judge(segment, event.payload_bytes, event.direction, event.time) {
             Verdict::Take => self.accept(tcp, event, segment, witness),
+            Verdict::BehindProbe(of) => {
+                tcp.ends[of.index()].begin_behind_probe();
+                self.note_first_probe(of, event, segment, witness);
+                self.accept(tcp, event, segment, witness);
+            }
             Verdict::Hold => {
                 if let Some(stray) = tcp.hold(segment, event) {
                     self.note_invalid(stray.direction, stray.time, witness);
@@ -242,9 +247,8 @@ impl Dynamics {
             self.note_syn(&before, tcp, event, segment, witness);
         }
         self.note_established(&before, tcp, event, segment, witness);
-        let missed = tcp.missed_positions()[of.index()] - before.missed[of.index()];
-        if missed > 0 {
-            self.note_missed(of, missed, &before, tcp, event, segment, witness);
+        if tcp.missed_positions()[of.index()] > before.missed[of.index()] {
+            self.note_missed(of, &before, tcp, event, segment, witness);
         }
         let surely = tcp.missed_bytes()[by.index()].saturating_sub(before.missed_bytes[by.index()]);
         if surely > 0 {
@@ -271,7 +275,7 @@ impl Dynamics {
         if !self.place(&before, tcp, payload, event, segment, witness) {
             return;
         }
-        self.note_window(event, segment);
+        self.note_window(tcp, event, segment);
         if before.fresh > 0 && payload > 1 && self.watches(watch::ZERO, of) {
             let end = &tcp.ends()[by.index()];
             // Beyond what the window had room for, and the byte of a probe.

@@ -105,6 +105,18 @@ impl Endpoint {
         (beyond_syn - fin).max(0) as u64
     }
 
+    /// Whether it was met midway with a segment that brought nothing, and nothing else is known of where it stands: that may
+    /// have been a probe, one below the next byte (RFC 9293 sections 3.8.4 and 3.8.6.1).
+    pub(super) fn may_have_begun_with_probe(&self) -> bool {
+        const ELSE: u16 = super::Letter::Syn.bit() | super::Letter::Data.bit() | super::Letter::Fin.bit();
+        self.has_begun() && self.letters & ELSE == 0 && self.last == 1 && self.acked == 0
+    }
+
+    /// The first segment seen was a probe: the stream goes on one behind it.
+    pub(super) fn begin_behind_probe(&mut self) {
+        self.start = self.start.wrapping_add(1);
+    }
+
     /// Whether a FIN takes one of the positions.
     pub(super) fn has_counted_fin(&self) -> bool {
         self.letters & FIN_COUNTED != 0

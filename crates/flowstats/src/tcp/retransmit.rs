@@ -44,6 +44,9 @@ pub const DUPLICATE_ACKS: u32 = 3;
 /// The shortest retransmission timer in use (Linux: 200 ms; RFC 6298 has 1 s).
 pub const SHORTEST_TIMER: Nanos = Nanos::new(200_000_000);
 
+/// Hardly any round trip is longer (RFC 6298 section 2.1: the timer before any was measured).
+const LONG: Nanos = Nanos::new(1_000_000_000);
+
 /// With no round trip measured, a segment this much later than one sent after it counts as reordered (so does
 /// Wireshark).
 pub const REORDERING: Nanos = Nanos::new(3_000_000);
@@ -195,7 +198,8 @@ impl Repetition {
             Order::After => {
                 self.stamps_tell() || (self.counted && self.since_newest >= self.round_trip.unwrap_or(REORDERING))
             }
-            Order::Unknown => bare && self.since_newest >= SHORTEST_TIMER,
+            // An ACK that was overtaken comes within a round trip, however long that is.
+            Order::Unknown => bare && self.since_newest >= self.round_trip.unwrap_or(LONG).max(SHORTEST_TIMER),
         }
     }
 }
@@ -362,6 +366,18 @@ mod tests {
         ] {
             assert_eq!(classify(&seen) == Again::Duplicate, expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn an_ack_that_was_overtaken_is_no_keep_alive_for_sure_before_a_round_trip_has_passed() {
+        let bare = |ms: i64, round_trip| {
+            let since_newest = Nanos::new(ms * MS);
+            Repetition { payload: 0, below: 1, idle: true, since_newest, round_trip, ..seen() }.is_told()
+        };
+        assert!(!bare(354, None));
+        assert!(bare(1200, None));
+        assert!(!bare(1200, Some(Nanos::new(2000 * MS))));
+        assert!(bare(354, Some(Nanos::new(10 * MS))));
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub(super) struct Side {
     pub repeats: Latest<Repeat, 8>,
     /// When this end's latest probe was seen.
     pub probe_time: i64,
+    /// When this end's latest SYN was seen, if there were several.
+    pub syn_time: i64,
     pub retransmissions: [u32; Retransmission::COUNT],
     pub retransmitted_bytes: u64,
     pub reordered: u32,
@@ -121,6 +123,9 @@ pub(super) struct Side {
     pub zero_windows: u32,
     /// When this end's window became zero; [`NEVER`] while it is open.
     pub zero_since: i64,
+    /// When a segment said so that the other end heeds: an older one than the newest changes no window (RFC 9293 section
+    /// 3.10.7.4); [`NEVER`] if none did.
+    pub zero_told: i64,
     pub zero_time: i64,
     /// What ended a zero window was not captured.
     pub zero_unseen: bool,
@@ -143,6 +148,7 @@ impl Default for Side {
             recovered: 0,
             repeats: Latest::default(),
             probe_time: NEVER,
+            syn_time: NEVER,
             retransmissions: [0; Retransmission::COUNT],
             retransmitted_bytes: 0,
             reordered: 0,
@@ -150,6 +156,7 @@ impl Default for Side {
             guessed: 0,
             zero_windows: 0,
             zero_since: NEVER,
+            zero_told: NEVER,
             zero_time: 0,
             zero_unseen: false,
             congested: 0,

@@ -113,6 +113,14 @@ impl Conversation {
         !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(self.begin) as i32 > 0
     }
 
+    /// One side sent before it had heard all of the other.
+    fn overlap(&mut self) {
+        if self.open && !self.overlaps {
+            self.overlaps = true;
+            self.overlapped = self.overlapped.saturating_add(1);
+        }
+    }
+
     /// New payload of another side than that whose message is under way; who speaks now.
     #[inline(never)]
     pub(super) fn turn<W: Witness>(
@@ -123,13 +131,15 @@ impl Conversation {
         witness: &mut W,
     ) -> Speaker {
         let crossing = speaker != Speaker::Nobody && !self.heard(piece.segment);
-        if crossing && self.open && !self.overlaps {
-            self.overlaps = true;
-            self.overlapped = self.overlapped.saturating_add(1);
+        if crossing {
+            self.overlap();
         }
         match by {
             Direction::Forward if crossing => speaker,
             Direction::Forward => {
+                if piece.unheard {
+                    self.overlap();
+                }
                 let unseen = self.lost_request && self.response == NEVER;
                 self.complete(speaker, piece.answered, witness);
                 let begun = if unseen { NEVER } else { piece.time.as_nanos() };
@@ -145,12 +155,12 @@ impl Conversation {
             }
             Direction::Reverse => {
                 if speaker == Speaker::Nobody {
-                    self.server_first = self.server_first.saturating_add(u16::from(piece.whole));
+                    // A byte of the originator that was lost may have been what it answers.
+                    self.server_first = self.server_first.saturating_add(u16::from(piece.whole && !self.lost_request));
                 } else {
                     // The rest of what was asked is on its way, in the same flight: it can be no part of what is answered.
-                    if piece.unheard && self.open && !self.overlaps {
-                        self.overlaps = true;
-                        self.overlapped = self.overlapped.saturating_add(1);
+                    if piece.unheard {
+                        self.overlap();
                     }
                     self.response = piece.time.as_nanos();
                     self.responses = self.responses.saturating_add(1);
@@ -178,6 +188,12 @@ impl Conversation {
         self.torn = true;
     }
 
+    /// One position of `of` was acknowledged and never seen: a byte, or its FIN.
+    pub(super) fn lose(&mut self, of: Direction) {
+        self.torn = true;
+        self.lost_request |= of == Direction::Forward;
+    }
+
     /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been
     /// there is counted. Who speaks now.
     pub(super) fn missed<W: Witness>(
@@ -201,6 +217,8 @@ impl Conversation {
                 self.complete(speaker, answered, witness);
                 self.ask(NEVER, end.wrapping_sub(1), witness, now);
                 self.torn = true;
+                // If its response is missed too, they may be of the next one.
+                self.lost_request = true;
                 Speaker::Originator
             }
             _ => {

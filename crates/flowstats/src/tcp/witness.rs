@@ -181,7 +181,7 @@ pub trait Witness {
     #[inline]
     fn missing_too(&mut self, by: Direction, bytes: u64) {}
 
-    /// A segment that no connection has: several of SYN, FIN and RST, none of them and no ACK, or numbers far outside the
+    /// A segment that no connection has: several of SYN, FIN and RST, no ACK without SYN or RST, or numbers far outside the
     /// windows, which nothing else bore out. Of the latter it is told when that is known.
     #[inline]
     fn invalid(&mut self, by: Direction, time: Timestamp) {}

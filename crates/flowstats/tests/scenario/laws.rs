@@ -61,6 +61,12 @@ impl Case {
         Some((connection, connection.flow.key.src_port == 80))
     }
 
+    /// What stands alone behind a gap of the capture counts as invalid; then the row says that it may lack something.
+    fn stands_alone(&self) -> bool {
+        let invalid = self.heard.iter().any(|heard| heard.facts.invalid > 0);
+        invalid && self.ours.iter().any(|one| one.doubts.contains(Doubts::HOLE))
+    }
+
     fn packets(&self, side: Side) -> impl Iterator<Item = (&Captured, &Sighting)> {
         let with = self.captured.iter().map(|packet| (packet, &self.history.sightings[packet.sighting]));
         with.filter(move |(_, sighting)| sighting.segment.side == side)
@@ -184,14 +190,24 @@ pub fn handshake(case: &Case) -> Verdict {
     if let (Some(ack), Some(syn_ack)) = (ours.ack, ours.syn_ack)
         && !ours.doubts.contains(HandshakeDoubts::LATE_ACK)
     {
-        // Whatever the capture has lost: what passed.
+        // Of a SYN-ACK that the capture has not, and of its ACK, nobody knows. Otherwise: what passed, whatever unit the file has.
+        let answered = syn_acks.iter().find(|time| case.told(**time) == syn_ack);
         let passed = case.history.sightings.iter().filter(|one| {
             let segment = &one.segment;
             let acks = segment.ack.is_some_and(|ack| ack >= 1);
-            segment.side == CLIENT && !segment.syn && !segment.rst && acks && case.told(one.time) >= syn_ack
+            segment.side == CLIENT && !segment.syn && !segment.rst && acks && Some(&one.time) >= answered
         });
-        let truth = passed.map(|one| case.told(one.time)).next();
-        ensure!(truth == Some(ack), "ACK at {ack}, exact, but there was one at {truth:?}");
+        // The first, or the first that was sent: what overtook it may be lost.
+        let passed: Vec<_> = passed.map(|one| (one.segment.emission, case.told(one.time))).collect();
+        let lost = case.history.sightings.iter().enumerate().any(|(place, one)| {
+            one.segment.side == SERVER
+                && one.segment.syn
+                && Some(&one.time) >= answered
+                && case.told(one.time) <= ack
+                && !case.captured.iter().any(|packet| packet.sighting == place)
+        });
+        let truth = [passed.first(), passed.iter().min()].map(|one| one.map(|(_, time)| *time));
+        ensure!(lost || truth.contains(&Some(ack)), "ACK at {ack}, exact, but there was one at {truth:?}");
     }
     if case.plan.flaws.is_lossless() {
         let truth = syn_acks.first().map(|time| case.told(*time));
@@ -235,6 +251,9 @@ pub fn missing(case: &Case) -> Verdict {
             // Where its streams begin is known by what came first only, which may be a keep-alive, one byte back.
             (least, most) = (0, most + 1);
         }
+        if case.stands_alone() {
+            least = 0;
+        }
         ensure!((least..=most).contains(&ours), "side {side}: missed {ours}, true {least} to {most}");
     }
     Ok(())
@@ -265,7 +284,7 @@ pub fn stream(case: &Case) -> Verdict {
         if !case.has_both_syns() && ours <= truth + 1 {
             continue;
         }
-        let least = truth.saturating_sub(case.last_unseen(side));
+        let least = if case.stands_alone() { 0 } else { truth.saturating_sub(case.last_unseen(side)) };
         ensure!((least..=truth).contains(&ours), "side {side}: {ours}, true {least} to {truth}");
     }
     Ok(())

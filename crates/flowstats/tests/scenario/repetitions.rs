@@ -73,7 +73,10 @@ pub fn natures(case: &Case, side: Side) -> Vec<(Timestamp, usize, Nature)> {
             }
         } else {
             match kinds.first().copied() {
-                Some(kind @ (Kind::KeepAlive | Kind::ZeroWindowProbe)) => Nature::Again(kind),
+                // Overtaken, it is an old ACK like any.
+                Some(kind @ (Kind::KeepAlive | Kind::ZeroWindowProbe)) if segment.len > 0 || segment.seq + 1 >= top => {
+                    Nature::Again(kind)
+                }
                 Some(Kind::Timeout | Kind::Fast) if below && segment.emission < latest => Nature::AgainOvertaken,
                 Some(kind @ (Kind::Timeout | Kind::Fast)) if below => Nature::Again(kind),
                 Some(Kind::Original) if below && segment.end() > segment.seq => Nature::Overtaken,
@@ -193,7 +196,8 @@ fn is_right(nature: Nature, called: Called) -> bool {
         (Nature::Copy, Called::Copy) | (Nature::Overtaken, Called::Overtaken) => true,
         (Nature::Syn, Called::Again(Retransmission::Syn)) => true,
         (Nature::SynAck, Called::Again(Retransmission::SynAck)) => true,
-        (Nature::AgainOvertaken, Called::Overtaken) => true,
+        // What was sent before the newest is taken for one packet twice, since it was hardly sent again so late.
+        (Nature::AgainOvertaken, Called::Overtaken | Called::Copy) => true,
         (Nature::AgainOvertaken | Nature::Again(Kind::Timeout | Kind::Fast), Called::Again(kind)) => kind.is_of_data(),
         // What both send alike: a keep-alive while the window is zero.
         (Nature::Again(Kind::KeepAlive | Kind::ZeroWindowProbe), Called::Again(kind)) => {

@@ -26,7 +26,9 @@ pub fn of(plan: &Plan, history: &History, captured: &[Captured], seed: u64) -> V
     let first = |from: usize, test: fn(&Segment) -> bool| (from..captured.len()).find(|place| test(segment(*place)));
     let opened = first(0, |one| one.side == CLIENT && one.syn)
         .and_then(|syn| first(syn, |one| one.side == SERVER && one.syn && one.ack.is_some()))
-        .and_then(|syn_ack| first(syn_ack, |one| one.side == CLIENT && !one.syn && !one.fin && one.ack.is_some()));
+        .and_then(|syn_ack| {
+            first(syn_ack, |one| one.side == CLIENT && !one.syn && !one.fin && !one.rst && one.ack.is_some())
+        });
     let Some(opened) = opened.filter(|_| !plan.simultaneous && r.permille(170)) else { return Vec::new() };
     let closed = first(opened, |one| one.rst || one.fin).unwrap_or(captured.len());
     let mut strays = Vec::new();

@@ -4,6 +4,7 @@ use flowcore::event::{Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Dynamics, Seen, watch};
+use crate::tcp::retransmit::SHORTEST_TIMER;
 use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
 
 impl Dynamics {
@@ -21,8 +22,23 @@ impl Dynamics {
         witness.retransmission(kind, event.direction, bytes, event.time);
     }
 
+    /// The first segment of `of`, met midway, was most likely a probe: the byte behind it may be one that was missed.
+    pub(super) fn note_first_probe<W: Witness>(
+        &mut self,
+        of: Direction,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let closed = event.direction != of && segment.window == 0;
+        let kind = if closed { Retransmission::WindowProbe } else { Retransmission::KeepAlive };
+        let probe = FlowEvent { direction: of, ..*event };
+        self.note_guess(&probe, witness);
+        self.note_retransmission(kind, 0, &probe, witness);
+    }
+
     /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; SYN and RST set none.
-    pub(super) fn note_window(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+    pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment) {
         let by = event.direction;
         let sets_none = segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
         if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
@@ -30,6 +46,12 @@ impl Dynamics {
             side.zero_windows = side.zero_windows.saturating_add(1);
             if side.zero_since == NEVER {
                 side.zero_since = event.time.as_nanos();
+                side.zero_told = NEVER;
+            }
+            let fin = u32::from(segment.flags.contains(TcpFlags::FIN));
+            let end = segment.seq.wrapping_add(event.payload_bytes).wrapping_add(fin);
+            if side.zero_told == NEVER && end == tcp.ends()[by.index()].next_seq() {
+                side.zero_told = event.time.as_nanos();
             }
             self.set_watch(watch::ZERO, by, true);
         } else if self.watches(watch::ZERO, by) && segment.window != 0 && !sets_none {
@@ -46,9 +68,15 @@ impl Dynamics {
     /// at the latest.
     #[cold]
     pub(super) fn open_unseen(&mut self, of: Direction, now: Timestamp) {
-        self.set_watch(watch::ZERO, of, false);
+        // Twice the shortest: it may have been on its way for longer.
+        let heard_of = self.shortest[of.index()].nanos().map_or(SHORTEST_TIMER.get(), |nanos| 2 * nanos);
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
+        // Who has not heard of it sends on.
+        if side.zero_told == NEVER || now.as_nanos().saturating_sub(side.zero_told) < heard_of {
+            return;
+        }
+        self.watch &= !(watch::ZERO << of.index());
         side.zero_time += now.as_nanos().saturating_sub(side.zero_since).max(0);
         side.zero_since = NEVER;
         side.zero_unseen = true;
@@ -72,7 +100,8 @@ impl Dynamics {
     pub(super) fn note_validity<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
         let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let several = control.bits().count_ones() > 1;
-        if several || (control.is_empty() && !flags.contains(TcpFlags::ACK)) {
+        // Only a SYN and a RST may come without ACK (RFC 9293 section 3.10.7.4).
+        if several || !flags.intersects(TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) {
             self.note_invalid(event.direction, event.time, witness);
         }
     }

@@ -23,9 +23,11 @@ impl Dynamics {
         }
         let by = event.direction;
         let ack = segment.flags.contains(TcpFlags::ACK);
-        let (latest, stamp, _) = self.steps.answered(by);
+        let (answered, stamp, _) = self.steps.answered(by);
+        let again = self.trouble.as_ref().map_or(NEVER, |trouble| trouble.sides[by.index()].syn_time);
+        let latest = answered.max(again);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
-        let same_stamp = stamp == segment.timestamp.0;
+        let same_stamp = again > answered || stamp == segment.timestamp.0;
         // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
         let copied = self.steps.has_sent(by, ack)
             && before.ends[by.index()].is_placed()
@@ -45,8 +47,13 @@ impl Dynamics {
         let step = self.steps.syn(event, segment, before.established);
         // The timer of a SYN is longer (RFC 6298 section 2.1); of crossed steps no times are kept.
         let close = latest == NEVER || ack == (by == Direction::Forward) || since(latest, event.time) < SHORTEST_TIMER;
-        if step == Step::Again && close {
+        // Nor does a copy that was delayed by the network for longer.
+        let same = same_stamp && event.datagram_id != 0 && event.datagram_id as u16 == self.sent[by.index()].id;
+        if step == Step::Again && (close || same) {
             self.note_guess(event, witness);
+        }
+        if step == Step::Again {
+            self.trouble.get_or_insert_default().sides[by.index()].syn_time = event.time.as_nanos();
         }
         self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
         self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
@@ -99,6 +106,17 @@ impl Dynamics {
         responder.acked() > 1 && self.sent[1].time > syn_ack
     }
 
+    /// Whether a segment shows that the other direction was there, though its part of the handshake was not captured: the originator
+    /// acknowledges what only an answer can have told, or the responder has heard what only an open connection brings.
+    fn is_proven(&self, originator: &Endpoint, event: &FlowEvent, flags: TcpFlags) -> bool {
+        let goes_on = flags & (TcpFlags::ACK | TcpFlags::SYN) == TcpFlags::ACK && !self.steps.is_crossed();
+        goes_on
+            && match event.direction {
+                Direction::Forward => !self.steps.has_syn_ack(),
+                Direction::Reverse => !self.steps.has_syn() && (originator.acked() > 1 || event.payload_bytes > 0),
+            }
+    }
+
     /// The end of the handshake, however it came about.
     pub(super) fn note_established<W: Witness>(
         &mut self,
@@ -130,7 +148,7 @@ impl Dynamics {
             && event.direction == Direction::Forward
             && self.steps.has_syn_ack()
             && responder.acked() > 0;
-        if ack || crossed || goes_on || closes {
+        if ack || crossed || goes_on || closes || self.is_proven(originator, event, flags) {
             self.outcome = Outcome::Established;
             if ack && !self.is_ack_of_more(responder) {
                 self.handshake_sample(Direction::Reverse, event, segment, witness);

@@ -7,14 +7,13 @@ use super::{Before, Dynamics, since, watch};
 use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
 use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
-use crate::tcp::{Endpoint, Retransmission, Tcp, Witness};
+use crate::tcp::{Endpoint, NEVER, Retransmission, Tcp, Witness};
 
 impl Dynamics {
     #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
     pub(super) fn note_missed<W: Witness>(
         &mut self,
         of: Direction,
-        bytes: u64,
         before: &Before,
         tcp: &Tcp,
         event: &FlowEvent,
@@ -32,9 +31,9 @@ impl Dynamics {
         }
         let surely = tcp.missed_bytes()[of.index()].saturating_sub(before.missed_bytes[of.index()]);
         witness.missing(of, surely, event.time);
-        if bytes == 1 && acked == seen + 1 {
+        if surely == 0 {
             // It may have been a FIN.
-            return self.talk.tear();
+            return self.talk.lose(of);
         }
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
     }
@@ -67,6 +66,9 @@ impl Dynamics {
         let from = was.position(segment.seq);
         let (to, last) = (from + length, was.last());
         if length == 0 && from != last - 1 {
+            if from > last && last > 0 {
+                self.jump(was, from, event, segment);
+            }
             return true;
         }
         if from >= last {
@@ -77,7 +79,7 @@ impl Dynamics {
             if payload == 1 && self.watches(watch::ZERO, by.opposite()) {
                 self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
             }
-            self.advance(fin, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
             return true;
         }
         let round_trip = self.round_trip();
@@ -86,9 +88,11 @@ impl Dynamics {
         // Bytes below the newest that had not been seen.
         let filling = before.fresh - (from + i64::from(payload) - last).max(0);
         let fresh = to > last;
-        if filling > 0 {
+        let fills = filling > 0 || (fin && payload == 0 && self.is_in_hole(by, from, to));
+        if fills {
             let late = self.late(from, to, round_trip, event, segment);
-            if late.order() == Order::Unknown {
+            // One byte may have been a probe's.
+            if late.order() == Order::Unknown || (payload == 1 && to == last) {
                 self.note_guess(event, witness);
             }
             match retransmit::classify_late(&late) {
@@ -100,7 +104,7 @@ impl Dynamics {
             }
             self.blur(by, tcp.ends()[by.index()].last());
             if fresh {
-                self.advance(fin, event, segment, witness);
+                self.advance(before.fresh, fin, event, segment, witness);
             }
             return true;
         }
@@ -109,6 +113,9 @@ impl Dynamics {
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
         let latest =
             side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        // Nothing but a SYN may have been sent; of one that answers a SYN without acknowledging it no time is kept.
+        let opened = || self.steps.answered(by).0.max(self.steps.answered(Direction::Forward).0);
+        let sent_at = if newest.time == NEVER { opened() } else { newest.time };
         let same_id = event.datagram_id as u16 == newest.id && since(latest, event.time) < SHORTEST_TIMER;
         let recovered = !fresh && length > 0 && side.recover(from, to, fin);
         let seen = Repetition {
@@ -127,7 +134,7 @@ impl Dynamics {
             counted: self.steps.counts(by),
             stamp_age: (stamped && newest.stamp != 0).then(|| segment.timestamp.0.wrapping_sub(newest.stamp) as i32),
             other_interface: event.interface != self.interfaces[by.index()],
-            since_newest: since(newest.time, event.time),
+            since_newest: since(sent_at, event.time),
             duplicate_acks: side.duplicate_acks,
             since_duplicate_ack: side.since_duplicate_ack(event.time),
             recovery: side.recovery,
@@ -163,6 +170,10 @@ impl Dynamics {
             _ if after_probe => {}
             Again::Duplicate => {
                 self.note_duplicate(event, witness);
+                // Of one sooner the round trip is right but for that time, and a capture may have every packet twice.
+                if doubted && payload > 0 && seen.since_newest >= retransmit::COPY {
+                    self.blur(by, tcp.ends()[by.index()].last());
+                }
                 return false;
             }
             Again::Overtaken => {
@@ -193,7 +204,7 @@ impl Dynamics {
             }
         }
         if fresh {
-            self.advance(fin, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
         }
         true
     }
@@ -222,6 +233,11 @@ impl Dynamics {
             stamp: segment.timestamp.0,
         };
         self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+    }
+
+    fn is_in_hole(&mut self, by: Direction, from: i64, to: i64) -> bool {
+        let Some(trouble) = &mut self.trouble else { return false };
+        trouble.sides[by.index()].holes.iter_mut().any(|hole| hole.from <= from && to <= hole.to)
     }
 
     /// What is known of a segment that fills a hole.
@@ -293,10 +309,17 @@ impl Dynamics {
         *recovery = recovery.after(kind, first);
     }
 
-    /// The stream goes on.
-    pub(super) fn advance<W: Witness>(&mut self, fin: bool, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+    /// The stream goes on, with `fresh` bytes of payload that had not been seen.
+    pub(super) fn advance<W: Witness>(
+        &mut self,
+        fresh: i64,
+        fin: bool,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
         let by = event.direction;
-        if fin && by == Direction::Reverse && event.payload_bytes == 0 {
+        if fin && by == Direction::Reverse && fresh == 0 {
             // Before its time takes the place of that of the response's last byte.
             self.complete_turn(witness);
         }

@@ -106,3 +106,49 @@ fn a_window_that_was_opened_unseen_was_open_when_more_than_a_probe_came() {
     let unseen = play_with(&rows, EndReason::Forced).facts.sides[1];
     assert_eq!((ms(unseen.zero_window_time), unseen.zero_window_unseen), (200.0, true));
 }
+
+#[test]
+fn an_answer_to_one_byte_that_was_not_captured_is_no_greeting() {
+    let played = opened(&[(1030.0, "<PA", 901, 102, 500)]);
+    assert_eq!(played.facts.turns.server_first, 0);
+    assert_eq!(opened(&[(1030.0, "<PA", 901, 101, 500)]).facts.turns.server_first, 1);
+}
+
+#[test]
+fn who_asks_before_he_has_heard_the_whole_answer_overlaps() {
+    let answer = [REQUEST, (1030.0, "<A", 901, 151, 1000), (1031.0, "<PA", 1901, 151, 100)];
+    let asks = |ack| opened(&[&answer[..], &[(1032.0, ">PA", 151, ack, 10)]].concat()).facts.turns.overlapped;
+    assert_eq!((asks(1901), asks(2001)), (1, 0));
+}
+
+#[test]
+fn a_fin_that_was_not_captured_does_not_end_a_response() {
+    let played = opened(&[
+        REQUEST,
+        (1030.0, "<A", 901, 151, 500),
+        (1031.0, ">A", 152, 1401, 0),
+        (1032.0, "<A", 1401, 152, 0),
+        (1040.0, "<PA", 1401, 152, 500),
+    ]);
+    assert_eq!((played.heard("request"), played.heard("response ? ?")), (1, 1));
+}
+
+#[test]
+fn a_fin_with_bytes_that_are_sent_again_does_not_prolong_a_response() {
+    let played = opened(&[REQUEST, RESPONSE, (1130.0, "<FPA", 901, 151, 500)]);
+    assert_eq!(played.heard("response 10 10"), 1);
+}
+
+#[test]
+fn a_response_with_a_hole_that_an_ack_shows_has_no_times() {
+    let hole = [(1031.0, "<A", 1201, 151, 0), (1040.0, "<FA", 1201, 151, 0)];
+    let played = opened(&[REQUEST, (1030.0, "<PA", 901, 151, 100), hole[0], hole[1]]);
+    assert_eq!(played.heard("response ? ?"), 1);
+}
+
+#[test]
+fn a_request_begins_at_an_unknown_time_if_one_and_an_answer_were_missed_before() {
+    let played =
+        opened(&[(1030.0, "<A", 901, 3294, 0), (1031.0, ">PA", 3294, 1677, 500), (1032.0, "<PA", 1677, 3794, 300)]);
+    assert_eq!((played.heard("response ? ?"), played.heard("response")), (2, 2));
+}

@@ -171,3 +171,80 @@ fn numbers_may_wrap_in_the_middle_of_trouble() {
     assert_eq!(played.sent_again(), ["Timeout 100"]);
     assert_eq!(played.rtts()[2..], ["ambiguous>", "rtt>A 10"]);
 }
+
+#[test]
+fn a_copy_of_a_syn_ack_that_is_sent_again_after_the_handshake_is_a_copy() {
+    let again = |at, id| ((at, "<SA", 900, 101, 0), More { id, ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|row| (*row, More::default())).collect();
+    rows.extend([again(2010.0, 7), again(2010.02, 7), again(4010.0, 0), again(4010.02, 0)]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["SynAck 0", "duplicate", "SynAck 0", "duplicate"]);
+    // Behind the longest delay of a copy its sender may have used the number again.
+    let rows = [rows[0], rows[1], rows[2], again(2010.0, 7), again(2310.0, 7)];
+    assert_eq!(play_with(&rows, EndReason::Forced).facts.sides[1].guessed, 1);
+}
+
+#[test]
+fn what_may_have_been_sent_again_gives_no_round_trip() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let rows =
+        |again| [row(HANDSHAKE[0], 9000), row(HANDSHAKE[1], 0), row(HANDSHAKE[2], 500), row(REQUEST, 7000), again];
+    let told = |again| {
+        let answer = row((1300.0, "<A", 901, 151, 0), 0);
+        let played = play_with(&[&rows(again)[..], &[answer]].concat(), EndReason::Forced);
+        (
+            played.sent_again()[0] == "duplicate",
+            played.facts.sides[0].guessed,
+            *played.rtts().last().unwrap() == "ambiguous>",
+        )
+    };
+    // A random number may be near another by chance.
+    assert_eq!(told(row((1220.0, ">PA", 101, 901, 50), 6980)), (true, 1, true));
+    // So soon it makes no difference.
+    assert_eq!(told(row((1020.5, ">PA", 101, 901, 50), 6980)), (true, 1, false));
+}
+
+#[test]
+fn an_overtaken_segment_of_an_earlier_window_is_valid() {
+    let mut rows = Vec::new();
+    for seq in [101, 1101, 2101] {
+        rows.extend([(1020.0, ">A", seq, 901, 1000), (1021.0, "<A", 901, seq + 1000, 0)]);
+    }
+    rows.push((1026.0, ">A", 1101, 901, 0));
+    assert_eq!(opened(&rows).facts.invalid, 0);
+}
+
+#[test]
+fn a_zero_window_that_nobody_heeds_is_not_opened_by_what_is_sent_on() {
+    let row = |row, window| (row, More { window: Some(window), ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 1000)).collect();
+    rows.extend([
+        row(REQUEST, 1000),
+        row((1030.0, "<A", 901, 151, 500), 1000),
+        row((1031.0, ">PA", 151, 901, 50), 1000),
+        // Sent again: older than the newest.
+        row((1032.0, ">PA", 101, 1401, 50), 0),
+        row((1045.0, "<A", 1401, 151, 12), 1000),
+    ]);
+    assert!(!play_with(&rows, EndReason::Forced).facts.sides[0].zero_window_unseen);
+    // On its way when the window was closed.
+    rows[6] = row((1032.0, ">A", 201, 1401, 0), 0);
+    rows[7].0.0 = 1035.0;
+    assert!(!play_with(&rows, EndReason::Forced).facts.sides[0].zero_window_unseen);
+    rows[7].0.0 = 1053.0;
+    assert!(play_with(&rows, EndReason::Forced).facts.sides[0].zero_window_unseen);
+}
+
+#[test]
+fn a_fin_that_an_ack_overtook_is_late() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 0)).collect();
+    rows.extend([
+        row(REQUEST, 10),
+        row((1040.0, ">A", 152, 901, 0), 12),
+        row((1300.0, ">FA", 151, 901, 0), 11),
+        row((1301.0, "<A", 901, 152, 0), 0),
+    ]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!((played.sent_again(), played.facts.sides[0].guessed), (vec!["reordering"], 0));
+}

@@ -146,3 +146,30 @@ fn a_capture_of_control_segments_alone_believes_where_they_stand() {
     assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
     assert_eq!(followed.tcp.ends().map(|end| end.stream_bytes()), [5_000_000 - 101, 8_000_000 - 901]);
 }
+
+#[test]
+fn control_bits_of_scanners_are_invalid_and_no_syn_ack() {
+    for (letters, invalid) in
+        [(">F", 1), (">FP", 1), (">", 1), (">P", 1), (">SFRPA", 1), (">FA", 0), (">R", 0), (">S", 0), (">RA", 0)]
+    {
+        let played = play(&[(0.0, letters, 100, 0, 0)]);
+        assert_eq!((played.facts.invalid, played.heard("syn_ack")), (invalid, 0), "{letters}");
+    }
+    let mut followed = Followed::default();
+    for row in [HANDSHAKE[0], (1005.0, "<SFRPA", 900, 101, 0)] {
+        let (event, segment) = event(row, More::default());
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+    }
+    assert_eq!(followed.tcp.handshake_times().syn_ack, None);
+}
+
+#[test]
+fn a_reset_behind_a_gap_is_doubted_until_its_sender_is_heard_of_again() {
+    let rows = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, RESPONSE, (2000.0, "<R", 5_000_000, 0, 0)];
+    let more = [(2001.0, ">PA", 151, 1401, 50), (2002.0, "<A", 1401, 201, 0)];
+    for (seen, doubted) in [(0, true), (1, true), (2, false)] {
+        let (played, followed) = played(&[&rows[..], &more[..seen]].concat());
+        assert_eq!((played.facts.invalid, followed.tcp.state()), (1, ConnState::S1), "{seen}");
+        assert_eq!(followed.tcp.has_holes(), doubted, "{seen}");
+    }
+}
