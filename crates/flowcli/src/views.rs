@@ -17,6 +17,7 @@ use flowcore::pipeline::{Builder, Pipeline};
 use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
 use flowfilter::Predicate;
+use flowsrc_netlink::process::Processes;
 use flowsrc_netlink::{Kinds, Netns, Options, Sockets};
 use flowstats::End;
 use flowstats::chart::{Bar, Layout};
@@ -59,11 +60,12 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// Opens the source; `polls` = `None` asks without end.
+    /// Opens the source; `polls` = `None` asks without end, `holders`: processes will be shown.
     fn open(
         args: &'a ViewArgs,
         every: Option<Nanos>,
         polls: Option<u64>,
+        holders: bool,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
         let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
@@ -81,6 +83,8 @@ impl<'a> Live<'a> {
             polls,
             notices: every.is_some(),
             history: false,
+            holders,
+            marks: false,
             ..Options::default()
         };
         let mut source = Sockets::open(options.clone())?;
@@ -117,6 +121,22 @@ impl<'a> Live<'a> {
             }
             if self.signals.stop().is_some() {
                 return self.look_once_more();
+            }
+        }
+    }
+
+    /// The inodes of all sockets there are now.
+    fn inodes(&self) -> anyhow::Result<Vec<Option<u32>>> {
+        let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
+        let mut source = Sockets::open(options)?;
+        let (mut events, mut inodes) = (Vec::with_capacity(Limit::default().events), Vec::new());
+        loop {
+            let filled = source.fill(&mut events, Limit::default())?;
+            let sockets = events.iter().filter_map(|event| filled.frames.socket(event));
+            inodes.extend(sockets.map(|socket| socket.inode));
+            events.clear();
+            if filled.status == Status::End {
+                return Ok(inodes);
             }
         }
     }
@@ -299,7 +319,7 @@ fn print(text: &str) -> std::io::Result<()> {
     output::standard_output()?.write_all(text.as_bytes())
 }
 
-/// Looks who holds these sockets; the first time it says what may not be seen.
+/// Looks who holds these sockets; the first time it says what may not be seen though it should.
 fn look<'o>(
     owners: &'o mut Option<Owners>,
     args: &ViewArgs,
@@ -311,7 +331,9 @@ fn look<'o>(
         None => owners.insert(Owners::open()?),
     };
     owners.look(inodes)?;
-    if let Some(partial) = owners.degraded().filter(|_| is_first && !args.ending.quiet) {
+    // What every user but root is not shown was said at the beginning.
+    let surprises = is_first && !args.ending.quiet && Processes::is_permitted();
+    if let Some(partial) = owners.degraded().filter(|_| surprises) {
         crate::exit::complain(&format!("note: {partial}"));
     }
     Ok(owners)
