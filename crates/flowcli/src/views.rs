@@ -16,7 +16,8 @@ use std::time::Duration;
 use flowcore::pipeline::{Builder, Pipeline};
 use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
-use flowfilter::Predicate;
+use flowfilter::{Field, Predicate};
+use flowsrc_netlink::process::Processes;
 use flowsrc_netlink::{Kinds, Netns, Options, Sockets};
 use flowstats::End;
 use flowstats::chart::{Bar, Layout};
@@ -62,11 +63,12 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// Opens the source; `polls` = `None` asks without end.
+    /// Opens the source; `polls` = `None` asks without end, `holders`: processes will be shown.
     fn open(
         args: &'a ViewArgs,
         every: Option<Nanos>,
         polls: Option<u64>,
+        holders: bool,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
         let networks = args.asn.load(args.ending.verbose > 0)?;
@@ -86,7 +88,8 @@ impl<'a> Live<'a> {
             polls,
             notices: every.is_some(),
             history: false,
-            holders: look_ups.as_ref().is_some_and(LookUps::need_holders),
+            holders: holders || look_ups.as_ref().is_some_and(LookUps::need_holders),
+            marks: filter.as_ref().is_some_and(|filter| filter.asks(Field::Mark)),
             ..Options::default()
         };
         let mut source = Sockets::open(options.clone())?;
@@ -125,6 +128,22 @@ impl<'a> Live<'a> {
             }
             if self.signals.stop().is_some() {
                 return self.look_once_more();
+            }
+        }
+    }
+
+    /// The inodes of all sockets there are now.
+    fn inodes(&self) -> anyhow::Result<Vec<Option<u32>>> {
+        let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
+        let mut source = Sockets::open(options)?;
+        let (mut events, mut inodes) = (Vec::with_capacity(Limit::default().events), Vec::new());
+        loop {
+            let filled = source.fill(&mut events, Limit::default())?;
+            let sockets = events.iter().filter_map(|event| filled.frames.socket(event));
+            inodes.extend(sockets.map(|socket| socket.inode));
+            events.clear();
+            if filled.status == Status::End {
+                return Ok(inodes);
             }
         }
     }
@@ -308,7 +327,7 @@ fn print(text: &str) -> std::io::Result<()> {
     output::standard_output()?.write_all(text.as_bytes())
 }
 
-/// Looks who holds these sockets; the first time it says what may not be seen.
+/// Looks who holds these sockets; the first time it says what may not be seen though it should.
 fn look<'o>(
     owners: &'o mut Option<Owners>,
     args: &ViewArgs,
@@ -320,7 +339,9 @@ fn look<'o>(
         None => owners.insert(Owners::open()?),
     };
     owners.look(inodes)?;
-    if let Some(partial) = owners.degraded().filter(|_| is_first && !args.ending.quiet) {
+    // What every user but root is not shown was said at the beginning.
+    let surprises = is_first && !args.ending.quiet && Processes::is_permitted();
+    if let Some(partial) = owners.degraded().filter(|_| surprises) {
         crate::exit::complain(&format!("note: {partial}"));
     }
     Ok(owners)

@@ -462,3 +462,30 @@ fn a_filter_asks_for_processes_in_every_view() {
     assert_eq!(view(&asn, "src asn 64500 and dst asn 64500"), 2);
     assert_eq!(view(&asn, "addr asn 64501"), 0);
 }
+
+/// A process that runs all the time and holds one end of a connection.
+fn spinner(pair: &Pair, seconds: &str) -> Child {
+    use std::os::fd::AsFd;
+    let end = pair.client.as_fd().try_clone_to_owned().unwrap();
+    let mut command = Command::new("timeout");
+    command.args([seconds, "sh", "-c", "while :; do :; done"]).stdin(end).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn samples_begin_with_the_interval_and_count_those_that_end_within_it() {
+    let pair = Pair::new("127.0.0.1:0");
+    // The second one ends within the interval.
+    for (seconds, interval, least, most) in [("60", "2s", 15.0, 20.0), ("4", "6s", 4.0, 50.0)] {
+        let mut child = spinner(&pair, seconds);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let output = run(&["cpu", "-i", interval, "-o", "jsonl", &pair.filter()]);
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        child.wait().unwrap();
+        let rows = rows(&text(&output));
+        let spins = |row: &&Value| row["process"].as_str().is_some_and(|line| line.contains("while :;"));
+        let of_shell = |row: &&Value| row["process"].as_str().is_some_and(|line| line.starts_with("sh "));
+        let samples: f64 = rows.iter().filter(spins).filter(of_shell).map(|row| row["samples"].as_f64().unwrap()).sum();
+        assert!((least..=most).contains(&samples), "{seconds} of {interval}: {samples} in {rows:?}");
+    }
+}

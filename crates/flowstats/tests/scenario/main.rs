@@ -1,7 +1,7 @@
 //! Synthetic truth: two simulated TCP ends, a path with every fault, a capture point anywhere on it; what we report of
 //! the packets seen there is held against what really happened.
 //!
-//! `FLOW_SCENARIOS=N` runs so many (default 3000), `FLOW_SCENARIO=SEED` one, with its packets printed if it fails.
+//! `FLOW_SCENARIOS=N` runs so many (default 7000), `FLOW_SCENARIO=SEED` one, with its packets printed if it fails.
 
 mod census;
 mod courses;
@@ -66,7 +66,7 @@ type Breach = (usize, u64, String);
 
 /// Those that break each law.
 static BREACHES: LazyLock<Vec<Vec<Breach>>> = LazyLock::new(|| {
-    let most = number("FLOW_SCENARIOS").unwrap_or(3000);
+    let most = number("FLOW_SCENARIOS").unwrap_or(7000);
     let next = AtomicU64::new(0);
     let judge = || {
         let mut breaches = vec![Vec::new(); LAWS.len()];
