@@ -30,6 +30,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }
+    filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
         Some(filter) => {

@@ -33,6 +33,7 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     if args.output == Format::Zeek {
         return Err(Error::new(ErrorKind::Usage, "a count has no form in Zeek's logs; `flow conns -o zeek` has").into());
     }
+    crate::filter::refuse_one_input(&args.filter, &args.read)?;
     let filter = crate::filter::read(&args.filter, args.ending.quiet, args.color)?.unwrap_or_else(Filter::all);
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let filter = crate::filter::of_packets(&filter, networks.as_ref())?;

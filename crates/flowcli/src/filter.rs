@@ -6,7 +6,7 @@ mod sockets;
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowcore::report::Value;
@@ -22,7 +22,7 @@ use crate::args::{Color, CompatArg, DialectArg, FilterArgs, FilterCommand};
 use crate::exit::{Exit, complain};
 use crate::{documents, inputs, terminal};
 
-pub use sockets::OfSockets;
+pub use sockets::{LookUps, OfSockets};
 
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;
@@ -38,6 +38,23 @@ pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Opti
             complain(&format!("files are named with -r: did you mean `-r {file}`?"));
         }
     })
+}
+
+/// Refuses to read filter and capture from one standard input.
+///
+/// # Errors
+/// If both are named so.
+pub fn refuse_one_input(args: &FilterArgs, read: &[PathBuf]) -> Result<(), Error> {
+    let is_both =
+        [args.file.as_deref(), read.iter().map(PathBuf::as_path).find(|path| inputs::is_standard_input(path))]
+            .iter()
+            .all(|path| path.is_some_and(inputs::is_standard_input));
+    if is_both {
+        let message =
+            "standard input cannot be both filter (-F) and capture (-r): put the filter into a file, or behind -f";
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    Ok(())
 }
 
 /// The same where `mistaken` says what else a wrong filter may be.

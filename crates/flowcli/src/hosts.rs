@@ -36,6 +36,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if args.output == Format::Zeek {
         return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
     }
+    filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {
         Some(filter) => Some(filter::of_packets(&filter, networks.as_ref())?),

@@ -331,7 +331,7 @@ impl<'s, R> Output<'s, R> {
             source.with_cell(record, &self.edge, |cell| missing = matches!(cell, Value::Missing));
             missing
         };
-        let may_go = rank > 0 && self.wishes.columns.is_none();
+        let may_go = self.wishes.columns.is_none() && !self.rows.records.is_empty();
         if may_go && self.rows.records.iter().all(is_missing) { u8::MAX } else { rank }
     }
 

@@ -176,7 +176,7 @@ impl<'a> Job<'a> {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
-            self.take(&events, &filled.frames);
+            self.take(&events, &filled.frames, polls == 0);
             events.clear();
             self.find_out(source)?;
             if args.yes {
@@ -227,7 +227,7 @@ impl<'a> Job<'a> {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
-            self.take(&events, &filled.frames);
+            self.take(&events, &filled.frames, polls == 0);
             events.clear();
             if self.filter.is_some_and(|filter| !filter.unsettled().is_empty()) {
                 self.find_out(source)?;
@@ -264,7 +264,7 @@ impl<'a> Job<'a> {
     }
 
     /// Makes rows of what the filter may select.
-    fn take(&mut self, events: &[FlowEvent], frames: &Frames<'_>) {
+    fn take(&mut self, events: &[FlowEvent], frames: &Frames<'_>, baseline: bool) {
         for start in (0..events.len()).step_by(STEP) {
             let step = events.get(start..events.len().min(start + STEP)).unwrap_or(&[]);
             let mask = self.filter.map_or(u64::MAX, |filter| filter.select(step, frames));
@@ -280,7 +280,9 @@ impl<'a> Job<'a> {
                     self.filtered += 1;
                     continue;
                 }
-                let since = self.args.interval().map(|_| Since {
+                // The first poll has none before it, and not every kind of socket counts.
+                let counts = !baseline && sample.counts_itself();
+                let since = counts.then(|| Since {
                     sent_packets: event.packets.into(),
                     sent_bytes: event.bytes,
                     received_packets: back.map_or(0, |back| back.packets.into()),
@@ -297,6 +299,7 @@ impl<'a> Job<'a> {
                     details: None,
                     since,
                     ended: socket.last,
+                    watched: self.args.interval().is_some(),
                     killed: None,
                     serial: self.serial,
                 });

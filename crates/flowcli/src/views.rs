@@ -16,14 +16,15 @@ use std::time::Duration;
 use flowcore::pipeline::{Builder, Pipeline};
 use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
-use flowfilter::Predicate;
+use flowfilter::{Field, Predicate};
+use flowsrc_netlink::process::Processes;
 use flowsrc_netlink::{Kinds, Netns, Options, Sockets};
 use flowstats::End;
 use flowstats::chart::{Bar, Layout};
 
 use crate::args::{Format, Group, ViewArgs};
 use crate::exit::Exit;
-use crate::filter;
+use crate::filter::{self, LookUps, OfSockets};
 use crate::output;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -46,7 +47,8 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
 /// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
-    Ok(filter.map(|filter| filter::of_packets(&filter, None)).transpose()?)
+    let networks = args.asn.load(args.ending.verbose > 0)?;
+    Ok(filter.map(|filter| filter::of_packets(&filter, networks.as_ref())).transpose()?)
 }
 
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.
@@ -55,19 +57,24 @@ struct Live<'a> {
     options: Options,
     source: Sockets,
     pipeline: Pipeline,
+    /// Of a filter that asks for more than the kernel's answer.
+    look_ups: Option<LookUps>,
     signals: Signals,
 }
 
 impl<'a> Live<'a> {
-    /// Opens the source; `polls` = `None` asks without end.
+    /// Opens the source; `polls` = `None` asks without end, `holders`: processes will be shown.
     fn open(
         args: &'a ViewArgs,
         every: Option<Nanos>,
         polls: Option<u64>,
+        holders: bool,
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
+        let networks = args.asn.load(args.ending.verbose > 0)?;
         let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
-        let filter = filter.map(|filter| filter::OfSockets::of_samples(&filter, None)).transpose()?;
+        let filter = filter.map(|filter| OfSockets::with_look_ups(&filter, networks.as_ref())).transpose()?;
+        let look_ups = filter.as_ref().and_then(OfSockets::look_ups);
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,
@@ -81,6 +88,8 @@ impl<'a> Live<'a> {
             polls,
             notices: every.is_some(),
             history: false,
+            holders: holders || look_ups.as_ref().is_some_and(LookUps::need_holders),
+            marks: filter.as_ref().is_some_and(|filter| filter.asks(Field::Mark)),
             ..Options::default()
         };
         let mut source = Sockets::open(options.clone())?;
@@ -90,7 +99,7 @@ impl<'a> Live<'a> {
         }
         let pipeline = builder.build(source.info())?;
         run::introduce(&args.ending, source.info());
-        Ok(Self { args, options, source, pipeline, signals })
+        Ok(Self { args, options, source, pipeline, look_ups, signals })
     }
 
     /// Polls until there are no more, or the user has enough: then once more, so that a final report is of now.
@@ -106,10 +115,12 @@ impl<'a> Live<'a> {
             let limit = Limit { wait: meanwhile(done).min(Limit::default().wait), ..Limit::default() };
             let filled = self.source.fill(&mut events, limit)?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
+            self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &frames))?;
             self.pipeline.push(&mut events, frames, through)?;
             let polls = self.source.finished_polls();
             if polls > done {
                 done = polls;
+                self.look_ups.iter().try_for_each(LookUps::refresh)?;
                 at_poll(self, polls)?;
             }
             if status == Status::End {
@@ -121,6 +132,22 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// The inodes of all sockets there are now.
+    fn inodes(&self) -> anyhow::Result<Vec<Option<u32>>> {
+        let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
+        let mut source = Sockets::open(options)?;
+        let (mut events, mut inodes) = (Vec::with_capacity(Limit::default().events), Vec::new());
+        loop {
+            let filled = source.fill(&mut events, Limit::default())?;
+            let sockets = events.iter().filter_map(|event| filled.frames.socket(event));
+            inodes.extend(sockets.map(|socket| socket.inode));
+            events.clear();
+            if filled.status == Status::End {
+                return Ok(inodes);
+            }
+        }
+    }
+
     fn look_once_more(&mut self) -> anyhow::Result<()> {
         let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
         let mut source = Sockets::open(options)?;
@@ -128,6 +155,7 @@ impl<'a> Live<'a> {
         loop {
             let filled = source.fill(&mut events, Limit::default())?;
             let status = filled.status;
+            self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &filled.frames))?;
             self.pipeline.push(&mut events, filled.frames, filled.through)?;
             if status == Status::End {
                 return Ok(());
@@ -299,7 +327,7 @@ fn print(text: &str) -> std::io::Result<()> {
     output::standard_output()?.write_all(text.as_bytes())
 }
 
-/// Looks who holds these sockets; the first time it says what may not be seen.
+/// Looks who holds these sockets; the first time it says what may not be seen though it should.
 fn look<'o>(
     owners: &'o mut Option<Owners>,
     args: &ViewArgs,
@@ -311,7 +339,9 @@ fn look<'o>(
         None => owners.insert(Owners::open()?),
     };
     owners.look(inodes)?;
-    if let Some(partial) = owners.degraded().filter(|_| is_first && !args.ending.quiet) {
+    // What every user but root is not shown was said at the beginning.
+    let surprises = is_first && !args.ending.quiet && Processes::is_permitted();
+    if let Some(partial) = owners.degraded().filter(|_| surprises) {
         crate::exit::complain(&format!("note: {partial}"));
     }
     Ok(owners)

@@ -309,6 +309,10 @@ fn what_stands_around_a_filter_is_no_part_of_it() {
         .code(2)
         .stderr(contains("more than 65536 bytes").and(contains("src in @servers.txt")));
     flow(&["filter", "check", "-F", &file("full", &format!("tcp{}", " ".repeat(65_533)))]).assert().success();
+    for command in ["count", "conns", "hosts", "lat"] {
+        let both = flow(&[command, "-F", "-", "-r", "-"]).assert().code(2);
+        both.stderr(contains("standard input cannot be both filter (-F) and capture (-r)"));
+    }
     // A folder of that name says nothing, and there is no -r.
     std::fs::create_dir(folder.path().join("tcp")).unwrap();
     flow(&["filter", "check", "tcp", "udp"])

@@ -434,3 +434,58 @@ fn with_every_a_program_reads_one_table_whose_reports_each_end_with_their_accoun
         assert!(times.len() == 3 && times.is_sorted_by(|a, b| a < b), "{command:?}: {times:?}");
     }
 }
+
+#[test]
+fn a_filter_asks_for_processes_in_every_view() {
+    let pair = Pair::new("127.0.0.1:0");
+    let pid = std::process::id();
+    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let view = |command: &[&str], filter: &str| {
+        let asked = format!("{} and {filter}", pair.filter());
+        let output = run(&[command, &["-o", "jsonl", "-f", &asked]].concat());
+        assert!(output.status.success(), "{asked}: {}", complaints(&output));
+        rows(&text(&output)).len()
+    };
+    for command in [&["lat"][..], &["vol", "-i", "50ms"]] {
+        for filter in [format!("pid {pid}"), format!("(process \"{}\" or pid 1)", name.trim()), "not pid 1".to_owned()]
+        {
+            assert_eq!(view(command, &filter), 2, "{command:?} {filter}");
+        }
+        for filter in ["pid 1", "process nobody-is-called-so", "cgroup /nowhere", "rtt = 0"] {
+            assert_eq!(view(command, filter), 0, "{command:?} {filter}");
+        }
+        assert_eq!(view(command, "rtt > 0 and bytes > 0 and state established"), 2);
+    }
+    let table = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(table.path(), "127.0.0.0\t8\t64500\n").unwrap();
+    let asn = ["lat", "--asn", table.path().to_str().unwrap()];
+    assert_eq!(view(&asn, "src asn 64500 and dst asn 64500"), 2);
+    assert_eq!(view(&asn, "addr asn 64501"), 0);
+}
+
+/// A process that runs all the time and holds one end of a connection.
+fn spinner(pair: &Pair, seconds: &str) -> Child {
+    use std::os::fd::AsFd;
+    let end = pair.client.as_fd().try_clone_to_owned().unwrap();
+    let mut command = Command::new("timeout");
+    command.args([seconds, "sh", "-c", "while :; do :; done"]).stdin(end).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn samples_begin_with_the_interval_and_count_those_that_end_within_it() {
+    let pair = Pair::new("127.0.0.1:0");
+    // The second one ends within the interval.
+    for (seconds, interval, least, most) in [("60", "2s", 15.0, 20.0), ("4", "6s", 4.0, 50.0)] {
+        let mut child = spinner(&pair, seconds);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let output = run(&["cpu", "-i", interval, "-o", "jsonl", &pair.filter()]);
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        child.wait().unwrap();
+        let rows = rows(&text(&output));
+        let spins = |row: &&Value| row["process"].as_str().is_some_and(|line| line.contains("while :;"));
+        let of_shell = |row: &&Value| row["process"].as_str().is_some_and(|line| line.starts_with("sh "));
+        let samples: f64 = rows.iter().filter(spins).filter(of_shell).map(|row| row["samples"].as_f64().unwrap()).sum();
+        assert!((least..=most).contains(&samples), "{seconds} of {interval}: {samples} in {rows:?}");
+    }
+}

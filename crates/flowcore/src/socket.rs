@@ -98,6 +98,13 @@ pub struct SocketSample {
 }
 
 impl SocketSample {
+    /// Whether it counts its packets and bytes, so that two samples have an increment: TCP sockets with an account, subflows
+    /// of Multipath TCP among them; not what they are subflows of, listeners, and what TIME-WAIT leaves.
+    pub fn counts_itself(&self) -> bool {
+        let counted = |tcp: &TcpInfo| tcp.segs_out().is_some() && tcp.segs_in().is_some();
+        self.state != SocketState::LISTEN && self.tcp.as_ref().is_some_and(counted)
+    }
+
     /// The flow's key as this end sends it. [`FlowKey::NONE`] for local and packet sockets.
     ///
     /// The zone is the namespace's index. Multipath TCP is TCP here, as on the wire.

@@ -260,7 +260,14 @@ impl Literal<'_> {
             Kind::Mac => self.mac(),
             Kind::Number { max } => self.numbers(max),
             Kind::Bytes | Kind::Span => self.quantity(),
-            Kind::Proto => self.proto().map(Read::just),
+            Kind::Proto => self.proto().map(|item| {
+                let note = || {
+                    Mistake::new("walked-through", self.span.clone(), "no packet has protocol 51: AH is walked through")
+                        .label("never a packet's protocol")
+                };
+                let is_ah = matches!(item, Item::Number(AH));
+                Read { note: is_ah.then(note), ..Read::just(item) }
+            }),
             Kind::Word(words) => self.one_of(words).map(Read::just),
             Kind::Text => Ok(Read::just(Item::Text(self.word.into()))),
             Kind::Flag | Kind::TcpFlags => Err(self.wrong("no-value", "no value is expected here".to_owned())),
@@ -300,17 +307,15 @@ impl Literal<'_> {
                 format!("write `{} {plain}`", self.name()),
             ));
         }
-        let is_number = self.word.starts_with(|c: char| c.is_ascii_digit());
-        let number = if is_number { Some(self.number(self.word, 255)?) } else { None };
-        if lower == "ah" || number == Some(AH) {
+        if self.word.starts_with(|c: char| c.is_ascii_digit()) {
+            return self.number(self.word, 255).map(Item::Number);
+        }
+        if lower == "ah" {
             return Err(self.wrong_help(
                 "walked-through",
                 "AH is walked through: a packet's protocol is the one behind it",
                 "test that protocol instead, as in `tcp`",
             ));
-        }
-        if let Some(number) = number {
-            return Ok(Item::Number(number));
         }
         let is_test = matches!(&*lower, "ip" | "ip6" | "gre")
             || ETHERTYPE_WORDS.iter().any(|(name, _)| *name == lower)

@@ -99,7 +99,7 @@ impl Sockets {
         let mut degraded = Vec::new();
         // What is not shown for want of a capability: one line, whatever it is.
         let mut forbidden = Vec::new();
-        if !capabilities::has(capabilities::NET_ADMIN) {
+        if options.marks && !capabilities::has(capabilities::NET_ADMIN) {
             forbidden.push("marks, traffic classes and MD5 keys (CAP_NET_ADMIN)".to_owned());
         }
         if options.holders && !capabilities::has(capabilities::SYS_PTRACE) {

@@ -143,8 +143,9 @@ fn read_inet(payload: &[u8], protocol: u16, sample: &mut SocketSample) -> Read {
     sample.cookie = at(header, 44).as_ref().and_then(cookie);
     sample.timer =
         TimerKind::from_number(header[2]).map(|kind| Timer { kind, expires_ms: word(52), retransmits: header[3] });
-    sample.receive_queue = Some(word(56));
-    sample.send_queue = Some(word(60));
+    // The memory of one that is being destroyed has been given back already, which the kernel says as -1.
+    let queue = |offset: usize| Some(word(offset)).filter(|&bytes| bytes != u32::MAX);
+    (sample.receive_queue, sample.send_queue) = (queue(56), queue(60));
     sample.inode = nonzero(word(68));
     // Minisockets (TIME-WAIT, requests) have no owner, which the kernel says as 0: root.
     let is_mini = sample.inode.is_none() && matches!(sample.state, SocketState::TIME_WAIT | SocketState::SYN_RECV);
@@ -300,7 +301,8 @@ fn read_unix(payload: &[u8], sample: &mut SocketSample) -> Read {
     let outcome = attributes(rest, |kind, value| match kind {
         UNIX_NAME => unix.name = Some(name(value)),
         UNIX_VFS => unix.vfs = u32_at(value, 0).zip(u32_at(value, 4)),
-        UNIX_PEER => unix.peer = u32_at(value, 0),
+        // 0 is no inode: that of one that nobody has accepted yet.
+        UNIX_PEER => unix.peer = u32_at(value, 0).and_then(nonzero),
         UNIX_ICONS => unix.pending = Some((value.len() / 4) as u32),
         UNIX_RQLEN => (sample.receive_queue, sample.send_queue) = (u32_at(value, 0), u32_at(value, 4)),
         UNIX_MEMINFO => sample.memory = Some(SocketMemory::from_bytes(value)),

@@ -119,6 +119,8 @@ pub struct Options {
     /// Whether it will be asked too who holds the sockets ([`process`](crate::process)): what may not be seen of that is
     /// then said with the rest.
     pub holders: bool,
+    /// Whether marks, traffic classes and MD5 keys are of interest: if so it is said that they may not be seen.
+    pub marks: bool,
     /// Whether what a socket counted before the first poll is an increment of the first poll. Without it counting begins
     /// there.
     pub history: bool,
@@ -150,6 +152,7 @@ impl Default for Options {
             polls: None,
             notices: false,
             holders: false,
+            marks: true,
             history: false,
         }
     }

@@ -35,6 +35,9 @@ use crate::capabilities;
 /// an owner.
 const SCANS: u32 = 8;
 
+/// The process namespace that the host begins with: `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+const FIRST_NAMESPACE: &[u8] = b"pid:[4026531836]";
+
 /// How often a process is looked at again that became another program meanwhile.
 const TRIES: u32 = 3;
 
@@ -201,6 +204,8 @@ pub struct Processes {
     not_permitted: usize,
     /// Processes of others are not even listed.
     hidden: bool,
+    /// Nor are those outside of this process namespace.
+    contained: bool,
 }
 
 impl Processes {
@@ -212,6 +217,8 @@ impl Processes {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc = openat(rustix::fs::CWD, "/proc", flags, Mode::empty()).map_err(|error| failed("/proc", error))?;
         let hidden = matches!(statat(&proc, "1", AtFlags::empty()), Err(Errno::NOENT));
+        let namespace = readlinkat(&proc, "self/ns/pid", Vec::new());
+        let contained = namespace.is_ok_and(|namespace| namespace.as_bytes() != FIRST_NAMESPACE);
         Ok(Self {
             proc,
             known: HashMap::new(),
@@ -222,6 +229,7 @@ impl Processes {
             scans: 0,
             not_permitted: 0,
             hidden,
+            contained,
         })
     }
 
@@ -317,6 +325,9 @@ impl Processes {
     pub fn degraded(&self) -> Option<String> {
         let remedy = format!("that needs CAP_SYS_PTRACE{}", capabilities::remedy());
         match self.not_permitted {
+            0 if self.contained && self.sought.iter().any(|sought| !sought.is_empty()) => Some(
+                "sockets of processes outside of this container are not named: its /proc does not list them".to_owned(),
+            ),
             0 if !self.hidden => None,
             0 => Some(format!("sockets of processes that /proc does not list are not named: {remedy}")),
             1 => Some(format!("1 process may not be looked into, its sockets are not named: {remedy}")),
@@ -333,7 +344,7 @@ impl Processes {
     }
 
     fn is_partial(&self) -> bool {
-        self.hidden || self.not_permitted > 0
+        self.hidden || self.contained || self.not_permitted > 0
     }
 
     fn held_by(&self, inode: u32) -> &[Held] {
@@ -419,7 +430,10 @@ fn seen(proc: BorrowedFd<'_>, pid: u32, known: Option<&Known>, buffer: &mut Vec<
         if descriptors > 0 && known.is_some_and(is_same) {
             return Ok(Seen::Same);
         }
-        let sockets = sockets(&place)?;
+        let mut sockets = sockets(&place, "fd")?;
+        if descriptors == 0 {
+            sockets = of_threads(&place);
+        }
         let Some(after) = identity(&place, pid, buffer)? else { return Ok(Seen::Nothing) };
         if after.start_ticks != owner.start_ticks {
             return Ok(Seen::Nothing);
@@ -457,9 +471,17 @@ fn identity(place: &OwnedFd, pid: u32, buffer: &mut Vec<u8>) -> rustix::io::Resu
     }))
 }
 
-/// Inodes of the sockets that a process has descriptors of, with these, in order.
-fn sockets(place: &OwnedFd) -> rustix::io::Result<Vec<(u32, u32)>> {
-    let descriptors = openat(place, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+/// The same of a process whose first thread has ended: the others hold them.
+fn of_threads(place: &OwnedFd) -> Vec<(u32, u32)> {
+    let tasks = openat(place, "task", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let threads = tasks.and_then(|tasks| numbers(tasks.as_fd())).unwrap_or_default();
+    let mut found = threads.iter().filter_map(|thread| sockets(place, &format!("task/{thread}/fd")).ok());
+    found.find(|sockets| !sockets.is_empty()).unwrap_or_default()
+}
+
+/// Inodes of the sockets that a directory has descriptors of, with these, in order.
+fn sockets(place: &OwnedFd, name: &str) -> rustix::io::Result<Vec<(u32, u32)>> {
+    let descriptors = openat(place, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut sockets = Vec::new();
     let mut entries = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(&descriptors, &mut entries);

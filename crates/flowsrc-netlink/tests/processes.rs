@@ -179,6 +179,35 @@ fn a_hostile_name_is_that_of_its_process_all_the_same() {
 }
 
 #[test]
+fn one_whose_first_thread_has_ended_is_held_by_the_others() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let inode = inode(&listener);
+    // exit(2) ends the calling thread alone.
+    let script = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); \
+                  print(flush=True); ctypes.CDLL(None).syscall(60, 0)";
+    let mut command = Command::new("python3");
+    let copy = listener.as_fd().try_clone_to_owned().unwrap();
+    command.args(["-c", script]).stdin(copy).stdout(std::process::Stdio::piped());
+    let Ok(child) = command.spawn() else {
+        eprintln!("SKIPPED: no python3");
+        return;
+    };
+    let heir = Heir(child);
+    drop((command, listener));
+    let status = format!("/proc/{}/status", heir.0.id());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !std::fs::read_to_string(&status).unwrap().contains("State:\tZ") {
+        assert!(std::time::Instant::now() < until, "its first thread has not ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut processes = Processes::open().unwrap();
+    processes.find([inode]).unwrap();
+    let (evidence, found) = owners(&processes, inode);
+    assert_eq!((evidence, found.iter().map(|(pid, _)| *pid).collect::<Vec<_>>()), (Evidence::Exact, vec![heir.0.id()]));
+}
+
+#[test]
 fn processes_and_descriptors_are_those_of_ss() {
     if Command::new("ss").arg("-V").output().is_err() {
         eprintln!("SKIPPED: no `ss`");

@@ -30,6 +30,11 @@ pub struct End {
 }
 
 impl End {
+    /// This end, seen again after `before`: who held the socket is known, though nobody does any more.
+    pub(crate) fn again(self, before: &Self) -> Self {
+        Self { inode: self.inode.or(before.inode), uid: self.uid.or(before.uid), ..self }
+    }
+
     /// The end that a flow's key begins with.
     pub fn of_key(key: &FlowKey) -> Self {
         Self {

@@ -11,7 +11,7 @@ mod packets;
 
 use flowcore::event::EndReason;
 use flowcore::report::{Quality, Row, Table};
-use flowcore::socket::{SocketSample, SocketState};
+use flowcore::socket::{IPPROTO_MPTCP, SocketSample, SocketState};
 use flowcore::{
     Analyzer, Batch, Detail, Direction, Features, FlowEvent, FlowId, Marks, Nanos, Result, Tables, TcpSegment,
     Timestamp,
@@ -152,7 +152,18 @@ impl Latency {
     }
 
     fn take_sample(&mut self, event: &FlowEvent, sample: &SocketSample, last: bool) {
-        let flow = Flow::of_socket(sample);
+        let mut flow = Flow::of_socket(sample);
+        if let Some(Watched::Socket(before)) = self.open.get_mut(event.flow, event.direction) {
+            if sample.protocol == IPPROTO_MPTCP {
+                // It is over its subflow, which nobody holds.
+                before.end = before.end.again(&flow.end);
+            } else if before.end.cookie == flow.end.cookie {
+                flow.end = flow.end.again(&before.end);
+            }
+        }
+        if sample.protocol == IPPROTO_MPTCP {
+            return;
+        }
         let over = last || !is_connection(sample.state);
         match (over, flow.rtt) {
             (false, _) => self.open.insert(event.flow, event.direction, Watched::Socket(flow)),

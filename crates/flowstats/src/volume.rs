@@ -9,7 +9,7 @@ mod totals;
 
 use flowcore::event::SocketRef;
 use flowcore::report::{Quality, Row, Table};
-use flowcore::socket::{SocketSample, SocketState};
+use flowcore::socket::{IPPROTO_MPTCP, SocketSample, SocketState};
 use flowcore::{Analyzer, Batch, Detail, Direction, Features, FlowEvent, Nanos, Protocol, Result, Tables, Timestamp};
 
 use crate::ends::{End, Ends};
@@ -216,6 +216,13 @@ impl Volume {
     }
 
     fn take(&mut self, event: &FlowEvent, socket: SocketRef, sample: &SocketSample) {
+        if sample.protocol == IPPROTO_MPTCP {
+            // It is over its subflow, which nobody holds.
+            if let Some(watched) = self.open.get_mut(event.flow, event.direction) {
+                watched.end = watched.end.again(&End::of_socket(sample));
+            }
+            return;
+        }
         if let Some(tcp) = &sample.tcp
             && (is_connection(sample.state) || socket.last)
         {
@@ -223,7 +230,7 @@ impl Volume {
             match self.open.get_mut(event.flow, event.direction) {
                 Some(watched) if watched.end.cookie == sample.cookie => {
                     // What it was bound to, and its state, may have changed.
-                    watched.end = End::of_socket(sample);
+                    watched.end = End::of_socket(sample).again(&watched.end);
                     (watched.latest, watched.now, watched.through) = (latest, now, through);
                 }
                 _ => {

@@ -32,7 +32,7 @@ const EXAMPLES: &str = "Examples:
 /// With --every a row says what was sent and received since the poll before, and sockets that were closed meanwhile have a
 /// last row (column `ended`), however short they lived.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", super::exit_codes()))]
 pub struct SocketsArgs {
     #[command(flatten)]
@@ -267,6 +267,7 @@ impl SocketsArgs {
             polls: self.count.map(NonZeroU64::get),
             notices: self.interval().is_some() && !self.summary,
             holders: false,
+            marks: true,
             history: false,
         }
     }

@@ -9,6 +9,7 @@ use flowstats::chart::{MOST_BINS, Thresholds};
 use flowstats::hosts::Levels;
 use flowstats::latency::Bins;
 
+use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::hosts::Percentiles;
 use super::shared::{EndingArgs, InputArgs};
@@ -37,6 +38,9 @@ const CPU_EXAMPLES: &str = "Examples:
 pub struct ViewArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
+
+    #[command(flatten)]
+    pub asn: AsnArgs,
 
     /// Sockets of another network namespace: a name below /run/netns, a process id or a path; `all` = of every one
     #[arg(long, value_name = "NETNS", help_heading = "Sockets")]

@@ -30,8 +30,10 @@ pub struct Socket {
     pub cgroup: Option<Arc<str>>,
     /// More of the oldest, if asked.
     pub details: Option<Arc<Details>>,
-    /// Packets and data bytes sent and received since the poll before; `None` if it was asked only once.
+    /// Packets and data bytes sent and received since the poll before; `None` if there was none, or it does not count.
     pub since: Option<Since>,
+    /// It is asked again and again.
+    pub watched: bool,
     /// It was destroyed; this is the last of it.
     pub ended: bool,
     /// Whether it was closed by us.
@@ -193,10 +195,16 @@ fn others(socket: &Socket) -> Option<String> {
     for Holder { owner, .. } in rest {
         if std::mem::replace(&mut last, owner.pid) != owner.pid {
             let gap = if text.is_empty() { "" } else { " " };
-            let _ = write!(text, "{gap}{}/{}", owner.pid, owner.name);
+            let _ = write!(text, "{gap}{}/{}", owner.pid, quoted(&owner.name));
         }
     }
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A process chooses its name: one that could be read as more than a name is in quotes.
+fn quoted(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '"' | '\\');
+    if !name.is_empty() && name.chars().all(is_plain) { Cow::Borrowed(name) } else { Cow::Owned(format!("{name:?}")) }
 }
 
 fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
@@ -306,7 +314,8 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Unit::None,
             |s| {
                 let all = holders(s).iter();
-                let all = all.map(|Holder { owner, descriptor }| format!("{}/{descriptor}/{}", owner.pid, owner.name));
+                let all = all
+                    .map(|Holder { owner, descriptor }| format!("{}/{descriptor}/{}", owner.pid, quoted(&owner.name)));
                 text(Some(all.collect::<Vec<_>>().join(" ")).filter(|all| !all.is_empty()))
             },
         ),
@@ -389,11 +398,14 @@ fn common() -> Vec<(Group, Field<Socket>)> {
         counter(Every, ["sent_data_bytes", "DATA>", "Data sent since the poll before."], Unit::Bytes, |s| {
             number(s.since.map(|since| since.sent_bytes))
         }),
-        counter(Every, ["received_data_bytes", "DATA<", "Data received since the poll before."], Unit::Bytes, |s| {
-            number(s.since.map(|since| since.received_bytes))
-        }),
+        counter(
+            Every,
+            ["received_data_bytes", "DATA<", "Data received since the poll before; the kernel counts a FIN as a byte."],
+            Unit::Bytes,
+            |s| number(s.since.map(|since| since.received_bytes)),
+        ),
         gauge(Every, ["ended", "ENDED", "It was closed; this is the last of it."], Unit::None, |s| {
-            yes(s.since.map(|_| s.ended))
+            yes(s.watched.then_some(s.ended))
         }),
         gauge(Kill, ["killed", "KILLED", "Whether it was closed."], Unit::None, |s| yes(s.killed)),
     ]
@@ -468,5 +480,20 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
             [s.sample.local, s.sample.remote].into_iter().filter(|&addr| is_one(addr)).all(|addr| edge.knows(addr))
         },
         verdict: |_, _| None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn no_name_of_a_process_reads_as_more_than_a_name() {
+        for plain in ["nginx", "kworker:0", "(sd-pam)", "é"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        assert_eq!(quoted("a 1/0/systemd"), "\"a 1/0/systemd\"");
+        assert_eq!(quoted("\" 1/0/x"), "\"\\\" 1/0/x\"");
+        assert_eq!(quoted(""), "\"\"");
     }
 }

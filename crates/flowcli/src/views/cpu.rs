@@ -33,13 +33,15 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     let every = args.view.every;
     let interval = every.unwrap_or(args.interval);
     let polls = every.is_none().then_some(2);
-    let mut live = Live::open(&args.view, Some(interval), polls, builder)?;
+    let mut live = Live::open(&args.view, Some(interval), polls, true, builder)?;
     if args.period > interval {
         let message = "--period is longer than the interval: in it nothing would be looked at";
         return Err(Error::new(flowcore::ErrorKind::Usage, message).into());
     }
     let rounds = u64::try_from(interval.get() / args.period.get().max(1)).unwrap_or(1).max(1);
     let watch = std::cell::RefCell::new(Watch::new(args, rounds)?);
+    // Finding out who holds what takes a while, in which nothing is sampled: before the interval begins.
+    super::look(&mut watch.borrow_mut().owners, &args.view, live.inodes()?.into_iter())?;
     let services = if args.view.netns.is_none() { services() } else { Vec::new() };
     let view = View { args, sheet, reports: Cell::new(0), services };
     let mut rows = 0;
@@ -201,9 +203,12 @@ impl View<'_> {
 
     fn general_cells(&self, carried: &[Carried], watch: &Watch<'_>) -> Vec<Vec<Value>> {
         let spreads = LOADS.map(|load| load.spread(carried, watch));
+        // Of what was not sampled it is not known where it fell.
+        let sampled = !watch.cpu.processes().is_empty();
         let mut cells: Vec<Vec<Value>> = (0..cpus())
             .map(|cpu| {
-                let loads = spreads.iter().map(|spread| Value::F64(spread.by_cpu.get(&cpu).copied().unwrap_or(0.0)));
+                let on = |spread: &Spread| Value::F64(spread.by_cpu.get(&cpu).copied().unwrap_or(0.0));
+                let loads = spreads.iter().map(|spread| if sampled { on(spread) } else { Value::Missing });
                 std::iter::once(Value::U64(cpu.into())).chain(loads).chain([self.serves(cpu)]).collect()
             })
             .collect();
@@ -286,7 +291,7 @@ fn general_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout) -> Str
         let title = format!("#>{}", load.classic);
         Chart { layout, ..Chart::new(&title, bars) }.render(false, &mut out);
         if spread.elsewhere > 0.0 {
-            out.push_str(&format!("({} of processes that could not be seen)\n", spread.elsewhere));
+            out.push_str(&format!("({} of processes that were not seen to run)\n", spread.elsewhere));
         }
     }
     out

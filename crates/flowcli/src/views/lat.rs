@@ -56,7 +56,7 @@ impl View<'_> {
             let message = "-c counts packets of a capture (-r), or reports with --every";
             return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
         }
-        let mut live = Live::open(&self.args.view, every, reports, builder)?;
+        let mut live = Live::open(&self.args.view, every, reports, self.wants_owners(), builder)?;
         let mut rows = 0;
         live.run(
             |_| Duration::MAX,
@@ -81,6 +81,7 @@ impl View<'_> {
             let message = "--every, --netns and -g proc are for this host's sockets; a capture has none";
             return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
         }
+        crate::filter::refuse_one_input(&args.view.filter, &args.input.read)?;
         let filter = selection(&args.view)?;
         let signals = Signals::listen()?;
         let inputs = run::inputs(&args.input.read, &signals)?;
@@ -137,11 +138,10 @@ impl View<'_> {
         let mut snapshot = snapshot.clone();
         snapshot.ledger.unreported_rows += latency.unreported();
         let distribution = Distribution::of(&flows);
-        let view = &self.args.view;
-        let text = view.output == crate::args::Format::Table && view.columns.is_none() && !self.args.distribution;
-        let wanted = self.wants_owners(text);
         let inodes = flows.iter().map(|flow| flow.end.inode);
-        let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
+        let is_chart = self.is_chart();
+        let owners =
+            if self.wants_owners() { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
         let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode));
         let defs = columns();
         let places = source.map(|source| Places::of(source, flows.iter().map(|flow| &flow.end))).unwrap_or_default();
@@ -159,7 +159,7 @@ impl View<'_> {
         let first = self.reports == 0;
         self.reports += 1;
         if self.args.view.output.is_text() {
-            if text {
+            if is_chart {
                 let charts = Charts { args: self.args, distribution: &distribution, owners, places: &places };
                 print(&charts.render(flows))?;
             } else {
@@ -181,8 +181,15 @@ impl View<'_> {
         Ok(count as u64)
     }
 
-    fn wants_owners(&self, text: bool) -> bool {
-        let shown = !text && (self.sheet.shows("pid") || self.sheet.shows("process"));
+    /// Whether it is drawn as charts.
+    fn is_chart(&self) -> bool {
+        let view = &self.args.view;
+        view.output == crate::args::Format::Table && view.columns.is_none() && !self.args.distribution
+    }
+
+    /// Whether processes are shown or grouped by.
+    fn wants_owners(&self) -> bool {
+        let shown = !self.is_chart() && (self.sheet.shows("pid") || self.sheet.shows("process"));
         self.args.input.read.is_empty() && (self.args.group == Some(Group::Proc) || shown)
     }
 }

@@ -28,7 +28,7 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
     let handle = builder.add(Volume::new());
     let every = args.view.every;
     let polls = every.is_none().then_some(2);
-    let mut live = Live::open(&args.view, Some(every.unwrap_or(args.interval)), polls, builder)?;
+    let mut live = Live::open(&args.view, Some(every.unwrap_or(args.interval)), polls, view.wants_owners(), builder)?;
     let mut rows = 0;
     live.run(
         |_| Duration::MAX,
@@ -60,16 +60,21 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    /// Whether processes are shown or grouped by.
+    fn wants_owners(&self) -> bool {
+        let shown = !self.args.view.classic && (self.sheet.shows("pid") || self.sheet.shows("process"));
+        shown || self.args.group == Some(Group::Proc)
+    }
+
     /// Writes one report; gives the number of its rows.
     fn report(&mut self, volume: &Volume, snapshot: &Snapshot, source: &Sockets) -> anyhow::Result<u64> {
         let mut carried = volume.rows();
         let mut snapshot = snapshot.clone();
         snapshot.ledger.unreported_rows += volume.unreported();
         let classic = self.args.view.classic;
-        let shown = !classic && (self.sheet.shows("pid") || self.sheet.shows("process"));
-        let wanted = shown || self.args.group == Some(Group::Proc);
         let inodes = carried.iter().map(|row| row.end.inode);
-        let owners = if wanted { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
+        let owners =
+            if self.wants_owners() { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
         let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(row.end.inode));
         let defs = columns();
         let places = Places::of(source, carried.iter().map(|row| &row.end));

@@ -3,7 +3,7 @@
 use std::io;
 
 use flowcore::socket::Family;
-use flowcore::{Error, ErrorKind, Result, SocketSample};
+use flowcore::{Error, ErrorKind, Result, SocketSample, SocketState};
 use netlink_packet_core::NLMSG_ERROR;
 
 use super::messages::{error_code, messages};
@@ -12,6 +12,8 @@ use crate::request;
 
 /// What the kernel says of requests that it knows and was not built for.
 const EOPNOTSUPP: i32 = 95;
+/// What it says of a socket that it does not find.
+const ENOENT: i32 = 2;
 
 impl Sockets {
     /// Closes a socket for whoever holds it: its owner sees an error, and a TCP peer a reset.
@@ -43,6 +45,10 @@ impl Sockets {
                         let remedy = match -code {
                             EOPNOTSUPP => {
                                 " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)".to_owned()
+                            }
+                            ENOENT if !socket.state.is_connected() && socket.state != SocketState::LISTEN => {
+                                " (it is bound and nothing else: the kernel looks among connections and listeners)"
+                                    .to_owned()
                             }
                             _ => remedy(&error),
                         };

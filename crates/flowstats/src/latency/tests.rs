@@ -58,6 +58,34 @@ fn listeners_and_what_waits_for_late_segments_are_no_flows() {
 }
 
 #[test]
+fn a_subflow_is_the_row_and_the_multipath_socket_says_who_holds_it() {
+    let mut polled = Polled::new(Latency::default());
+    let subflow = SocketSample { cookie: Some(1), ..socket(WEB, 1, rtt(5_000)) };
+    let whole = SocketSample { cookie: Some(2), inode: Some(77), tcp: None, protocol: IPPROTO_MPTCP, ..subflow };
+    // Again: what was found out stays.
+    for first in [true, false] {
+        polled.poll(&[subflow, whole], first, false);
+        let rows = polled.get().rows();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].rtt, rows[0].end.cookie, rows[0].end.inode), (micros(5_000), Some(1), Some(77)));
+    }
+}
+
+#[test]
+fn who_held_an_end_is_known_when_nobody_does_any_more() {
+    let mut polled = Polled::new(Latency::default());
+    let held = SocketSample { cookie: Some(1), inode: Some(77), uid: Some(33), ..socket(WEB, 1, rtt(5_000)) };
+    let left = SocketSample { state: SocketState::FIN_WAIT1, inode: None, uid: None, ..held };
+    polled.poll(&[held], true, false);
+    polled.poll(&[left], false, false);
+    let row = polled.get().rows()[0];
+    assert_eq!((row.end.inode, row.end.uid, row.end.state), (Some(77), Some(33), Some(SocketState::FIN_WAIT1)));
+    // Another socket between the same ends has a holder of its own.
+    polled.poll(&[SocketSample { cookie: Some(2), inode: None, uid: None, ..held }], false, false);
+    assert_eq!(polled.get().rows()[0].end.inode, None);
+}
+
+#[test]
 fn an_ended_connection_keeps_its_row_until_it_was_reported() {
     let mut polled = Polled::new(Latency::default());
     polled.poll(&[socket(WEB, 1, rtt(5_000))], true, false);

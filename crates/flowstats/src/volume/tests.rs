@@ -120,3 +120,15 @@ fn a_kernel_that_does_not_count_is_not_taken_for_one_that_counted_none() {
     assert_eq!((row.counted.get(Total::SegmentsOut), row.counted.get(Total::BytesSent)), (Some(0), None));
     assert_eq!((row.limit(), row.busy_percent()), (None, None));
 }
+
+#[test]
+fn what_a_multipath_socket_says_does_not_end_its_subflow() {
+    let mut polled = Polled::new(Volume::new());
+    let subflow = SocketSample { cookie: Some(1), ..socket(WEB, 1, tcp_info(&[], &[])) };
+    let whole = SocketSample { cookie: Some(2), inode: Some(77), tcp: None, protocol: IPPROTO_MPTCP, ..subflow };
+    polled.poll(&[subflow, SocketSample { state: SocketState::CLOSE, ..whole }], true, false);
+    let rows = polled.get().rows();
+    assert_eq!((rows.len(), rows[0].end.inode, rows[0].end.cookie), (1, Some(77), Some(1)));
+    polled.poll(&[SocketSample { time: Timestamp::from_parts(2, 0), ..subflow }], false, false);
+    assert_eq!(polled.get().rows().len(), 1, "still the same");
+}
