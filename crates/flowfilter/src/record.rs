@@ -312,8 +312,9 @@ fn of_sockets(field: Field) -> Option<&'static str> {
     }
 }
 
+/// A key alone does not tell ports that are 0 from ports that were not captured: both of them 0 are none.
 fn key_ports(key: &FlowKey) -> Option<(u16, u16)> {
-    key.protocol.has_ports().then_some((key.src_port, key.dst_port))
+    (key.protocol.has_ports() && key.src_port | key.dst_port != 0).then_some((key.src_port, key.dst_port))
 }
 
 fn span(from: flowcore::Timestamp, to: flowcore::Timestamp) -> Option<u64> {
