@@ -1,11 +1,13 @@
 //! `flow count`: how many packets and bytes a filter selects.
 //!
-//! Nothing is followed here: packets go from the source to the filter and are gone.
+//! Packets go from the source to the filter and are gone; flows are followed only if the filter asks whose packet one is.
 
 use std::borrow::Cow;
 
 use flowcore::report::{Bound, Column, Ending, Meaning, Unit, Value};
-use flowcore::{Collector, Error, ErrorKind, Features, FlowEvent, Frames, Limit, Select, Status, Timestamp};
+use flowcore::{
+    Collector, Error, ErrorKind, Features, FlowEvent, Flows, Frames, Ledger, Limit, Select, Status, Timestamp, flows,
+};
 use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
 use flowstats::conns::Doubts;
@@ -51,7 +53,15 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     let mut totals = Totals::default();
     let mut progress = Progress::new(!args.ending.quiet);
     let mut seen = Seen::default();
-    read(&mut source, &filter, &signals, &mut progress, &mut totals, &mut seen)?;
+    let mut flows = filter
+        .needs()
+        .contains(Features::FLOWS)
+        .then(|| Flows::new(Default::default(), source.info().several_interfaces));
+    let mut select = |events: &[FlowEvent], frames: &Frames<'_>| match &mut flows {
+        Some(flows) => count_in_flows(events, frames, &filter, flows, &mut totals),
+        None => count(events, frames, &filter, &mut totals),
+    };
+    read(&mut source, &mut select, &signals, &mut progress, &mut seen)?;
     progress.clear();
 
     let stopped = signals.stop().is_some();
@@ -86,10 +96,9 @@ struct Seen {
 /// Reads until the input ends or the user has enough.
 fn read(
     source: &mut Files,
-    filter: &dyn Select,
+    select: &mut dyn FnMut(&[FlowEvent], &Frames<'_>) -> u64,
     signals: &Signals,
     progress: &mut Progress,
-    totals: &mut Totals,
     seen: &mut Seen,
 ) -> anyhow::Result<()> {
     let mut events = Vec::with_capacity(Limit::default().events);
@@ -102,14 +111,14 @@ fn read(
             seen.through = Some(through);
         }
         seen.packets += events.len() as u64;
-        count(&events, &frames, filter, totals);
+        let selected = select(&events, &frames);
         progress.tick(|| {
             let position = source.position();
             (position.read, position.total)
         });
         if signals.wants_totals() {
             progress.clear();
-            complain(&format!("{} of {} packets so far", totals.packets, seen.packets));
+            complain(&format!("{selected} of {} packets so far", seen.packets));
         }
         if status == Status::End || signals.stop().is_some() {
             return Ok(());
@@ -117,7 +126,8 @@ fn read(
     }
 }
 
-fn count(events: &[FlowEvent], frames: &Frames<'_>, filter: &dyn Select, totals: &mut Totals) {
+/// Counts what is selected; gives the packets so far.
+fn count(events: &[FlowEvent], frames: &Frames<'_>, filter: &dyn Select, totals: &mut Totals) -> u64 {
     for step in events.chunks(STEP) {
         let mask = filter.select(step, frames);
         for (place, event) in step.iter().enumerate() {
@@ -126,6 +136,27 @@ fn count(events: &[FlowEvent], frames: &Frames<'_>, filter: &dyn Select, totals:
             totals.wire_bytes += selected * event.bytes;
         }
     }
+    totals.packets
+}
+
+/// The same of packets that know their flows.
+fn count_in_flows(
+    events: &[FlowEvent],
+    frames: &Frames<'_>,
+    filter: &dyn Select,
+    flows: &mut Flows,
+    totals: &mut Totals,
+) -> u64 {
+    let mut known = Vec::with_capacity(flows::STEP);
+    for events in events.chunks(flows::STEP) {
+        known.extend_from_slice(events);
+        // What finds no room in the table is in no flow, and has no direction.
+        flows.assign(&mut known, &mut Ledger::new());
+        known.truncate(events.len());
+        count(&known, frames, filter, totals);
+        known.clear();
+    }
+    totals.packets
 }
 
 fn wishes(args: &CountArgs) -> Wishes {
