@@ -119,17 +119,21 @@ impl Complaint {
 
     fn render(&self, level: Level<'static>, colours: bool) -> String {
         let (shown, span, line) = self.excerpt();
+        let start = span.start;
         let mut annotation = AnnotationKind::Primary.span(span);
         if !self.label.is_empty() {
             annotation = annotation.label(self.label.as_str());
         }
+        let excerpt_column = shown.get(..start).unwrap_or("").chars().count() + 1;
         let snippet = Snippet::source(shown).line_start(line).path(self.origin.as_ref()).annotation(annotation);
         let mut group = level.primary_title(self.title.as_str()).element(snippet);
         for help in &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        // Of a line that is shown in part the column is not that of the excerpt.
+        let place = |column: usize| format!("{}:{line}:{column}", self.origin);
+        renderer.render(&[group]).replacen(&place(excerpt_column), &place(self.place().1), 1)
     }
 
     fn line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -235,7 +239,7 @@ mod tests {
     fn a_long_text_is_shown_around_the_place() {
         let text = format!("{}HERE{}", "é".repeat(5_000), "b".repeat(5_000));
         let shown = error(&text, 10_000..10_004).render(false);
-        assert!(shown.len() < 1_200 && shown.contains("HERE"), "{shown}");
+        assert!(shown.len() < 1_200 && shown.contains("HERE") && shown.contains("filter:1:5001\n"), "{shown}");
     }
 
     #[test]
