@@ -209,6 +209,24 @@ pub fn as_ss_spells(args: &FilterArgs) -> FilterArgs {
     FilterArgs { words: words.unwrap_or_default(), text: args.text.as_deref().map(without_port_colons), ..args.clone() }
 }
 
+/// What is to be said of `sport :443` where sockets are asked: to `ss` that is port 443, here every port up to it.
+pub fn open_range(args: &FilterArgs) -> Option<String> {
+    let text = args.text.clone().unwrap_or_else(|| args.words.join(" "));
+    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()".contains(c)).collect();
+    for pair in words.windows(2) {
+        let [field, value] = pair else { continue };
+        if let Some(port) = value.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok())
+            && ["sport", "dport", "port"].contains(&field.to_ascii_lowercase().as_str())
+        {
+            return Some(format!(
+                "`{field} :{port}` is every port up to {port}; ss means port {port} alone by it: write `{field} 0:{port}` or \
+                 `{field} {port}`"
+            ));
+        }
+    }
+    None
+}
+
 /// Without the colons of ports that stand behind an operator: there a range, which they begin otherwise, cannot be.
 fn without_port_colons(text: &str) -> String {
     const OPERATORS: [&str; 7] = ["eq", "ne", "neq", "gt", "ge", "lt", "le"];

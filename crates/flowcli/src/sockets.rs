@@ -35,6 +35,11 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let (words, states) = states_first(&args.filter)?;
+    match filter::open_range(&words) {
+        Some(message) if args.kill => return Err(Error::new(ErrorKind::Usage, message).into()),
+        Some(message) if !args.ending.quiet => complain(&format!("note: {message}")),
+        _ => {}
+    }
     let filter = filter::read(&filter::as_ss_spells(&words), args.ending.quiet, args.color)?;
     let filter = filter.map(|filter| OfSockets::new(&filter, networks.as_ref())).transpose()?;
     let mut options = args.options();

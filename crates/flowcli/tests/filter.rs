@@ -330,3 +330,31 @@ fn many_warnings_are_counted() {
     assert_eq!(said.matches("warning: ").count(), 9, "{said}");
     assert!(said.contains("and 292 more"), "{said}");
 }
+
+#[test]
+fn packets_have_the_direction_of_their_connections() {
+    let output = flow(&["conns", "-r", WEB, "-o", "jsonl", "--columns", "fwd_packets,rev_packets"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let (mut forward, mut reverse) = (0, 0);
+    for row in rows.filter(|row| row["type"] == "conn") {
+        forward += row["fwd_packets"].as_u64().unwrap();
+        reverse += row["rev_packets"].as_u64().unwrap();
+    }
+    assert!(forward > 50 && reverse > 50, "{text}");
+    let packets = |filter: &str| count(&["-r", WEB, filter]).0;
+    assert_eq!((packets("direction forward"), packets("direction reverse")), (forward, reverse));
+    assert_eq!(packets("direction forward or direction reverse"), forward + reverse);
+}
+
+#[test]
+fn a_port_as_ss_writes_it_is_warned_of_where_it_is_a_range() {
+    for filter in ["sport :9002", "tcp and ( dport :443 )"] {
+        flow(&["sockets", "-t", filter]).assert().success().stderr(contains("ss means port"));
+        // Where the difference would close sockets, nobody guesses.
+        flow(&["sockets", "-t", "--kill", filter]).assert().code(2).stderr(contains("ss means port"));
+    }
+    for filter in ["sport = :9002", "sport 0:9002", "dport 443:"] {
+        flow(&["sockets", "-t", filter]).assert().success().stderr(contains("ss means").not());
+    }
+}
