@@ -20,7 +20,7 @@ const CAPTURES: [&str; 6] = [
 ];
 
 /// Every packet here is IPv4, or the filter says which it is, so that libpcap's view of bytes decides nothing.
-const OF_LIBPCAP: [&str; 31] = [
+const OF_LIBPCAP: [&str; 37] = [
     "tcp[13] & 2 != 0 and ip",
     "ip and tcp[13] == 2",
     "ip and tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
@@ -52,6 +52,12 @@ const OF_LIBPCAP: [&str; 31] = [
     "dst net 192.168.0.0/16 or 224.0.0.0/4 and udp",
     "ip proto 17 or 2",
     "ether dst ff:ff:ff:ff:ff:ff or 01:00:5e:00:00:fb",
+    "tcp port http and host 192.168.5.16",
+    "not port domain",
+    "tcp dst port http or https",
+    "tcp port 80 or domain",
+    "not net 192.168 and udp",
+    "src net 192.168.5 and not port http",
 ];
 
 const OF_WIRESHARK: [&str; 22] = [

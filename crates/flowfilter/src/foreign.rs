@@ -297,7 +297,8 @@ pub fn operator(word: &str, span: &Span) -> Option<Mistake> {
         Mistake::new("foreign-operator", span.clone(), title).label("`and`, `or` or the end is expected here")
     };
     Some(match word.to_ascii_lowercase().as_str() {
-        "xor" | "^^" => mistake(format!("there is no operator `{word}`")).help("write `(A or B) and not (A and B)`"),
+        "xor" | "^^" => mistake(format!("there is no operator `{word}`"))
+            .help("of tests A and B it is `(A or B) and not (A and B)`"),
         "contains" | "matches" => mistake(format!("`{word}` looks into payload, which is not read"))
             .help("fields of headers are compared: `docs/filter.md` lists them"),
         "but" | "plus" | "with" => mistake(format!("there is no operator `{word}`")).help("write `and`"),

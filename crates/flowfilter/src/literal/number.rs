@@ -55,11 +55,10 @@ impl Literal<'_> {
         let low = if low.is_empty() { lowest } else { self.number(low, max)? };
         let high = if high.is_empty() { max } else { self.number(high, max)? };
         if low > high {
-            return Err(self.wrong_help(
-                "range-backwards",
-                format!("the range {low}:{high} ends before it begins"),
-                format!("write `{name} {high}:{low}`"),
-            ));
+            let title = format!("the range {low}:{high} ends before it begins");
+            let mut mistake = self.wrong_value("range-backwards", title, format!("{high}:{low}"));
+            mistake.mend.iter_mut().for_each(|mend| mend.words = used);
+            return Err(mistake);
         }
         // One number written as a range is that number.
         let item = if low == high { Item::Number(low) } else { Item::Range(low, high) };
@@ -84,19 +83,19 @@ impl Literal<'_> {
             if let Some((low, high)) = text.split_once(separator)
                 && [low, high].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
             {
-                return Err(self.wrong_help(
+                return Err(self.wrong_value(
                     "range-separator",
                     format!("`{text}` is not how a range is written"),
-                    format!("write `{name} {low}:{high}`"),
+                    format!("{low}:{high}"),
                 ));
             }
         }
         if matches!(self.subject.first(), Field::SrcPort | Field::DstPort | Field::OuterSrcPort | Field::OuterDstPort) {
             if let Some(port) = service(text) {
-                return Err(self.wrong_help(
+                return Err(self.wrong_value(
                     "service-name",
                     format!("services are not looked up by name: `{text}`"),
-                    format!("write `{name} {port}`"),
+                    port.to_string(),
                 ));
             }
             if text.starts_with('-') {
@@ -107,11 +106,7 @@ impl Literal<'_> {
             && let Some(number) = text.strip_prefix("AS").or_else(|| text.strip_prefix("as"))
             && number.bytes().all(|byte| byte.is_ascii_digit())
         {
-            return Err(self.wrong_help(
-                "number",
-                "AS numbers are written without `AS`",
-                format!("write `{name} {number}`"),
-            ));
+            return Err(self.wrong_value("number", "AS numbers are written without `AS`", number));
         }
         let title = if text.parse::<IpAddr>().is_ok() {
             format!("`{name}` compares with numbers, not with addresses")
