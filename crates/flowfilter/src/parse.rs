@@ -323,7 +323,11 @@ impl<'p> Parser<'p> {
                 if self.begins_test(&word.to_ascii_lowercase()) {
                     mistake
                 } else {
-                    match suggest::nearest(word, ["and", "or", "&&", "||"]) {
+                    // Before a value stands a field.
+                    let is_field = self::word(rest(input)).is_some_and(literal::looks_like_value);
+                    let field = ["port", "host", "net", "src", "dst", "addr", "sport", "dport"];
+                    let field = suggest::nearest(word, field).filter(|_| is_field);
+                    match field.or_else(|| suggest::nearest(word, ["and", "or", "&&", "||"])) {
                         Some(near) => unexpected("`and`, `or` or the end is expected here")
                             .help(format!("did you mean `{near}`?")),
                         None => self.unknown(word, input),

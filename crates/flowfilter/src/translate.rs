@@ -346,7 +346,28 @@ fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
             return Some(Test::new(format!("{word} and icmptype {kind}"), 2 + named));
         }
     }
+    if let Some(test) = quantified(text, input).or_else(|| inner_not(input)).or_else(|| listed_in(text, input)) {
+        return Some(test);
+    }
     match (word.as_str(), next.as_str()) {
+        ("src" | "dst", _) if next.starts_with(':') => {
+            let port = &next[1..];
+            let number = port.parse::<u16>().ok().or_else(|| literal::service(port))?;
+            return Some(Test::new(format!("{}port {number}", &word[..1]), 2));
+        }
+        ("exclude", state) => {
+            return Some(Test::new(format!("not state {}", literal::socket_state(state)?), 2));
+        }
+        ("state", first) if sign_at(input, 2) == Some(Sign::Comma) => {
+            let mut states = vec![literal::socket_state(first)?];
+            let mut used = 2;
+            while sign_at(input, used) == Some(Sign::Comma) {
+                states.push(literal::socket_state(&lower_at(input, used + 1))?);
+                used += 2;
+            }
+            return Some(Test::new(format!("state {{{}}}", states.join(", ")), used));
+        }
+        ("pppoes", _) if !literal::looks_like_value(&next) => return Some(Test::new("pppoe", 1).of_libpcap()),
         ("src" | "dst", "and" | "or") if matches!(&*lower_at(input, 2), "src" | "dst") => return sides(text, input),
         ("src" | "dst", "ip" | "as" | "portrange" | "mac" | "ether" | "vlan" | "tos") => {
             let (value, used) = value(text, input.get(2..)?)?;
@@ -411,6 +432,69 @@ fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
         return Some(Test::new(name, 1).of_libpcap());
     }
     range(&word).map(|ours| Test::new(ours, 1))
+}
+
+/// Wireshark's `all ip.addr == 10.0.0.1` and `any ip.addr == 10.0.0.1`: of a field that a packet has twice, both or one.
+fn quantified(text: &str, input: &[Token<'_>]) -> Option<Test> {
+    let is_all = match &*lower_at(input, 0) {
+        "all" => true,
+        "any" => false,
+        _ => return None,
+    };
+    let field = lower_at(input, 1);
+    let ours = WORDS.iter().find(|(name, tool, _)| *tool == "Wireshark" && *name == field && name.contains('.'))?.2;
+    let field = ours.strip_suffix(' ')?;
+    let (value, used) = value(text, input.get(2..)?)?;
+    let (header, field) = field.split_once(" and ").map_or((None, field), |(header, field)| (Some(header), field));
+    let sides = match field {
+        "addr" => ["src", "dst"],
+        "port" => ["sport", "dport"],
+        "ether" => ["ether src", "ether dst"],
+        // There is one.
+        _ => return known(text, input.get(1..)?, ours).map(|test| Test { used: test.used + 1, ..test }),
+    };
+    let joins = if is_all { " and " } else { " or " };
+    let both = sides.map(|side| format!("{side} {value}")).join(joins);
+    let is_one = !is_all && !value.starts_with(['!', '<', '>', 'n']);
+    let test = if is_one { format!("{field} {value}") } else { both };
+    // An address says itself which kind of packet has it, unless it must not be it.
+    let header = header.filter(|_| field != "addr" || value.starts_with(['!', 'n']));
+    let ours = match header {
+        Some(header) if test.contains(" or ") => format!("{header} and ({test})"),
+        Some(header) => format!("{header} and {test}"),
+        None => test,
+    };
+    Some(Test::new(ours, used + 2))
+}
+
+/// libpcap's `tcp port not 80`: the whole test is negated.
+fn inner_not(input: &[Token<'_>]) -> Option<Test> {
+    let is_not = |at: usize| lower_at(input, at) == "not" || sign_at(input, at) == Some(Sign::Not);
+    let words = (1..=3).find(|&at| is_not(at))?;
+    let heads: Vec<String> = (0..words).map(|at| lower_at(input, at)).collect();
+    let is_last = matches!(heads.last()?.as_str(), "src" | "dst" | "host" | "net" | "port" | "proto");
+    let value = word_at(input, words + 1)?;
+    let may_be = literal::looks_like_value(value) || literal::service(value).is_some();
+    (is_last && may_be).then_some(())?;
+    let port = literal::service(value).filter(|_| heads.last().is_some_and(|head| head == "port"));
+    let value = port.map_or_else(|| plain(value), |port| port.to_string());
+    Some(Test::new(format!("not ({} {value})", heads.join(" ")), words + 2).of_libpcap())
+}
+
+/// nfdump's `dst port in [80 443]`.
+fn listed_in(text: &str, input: &[Token<'_>]) -> Option<Test> {
+    let words = (1..=2).find(|&at| lower_at(input, at) == "in" && sign_at(input, at + 1) == Some(Sign::OpenSlice))?;
+    let heads = match (&*lower_at(input, 0), &*lower_at(input, 1), words) {
+        (side @ ("src" | "dst"), "ip" | "host" | "net", 2) => side.to_owned(),
+        (side @ ("src" | "dst"), "port", 2) => format!("{side} port"),
+        (side @ ("src" | "dst"), "as", 2) => format!("{side} asn"),
+        ("ip" | "host" | "net" | "addr", _, 1) => "addr".to_owned(),
+        ("as", _, 1) => "asn".to_owned(),
+        (field, _, 1) if field == "port" || FIELDS.iter().any(|def| def.name == field) => field.to_owned(),
+        _ => return None,
+    };
+    let (value, used) = value(text, input.get(words..)?)?;
+    Some(Test::new(format!("{heads} {value}"), words + used))
 }
 
 /// A word of the table with what follows it.

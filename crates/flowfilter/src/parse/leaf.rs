@@ -191,6 +191,13 @@ impl<'p> Parser<'p> {
     /// A word that nobody knows.
     pub(super) fn unknown(&self, word: &str, input: Tokens<'_, '_>) -> Mistake {
         let span = first(input).span.clone();
+        // Wireshark's quantifier, not nfdump's `any`.
+        if word.eq_ignore_ascii_case("any")
+            && let Some(field) = self::word(rest(input)).filter(|field| field.contains('.'))
+            && let Some(mistake) = foreign::word(field, first(rest(input)).span.clone())
+        {
+            return mistake;
+        }
         if let Some(mistake) = foreign::word(word, span.clone()) {
             return mistake;
         }
