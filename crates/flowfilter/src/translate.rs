@@ -135,6 +135,10 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     if tokens.len() > MOST_TOKENS {
         return mistake;
     }
+    if let Some(whole) = either_alone(tokens, text, options) {
+        mistake.help = vec![format!("write `{whole}`")];
+        return mistake;
+    }
     let first = Rewritten::of(&mistake, tokens, text, options);
     if first.is_of_head(&mistake, text, options) && !first.found {
         mistake.help = vec!["write its field before every value: `port 80 or port 443`, `port {80, 443}`".into()];
@@ -228,6 +232,32 @@ fn mended(mistake: &Mistake, text: &str, options: &Options<'_>) -> Option<(Strin
         }
     }
     None
+}
+
+/// Wireshark's `a xor b`, where nothing else stands on its level that may bind tighter or not.
+fn either_alone(tokens: &[Token<'_>], text: &str, options: &Options<'_>) -> Option<String> {
+    let mut depth = 0_usize;
+    let mut place = None;
+    for token in tokens {
+        match token.kind {
+            TokenKind::Sign(Sign::Open) => depth += 1,
+            TokenKind::Sign(Sign::Close) => depth = depth.saturating_sub(1),
+            TokenKind::Word(word) if depth == 0 && matches!(&*word.to_ascii_lowercase(), "xor" | "^^") => {
+                place.is_none().then_some(())?;
+                place = Some(token.span.clone());
+            }
+            TokenKind::Word(word) if depth == 0 && matches!(&*word.to_ascii_lowercase(), "and" | "or") => return None,
+            TokenKind::Sign(Sign::And | Sign::Or) if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    let place = place?;
+    let side = |text: &str| match expr(text, options) {
+        Ok((ours, _)) => Some(ours),
+        Err(mistake) => mended(&mistake, text, options).map(|(ours, _)| ours),
+    };
+    let (left, right) = (side(text.get(..place.start)?)?, side(text.get(place.end..)?)?);
+    read(&format!("(({left}) or ({right})) and not (({left}) and ({right}))"), options)
 }
 
 /// A test that takes another's place is one operand, whatever stands around it.
