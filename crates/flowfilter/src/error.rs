@@ -41,7 +41,7 @@ pub struct Mistake {
     pub label: String,
     pub help: Vec<String>,
     /// What would be right there, if that is known.
-    pub mend: Option<Mend>,
+    pub mend: Option<Box<Mend>>,
 }
 
 /// Text that would be right in the place of some other.
@@ -75,7 +75,7 @@ impl Mistake {
     /// Says what value, or which test, would be right here.
     #[must_use]
     pub fn mend(mut self, text: impl Into<String>, is_test: bool) -> Self {
-        self.mend = Some(Mend { span: self.span.clone(), text: text.into(), words: 0, is_test });
+        self.mend = Some(Box::new(Mend { span: self.span.clone(), text: text.into(), words: 0, is_test }));
         self
     }
 

@@ -72,7 +72,7 @@ fn fail<'a, 't, T>(mistake: Mistake) -> Parsed<'a, 't, T> {
 fn mending(error: nom::Err<Fault>, other: impl FnOnce(Mend) -> Option<Mend>) -> nom::Err<Fault> {
     error.map(|mut fault| {
         if let Some(mistake) = &mut fault.mistake {
-            mistake.mend = mistake.mend.take().and_then(other);
+            mistake.mend = mistake.mend.take().and_then(|mend| other(*mend)).map(Box::new);
         }
         fault
     })

@@ -160,6 +160,7 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
         // Another part is at fault too: it will be said when this one is right.
         (part, IN_PLACE)
     } else if let Some(mend) = mistake.mend.take() {
+        let mend = *mend;
         mistake.span = mend.span;
         (mend.text, IN_PLACE)
     } else {
