@@ -20,7 +20,7 @@ const CAPTURES: [&str; 6] = [
 ];
 
 /// Every packet here is IPv4, or the filter says which it is, so that libpcap's view of bytes decides nothing.
-const OF_LIBPCAP: [&str; 31] = [
+const OF_LIBPCAP: [&str; 40] = [
     "tcp[13] & 2 != 0 and ip",
     "ip and tcp[13] == 2",
     "ip and tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
@@ -52,9 +52,18 @@ const OF_LIBPCAP: [&str; 31] = [
     "dst net 192.168.0.0/16 or 224.0.0.0/4 and udp",
     "ip proto 17 or 2",
     "ether dst ff:ff:ff:ff:ff:ff or 01:00:5e:00:00:fb",
+    "tcp port http and host 192.168.5.16",
+    "not port domain",
+    "tcp dst port http or https",
+    "tcp port 80 or domain",
+    "not net 192.168 and udp",
+    "src net 192.168.5 and not port http",
+    "port not 80",
+    "tcp port not domain and ip",
+    "src host not 192.168.5.16",
 ];
 
-const OF_WIRESHARK: [&str; 22] = [
+const OF_WIRESHARK: [&str; 26] = [
     "tcp.flags & 0x02",
     "tcp.flags & 0x12 == 0x02",
     "tcp.flags == 0x18",
@@ -77,6 +86,10 @@ const OF_WIRESHARK: [&str; 22] = [
     "ip.src != 192.168.115.8 and tcp",
     "eth.dst == ff:ff:ff:ff:ff:ff",
     "eth.type == 0x0806",
+    "all ip.addr == 192.168.0.0/16",
+    "any tcp.port == 80",
+    "all tcp.port > 1024",
+    "any udp.port != 53",
 ];
 
 /// All of them as one file, which the other programs need only read once for each filter.

@@ -40,11 +40,24 @@ pub struct Mistake {
     pub span: Span,
     pub label: String,
     pub help: Vec<String>,
+    /// What would be right there, if that is known.
+    pub mend: Option<Box<Mend>>,
+}
+
+/// Text that would be right in the place of some other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mend {
+    pub span: Span,
+    pub text: String,
+    /// How many words behind the mistake's it replaces too.
+    pub words: usize,
+    /// Whether it is a whole test, not a value.
+    pub is_test: bool,
 }
 
 impl Mistake {
     pub fn new(code: &'static str, span: Span, title: impl Into<String>) -> Self {
-        Self { code, title: title.into(), span, label: String::new(), help: Vec::new() }
+        Self { code, title: title.into(), span, label: String::new(), help: Vec::new(), mend: None }
     }
 
     #[must_use]
@@ -59,8 +72,15 @@ impl Mistake {
         self
     }
 
+    /// Says what value, or which test, would be right here.
+    #[must_use]
+    pub fn mend(mut self, text: impl Into<String>, is_test: bool) -> Self {
+        self.mend = Some(Box::new(Mend { span: self.span.clone(), text: text.into(), words: 0, is_test }));
+        self
+    }
+
     fn complain(self, text: &Arc<str>, origin: &Arc<str>) -> Box<Complaint> {
-        let Self { code, title, span, label, help } = self;
+        let Self { code, title, span, label, help, mend: _ } = self;
         let end = span.end.min(text.len());
         let span = span.start.min(end)..end;
         let (title, label) = (one_line(title), one_line(label));

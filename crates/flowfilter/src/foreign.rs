@@ -103,6 +103,9 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("sca", "libpcap", "ethertype 0x6007"),
     ("moprc", "libpcap", "ethertype 0x6002"),
     ("mopdl", "libpcap", "ethertype 0x6001"),
+    ("pppoed", "libpcap", "ethertype 0x8863"),
+    ("pppoes", "libpcap", "pppoe "),
+    ("carp", "libpcap", "ip and proto 112"),
 ];
 
 /// What other tools have and events do not keep: the word, the tool, why there is no such field, what is near it.
@@ -123,6 +126,8 @@ const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
     ("netbeui", "libpcap", LLC, LINK_ADDRESSES),
     ("ipx", "libpcap", LLC, LINK_ADDRESSES),
     ("stp", "libpcap", LLC, "spanning trees are sent to `ether dst 01:80:c2:00:00:00`"),
+    ("cdp", "Wireshark", LLC, "as CDP is sent to it: `ether dst 01:00:0c:cc:cc:cc`"),
+    ("ppp", "Wireshark", "it is read through, to the packet within", "`pppoe` are packets in PPPoE"),
     ("unix", "ss", "local sockets have no ends to select them by", "`flow sockets -x` lists them"),
     (
         "autobound",
@@ -165,6 +170,8 @@ const APPLICATIONS: &[(&str, &str)] = &[
     ("ftp", "tcp and port 21"),
     ("snmp", "udp and port 161"),
     ("bgp", "tcp and port 179"),
+    ("nbns", "udp and port 137"),
+    ("ssdp", "udp and port 1900"),
     ("sip", "port 5060"),
     ("rtp", "udp"),
 ];
@@ -211,6 +218,18 @@ pub fn word(word: &str, span: Span) -> Option<Mistake> {
         return Some(
             mistake(format!("`{word}` is libpcap's")).help(format!("write `{name}`, as in `syn and not ack`")),
         );
+    }
+    if let Some(field) = lower.strip_prefix("inner.") {
+        let is_field = FIELDS.iter().any(|def| def.name == field) || matches!(field, "addr" | "host" | "net" | "port");
+        let mistake = Mistake::new("inner-field", span.clone(), format!("there is no `{word}`")).label("unknown");
+        return Some(if is_field {
+            mistake
+                .help(format!("write `{field}`"))
+                .help(format!("fields are of the innermost headers, `outer.{field}` is of the outermost"))
+                .mend(field, false)
+        } else {
+            mistake.help("fields are of the innermost headers, unless they begin with `outer.`")
+        });
     }
     if let Some(field) = lower.strip_prefix("outer.") {
         let is_protocol = PROTOCOL_WORDS.iter().any(|(name, _)| *name == field);
@@ -275,8 +294,17 @@ fn tools(tool: &str) -> String {
 }
 
 /// Words that other languages have for operators.
-pub const COMPARISONS: &[(&str, &str)] =
-    &[("eq", "=="), ("ne", "!="), ("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("is", "=="), ("~", "==")];
+pub const COMPARISONS: &[(&str, &str)] = &[
+    ("eq", "=="),
+    ("ne", "!="),
+    ("neq", "!="),
+    ("lt", "<"),
+    ("le", "<="),
+    ("gt", ">"),
+    ("ge", ">="),
+    ("is", "=="),
+    ("~", "=="),
+];
 
 /// Whether a word compares in another language.
 pub fn is_comparison(word: &str) -> bool {
@@ -297,7 +325,8 @@ pub fn operator(word: &str, span: &Span) -> Option<Mistake> {
         Mistake::new("foreign-operator", span.clone(), title).label("`and`, `or` or the end is expected here")
     };
     Some(match word.to_ascii_lowercase().as_str() {
-        "xor" | "^^" => mistake(format!("there is no operator `{word}`")).help("write `(A or B) and not (A and B)`"),
+        "xor" | "^^" => mistake(format!("there is no operator `{word}`"))
+            .help("of tests A and B it is `(A or B) and not (A and B)`"),
         "contains" | "matches" => mistake(format!("`{word}` looks into payload, which is not read"))
             .help("fields of headers are compared: `docs/filter.md` lists them"),
         "but" | "plus" | "with" => mistake(format!("there is no operator `{word}`")).help("write `and`"),

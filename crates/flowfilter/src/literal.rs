@@ -186,11 +186,13 @@ pub fn value_alone(word: &str, span: &Span) -> Option<Mistake> {
         let list = suggest::short(list);
         mistake.help(format!("as in `addr in @{list}` or `port in @{list}`"))
     } else if addr.parse::<IpAddr>().is_ok() {
-        mistake.help(format!("write `addr {word}`"))
+        mistake.help(format!("write `addr {word}`")).mend(format!("addr {word}"), true)
     } else if mac(word).is_some() {
-        mistake.help(format!("write `ether {word}`"))
+        mistake.help(format!("write `ether {word}`")).mend(format!("ether {word}"), true)
     } else if word.parse::<u16>().is_ok() {
-        mistake.help(format!("write `port {word}`; several ports are `port {{80, 443}}`"))
+        mistake
+            .help(format!("write `port {word}`; several ports are `port {{80, 443}}`"))
+            .mend(format!("port {word}"), true)
     } else {
         mistake.help("a value stands behind a field: `port 443`, `addr 10.0.0.0/8`")
     })
@@ -295,17 +297,26 @@ impl Literal<'_> {
         mistake
     }
 
+    /// Another value would be right.
+    fn wrong_value(&self, code: &'static str, title: impl Into<String>, value: impl Into<String>) -> Box<Mistake> {
+        let value = value.into();
+        let help = format!("write `{} {value}`", self.name());
+        Box::new(self.wrong_help(code, title, help).mend(value, false))
+    }
+
+    /// Another test would be right.
+    fn wrong_test(&self, code: &'static str, title: impl Into<String>, test: impl Into<String>) -> Box<Mistake> {
+        let test = test.into();
+        Box::new(self.wrong_help(code, title, format!("write `{test}`")).mend(test, true))
+    }
+
     fn proto(&self) -> Outcome<Item> {
         let lower = self.word.to_ascii_lowercase();
         if let Some((_, protocol)) = PROTOCOL_WORDS.iter().chain(PROTOCOL_NAMES).find(|(name, _)| *name == lower) {
             return Ok(Item::Number(u64::from(protocol.0)));
         }
         if let Some(plain) = self.word.strip_prefix('\\') {
-            return Err(self.wrong_help(
-                "backslash",
-                "names of protocols need no backslash here",
-                format!("write `{} {plain}`", self.name()),
-            ));
+            return Err(self.wrong_value("backslash", "names of protocols need no backslash here", plain));
         }
         if self.word.starts_with(|c: char| c.is_ascii_digit()) {
             return self.number(self.word, 255).map(Item::Number);
@@ -321,11 +332,8 @@ impl Literal<'_> {
             || ETHERTYPE_WORDS.iter().any(|(name, _)| *name == lower)
             || TUNNELS.contains(&&*lower);
         if is_test && self.subject == Subject::One(Field::Proto) {
-            return Err(self.wrong_help(
-                "protocol",
-                format!("`{lower}` is no protocol behind IP but a test of its own"),
-                format!("write `{lower}`"),
-            ));
+            let title = format!("`{lower}` is no protocol behind IP but a test of its own");
+            return Err(self.wrong_test("protocol", title, lower));
         }
         let mistake = self.wrong("protocol", format!("there is no protocol `{}`", self.shown()));
         let names = PROTOCOL_WORDS.iter().chain(PROTOCOL_NAMES).map(|(name, _)| *name);
@@ -379,10 +387,10 @@ impl Literal<'_> {
         }
         let name = self.name();
         if self.word.parse::<IpAddr>().is_ok() {
-            return Err(self.wrong_help(
+            return Err(self.wrong_test(
                 "mac",
                 format!("`{name}` compares with link addresses, not with IP addresses"),
-                format!("write `{} {}`", name.replace("ether ", "").replace("ether", "addr"), self.word),
+                format!("{} {}", name.replace("ether ", "").replace("ether", "addr"), self.word),
             ));
         }
         let groups = self.word.split(':').count();

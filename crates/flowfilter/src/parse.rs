@@ -9,7 +9,7 @@ use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Parser as _, branch::alt};
 
 use crate::ast::{ETHERTYPE_WORDS, Expr, FLAG_WORDS, PROTOCOL_WORDS};
-use crate::error::{Mistake, Span};
+use crate::error::{Mend, Mistake, Span};
 use crate::field::{FIELDS, Field, TUNNELS};
 use crate::filter::{Compat, Options};
 use crate::foreign;
@@ -66,6 +66,16 @@ fn expected<'a, 't, T>(input: Tokens<'a, 't>, what: &'static str) -> Parsed<'a, 
 /// The text is wrong whatever other branch is tried.
 fn fail<'a, 't, T>(mistake: Mistake) -> Parsed<'a, 't, T> {
     Err(nom::Err::Failure(Fault { at: mistake.span.start, expected: Vec::new(), mistake: Some(Box::new(mistake)) }))
+}
+
+/// The same fault, mended otherwise.
+fn mending(error: nom::Err<Fault>, other: impl FnOnce(Mend) -> Option<Mend>) -> nom::Err<Fault> {
+    error.map(|mut fault| {
+        if let Some(mistake) = &mut fault.mistake {
+            mistake.mend = mistake.mend.take().and_then(|mend| other(*mend)).map(Box::new);
+        }
+        fault
+    })
 }
 
 const END: &Token<'static> = &Token { kind: TokenKind::End, span: 0..0 };
@@ -313,7 +323,11 @@ impl<'p> Parser<'p> {
                 if self.begins_test(&word.to_ascii_lowercase()) {
                     mistake
                 } else {
-                    match suggest::nearest(word, ["and", "or", "&&", "||"]) {
+                    // Before a value stands a field.
+                    let is_field = self::word(rest(input)).is_some_and(literal::looks_like_value);
+                    let field = ["port", "host", "net", "src", "dst", "addr", "sport", "dport"];
+                    let field = suggest::nearest(word, field).filter(|_| is_field);
+                    match field.or_else(|| suggest::nearest(word, ["and", "or", "&&", "||"])) {
                         Some(near) => unexpected("`and`, `or` or the end is expected here")
                             .help(format!("did you mean `{near}`?")),
                         None => self.unknown(word, input),

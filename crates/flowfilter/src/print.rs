@@ -104,6 +104,11 @@ impl Display for Shown<'_> {
         let Self(subject, item) = self;
         match item {
             Item::Number(number) => value(*subject, *number, f),
+            Item::Range(low, high) if subject.kind() == Kind::Span => {
+                value(*subject, *low, f)?;
+                f.write_str(":")?;
+                value(*subject, *high, f)
+            }
             Item::Range(low, high) => write!(f, "{low}:{high}"),
             Item::Addr(addr) => addr.fmt(f),
             Item::Prefix(prefix) => prefix.fmt(f),

@@ -101,3 +101,23 @@ fn what_is_recommended_is_read() {
     }
     assert!(tried >= 60, "{tried}");
 }
+
+/// What is to be written stands for the whole filter, or it is said that it does not.
+#[test]
+fn what_is_recommended_is_all_of_the_filter_or_said_to_be_a_part() {
+    let mut wrong = Vec::new();
+    for path in files() {
+        let content = fs::read_to_string(&path).unwrap();
+        let (text, _) = content.split_once("\n---\n").unwrap();
+        for longer in [format!("vni 7 and ({text})"), format!("vni 7 and not {text}"), format!("{text} and vni 7")] {
+            let Some(error) = error(&longer) else { continue };
+            for help in error.help() {
+                let written = help.strip_prefix("write `").and_then(|help| help.strip_suffix('`'));
+                if written.is_some_and(|written| !written.contains('`') && !written.contains("vni 7")) {
+                    wrong.push(format!("{longer}: {help}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

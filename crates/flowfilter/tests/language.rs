@@ -377,3 +377,26 @@ fn holders_are_several_in_the_normal_form() {
         }
     }
 }
+
+#[test]
+fn times_have_ranges_and_sizes_may_be_hexadecimal() {
+    for (text, read) in [
+        ("duration 1s:5s", "duration 1s:5s"),
+        ("rtt 50us:1ms", "rtt 50µs:1ms"),
+        ("duration :5s", "duration 0ns:5s"),
+        ("duration {0:1s, 1min:2min}", "duration {0ns:1s, 1min:2min}"),
+        ("len > 0x40", "len > 64"),
+        ("bytes 0x40:0x80", "bytes 64:128"),
+    ] {
+        let filter = Filter::parse(text).unwrap();
+        assert_eq!(filter.to_string(), read);
+        assert_eq!(Filter::parse(read).unwrap(), filter, "{text}");
+    }
+    let normal = |text: &str| Filter::parse(text).unwrap().normal().to_string();
+    assert_eq!(normal("duration 1s:5s"), normal("duration >= 1s and duration <= 5s"));
+    assert_eq!(normal("duration :5s"), normal("duration <= 5s"));
+    for wrong in ["duration 1:5s", "duration 5s:1s", "rtt 1ms:2ms:3ms", "duration :", "rtt 0x40:1ms"] {
+        assert!(Filter::parse(wrong).is_err(), "{wrong}");
+    }
+    assert!(Filter::parse(&format!("duration {}", ":".repeat(60_000))).is_err());
+}

@@ -34,18 +34,23 @@ impl Literal<'_> {
         }
         let (addr_text, bits) = text.split_once('/').map_or((text.as_str(), None), |(addr, bits)| (addr, Some(bits)));
         let Ok(ip) = addr_text.parse::<IpAddr>() else {
-            return Err(self.bad_addr(addr_text, bits));
+            let mut mistake = self.bad_addr(addr_text, bits);
+            mistake.mend.iter_mut().for_each(|mend| mend.words = used);
+            return Err(mistake);
         };
         let addr = Addr::from(ip);
         let is_mask = |next: &&&str| next.eq_ignore_ascii_case("mask");
         let next = self.next.get(used).filter(|next| is_mask(next) || ip.is_ipv4() && mask_bits(next).is_some());
         if let (Some(next), None) = (next, bits) {
             let mask = if is_mask(&next) { self.next.get(used + 1) } else { Some(next) };
-            let help = match mask.and_then(|mask| mask_bits(mask)) {
-                Some(bits) => format!("write `{} {addr_text}/{bits}`", self.name()),
-                None => "write a prefix: `net 10.0.0.0/8`".to_owned(),
+            let title = "masks are not written out";
+            let Some(bits) = mask.and_then(|mask| mask_bits(mask)) else {
+                return Err(self.wrong_help("mask", title, "write a prefix: `net 10.0.0.0/8`"));
             };
-            return Err(self.wrong_help("mask", "masks are not written out", help));
+            let mut mistake = self.wrong_value("mask", title, format!("{addr_text}/{bits}"));
+            let words = used + 1 + usize::from(is_mask(&next));
+            mistake.mend.iter_mut().for_each(|mend| mend.words = words);
+            return Err(mistake);
         }
         let Some(bits) = bits else {
             return Ok(Read { item: Item::Addr(addr), used, note: None });
@@ -68,11 +73,11 @@ impl Literal<'_> {
             } else {
                 format!("there is no prefix /{bits}: {} ends at /{longest}", if ip.is_ipv4() { "IPv4" } else { "IPv6" })
             };
-            let mapped = || number.map(|_| "all of IPv4 is `ip`, all of IPv6 `ip6`".to_owned());
-            let help =
-                mask_bits(bits).map(|bits| format!("write `{} {addr_text}/{bits}`", self.name())).or_else(mapped);
+            if let Some(bits) = mask_bits(bits) {
+                return Err(self.wrong_value("prefix", title, format!("{addr_text}/{bits}")));
+            }
             let mut mistake = self.wrong("prefix", title);
-            mistake.help.extend(help);
+            mistake.help.extend(number.map(|_| "all of IPv4 is `ip`, all of IPv6 `ip6`".to_owned()));
             return Err(mistake);
         };
         let note = (prefix.network() != addr).then(|| {
@@ -115,36 +120,33 @@ impl Literal<'_> {
                 Field::DstAddr => "dport",
                 _ => "port",
             };
-            return self.wrong_help(
-                "addr-port",
-                "an address and a port are two tests",
-                if port.bytes().all(|byte| byte.is_ascii_digit()) {
-                    format!("write `{name} {addr} and {side} {port}`")
-                } else {
-                    format!("as in `{name} {addr} and {side} 443`")
-                },
-            );
+            let title = "an address and a port are two tests";
+            return if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                self.wrong_test("addr-port", title, format!("{name} {addr} and {side} {port}"))
+            } else {
+                self.wrong_help("addr-port", title, format!("as in `{name} {addr} and {side} 443`"))
+            };
         }
         if let Some((addr, zone)) = text.split_once('%')
             && addr.parse::<Ipv6Addr>().is_ok()
         {
-            return self.wrong_help(
-                "zone",
-                format!("packets do not carry the zone `{zone}`"),
-                format!("write `{name} {addr}`"),
-            );
+            return self.wrong_value("zone", format!("packets do not carry the zone `{zone}`"), addr);
         }
         if ends.len() > 1 && ends.len() == text.split(['-', ':']).count() {
             let ends: Vec<u128> = ends.iter().map(|&ip| crate::set::number(IpAddr::from(ip).into())).collect();
-            let help = match ends.as_slice() {
+            let title = "ranges of addresses are written as prefixes";
+            return match ends.as_slice() {
                 &[low, high] if low <= high => {
                     let list: Vec<String> =
                         crate::set::prefixes(low, high).iter().take(8).map(ToString::to_string).collect();
-                    format!("write `{name} {{{}}}`", list.join(", "))
+                    let list = list.join(", ");
+                    self.wrong_value("addr-range", title, format!("{{{list}}}"))
                 }
-                _ => format!("write a prefix or a list: `{name} {{10.0.0.1, 10.0.1.0/24}}`"),
+                _ => {
+                    let help = format!("write a prefix or a list: `{name} {{10.0.0.1, 10.0.1.0/24}}`");
+                    self.wrong_help("addr-range", title, help)
+                }
             };
-            return self.wrong_help("addr-range", "ranges of addresses are written as prefixes", help);
         }
         let parts: Vec<&str> = text.split('.').collect();
         let all_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
@@ -157,29 +159,24 @@ impl Literal<'_> {
                 let mut full: Vec<&str> = parts.clone();
                 full.resize(4, "0");
                 let bits = bits.map_or((parts.len() * 8).to_string(), str::to_owned);
-                return self.wrong_help(
+                return self.wrong_value(
                     "short-addr",
                     format!("`{shown}` has {} of an address's four parts", parts.len()),
-                    format!("write `{name} {}/{bits}`", full.join(".")),
+                    format!("{}/{bits}", full.join(".")),
                 );
             }
             if parts.len() > 4 {
                 return self.wrong("addr", format!("`{shown}` is no address: it has {} parts", parts.len()));
             }
             if let Some(zero) = parts.iter().find(|part| part.len() > 1 && part.starts_with('0')) {
-                return self.wrong_help(
-                    "leading-zero",
-                    format!("`{shown}` is ambiguous: {zero} may be octal"),
-                    format!(
-                        "write `{name} {}`",
-                        parts
-                            .iter()
-                            .map(|part| part.trim_start_matches('0'))
-                            .map(|part| if part.is_empty() { "0" } else { part })
-                            .collect::<Vec<_>>()
-                            .join(".")
-                    ),
-                );
+                let decimal = parts
+                    .iter()
+                    .map(|part| part.trim_start_matches('0'))
+                    .map(|part| if part.is_empty() { "0" } else { part })
+                    .collect::<Vec<_>>()
+                    .join(".");
+                let title = format!("`{shown}` is ambiguous: {zero} may be octal");
+                return self.wrong_value("leading-zero", title, decimal);
             }
         }
         if text.contains('*') {
@@ -191,11 +188,8 @@ impl Literal<'_> {
         }
         if mac(text).is_some() {
             let ether = name.replace("addr", "").replace("host", "");
-            return self.wrong_help(
-                "addr",
-                format!("`{shown}` is a link address"),
-                format!("write `ether {ether} {text}`").replace("  ", " "),
-            );
+            let test = format!("ether {ether} {text}").replace("  ", " ");
+            return self.wrong_test("addr", format!("`{shown}` is a link address"), test);
         }
         if text.contains("::") || text.matches(':').count() > 1 {
             return self.wrong("addr", format!("`{shown}` is no IPv6 address"));

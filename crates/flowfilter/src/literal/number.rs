@@ -55,11 +55,10 @@ impl Literal<'_> {
         let low = if low.is_empty() { lowest } else { self.number(low, max)? };
         let high = if high.is_empty() { max } else { self.number(high, max)? };
         if low > high {
-            return Err(self.wrong_help(
-                "range-backwards",
-                format!("the range {low}:{high} ends before it begins"),
-                format!("write `{name} {high}:{low}`"),
-            ));
+            let title = format!("the range {low}:{high} ends before it begins");
+            let mut mistake = self.wrong_value("range-backwards", title, format!("{high}:{low}"));
+            mistake.mend.iter_mut().for_each(|mend| mend.words = used);
+            return Err(mistake);
         }
         // One number written as a range is that number.
         let item = if low == high { Item::Number(low) } else { Item::Range(low, high) };
@@ -84,19 +83,19 @@ impl Literal<'_> {
             if let Some((low, high)) = text.split_once(separator)
                 && [low, high].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
             {
-                return Err(self.wrong_help(
+                return Err(self.wrong_value(
                     "range-separator",
                     format!("`{text}` is not how a range is written"),
-                    format!("write `{name} {low}:{high}`"),
+                    format!("{low}:{high}"),
                 ));
             }
         }
         if matches!(self.subject.first(), Field::SrcPort | Field::DstPort | Field::OuterSrcPort | Field::OuterDstPort) {
             if let Some(port) = service(text) {
-                return Err(self.wrong_help(
+                return Err(self.wrong_value(
                     "service-name",
                     format!("services are not looked up by name: `{text}`"),
-                    format!("write `{name} {port}`"),
+                    port.to_string(),
                 ));
             }
             if text.starts_with('-') {
@@ -107,11 +106,7 @@ impl Literal<'_> {
             && let Some(number) = text.strip_prefix("AS").or_else(|| text.strip_prefix("as"))
             && number.bytes().all(|byte| byte.is_ascii_digit())
         {
-            return Err(self.wrong_help(
-                "number",
-                "AS numbers are written without `AS`",
-                format!("write `{name} {number}`"),
-            ));
+            return Err(self.wrong_value("number", "AS numbers are written without `AS`", number));
         }
         let title = if text.parse::<IpAddr>().is_ok() {
             format!("`{name}` compares with numbers, not with addresses")
@@ -146,20 +141,19 @@ impl Literal<'_> {
             unit = next;
             used = 1;
         }
-        if let Some((low, high)) = self.word.split_once(':')
-            && self.subject.kind() == Kind::Bytes
-            && !(self.exact && (low.is_empty() || high.is_empty()))
+        if let Some((first, last)) = self.word.split_once(':').filter(|ends| *ends != ("", ""))
+            && !(self.exact && (first.is_empty() || last.is_empty()))
         {
-            let low = if low.is_empty() { 0 } else { self.amount(low)? };
-            let high = if high.is_empty() { u64::MAX } else { self.amount(high)? };
+            let low = if first.is_empty() { 0 } else { self.amount(first)? };
+            let high = if last.is_empty() { u64::MAX } else { self.amount(last)? };
             if low > high {
-                return Err(self.wrong_help(
-                    "range-backwards",
-                    format!("the range {low}:{high} ends before it begins"),
-                    format!("write `{name} {high}:{low}`"),
-                ));
+                let title = format!("the range {first}:{last} ends before it begins");
+                return Err(self.wrong_value("range-backwards", title, format!("{last}:{first}")));
             }
             return Ok(Read::just(if low == high { Item::Number(low) } else { Item::Range(low, high) }));
+        }
+        if units == BYTES && self.word.to_ascii_lowercase().starts_with("0x") {
+            return self.number(self.word, u64::MAX).map(|number| Read::just(Item::Number(number)));
         }
         if digits.is_empty() {
             return Err(self.wrong_help(
@@ -192,14 +186,15 @@ impl Literal<'_> {
         }
     }
 
+    /// One end of a range.
     fn amount(&self, text: &str) -> Outcome<u64> {
-        let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (digits, unit) = text.split_at(digits_end);
-        let factor = BYTES.iter().find(|(known, _)| *known == unit).map(|(_, factor)| *factor);
-        match factor {
-            Some(factor) => scaled(digits, factor)
-                .ok_or_else(|| self.wrong("number", format!("`{}` is no number of bytes", suggest::short(text)))),
-            None => Err(self.bad_unit(digits, unit, BYTES)),
+        if text.contains(':') {
+            return Err(self.wrong("range", format!("`{}` has more than two ends", self.shown())));
+        }
+        let one = Literal { word: text, next: &[], span: self.span.clone(), exact: true, ..*self };
+        match one.quantity()?.item {
+            Item::Number(number) => Ok(number),
+            _ => Err(self.wrong("range", format!("`{}` is no range", self.shown()))),
         }
     }
 

@@ -100,7 +100,7 @@ fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
             .map(|word| Item::Text((*word).into()))
             .collect(),
         Kind::Span => {
-            // Times have no ranges: `duration >= 5s and duration <= 10s`.
+            // Times are compared: `duration >= 5s and duration <= 10s`.
             let one = |(low, high): (u128, u128)| {
                 let at_least = (low > 0).then(|| test(field, Condition::Compare(Order::AtLeast, clip(low))));
                 let at_most = test(field, Condition::Compare(Order::AtMost, clip(high)));

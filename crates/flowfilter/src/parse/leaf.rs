@@ -1,8 +1,10 @@
 //! What each word begins: one test, up to its value.
 
-use super::{Parsed, Parser, Tokens, expected, fail, first, is_sign, is_word, operator, rest, vocabulary, word};
+use super::{
+    Parsed, Parser, Tokens, expected, fail, first, is_sign, is_word, mending, operator, rest, vocabulary, word,
+};
 use crate::ast::{Condition, ETHERTYPE_WORDS, Expr, FLAG_WORDS, Item, PROTOCOL_WORDS, Subject, Test};
-use crate::error::{Mistake, Span};
+use crate::error::{Mend, Mistake, Span};
 use crate::field::{FIELDS, Field, Kind, Pair, TUNNELS};
 use crate::foreign;
 use crate::lex::{Sign, TokenKind};
@@ -57,7 +59,7 @@ impl<'p> Parser<'p> {
             ),
             "ip" | "ip6" => {
                 let version = one_of(Field::Version, if lower == "ip" { 4 } else { 6 });
-                self.qualified(behind, word, version)
+                self.qualified(input, word, version)
             }
             "gre" => {
                 let opened = plain(Field::Tunnel, vec![Item::Text("gre".into()), Item::Text("erspan".into())]);
@@ -94,7 +96,7 @@ impl<'p> Parser<'p> {
             _ => {
                 if let Some((_, protocol)) = PROTOCOL_WORDS.iter().find(|(name, _)| *name == lower) {
                     let test = one_of(Field::Proto, u64::from(protocol.0));
-                    return self.qualified(behind, word, test);
+                    return self.qualified(input, word, test);
                 }
                 if let Some((_, ethertype)) = ETHERTYPE_WORDS.iter().find(|(name, _)| *name == lower) {
                     if let Some("src" | "dst" | "host" | "net" | "addr") = self::word(behind) {
@@ -189,6 +191,13 @@ impl<'p> Parser<'p> {
     /// A word that nobody knows.
     pub(super) fn unknown(&self, word: &str, input: Tokens<'_, '_>) -> Mistake {
         let span = first(input).span.clone();
+        // Wireshark's quantifier, not nfdump's `any`.
+        if word.eq_ignore_ascii_case("any")
+            && let Some(field) = self::word(rest(input)).filter(|field| field.contains('.'))
+            && let Some(mistake) = foreign::word(field, first(rest(input)).span.clone())
+        {
+            return mistake;
+        }
         if let Some(mistake) = foreign::word(word, span.clone()) {
             return mistake;
         }
@@ -205,7 +214,8 @@ impl<'p> Parser<'p> {
     }
 
     /// Behind a protocol: libpcap lets a test follow at once, as in `tcp port 80`.
-    fn qualified<'a, 't>(&self, input: Tokens<'a, 't>, before: &str, protocol: Expr) -> Parsed<'a, 't, Expr> {
+    fn qualified<'a, 't>(&self, start: Tokens<'a, 't>, before: &str, protocol: Expr) -> Parsed<'a, 't, Expr> {
+        let input = rest(start);
         if is_sign(input, Sign::OpenSlice) {
             return fail(foreign::slice_of(before, input));
         }
@@ -213,7 +223,14 @@ impl<'p> Parser<'p> {
         let lower = next.to_ascii_lowercase();
         match lower.as_str() {
             "src" | "dst" | "host" | "net" | "addr" | "port" | "sport" | "dport" | "proto" => {
-                let (left, test) = self.test(input)?;
+                let both = |mend: Mend| {
+                    if !mend.is_test {
+                        return Some(mend);
+                    }
+                    let text = format!("{before} and {}", mend.text);
+                    Some(Mend { span: first(start).span.start..mend.span.end, text, ..mend })
+                };
+                let (left, test) = self.test(input).map_err(|error| mending(error, both))?;
                 Ok((left, Expr::and([protocol, test])))
             }
             "multicast" | "broadcast" => fail(foreign::cast(&before.to_ascii_lowercase(), &lower, &first(input).span)),

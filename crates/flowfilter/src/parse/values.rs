@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{MAX_ITEMS, Parsed, Parser, Tokens, fail, first, is_sign, is_word, operator, rest};
+use super::{MAX_ITEMS, Parsed, Parser, Tokens, fail, first, is_sign, is_word, mending, operator, rest};
 use crate::ast::{Condition, Expr, Item, List, Order, Subject, Test};
-use crate::error::{Mistake, Span};
+use crate::error::{Mend, Mistake, Span};
 use crate::field::{Field, Kind};
 use crate::foreign;
 use crate::lex::{Sign, TokenKind};
@@ -74,9 +74,18 @@ impl<'p> Parser<'p> {
         }
         let exact = comparison == Comparison::Equal;
         let (left, items) = if is_sign(left, Sign::OpenList) {
-            self.list(left, subject)?
+            // A test is no item of a list.
+            self.list(left, subject).map_err(|error| mending(error, |mend| (!mend.is_test).then_some(mend)))?
         } else {
-            let (left, item) = self.item(left, subject, exact)?;
+            let of_test = |mend: Mend| {
+                if !mend.is_test {
+                    return Some(mend);
+                }
+                let negated = format!("not ({})", mend.text);
+                let text = if comparison == Comparison::NotIn { negated } else { mend.text };
+                Some(Mend { span: begin..mend.span.end, text, ..mend })
+            };
+            let (left, item) = self.item(left, subject, exact).map_err(|error| mending(error, of_test))?;
             (left, vec![item])
         };
         finish(left, if comparison == Comparison::NotIn { Condition::NotIn(items) } else { Condition::In(items) })
@@ -182,7 +191,10 @@ impl<'p> Parser<'p> {
                 self.notes.borrow_mut().extend(read.note.map(|note| Mistake { span: whole, ..note }));
                 Ok((input.get(1 + read.used..).unwrap_or(input), read.item))
             }
-            Err(mistake) => fail(*mistake),
+            Err(mut mistake) => {
+                mistake.mend.iter_mut().for_each(|mend| mend.span = span.start..end(mend.words));
+                fail(*mistake)
+            }
         }
     }
 

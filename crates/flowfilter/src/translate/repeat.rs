@@ -85,13 +85,19 @@ impl Head {
     /// Whether a word is a value of this kind.
     pub(super) fn fits(&self, word: &str, options: &Options<'_>) -> bool {
         let may_be = literal::looks_like_value(word)
+            || self.is_port() && literal::service(word).is_some()
             || matches!(self.kind, Kind::Word(_) | Kind::Proto)
                 && !vocabulary().any(|known| word.eq_ignore_ascii_case(known));
         may_be && self.kind != Kind::Text && expr(&self.with(word), options).is_some()
     }
 
+    fn is_port(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.split(' ').next().is_some_and(|name| name.ends_with("port")))
+    }
+
     fn with(&self, word: &str) -> String {
-        let value = super::value::plain(word);
+        let service = literal::service(word).filter(|_| self.is_port());
+        let value = service.map_or_else(|| super::value::plain(word), |port| port.to_string());
         let parts: Vec<String> = self
             .parts
             .iter()
