@@ -238,9 +238,8 @@ fn without_port_colons(text: &str) -> String {
         let before = out.trim_end();
         let behind_operator = before.ends_with(['=', '<', '>'])
             || before.split_whitespace().next_back().is_some_and(|word| OPERATORS.contains(&word));
-        if character != ':' || !is_port || !behind_operator {
-            out.push(character);
-        }
+        // A blank: places in the text stay what they are.
+        out.push(if character == ':' && is_port && behind_operator { ' ' } else { character });
     }
     out
 }
@@ -367,10 +366,10 @@ mod tests {
     #[test]
     fn ports_may_have_the_colons_that_ss_wants() {
         for (theirs, ours) in [
-            ("dport = :443", "dport = 443"),
-            ("( sport = :22 or dport != :80 )", "( sport = 22 or dport != 80 )"),
-            ("sport ge :1024", "sport ge 1024"),
-            ("dport=:443", "dport=443"),
+            ("dport = :443", "dport =  443"),
+            ("( sport = :22 or dport != :80 )", "( sport =  22 or dport !=  80 )"),
+            ("sport ge :1024", "sport ge  1024"),
+            ("dport=:443", "dport= 443"),
             ("src port :1024", "src port :1024"),
             ("dst = ::1", "dst = ::1"),
             ("dst = 2001:db8::1", "dst = 2001:db8::1"),

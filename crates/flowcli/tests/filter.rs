@@ -154,6 +154,10 @@ fn lists_are_read_from_files() {
         .assert()
         .code(2)
         .stderr(contains("the list `/nonexistent/ports` cannot be read: there is no such file"));
+    fs::write(folder.path().join("hosts"), "192.0.2.1\n10.0.0.1/8, 10.0.0.2/8\n").unwrap();
+    let list = format!("src in @{}", folder.path().join("hosts").display());
+    let note = predicates::str::contains("the host's bits of 10.0.0.").count(1);
+    flow(&["count", "-r", WEB, &list]).assert().stderr(contains("line 2 of the list").and(note));
 }
 
 #[test]

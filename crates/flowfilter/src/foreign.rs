@@ -384,7 +384,7 @@ pub fn slice_of(before: &str, input: &[Token<'_>]) -> Mistake {
         ("ether", "0") => mistake.help("as in `ether dst 02:00:5e:10:00:01`"),
         (before, inside) => match translate::header_field(before, inside, None) {
             Some(field) => mistake.help(format!("as in `{field} {}`", example(field))),
-            None => mistake.help("header fields have names: `docs/filter.md` lists them"),
+            None => mistake.help("the header fields that can be tested have names: `docs/filter.md` lists them"),
         },
     }
 }

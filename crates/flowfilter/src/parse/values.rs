@@ -215,7 +215,7 @@ impl<'p> Parser<'p> {
         };
         let shown = suggest::short(name);
         let text = read(name).map_err(|why| wrong(format!("the list `{shown}` cannot be read: {why}")))?;
-        let mut items = Vec::new();
+        let (mut items, mut note) = (Vec::new(), None);
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or("");
             for word in line.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
@@ -227,6 +227,12 @@ impl<'p> Parser<'p> {
                     said
                 })?;
                 items.push(read.item);
+                // Of many the first tells what is the matter.
+                note = note.or_else(|| {
+                    let note = read.note?;
+                    let title = format!("line {} of the list `{shown}`: {}", index + 1, note.title);
+                    Some(Mistake { span: span.clone(), title, ..note })
+                });
                 if items.len() > MAX_ITEMS {
                     return Err(wrong(format!("the list `{shown}` has more than {MAX_ITEMS} values")));
                 }
@@ -235,6 +241,7 @@ impl<'p> Parser<'p> {
         if items.is_empty() {
             return Err(wrong(format!("the list `{shown}` is empty")));
         }
+        self.notes.borrow_mut().extend(note);
         Ok(Item::List(List { name: name.into(), items: Arc::from(items) }))
     }
 }
