@@ -318,6 +318,21 @@ fn bash_completes_the_words_of_filters() {
     assert_eq!(offered(&["flow", "sockets", "-t", "-f", "proc"]).unwrap(), ["process"]);
     assert_eq!(offered(&["flow", "ss", "retr"]).unwrap(), ["retrans"]);
     assert_eq!(offered(&["flow", "filter", "check", "handsh"]).unwrap(), ["handshake"]);
+    // What a command would refuse is not offered: a capture's packets have no states, sockets no ethertypes.
+    for (command, word, offers) in [
+        ("conns", "state", "state"),
+        ("count", "state", ""),
+        ("hosts", "duration", ""),
+        ("count", "process", ""),
+        ("count", "arp", "arp"),
+        ("sockets", "arp", ""),
+        ("sockets", "dev", "dev"),
+        ("vol", "dev", ""),
+        ("vol", "state", "state"),
+        ("lat", "vxlan", "vxlan"),
+    ] {
+        assert_eq!(offered(&["flow", command, "-q", word]).unwrap(), [offers], "{command} {word}");
+    }
     // What is no filter is completed as before.
     assert_eq!(offered(&["flow", "conns", "-o", "json"]).unwrap(), ["jsonl", "json"]);
     assert_eq!(offered(&["flow", "filter", "che"]).unwrap(), ["check"]);
@@ -327,10 +342,11 @@ fn bash_completes_the_words_of_filters() {
 
 #[test]
 fn fish_completes_the_words_of_filters() {
-    let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'";
+    let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'; \
+                  complete -C 'flow count handsh'; complete -C 'flow filter check handsh'";
     let Some(found) = completed("fish", script) else { return };
     let words: Vec<&str> = found.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(words, ["tcp and sport", "handshake"]);
+    assert_eq!(words, ["tcp and sport", "handshake", "handshake"]);
 }
 
 #[test]
@@ -338,4 +354,7 @@ fn the_script_of_zsh_is_one_and_has_the_words_of_filters() {
     let Some(printed) = completed("zsh", "zsh -n ./_flow && cat ./_flow") else { return };
     assert!(printed.contains("_flow_filter() {") && printed.contains(" retrans "), "{printed}");
     assert!(printed.matches(":_flow_filter'").count() >= 2 * 9, "every command with a filter, both ways");
+    let words = |command: &str| printed.split(&format!("*:flow-command-{command}:*) ")).nth(1).unwrap().lines().next();
+    assert!(words("count").is_some_and(|words| words.contains(" arp ") && !words.contains(" duration ")));
+    assert!(words("connections").is_some_and(|words| words.contains(" duration ")));
 }
