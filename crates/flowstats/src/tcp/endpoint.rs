@@ -172,11 +172,10 @@ impl Endpoint {
         }
     }
 
-    /// Whether this end is open, `seq` comes next in its stream, and it has earned `letter` before.
+    /// Whether this end is open and `seq` comes next in its stream.
     #[inline]
-    pub(super) fn goes_on(&self, seq: u32, letter: super::Letter) -> bool {
-        let next = self.start.wrapping_add(self.last as u32);
-        self.state == State::Established && seq == next && self.letters & letter.bit() != 0
+    pub(super) fn goes_on(&self, seq: u32) -> bool {
+        self.state == State::Established && seq == self.next_seq()
     }
 
     /// How many more bytes `ack` acknowledges, if this end is open and has been seen to send them; `None` otherwise.
@@ -206,6 +205,7 @@ impl Endpoint {
     }
 
     /// The sequence number that comes next.
+    #[inline]
     pub(super) fn next_seq(&self) -> u32 {
         self.start.wrapping_add(self.last as u32)
     }
