@@ -178,13 +178,15 @@ impl Endpoint {
         self.state == State::Established && seq == self.next_seq()
     }
 
-    /// How many more bytes `ack` acknowledges, if this end is open and has been seen to send them; `None` otherwise.
+    /// How many more bytes `ack` acknowledges, if this end is open, its SYN is acknowledged, and it has been seen to send
+    /// them; `None` otherwise.
     #[inline]
     pub(super) fn newly_acknowledged(&self, ack: u32) -> Option<i64> {
         let acked = self.start.wrapping_add(self.acked as u32);
         let newly = i64::from(ack.wrapping_sub(acked) as i32).max(0);
-        let sent = self.state == State::Established && self.acked + newly <= self.last && ack != 0;
-        sent.then_some(newly)
+        let sent = self.acked + newly <= self.last && ack != 0;
+        let open = self.state == State::Established && self.acked > 0;
+        (open & sent).then_some(newly)
     }
 
     /// Takes in an acknowledgment of so many more bytes.
