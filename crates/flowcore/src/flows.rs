@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use crate::allow::Verdict;
 use crate::event::{Detail, FlowEvent, Marks, Notes, TcpFlags};
 use crate::ledger::Ledger;
-use crate::record::FlowRecord;
+use crate::record::{Evidence, FlowRecord};
 use crate::time::{Nanos, Timestamp};
 use duplicates::Duplicates;
 use entry::{Entry, State, direction_in, goes_on, note, should_end};
@@ -178,6 +178,12 @@ impl Flows {
             end: origin.end(),
             verdict: self.verdicts.get(id).copied().unwrap_or_default().into(),
         })
+    }
+
+    /// How it is known which end began a flow: [`record`](Self::record)'s, alone.
+    #[inline]
+    pub fn evidence(&self, id: FlowId) -> Option<Evidence> {
+        self.origins.get(id).map(Origin::evidence)
     }
 
     /// Keeps what a whitelist said of a flow; [`record`](Self::record) repeats it.

@@ -397,11 +397,11 @@ fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
 /// Sets up what the first event tells.
 fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
     let Detail::Tcp(_) = event.detail else { return };
-    let Some(record) = batch.flows.record(event.flow) else { return };
-    if record.evidence != Evidence::Syn {
+    let Some(evidence) = batch.flows.evidence(event.flow) else { return };
+    if evidence != Evidence::Syn {
         open.doubts |= Doubts::MIDSTREAM;
     }
-    if matches!(record.evidence, Evidence::SynAck | Evidence::Ports) {
+    if matches!(evidence, Evidence::SynAck | Evidence::Ports) {
         open.tcp.flip();
     }
 }
@@ -429,7 +429,7 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
                 missed_bytes,
                 active_until: open.tcp.active_until(),
             };
-            (open.tcp.state(), histories.get(open.tcp.history().as_str()), Some(facts))
+            (open.tcp.state(), histories.get(open.tcp.history().letters()), Some(facts))
         }
         Protocol::UDP | Protocol::UDP_LITE => {
             let flipped = matches!(flow.evidence, Evidence::Ports);
@@ -443,9 +443,9 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
                 (true, false, true) => "^d",
                 (true, true, true) => "^dD",
             };
-            (udp_state(forward.packets > 0, reverse.packets > 0), histories.get(history), None)
+            (udp_state(forward.packets > 0, reverse.packets > 0), histories.get(history.as_bytes()), None)
         }
-        _ => (ConnState::OTH, histories.get(""), None),
+        _ => (ConnState::OTH, histories.get(b""), None),
     };
     let side = open.side.as_deref_mut();
     Connection {

@@ -172,20 +172,21 @@ impl Endpoint {
         }
     }
 
-    /// Whether this end is open, `seq` comes next in its stream, and it has earned `letter` before.
+    /// Whether this end is open and `seq` comes next in its stream.
     #[inline]
-    pub(super) fn goes_on(&self, seq: u32, letter: super::Letter) -> bool {
-        let next = self.start.wrapping_add(self.last as u32);
-        self.state == State::Established && seq == next && self.letters & letter.bit() != 0
+    pub(super) fn goes_on(&self, seq: u32) -> bool {
+        self.state == State::Established && seq == self.next_seq()
     }
 
-    /// How many more bytes `ack` acknowledges, if this end is open and has been seen to send them; `None` otherwise.
+    /// How many more bytes `ack` acknowledges, if this end is open, its SYN is acknowledged, and it has been seen to send
+    /// them; `None` otherwise.
     #[inline]
     pub(super) fn newly_acknowledged(&self, ack: u32) -> Option<i64> {
         let acked = self.start.wrapping_add(self.acked as u32);
         let newly = i64::from(ack.wrapping_sub(acked) as i32).max(0);
-        let sent = self.state == State::Established && self.acked + newly <= self.last && ack != 0;
-        sent.then_some(newly)
+        let sent = self.acked + newly <= self.last && ack != 0;
+        let open = self.state == State::Established && self.acked > 0;
+        (open & sent).then_some(newly)
     }
 
     /// Takes in an acknowledgment of so many more bytes.
@@ -206,6 +207,7 @@ impl Endpoint {
     }
 
     /// The sequence number that comes next.
+    #[inline]
     pub(super) fn next_seq(&self) -> u32 {
         self.start.wrapping_add(self.last as u32)
     }

@@ -77,13 +77,18 @@ impl History {
         }
     }
 
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        let bytes = match self {
+    /// ASCII.
+    #[inline]
+    pub fn letters(&self) -> &[u8] {
+        match self {
             Self::Short { len, letters } => letters.get(..usize::from(*len)).unwrap_or(&[]),
             Self::Long(letters) => letters,
-        };
-        std::str::from_utf8(bytes).unwrap_or("")
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.letters()).unwrap_or("")
     }
 
     /// Adds a letter as it is.
@@ -107,6 +112,8 @@ impl History {
         }
     }
 
+    /// Not in line: an ordinary segment nearly never adds one.
+    #[inline(never)]
     fn add(&mut self, letter: u8, direction: Direction) {
         self.push(match direction {
             Direction::Forward => letter.to_ascii_uppercase(),

@@ -81,3 +81,12 @@ fn what_was_sent_again_behind_a_gap_is_sent_again() {
     ]);
     assert_eq!((played.sent_again(), played.facts.sides[1].missing_bytes), (vec!["reordering"], 0));
 }
+
+#[test]
+fn of_two_syns_that_met_an_ack_tells_no_round_trip() {
+    let both =
+        [(0.0, ">S", 100, 0, 0), (1.0, "<S", 1000, 0, 0), (20.0, ">A", 101, 1001, 0), (21.0, "<A", 1001, 101, 0)];
+    assert_eq!(play(&both).rtts(), Vec::<&str>::new());
+    let later = [both[0], both[1], both[2], both[3], (30.0, ">PA", 101, 1001, 50), (40.0, "<A", 1001, 151, 0)];
+    assert_eq!(play(&later).rtts(), ["rtt>A 10"]);
+}
