@@ -341,6 +341,28 @@ fn bash_completes_the_words_of_filters() {
 }
 
 #[test]
+fn what_is_completed_is_taken() {
+    const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/failures.pcap.lz4");
+    let script = String::from_utf8(flow().args(["completions", "bash"]).output().unwrap().stdout).unwrap();
+    let values = ["", "5", "5s", "10.0.0.1", "tcp", "S0", "S", "forward", "02:00:5e:10:00:01", "nginx"];
+    for command in ["conns", "hosts", "count"] {
+        let case =
+            script.split("_flow_with_filters").nth(1).unwrap().split(&format!("        {command}")).nth(1).unwrap();
+        let words = case.split("words=\"").nth(1).unwrap().split('"').next().unwrap();
+        let mut tried = 0;
+        for word in words.split(' ') {
+            let mut filters = values.iter().map(|value| format!("{word} {value}"));
+            let Some(filter) = filters.find(|filter| flowfilter::Filter::parse(filter).is_ok()) else { continue };
+            let output = flow().args([command, "-q", "-r", CAPTURE, &filter]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() || said.contains("--asn FILE"), "{command} {filter}: {said}");
+            tried += 1;
+        }
+        assert!(tried > 70, "{command}: {words}");
+    }
+}
+
+#[test]
 fn fish_completes_the_words_of_filters() {
     let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'; \
                   complete -C 'flow count handsh'; complete -C 'flow filter check handsh'";
