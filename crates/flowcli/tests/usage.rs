@@ -286,7 +286,7 @@ fn completed(shell: &str, script: &str) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap())
         }
         Err(_) => {
-            println!("skipped: {shell} is not installed");
+            eprintln!("SKIPPED: {shell} is not installed");
             None
         }
     }
