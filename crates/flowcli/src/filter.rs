@@ -13,8 +13,9 @@ use flowcore::report::Value;
 use flowcore::resolve::Numeric;
 use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, Frames, Resolver};
 use flowfilter::ast::Subject;
+use flowfilter::field::FIELDS;
 use flowfilter::sql::{Dialect, Schema};
-use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record};
+use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record, Socket};
 use flowresolve::Networks;
 use flowstats::conns::{Connection, column};
 
@@ -27,17 +28,30 @@ pub use sockets::{LookUps, OfSockets};
 /// Bytes of a list's file at most.
 const LARGEST_LIST: u64 = 64 << 20;
 
-/// The filter that the user gave, if any; what there is to know about it goes to standard error unless `quiet`.
+/// The filter that the user gave of packets, if any; what there is to know about it goes to standard error unless `quiet`.
 ///
 /// # Errors
 /// If it is wrong, or its file or a list cannot be read.
 pub fn read(args: &FilterArgs, quiet: bool, color: Color) -> anyhow::Result<Option<Filter>> {
-    read_beside(args, quiet, color, |args| {
+    read_as(args, quiet, color, Asked::Packets)
+}
+
+/// The same of sockets or packets.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as(args: &FilterArgs, quiet: bool, color: Color, asked: Asked) -> anyhow::Result<Option<Filter>> {
+    let Some(written) = Written::of(args)? else { return Ok(None) };
+    let filter = written.parse(asked).inspect_err(|_| {
         // A capture without its option is read as the beginning of a filter.
         if let Some(file) = args.words.iter().find(|word| may_be_file(word)) {
             complain(&format!("files are named with -r: did you mean `-r {file}`?"));
         }
-    })
+    })?;
+    if !quiet {
+        warn(&filter, color);
+    }
+    Ok(Some(filter))
 }
 
 /// Refuses to read filter and capture from one standard input.
@@ -57,46 +71,80 @@ pub fn refuse_one_input(args: &FilterArgs, read: &[PathBuf]) -> Result<(), Error
     Ok(())
 }
 
-/// The same where `mistaken` says what else a wrong filter may be.
-fn read_beside(
-    args: &FilterArgs,
-    quiet: bool,
-    color: Color,
-    mistaken: impl Fn(&FilterArgs),
-) -> anyhow::Result<Option<Filter>> {
-    let (text, origin) = match (&args.text, &args.file) {
-        (Some(text), _) => (text.clone(), String::new()),
-        (None, Some(file)) => {
-            let name = inputs::name(file);
-            let most = MAX_TEXT as u64;
-            let text = if inputs::is_standard_input(file) { text_of(io::stdin(), most) } else { contents(&name, most) };
-            let text = text.map_err(|why| {
-                let kind = if why == too_large(most) { ErrorKind::Usage } else { ErrorKind::NotFound };
-                Error::new(kind, format!("{name}: {why}"))
-            })?;
-            (text, name)
-        }
-        (None, None) if args.words.is_empty() => return Ok(None),
-        (None, None) => (args.words.join(" "), String::new()),
-    };
-    let compat = match args.filter_compat {
-        None => Compat::None,
-        Some(CompatArg::Como) => Compat::Como,
-        Some(CompatArg::Libpcap) => Compat::Libpcap,
-    };
-    let list = |name: &str| contents(name, LARGEST_LIST);
-    let options = Options { compat, lists: Some(&list), hosts: Some(&addresses), origin: &origin };
-    let filter = Filter::parse_with(&text, &options).inspect_err(|_| mistaken(args))?;
-    if !quiet {
-        let warnings = filter.warnings();
-        for warning in warnings.iter().take(MOST_WARNINGS) {
-            complain_whole(&warning.render(terminal::error_color(color)));
-        }
-        if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
-            complain(&format!("warning: and {more} more of this filter"));
-        }
+/// What a filter is asked of.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// What captures hold.
+    Packets,
+    /// The kernel's sockets, by people who may know `ss`.
+    Sockets,
+}
+
+/// A filter's text, and what is needed to read it.
+pub struct Written {
+    /// As the user wrote it.
+    pub text: String,
+    /// The file it stood in, if it did.
+    origin: String,
+    compat: Compat,
+}
+
+impl Written {
+    /// From the command line or its file, if there is one.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn of(args: &FilterArgs) -> anyhow::Result<Option<Self>> {
+        let (text, origin) = match (&args.text, &args.file) {
+            (Some(text), _) => (text.clone(), String::new()),
+            (None, Some(file)) => {
+                let name = inputs::name(file);
+                let most = MAX_TEXT as u64;
+                let text =
+                    if inputs::is_standard_input(file) { text_of(io::stdin(), most) } else { contents(&name, most) };
+                let text = text.map_err(|why| {
+                    let kind = if why == too_large(most) { ErrorKind::Usage } else { ErrorKind::NotFound };
+                    Error::new(kind, format!("{name}: {why}"))
+                })?;
+                (text, name)
+            }
+            (None, None) if args.words.is_empty() => return Ok(None),
+            (None, None) => (args.words.join(" "), String::new()),
+        };
+        let compat = match args.filter_compat {
+            None => Compat::None,
+            Some(CompatArg::Como) => Compat::Como,
+            Some(CompatArg::Libpcap) => Compat::Libpcap,
+        };
+        Ok(Some(Self { text, origin, compat }))
     }
-    Ok(Some(filter))
+
+    /// Understands it.
+    ///
+    /// # Errors
+    /// If it is wrong, or a list cannot be read.
+    pub fn parse(&self, asked: Asked) -> Result<Filter, FilterError> {
+        let list = |name: &str| contents(name, LARGEST_LIST);
+        let options = Options {
+            compat: self.compat,
+            lists: Some(&list),
+            hosts: Some(&addresses),
+            origin: &self.origin,
+            beside_ss: asked == Asked::Sockets,
+        };
+        Filter::parse_with(&self.text, &options)
+    }
+}
+
+/// Says what there is to know about a filter.
+pub fn warn(filter: &Filter, color: Color) {
+    let warnings = filter.warnings();
+    for warning in warnings.iter().take(MOST_WARNINGS) {
+        complain_whole(&warning.render(terminal::error_color(color)));
+    }
+    if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
+        complain(&format!("warning: and {more} more of this filter"));
+    }
 }
 
 /// Warnings of one filter that are shown.
@@ -119,9 +167,12 @@ fn text_of(input: impl Read, most: u64) -> Result<String, String> {
     if bytes.len() as u64 > most {
         return Err(too_large(most));
     }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+    let mut text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     // Some editors begin every text with a byte order mark.
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 fn too_large(most: u64) -> String {
@@ -180,6 +231,22 @@ fn have_networks(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<()
 /// Of which process a packet is, captures never say.
 const NOT_CAPTURED: FieldSet = FieldSet::EMPTY.with(Field::Process).with(Field::Pid);
 
+/// The fields that a command's filter may ask for, of packets or of what they come to.
+pub fn asked_by(command: &str) -> FieldSet {
+    let both = |one: FieldSet, other: FieldSet| FieldSet::of(one.iter().chain(other.iter()));
+    let packets = FlowEvent::fields().without(NOT_CAPTURED);
+    // `dev` is looked up by `flow sockets` alone.
+    let ends = Socket::fields().without(FieldSet::of([Field::Device]));
+    match command {
+        "conns" => both(packets, Flow::fields().without(NOT_CAPTURED)),
+        "count" | "hosts" => packets,
+        "sockets" => Socket::fields(),
+        "vol" | "cpu" => ends,
+        "lat" => both(packets, ends),
+        _ => FieldSet::of(FIELDS.iter().map(|def| def.field)),
+    }
+}
+
 /// Refuses what no capture can answer, at its place in the filter.
 fn answerable(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<(), FilterError> {
     have_networks(filter, networks)?;
@@ -201,47 +268,6 @@ pub fn of_packets(filter: &Filter, networks: Option<&Arc<Networks>>) -> Result<P
     let bound = filter.bind::<FlowEvent>(&names(networks))?;
     answerable(filter, networks)?;
     Ok(bound)
-}
-
-/// A filter over sockets as `ss` spells it, in this language: `dport = :443` is `dport = 443`.
-pub fn as_ss_spells(args: &FilterArgs) -> FilterArgs {
-    let words = (!args.words.is_empty()).then(|| vec![without_port_colons(&args.words.join(" "))]);
-    FilterArgs { words: words.unwrap_or_default(), text: args.text.as_deref().map(without_port_colons), ..args.clone() }
-}
-
-/// What is to be said of `sport :443` where sockets are asked: to `ss` that is port 443, here every port up to it.
-pub fn open_range(args: &FilterArgs) -> Option<String> {
-    let text = args.text.clone().unwrap_or_else(|| args.words.join(" "));
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()".contains(c)).collect();
-    for pair in words.windows(2) {
-        let [field, value] = pair else { continue };
-        if let Some(port) = value.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok())
-            && ["sport", "dport", "port"].contains(&field.to_ascii_lowercase().as_str())
-        {
-            return Some(format!(
-                "`{field} :{port}` is every port up to {port}; ss means port {port} alone by it: write `{field} 0:{port}` or \
-                 `{field} {port}`"
-            ));
-        }
-    }
-    None
-}
-
-/// Without the colons of ports that stand behind an operator: there a range, which they begin otherwise, cannot be.
-fn without_port_colons(text: &str) -> String {
-    const OPERATORS: [&str; 7] = ["eq", "ne", "neq", "gt", "ge", "lt", "le"];
-    let mut out = String::with_capacity(text.len());
-    for (place, character) in text.char_indices() {
-        let rest = text.get(place + 1..).unwrap_or_default();
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let is_port = digits > 0 && !rest.get(digits..).is_some_and(|behind| behind.starts_with([':', '.', '-']));
-        let before = out.trim_end();
-        let behind_operator = before.ends_with(['=', '<', '>'])
-            || before.split_whitespace().next_back().is_some_and(|word| OPERATORS.contains(&word));
-        // A blank: places in the text stay what they are.
-        out.push(if character == ':' && is_port && behind_operator { ' ' } else { character });
-    }
-    out
 }
 
 /// What a filter selects for a table of connections.
@@ -272,14 +298,10 @@ impl Selection {
             );
             return Err(filter.refuse(of_packet, &title, Some("one filter asks either packets or connections")));
         }
-        if only_connections.is_empty() || !only_packets.is_empty() {
+        // What neither have is said of packets, which have more; of a socket's state connections, which have one too.
+        if only_connections.is_empty() || !only_packets.without(FieldSet::of([Field::SocketState])).is_empty() {
             filter.bind(&names).map(Self::Packets)
         } else {
-            // What neither have is said of packets, which have more.
-            let strangers = only_connections.without(connections);
-            if !strangers.is_empty() {
-                filter.bind::<FlowEvent>(&names)?;
-            }
             filter.bind(&names).map(Self::Connections)
         }
     }
@@ -337,10 +359,12 @@ pub fn run(command: &FilterCommand) -> anyhow::Result<Exit> {
         FilterCommand::Check(args) | FilterCommand::Explain(args) | FilterCommand::Normal(args) => args,
         FilterCommand::Sql(args) => &args.filter,
     };
-    let Some(filter) = read_beside(args, false, Color::Auto, |_| ())? else {
+    let Some(written) = Written::of(args)? else {
         let message = "no filter: write one, as in `flow filter check 'tcp and port 443'`";
         return Err(Error::new(ErrorKind::Usage, message).into());
     };
+    let filter = written.parse(Asked::Packets)?;
+    warn(&filter, Color::Auto);
     let text = match command {
         FilterCommand::Check(_) => format!("{filter}\n"),
         FilterCommand::Normal(_) => format!("{}\n", filter.normal()),
@@ -356,25 +380,5 @@ fn dialect(named: DialectArg) -> Dialect {
         DialectArg::Spark => Dialect::Spark,
         DialectArg::Clickhouse => Dialect::ClickHouse,
         DialectArg::Sqlite => Dialect::Sqlite,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ports_may_have_the_colons_that_ss_wants() {
-        for (theirs, ours) in [
-            ("dport = :443", "dport =  443"),
-            ("( sport = :22 or dport != :80 )", "( sport =  22 or dport !=  80 )"),
-            ("sport ge :1024", "sport ge  1024"),
-            ("dport=:443", "dport= 443"),
-            ("src port :1024", "src port :1024"),
-            ("dst = ::1", "dst = ::1"),
-            ("dst = 2001:db8::1", "dst = 2001:db8::1"),
-        ] {
-            assert_eq!(without_port_colons(theirs), ours);
-        }
     }
 }

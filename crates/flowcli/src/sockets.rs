@@ -11,14 +11,14 @@ use flowcore::report::Ending;
 use flowcore::{
     Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, SocketState, Status, Timestamp,
 };
-use flowfilter::{Field, STEP};
+use flowfilter::{Field, Filter, OPEN_RANGE, STEP};
 use flowsrc_netlink::process::{Details, Evidence, Processes};
 use flowsrc_netlink::{Cgroups, Kinds, Options, Sockets};
 
-use crate::args::{FilterArgs, SocketsArgs, TimeStyle, parse_state};
+use crate::args::{SocketsArgs, TimeStyle, parse_state};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
-use crate::filter::{self, OfSockets};
+use crate::filter::{self, Asked, OfSockets, Written};
 use crate::output::{self, Output, Wishes};
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -34,13 +34,7 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     refuse(args)?;
     let signals = Signals::listen()?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let (words, states) = states_first(&args.filter)?;
-    match filter::open_range(&words) {
-        Some(message) if args.kill => return Err(Error::new(ErrorKind::Usage, message).into()),
-        Some(message) if !args.ending.quiet => complain(&format!("note: {message}")),
-        _ => {}
-    }
-    let filter = filter::read(&filter::as_ss_spells(&words), args.ending.quiet, args.color)?;
+    let (filter, states) = read(args)?;
     let filter = filter.map(|filter| OfSockets::new(&filter, networks.as_ref())).transpose()?;
     let mut options = args.options();
     options.holders = wants_processes(args, filter.as_ref());
@@ -66,11 +60,26 @@ fn wants_processes(args: &SocketsArgs, filter: Option<&OfSockets>) -> bool {
     filter_asks || !args.summary && columns::wants_processes(args)
 }
 
-/// A filter may begin with states, as that of `ss` does: `state listening sport = :22`. The filter without them, and their
-/// bits if there are any.
-fn states_first(filter: &FilterArgs) -> Result<(FilterArgs, Option<u32>), Error> {
-    let text = filter.words.join(" ");
-    let mut rest = text.trim_start();
+/// The filter, and the states that stood before it. What `ss` reads otherwise closes nothing.
+fn read(args: &SocketsArgs) -> anyhow::Result<(Option<Filter>, Option<u32>)> {
+    let Some(mut written) = Written::of(&args.filter)? else { return Ok((None, None)) };
+    let states = states_first(&mut written.text);
+    if states.is_some() && behind_blanks(&written.text).is_empty() {
+        return Ok((None, states));
+    }
+    let filter = written.parse(Asked::Sockets)?;
+    match filter.warnings().iter().find(|warning| warning.code() == OPEN_RANGE) {
+        Some(warning) if args.kill => return Err(Error::new(ErrorKind::Usage, warning.to_string()).into()),
+        _ if args.ending.quiet => {}
+        _ => filter::warn(&filter, args.color),
+    }
+    Ok((Some(filter), states))
+}
+
+/// A filter may begin with states, as that of `ss` does: `state listening sport = :22`. Their bits if there are any; in the
+/// text blanks take their place.
+fn states_first(text: &mut String) -> Option<u32> {
+    let mut rest = behind_blanks(text);
     let mut states = None;
     while let Some(behind) = rest.strip_prefix("state ").map(str::trim_start) {
         let end = behind.find(char::is_whitespace).unwrap_or(behind.len());
@@ -83,10 +92,24 @@ fn states_first(filter: &FilterArgs) -> Result<(FilterArgs, Option<u32>), Error>
             break;
         }
         states = Some(states.unwrap_or(0) | bits);
-        rest = after.trim_start();
+        rest = behind_blanks(after);
     }
-    let words = if rest.is_empty() { Vec::new() } else { vec![rest.to_owned()] };
-    Ok((FilterArgs { words, ..filter.clone() }, states))
+    let end = text.len() - rest.len();
+    if states.is_some() {
+        // Places in the text stay what they are.
+        let blanks: String = text[..end].chars().map(|c| if c == '\n' { c } else { ' ' }).collect();
+        text.replace_range(..end, &blanks);
+    }
+    states
+}
+
+/// Without the blanks and comments that a filter begins with.
+fn behind_blanks(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while let Some(comment) = rest.strip_prefix('#') {
+        rest = comment.find('\n').map_or("", |end| comment[end..].trim_start());
+    }
+    rest
 }
 
 /// What cannot be meant.

@@ -24,7 +24,7 @@ use flowstats::chart::{Bar, Layout};
 
 use crate::args::{Format, Group, ViewArgs};
 use crate::exit::Exit;
-use crate::filter::{self, LookUps, OfSockets};
+use crate::filter::{self, Asked, LookUps, OfSockets};
 use crate::output;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -72,7 +72,7 @@ impl<'a> Live<'a> {
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
         let networks = args.asn.load(args.ending.verbose > 0)?;
-        let filter = filter::read(&filter::as_ss_spells(&args.filter), args.ending.quiet, args.color)?;
+        let filter = filter::read_as(&args.filter, args.ending.quiet, args.color, Asked::Sockets)?;
         let filter = filter.map(|filter| OfSockets::with_look_ups(&filter, networks.as_ref())).transpose()?;
         let look_ups = filter.as_ref().and_then(OfSockets::look_ups);
         let signals = Signals::listen()?;

@@ -179,6 +179,9 @@ fn what_a_capture_cannot_answer_is_refused() {
         ("input 3", "packets have no `input`"),
         ("syn and duration > 5s", "`duration` is asked of whole connections, `flags` of single packets"),
         ("uid 0", "packets have no `uid`"),
+        ("state established", "connections have no state of a kernel socket"),
+        ("state established", "`state {S1, S2, S3}` were established"),
+        ("state established and ttl 5", "packets have no state of a kernel socket"),
     ] {
         flow(&["conns", "-r", WEB, filter]).assert().code(2).stdout(is_empty()).stderr(contains(words));
     }
@@ -202,10 +205,10 @@ fn a_filter_can_be_tried_alone() {
             .and(contains("connections  no: they have no process;"))
             .and(contains("sockets      yes\n")),
     );
-    flow(&["filter", "explain", "src asn 5 or state listen"])
-        .assert()
-        .success()
-        .stdout(contains("sockets      yes, with --asn FILE\n").and(contains("packets      no: they have no state;")));
+    flow(&["filter", "explain", "src asn 5 or state listen"]).assert().success().stdout(
+        contains("sockets      yes, with --asn FILE\n")
+            .and(contains("packets      no: they have no state of a kernel socket;")),
+    );
     flow(&["filter", "explain", "vlan 5"]).assert().success().stdout(contains("packet sockets nothing"));
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));
 }
@@ -218,6 +221,7 @@ fn a_filter_is_printed_as_sql() {
         .success()
         .stdout("(`pid` IS NOT NULL AND `pid` = 1)\n");
     flow(&["filter", "sql", "ttl 1"]).assert().code(2).stderr(contains("stored flows have no `ttl`"));
+    flow(&["filter", "sql", "state listen"]).assert().code(2).stderr(contains("`flow sockets` selects by it"));
 }
 
 #[test]
@@ -353,12 +357,45 @@ fn packets_have_the_direction_of_their_connections() {
 
 #[test]
 fn a_port_as_ss_writes_it_is_warned_of_where_it_is_a_range() {
-    for filter in ["sport :9002", "tcp and ( dport :443 )"] {
-        flow(&["sockets", "-t", filter]).assert().success().stderr(contains("ss means port"));
-        // Where the difference would close sockets, nobody guesses.
-        flow(&["sockets", "-t", "--kill", filter]).assert().code(2).stderr(contains("ss means port"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("filter");
+    let ways = |filter: &str| {
+        std::fs::write(&file, filter).unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        [vec![filter.to_owned()], vec!["-f".to_owned(), filter.to_owned()], vec!["-F".to_owned(), file]]
+    };
+    let sockets = |more: &[&str], way: Vec<String>| {
+        let mut command = flow(&["sockets", "-t"]);
+        command.args(more).args(way);
+        command.assert()
+    };
+    for filter in ["sport :9002", "tcp and ( dport :443 )", "not dport :443 # https", "state established dport :443"] {
+        for way in ways(filter) {
+            sockets(&[], way.clone()).success().stderr(contains("ss means port"));
+            // Where the difference would close sockets, nobody guesses.
+            sockets(&["--kill"], way).code(2).stderr(contains("ss means port"));
+        }
     }
-    for filter in ["sport = :9002", "sport 0:9002", "dport 443:"] {
-        flow(&["sockets", "-t", filter]).assert().success().stderr(contains("ss means").not());
+    let plain = [
+        "sport = :9002",
+        "# sport :9002\nstate established ( dport != :443 )",
+        "sport 0:9002",
+        "dport 443:",
+        "dport {:443}",
+        "process 'sport :9002'",
+    ];
+    for way in plain.into_iter().flat_map(ways) {
+        sockets(&[], way).success().stderr(contains("ss means").not());
     }
+    let views = |filter: &str| flow(&["vol", filter]).assert().success();
+    views("sport :9002").stderr(contains("ss means port"));
+    views("sport = :9002").stderr(contains("ss means").not());
+    // A colon behind an operator is no port elsewhere.
+    flow(&["filter", "check", "sport = :9002"]).assert().code(2).stderr(contains("write `sport 9002`"));
+}
+
+#[test]
+fn places_behind_the_states_of_a_filter_are_those_in_its_text() {
+    let wrong = flow(&["sockets", "-t", "state established sport 80x"]).assert().code(2);
+    wrong.stderr(contains("filter:1:25"));
 }

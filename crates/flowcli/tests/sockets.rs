@@ -139,6 +139,31 @@ fn kill_closes_what_the_filter_selects_and_only_with_yes() {
 }
 
 #[test]
+fn of_a_connection_that_is_not_answered_nothing_is_long_ago() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("bound");
+    // Room for one that waits: whoever comes then gets no answer.
+    rustix::net::listen(&listener, 0).expect("a shorter queue");
+    let waits = TcpStream::connect(addr).expect("in the queue");
+    let asks = std::thread::spawn(move || TcpStream::connect_timeout(&addr, Duration::from_secs(20)).map(drop));
+    let columns = "state,last_sent_ns,last_received_ns,last_ack_ns";
+    let filter = format!("dst port {}", addr.port());
+    let ask = || rows(&flow(&["-t", "--state", "established,syn_sent", "-o", "jsonl", "--columns", columns, &filter]));
+    let of = |rows: &[Value], state: &str| rows.iter().find(|row| row["state"] == state).cloned();
+    let rows = (0..200).map(|_| ask()).find(|rows| of(rows, "syn_sent").is_some()).expect("it asks");
+    let (asking, established) =
+        (of(&rows, "syn_sent").expect("found"), of(&rows, "established").expect("in the queue"));
+    for column in columns.split(',').skip(1) {
+        assert!(asking[column].is_null(), "{column}: {asking}");
+        assert!(established[column].as_u64().is_some_and(|since| since < 60_000_000_000), "{column}: {established}");
+    }
+    // There is room again.
+    drop((listener.accept().expect("waits"), waits));
+    drop(listener);
+    let _ = asks.join();
+}
+
+#[test]
 fn kill_without_a_filter_is_refused() {
     let refused = flow(&["-t", "--kill", "--yes"]);
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
@@ -271,6 +296,15 @@ fn nobody_asking_for_all_namespaces_is_given_his_own() {
     for part in ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN", &namespace.0] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    // A program reads it too: TCP of a closed namespace at least, and of those that are not known.
+    let refused = |arguments: &[&str]| {
+        let output = nobody.flow(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let trailer: Value = serde_json::from_str(text.lines().last().expect("a trailer")).expect("JSON");
+        trailer["trust"]["sockets"]["refused"].as_u64().expect("a number")
+    };
+    assert!(refused(&["--netns", "all", "-t", "-o", "jsonl"]) >= 2);
+    assert_eq!(refused(&["-t", "-o", "jsonl"]), 0, "his own is asked whole");
     for closed in [&namespace.0, "1"] {
         let output = nobody.flow(&["--netns", closed, "-t"]);
         assert_eq!(output.status.code(), Some(4), "a permission is missing: {}", said(&output));
@@ -340,17 +374,17 @@ fn a_socket_has_the_name_of_its_holder_or_none() {
 #[test]
 fn what_no_socket_can_answer_is_refused_with_both_names() {
     for (filter, field, remedy) in [
-        ("syn", "flags", "packets of captures have it"),
-        ("host 192.0.2.1 and ttl 3", "ttl", "packets of captures have it"),
-        ("handshake > 1ms", "handshake", "`rtt` is its smoothed round-trip time"),
-        ("exporter 192.0.2.1", "exporter", "only exported flow records have it"),
-        ("state SF", "state", "of sockets `state established`"),
+        ("syn", "`flags`", "packets of captures have it"),
+        ("host 192.0.2.1 and ttl 3", "`ttl`", "packets of captures have it"),
+        ("handshake > 1ms", "`handshake`", "`rtt` is its smoothed round-trip time"),
+        ("exporter 192.0.2.1", "`exporter`", "only exported flow records have it"),
+        ("state SF", "state of a connection", "of sockets `state established`"),
     ] {
         for command in ["sockets", "lat", "vol", "cpu"] {
             let output = bounded(FLOW).args([command, filter]).output().expect("runs");
             assert_eq!(output.status.code(), Some(2), "{command} {filter}");
             let told = said(&output);
-            assert!(told.contains(&format!("sockets have no `{field}`")) && told.contains(remedy), "{told}");
+            assert!(told.contains(&format!("sockets have no {field}")) && told.contains(remedy), "{told}");
         }
     }
     for command in ["lat", "vol", "cpu"] {

@@ -4,85 +4,20 @@
 //! asked before and after; a value agrees with one of both. Bounds: times since something by half a second and timers by one
 //! and a half (`ss` rounds long ones to minutes), rates by a thousandth (`ss` writes six digits).
 
+#[path = "../../flowsrc-netlink/tests/support/mod.rs"]
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use support::Namespace;
 
 const FLOW: &str = env!("CARGO_BIN_EXE_flow");
 
-/// A namespace with loopback and a pair of interfaces; gone when this is.
-struct Namespace(String);
-
-impl Namespace {
-    fn new() -> Option<Self> {
-        let name = format!("flowcli-ss-{}", std::process::id());
-        if !ip(&format!("netns add {name}")) {
-            eprintln!("SKIPPED: network namespaces need root and `ip`");
-            return None;
-        }
-        let namespace = Self(name);
-        let name = &namespace.0;
-        for command in [
-            format!("-n {name} link set lo up"),
-            format!("-n {name} link add fa type veth peer name fb"),
-            format!("-n {name} addr add 10.99.0.1/24 dev fa"),
-            format!("-n {name} link set fa up"),
-            format!("-n {name} link set fb up"),
-        ] {
-            assert!(ip(&command), "ip {command}");
-        }
-        Some(namespace)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("timeout");
-        command.args(["60", "ip", "netns", "exec", &self.0, program]).stderr(Stdio::null());
-        command
-    }
-
-    fn lines(&self, program: &str, arguments: &[&str]) -> Option<Vec<String>> {
-        let output = self.command(program).args(arguments).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
-    }
-
-    /// The link-local address of `fa`, once it may be used.
-    fn link_local(&self) -> String {
-        loop {
-            let shown =
-                self.lines("ip", &["-6", "addr", "show", "dev", "fa", "scope", "link"]).expect("ip runs").join(" ");
-            let address = shown.split_whitespace().skip_while(|word| *word != "inet6").nth(1);
-            if let (Some(address), false) = (address, shown.contains("tentative")) {
-                return address.split('/').next().unwrap_or_default().to_owned();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-    }
-
-    /// Sockets of every kind, until its standard input ends.
-    fn actors(&self) -> Option<Child> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../flowsrc-netlink/tests/support/sockets.py");
-        let mut command = self.command("python3");
-        command.args([script, &self.link_local()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().ok()?;
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut said).expect("read");
-        eprintln!("{said}");
-        said.starts_with("ready").then_some(child)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        ip(&format!("netns del {}", self.0));
-    }
-}
-
-fn ip(arguments: &str) -> bool {
-    let mut command = Command::new("timeout");
-    command.args(["20", "ip"]).args(arguments.split_whitespace()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+/// What a program prints within a namespace.
+fn lines(namespace: &Namespace, program: &str, arguments: &[&str]) -> Option<Vec<String>> {
+    let output = namespace.command(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
 /// One socket of `ss`: words with their values, empty where there is none.
@@ -340,6 +275,8 @@ impl Row<'_> {
             "minrtt" => self.is_millis("min_rtt_ns", theirs, 1e3),
             "rcv_rtt" => self.is_millis("rcv_rtt_ns", theirs, 1e3),
             "rcvmss" => self.is("rcv_mss", theirs),
+            // Before an answer the kernel counts from the machine's start.
+            "lastsnd" | "lastrcv" | "lastack" if self.text("state") == "syn_sent" => self.0["last_sent_ns"].is_null(),
             "lastsnd" => self.is_millis("last_sent_ns", theirs, HALF_SECOND),
             "lastrcv" => self.is_millis("last_received_ns", theirs, HALF_SECOND),
             "lastack" => self.is_millis("last_ack_ns", theirs, HALF_SECOND),
@@ -420,17 +357,15 @@ fn identity(words: &BTreeMap<String, String>) -> String {
 
 #[test]
 fn every_word_of_ss_has_its_column() {
-    let Some(namespace) = Namespace::new() else { return };
-    let Some(mut actors) = namespace.actors() else {
-        eprintln!("SKIPPED: needs python3");
-        return;
-    };
-    let ss = || namespace.lines("ss", &["-tuxw0Maniemop", "-OH"]);
+    let Some(namespace) = Namespace::new("columns") else { return };
+    let Some((mut actors, said)) = namespace.actors() else { return };
+    eprintln!("{said}");
+    let ss = || lines(&namespace, "ss", &["-tuxw0Maniemop", "-OH"]);
     let Some(before) = ss() else {
         eprintln!("SKIPPED: needs ss");
         return;
     };
-    let printed = namespace.lines(FLOW, &["sockets", "-a", "--columns", "all", "-o", "jsonl"]).expect("flow runs");
+    let printed = lines(&namespace, FLOW, &["sockets", "-a", "--columns", "all", "-o", "jsonl"]).expect("flow runs");
     let after = ss().expect("again");
     let rows: Vec<Value> = printed.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let mut ours = BTreeMap::new();

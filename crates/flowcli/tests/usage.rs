@@ -286,7 +286,7 @@ fn completed(shell: &str, script: &str) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap())
         }
         Err(_) => {
-            println!("skipped: {shell} is not installed");
+            eprintln!("SKIPPED: {shell} is not installed");
             None
         }
     }
@@ -318,6 +318,21 @@ fn bash_completes_the_words_of_filters() {
     assert_eq!(offered(&["flow", "sockets", "-t", "-f", "proc"]).unwrap(), ["process"]);
     assert_eq!(offered(&["flow", "ss", "retr"]).unwrap(), ["retrans"]);
     assert_eq!(offered(&["flow", "filter", "check", "handsh"]).unwrap(), ["handshake"]);
+    // What a command would refuse is not offered: a capture's packets have no states, sockets no ethertypes.
+    for (command, word, offers) in [
+        ("conns", "state", "state"),
+        ("count", "state", ""),
+        ("hosts", "duration", ""),
+        ("count", "process", ""),
+        ("count", "arp", "arp"),
+        ("sockets", "arp", ""),
+        ("sockets", "dev", "dev"),
+        ("vol", "dev", ""),
+        ("vol", "state", "state"),
+        ("lat", "vxlan", "vxlan"),
+    ] {
+        assert_eq!(offered(&["flow", command, "-q", word]).unwrap(), [offers], "{command} {word}");
+    }
     // What is no filter is completed as before.
     assert_eq!(offered(&["flow", "conns", "-o", "json"]).unwrap(), ["jsonl", "json"]);
     assert_eq!(offered(&["flow", "filter", "che"]).unwrap(), ["check"]);
@@ -326,11 +341,34 @@ fn bash_completes_the_words_of_filters() {
 }
 
 #[test]
+fn what_is_completed_is_taken() {
+    const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/failures.pcap.lz4");
+    let script = String::from_utf8(flow().args(["completions", "bash"]).output().unwrap().stdout).unwrap();
+    let values = ["", "5", "5s", "10.0.0.1", "tcp", "S0", "S", "forward", "02:00:5e:10:00:01", "nginx"];
+    for command in ["conns", "hosts", "count"] {
+        let case =
+            script.split("_flow_with_filters").nth(1).unwrap().split(&format!("        {command}")).nth(1).unwrap();
+        let words = case.split("words=\"").nth(1).unwrap().split('"').next().unwrap();
+        let mut tried = 0;
+        for word in words.split(' ') {
+            let mut filters = values.iter().map(|value| format!("{word} {value}"));
+            let Some(filter) = filters.find(|filter| flowfilter::Filter::parse(filter).is_ok()) else { continue };
+            let output = flow().args([command, "-q", "-r", CAPTURE, &filter]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() || said.contains("--asn FILE"), "{command} {filter}: {said}");
+            tried += 1;
+        }
+        assert!(tried > 70, "{command}: {words}");
+    }
+}
+
+#[test]
 fn fish_completes_the_words_of_filters() {
-    let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'";
+    let script = "source ./_flow; complete -C \"flow conns 'tcp and spo\"; complete -C 'flow conns handsh'; \
+                  complete -C 'flow count handsh'; complete -C 'flow filter check handsh'";
     let Some(found) = completed("fish", script) else { return };
     let words: Vec<&str> = found.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(words, ["tcp and sport", "handshake"]);
+    assert_eq!(words, ["tcp and sport", "handshake", "handshake"]);
 }
 
 #[test]
@@ -338,4 +376,7 @@ fn the_script_of_zsh_is_one_and_has_the_words_of_filters() {
     let Some(printed) = completed("zsh", "zsh -n ./_flow && cat ./_flow") else { return };
     assert!(printed.contains("_flow_filter() {") && printed.contains(" retrans "), "{printed}");
     assert!(printed.matches(":_flow_filter'").count() >= 2 * 9, "every command with a filter, both ways");
+    let words = |command: &str| printed.split(&format!("*:flow-command-{command}:*) ")).nth(1).unwrap().lines().next();
+    assert!(words("count").is_some_and(|words| words.contains(" arp ") && !words.contains(" duration ")));
+    assert!(words("connections").is_some_and(|words| words.contains(" duration ")));
 }

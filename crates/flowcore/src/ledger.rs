@@ -91,7 +91,8 @@ pub struct Polls {
     pub filtered: Option<u64>,
     /// Answers that the kernel marked as inconsistent, also when asked again: sockets may be missing or twice.
     pub interrupted: u64,
-    /// Kinds of socket for which the kernel gave no or only part of an answer.
+    /// Kinds of socket for which the kernel gave no or only part of an answer, in each network namespace that was to be
+    /// asked. Of one that may not be entered these are all kinds, of those that may not even be counted once all kinds.
     pub refused: u64,
     /// Messages of which nothing, or only the beginning, could be read.
     pub malformed: u64,

@@ -122,6 +122,8 @@ pub enum Item {
     Addr(Addr),
     /// The addresses of a prefix.
     Prefix(Prefix),
+    /// All addresses of one version from one to another, both included.
+    Addrs(Addr, Addr),
     /// A link address.
     Mac([u8; 6]),
     /// A word or text.
@@ -234,13 +236,14 @@ fn collect(items: &[Item], kind: Kind, all: &mut Vec<(u128, u128)>) {
                 }
             }
             Item::Host(_, addrs) => addrs.iter().for_each(|&addr| one(number(addr))),
-            Item::Range(..) | Item::Prefix(_) | Item::List(_) => {}
+            Item::Range(..) | Item::Prefix(_) | Item::Addrs(..) | Item::List(_) => {}
         }
     }
     for item in items {
         match item {
             Item::Range(low, high) => all.push((u128::from(*low), u128::from(*high))),
             Item::Prefix(prefix) => all.extend(Ranges::prefix(*prefix).as_slice()),
+            Item::Addrs(low, high) => all.extend(Ranges::addresses(*low, *high).as_slice()),
             Item::List(list) => collect(&list.items, kind, all),
             _ => {}
         }
@@ -290,6 +293,8 @@ pub const PROTOCOL_WORDS: &[(&str, Protocol)] = &[
     ("ospf", Protocol::OSPF),
     ("pim", Protocol(103)),
     ("vrrp", Protocol(112)),
+    // It took VRRP's number, and one does not tell them apart.
+    ("carp", Protocol(112)),
 ];
 
 /// Protocols that only `proto` names: a word of their own would mean something else, or nothing anybody expects.

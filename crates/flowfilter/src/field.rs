@@ -226,6 +226,15 @@ impl Field {
     pub fn name(self) -> &'static str {
         self.def().name
     }
+
+    /// The words that tell it from all others, where its name alone does not.
+    pub fn full_name(self) -> &'static str {
+        match self {
+            Self::State => "state of a connection",
+            Self::SocketState => "state of a kernel socket",
+            _ => self.name(),
+        }
+    }
 }
 
 /// Two fields of one kind that are asked together: true if either passes.

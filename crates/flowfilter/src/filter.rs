@@ -41,7 +41,13 @@ pub struct Options<'o> {
     pub hosts: Option<&'o FindHost<'o>>,
     /// Where the text came from, for messages; `filter` if empty.
     pub origin: &'o str,
+    /// Whether sockets are asked, by people who may know `ss`: `dport = :443` is port 443 then, and of `dport :443`, which
+    /// is port 443 to `ss` and every port up to it here, a warning ([`OPEN_RANGE`]) says so.
+    pub beside_ss: bool,
 }
+
+/// Code of the warning that `ss` reads a range of ports as one port.
+pub const OPEN_RANGE: &str = "open-range";
 
 impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,8 +160,9 @@ impl Filter {
 
     /// The error for a field that a kind of record never has, at its place in the text.
     pub(crate) fn no_field(&self, field: Field, record: &str, help: Option<String>) -> FilterError {
-        let mut mistake = Mistake::new("no-field", self.place(field), format!("{record} have no `{}`", field.name()))
-            .label(field.def().about);
+        let quote = if field.full_name() == field.name() { "`" } else { "" };
+        let title = format!("{record} have no {quote}{}{quote}", field.full_name());
+        let mut mistake = Mistake::new("no-field", self.place(field), title).label(field.def().about);
         mistake.help.extend(help);
         mistake.error(&self.text, &self.origin)
     }

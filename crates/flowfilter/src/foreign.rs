@@ -105,7 +105,6 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("mopdl", "libpcap", "ethertype 0x6001"),
     ("pppoed", "libpcap", "ethertype 0x8863"),
     ("pppoes", "libpcap", "pppoe "),
-    ("carp", "libpcap", "ip and proto 112"),
 ];
 
 /// What other tools have and events do not keep: the word, the tool, why there is no such field, what is near it.

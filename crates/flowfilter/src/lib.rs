@@ -63,7 +63,7 @@ mod widen;
 
 pub use error::{FilterError, Span, Warning};
 pub use field::{Field, FieldSet};
-pub use filter::{Compat, Filter, FindHost, Options, ReadList};
-pub use parse::{MAX_DEPTH, MAX_ITEMS, MAX_TEXT, vocabulary};
+pub use filter::{Compat, Filter, FindHost, OPEN_RANGE, Options, ReadList};
+pub use parse::{MAX_DEPTH, MAX_ITEMS, MAX_TEXT, vocabulary, vocabulary_of};
 pub use plan::{Predicate, STEP};
 pub use record::{Flow, Record, Socket, Visitor};

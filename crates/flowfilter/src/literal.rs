@@ -19,9 +19,21 @@ pub struct Literal<'l> {
     pub next: &'l [&'l str],
     pub span: Span,
     pub subject: Subject,
-    /// `=` or an order stands before it.
-    pub exact: bool,
+    pub before: Before,
     pub options: &'l Options<'l>,
+}
+
+/// What stands before a value.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Its field, or `in`.
+    Field,
+    /// Another value of a list, or its beginning.
+    List,
+    /// `!=`
+    Unequal,
+    /// `=` or an order, behind which an open range is odd.
+    Exact,
 }
 
 /// A value that was read.
@@ -82,6 +94,14 @@ pub fn example(field: Field) -> &'static str {
 
 /// IP protocol number of the Authentication Header (RFC 4302).
 const AH: u64 = 51;
+
+/// What to say of a protocol whose number another has too.
+pub fn shares_number(word: &str, span: &Span) -> Option<Mistake> {
+    word.eq_ignore_ascii_case("carp").then(|| {
+        Mistake::new("shared-number", span.clone(), "CARP has VRRP's protocol number, 112: both are selected")
+            .label("the same as `vrrp`")
+    })
+}
 
 /// The bits of a netmask that is written out.
 pub fn mask_bits(mask: &str) -> Option<u32> {
@@ -167,7 +187,7 @@ pub fn looks_like_value(word: &str) -> bool {
     let Some(first) = word.chars().next() else { return false };
     first.is_ascii_digit()
         || word.parse::<IpAddr>().is_ok()
-        || word.split('/').next().is_some_and(|addr| addr.parse::<Ipv6Addr>().is_ok())
+        || word.split(['/', '-']).next().is_some_and(|addr| addr.parse::<Ipv6Addr>().is_ok())
         || mac(word).is_some()
         || (first == ':' && word.len() > 1 && word[1..].bytes().all(|byte| byte.is_ascii_digit()))
         || first == '@'
@@ -262,14 +282,7 @@ impl Literal<'_> {
             Kind::Mac => self.mac(),
             Kind::Number { max } => self.numbers(max),
             Kind::Bytes | Kind::Span => self.quantity(),
-            Kind::Proto => self.proto().map(|item| {
-                let note = || {
-                    Mistake::new("walked-through", self.span.clone(), "no packet has protocol 51: AH is walked through")
-                        .label("never a packet's protocol")
-                };
-                let is_ah = matches!(item, Item::Number(AH));
-                Read { note: is_ah.then(note), ..Read::just(item) }
-            }),
+            Kind::Proto => self.proto().map(|item| Read { note: self.note_of(&item), ..Read::just(item) }),
             Kind::Word(words) => self.one_of(words).map(Read::just),
             Kind::Text => Ok(Read::just(Item::Text(self.word.into()))),
             Kind::Flag | Kind::TcpFlags => Err(self.wrong("no-value", "no value is expected here".to_owned())),
@@ -341,6 +354,28 @@ impl Literal<'_> {
             Some(near) => Box::new(mistake.help(format!("did you mean `{near}`?"))),
             None => Box::new(mistake.help("any protocol can be given by its number: `proto 89`")),
         })
+    }
+
+    /// What there is to know of a protocol.
+    fn note_of(&self, protocol: &Item) -> Option<Mistake> {
+        let &Item::Number(number) = protocol else { return None };
+        let walked_through = |title: &str| Mistake::new("walked-through", self.span.clone(), title);
+        // A socket's protocol is what it was opened with.
+        let is_opened = self.subject == Subject::One(Field::Proto) && !self.options.beside_ss;
+        match number {
+            AH => Some(
+                walked_through("no packet has protocol 51: AH is walked through").label("never a packet's protocol"),
+            ),
+            4 | 41 if is_opened => Some(
+                walked_through("IP in IP is looked through: a packet's protocol is that of the packet within")
+                    .label("true only of what could not be opened")
+                    .help(format!(
+                        "packets in such tunnels are `tunnel ipip`; `outer.proto {number}` is the outermost header's"
+                    ))
+                    .help("with --no-decap nothing is opened"),
+            ),
+            _ => shares_number(self.word, &self.span),
+        }
     }
 
     fn one_of(&self, words: &[&'static str]) -> Outcome<Item> {

@@ -8,9 +8,9 @@ use std::cell::{Cell, RefCell};
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Parser as _, branch::alt};
 
-use crate::ast::{ETHERTYPE_WORDS, Expr, FLAG_WORDS, PROTOCOL_WORDS};
+use crate::ast::{Condition, ETHERTYPE_WORDS, Expr, FLAG_WORDS, Item, PROTOCOL_WORDS, Subject, Test};
 use crate::error::{Mend, Mistake, Span};
-use crate::field::{FIELDS, Field, TUNNELS};
+use crate::field::{FIELDS, Field, FieldSet, TUNNELS};
 use crate::filter::{Compat, Options};
 use crate::foreign;
 use crate::lex::{Sign, Token, TokenKind};
@@ -160,11 +160,10 @@ impl<'p> Parser<'p> {
 
     /// Operands and operators on one level of parentheses, joined as they bind.
     fn chain<'a, 't>(&self, input: Tokens<'a, 't>, depth: usize) -> Parsed<'a, 't, Expr> {
-        let start = first(input).span.start;
-        let (mut input, operand) = self.operand(input, depth)?;
-        let mut operands = vec![operand];
+        let (behind, operand) = self.operand(input, depth)?;
+        let (mut operands, mut spans) = (vec![operand], vec![between(input, behind)]);
         let mut operators = Vec::new();
-        let mut end = start;
+        let mut input = behind;
         while let Some(operator) = operator(input) {
             let token = first(input);
             let behind = rest(input);
@@ -184,19 +183,21 @@ impl<'p> Parser<'p> {
                         .label("a test is expected between them"),
                 );
             }
-            let (behind, operand) = self.operand(behind, depth)?;
+            let (left, operand) = self.operand(behind, depth)?;
             operands.push(operand);
             operators.push(operator);
-            // Where the last token of the operand ends.
-            let consumed = input.len() - behind.len();
-            end = input.get(consumed.wrapping_sub(1)).map_or(end, |token| token.span.end);
-            input = behind;
+            spans.push(between(behind, left));
+            input = left;
         }
         let usual = join(&operands, &operators);
         let mixed = is_ambiguous(&operators);
+        if !mixed || self.options.compat == Compat::None {
+            self.warn_of_no_header(&operands, &operators, &spans);
+        }
         if !mixed {
             return Ok((input, usual));
         }
+        let (start, end) = (spans[0].start, spans[spans.len() - 1].end);
         // Read on one level, every change of the operator is a pair of parentheses.
         let turns = operators.windows(2).filter(|two| two[0] != two[1]).count();
         let level = (depth + turns <= MAX_DEPTH).then(|| join_left_to_right(operands, &operators));
@@ -218,6 +219,33 @@ impl<'p> Parser<'p> {
                 .help(format!("CoMo and libpcap read from left to right: {}", short(level)))
                 .help("parentheses say which is meant, --filter-compat como|libpcap reads it their way"),
         );
+    }
+
+    /// Notes where what stands in IP headers is asked of frames that have none, as libpcap's addresses within ARP.
+    fn warn_of_no_header(&self, operands: &[Expr], operators: &[Operator], spans: &[Span]) {
+        let mut begin = 0;
+        for end in 1..=operands.len() {
+            // Behind the last operand there is no operator.
+            if operators.get(end - 1) == Some(&Operator::And) {
+                continue;
+            }
+            let joined = begin..end;
+            begin = end;
+            let Some(frames) = joined.clone().find(|&at| has_no_header(&operands[at])) else { continue };
+            let Some(asked) = joined.clone().find(|&at| at != frames && asks_header(&operands[at])) else { continue };
+            let shown = suggest::short(self.shown(&spans[frames]));
+            self.notes.borrow_mut().push(
+                Mistake::new(
+                    "no-header",
+                    spans[asked].clone(),
+                    format!("`{shown}` has no IP header, and addresses within it are no field"),
+                )
+                .label("asked of IP headers")
+                .help(format!(
+                    "`{shown}` alone selects all of it; with this only what is in a tunnel, by the tunnel's header"
+                )),
+            );
+        }
     }
 
     fn shown(&self, span: &Span) -> &'p str {
@@ -352,6 +380,48 @@ fn operator(input: Tokens<'_, '_>) -> Option<Operator> {
     }
 }
 
+/// From the first token of `input` to the last before `left`.
+fn between(input: Tokens<'_, '_>, left: Tokens<'_, '_>) -> Span {
+    let start = first(input).span.start;
+    let consumed = input.len() - left.len();
+    start..input.get(consumed.wrapping_sub(1)).map_or(start, |token| token.span.end)
+}
+
+/// Whether only frames pass that carry no IP packet.
+fn has_no_header(expr: &Expr) -> bool {
+    match expr {
+        Expr::And(all) => all.iter().any(has_no_header),
+        Expr::Or(all) => all.iter().all(has_no_header),
+        Expr::Test(Test { subject: Subject::One(Field::Ethertype), condition: Condition::In(items) }) => {
+            items.iter().all(|item| ETHERTYPE_WORDS.iter().any(|(_, known)| *item == Item::Number(*known)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether only packets pass that have an IP header.
+fn asks_header(expr: &Expr) -> bool {
+    match expr {
+        Expr::And(all) => all.iter().any(asks_header),
+        Expr::Or(all) => all.iter().all(asks_header),
+        Expr::Test(test) => matches!(
+            test.subject.first(),
+            Field::Version
+                | Field::Proto
+                | Field::SrcAddr
+                | Field::DstAddr
+                | Field::SrcPort
+                | Field::DstPort
+                | Field::SrcAsn
+                | Field::DstAsn
+                | Field::TcpFlags
+                | Field::IcmpType
+                | Field::IcmpCode
+        ),
+        Expr::All | Expr::None | Expr::Not(_) => false,
+    }
+}
+
 /// `and` before `or`.
 fn join(operands: &[Expr], operators: &[Operator]) -> Expr {
     let mut groups: Vec<Vec<Expr>> = Vec::new();
@@ -385,33 +455,43 @@ fn is_ambiguous(operators: &[Operator]) -> bool {
 
 /// Every word that can begin a test or join two.
 pub fn vocabulary() -> impl Iterator<Item = &'static str> {
-    const MORE: [&str; 21] = [
-        "all",
-        "none",
-        "not",
-        "and",
-        "or",
-        "ip",
-        "ip6",
-        "gre",
-        "src",
-        "dst",
-        "addr",
-        "host",
-        "net",
-        "asn",
-        "port",
-        "outer.addr",
-        "outer.port",
-        "ether",
-        "outer.host",
-        "outer.net",
-        "in",
+    words().map(|(word, _)| word)
+}
+
+/// Those of them that ask for no other fields than these.
+pub fn vocabulary_of(known: FieldSet) -> impl Iterator<Item = &'static str> {
+    words().filter(move |(_, field)| field.is_none_or(|field| known.contains(field))).map(|(word, _)| word)
+}
+
+/// Each word, and the field that it asks for; of a pair the first.
+fn words() -> impl Iterator<Item = (&'static str, Option<Field>)> {
+    const MORE: [(&str, Option<Field>); 21] = [
+        ("all", None),
+        ("none", None),
+        ("not", None),
+        ("and", None),
+        ("or", None),
+        ("ip", Some(Field::Version)),
+        ("ip6", Some(Field::Version)),
+        ("gre", Some(Field::Tunnel)),
+        ("src", Some(Field::SrcAddr)),
+        ("dst", Some(Field::DstAddr)),
+        ("addr", Some(Field::SrcAddr)),
+        ("host", Some(Field::SrcAddr)),
+        ("net", Some(Field::SrcAddr)),
+        ("asn", Some(Field::SrcAsn)),
+        ("port", Some(Field::SrcPort)),
+        ("outer.addr", Some(Field::OuterSrcAddr)),
+        ("outer.port", Some(Field::OuterSrcPort)),
+        ("ether", Some(Field::SrcMac)),
+        ("outer.host", Some(Field::OuterSrcAddr)),
+        ("outer.net", Some(Field::OuterSrcAddr)),
+        ("in", None),
     ];
     MORE.into_iter()
-        .chain(PROTOCOL_WORDS.iter().map(|(word, _)| *word))
-        .chain(ETHERTYPE_WORDS.iter().map(|(word, _)| *word))
-        .chain(FLAG_WORDS.iter().map(|(word, _, _)| *word))
-        .chain(TUNNELS.iter().copied())
-        .chain(FIELDS.iter().map(|def| def.name).filter(|name| !name.contains(' ')))
+        .chain(PROTOCOL_WORDS.iter().map(|(word, _)| (*word, Some(Field::Proto))))
+        .chain(ETHERTYPE_WORDS.iter().map(|(word, _)| (*word, Some(Field::Ethertype))))
+        .chain(FLAG_WORDS.iter().map(|(word, _, _)| (*word, Some(Field::TcpFlags))))
+        .chain(TUNNELS.iter().map(|word| (*word, Some(Field::Tunnel))))
+        .chain(FIELDS.iter().filter(|def| !def.name.contains(' ')).map(|def| (def.name, Some(def.field))))
 }

@@ -112,6 +112,7 @@ impl Display for Shown<'_> {
             Item::Range(low, high) => write!(f, "{low}:{high}"),
             Item::Addr(addr) => addr.fmt(f),
             Item::Prefix(prefix) => prefix.fmt(f),
+            Item::Addrs(low, high) => write!(f, "{low}-{high}"),
             Item::Mac([a, b, c, d, e, g]) => write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"),
             Item::Text(text) if subject.kind() == Kind::Text => quoted(text, f),
             Item::Text(text) => f.write_str(text),

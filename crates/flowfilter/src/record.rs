@@ -299,12 +299,14 @@ impl Record for FlowEvent {
     }
 }
 
+/// Who has the kernel's states, and what those who have not have.
+pub const STATES_OF_SOCKETS: &str =
+    "`flow sockets` selects by it; of connections in captures `state {S1, S2, S3}` were established and have not ended";
+
 /// Where fields are that only sockets have.
 fn of_sockets(field: Field) -> Option<&'static str> {
     match field {
-        Field::SocketState => Some(
-            "`flow sockets` selects by it; of connections in captures `state {S1, S2, S3}` were established and have not ended",
-        ),
+        Field::SocketState => Some(STATES_OF_SOCKETS),
         Field::Uid | Field::Cgroup | Field::Mark | Field::Device => {
             Some("`flow sockets` selects this host's sockets by it")
         }

@@ -33,11 +33,16 @@ impl Ranges {
     pub fn prefix(prefix: Prefix) -> Self {
         let low = number(prefix.network());
         let bits = if prefix.network().is_v4() { prefix.bits() + 96 } else { prefix.bits() };
-        let high = low | u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
-        if prefix.network().is_v4() || high < V4.0 || low > V4.1 {
-            Self(vec![(low, high)])
+        Self::addresses(prefix.network(), address(low | u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0)))
+    }
+
+    /// The addresses of `low`'s version from `low` to `high`.
+    pub fn addresses(low: Addr, high: Addr) -> Self {
+        let (first, last) = (number(low), number(high));
+        if low.is_v4() || last < V4.0 || first > V4.1 {
+            Self::new([(first, last)])
         } else {
-            Self::new([(low, V4.0 - 1), (V4.1 + 1, high)])
+            Self::new([(first, V4.0 - 1), (V4.1 + 1, last)])
         }
     }
 

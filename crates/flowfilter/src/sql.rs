@@ -138,6 +138,7 @@ fn instead(field: Field) -> Option<&'static str> {
     match field {
         Field::Length => Some("`bytes` are a flow's"),
         Field::TcpFlags => Some("`state` says what became of a connection: `state S0` is a SYN without a reply"),
+        Field::SocketState => Some(crate::record::STATES_OF_SOCKETS),
         _ => None,
     }
 }

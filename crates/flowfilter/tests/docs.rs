@@ -105,7 +105,7 @@ fn fields() -> String {
             Kind::Number { max } => format!("0 to {max}"),
             Kind::Bytes => "bytes".to_owned(),
             Kind::Span => "time".to_owned(),
-            Kind::Addr => "address, prefix".to_owned(),
+            Kind::Addr => "address, prefix, range".to_owned(),
             Kind::Mac => "link address".to_owned(),
             Kind::Proto => "name, 0 to 255".to_owned(),
             Kind::TcpFlags => "letters FSRPAUEW".to_owned(),

@@ -1,7 +1,12 @@
 //! What is read, how it is printed, and what is equal.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use flowfilter::{Compat, Filter, Options};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use flowcore::resolve::Numeric;
+use flowcore::{Addr, FlowKey, Frames, Protocol, Resolver};
+use flowfilter::{Compat, Filter, Flow, OPEN_RANGE, Options};
 
 /// The tree of a text, as text.
 fn read(text: &str) -> String {
@@ -399,4 +404,108 @@ fn times_have_ranges_and_sizes_may_be_hexadecimal() {
         assert!(Filter::parse(wrong).is_err(), "{wrong}");
     }
     assert!(Filter::parse(&format!("duration {}", ":".repeat(60_000))).is_err());
+}
+
+#[test]
+fn beside_ss_a_colon_behind_an_operator_is_a_port() {
+    let read = |text: &str| Filter::parse_with(text, &Options { beside_ss: true, ..Options::default() });
+    for (theirs, ours) in [
+        ("dport = :443", "dport 443"),
+        ("( sport = :22 or dport != :80 )", "sport 22 or dport != 80"),
+        ("dport=:443", "dport 443"),
+        ("port > :1023", "port > 1023"),
+        ("dst = ::1", "dst ::1"),
+        // No operator stands before these.
+        ("src port :1024", "sport 0:1024"),
+        ("sport != 22:80", "sport != 22:80"),
+        ("dport in {:80, :443}", "dport {0:80, 0:443}"),
+    ] {
+        assert_eq!(read(theirs).unwrap(), Filter::parse(ours).unwrap(), "{theirs}");
+    }
+    let said = |text: &str| read(text).unwrap().warnings().iter().map(|warning| warning.code()).collect::<Vec<_>>();
+    assert_eq!(said("tcp and (sport :22 or dst port : 80)"), [OPEN_RANGE, OPEN_RANGE]);
+    assert_eq!(
+        said("sport = :22 or sport 0:22 or sport 22: or dport {:22} or process 'sport :22' # sport :22"),
+        [""; 0]
+    );
+    for wrong in ["dport = 443:", "len = :5", "dport = :", "dport = :65536", "dport = :1:2"] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Which of these addresses a filter selects as sources.
+fn sources(filter: &Filter, addrs: &[Addr]) -> Vec<bool> {
+    let names: Arc<dyn Resolver> = Arc::new(Numeric);
+    let bound = filter.bind::<Flow>(&names).unwrap();
+    let of =
+        |&src| Flow { key: Some(FlowKey { src, protocol: Protocol::TCP, ..FlowKey::default() }), ..Flow::default() };
+    addrs.iter().map(|addr| bound.matches(&of(addr), &Frames::EMPTY)).collect()
+}
+
+#[test]
+fn a_range_of_addresses_is_each_of_them_joined_by_or() {
+    let mut tried = 0;
+    // Each window crosses the edge of a part of the address.
+    for base in [u128::from(u32::from(Ipv4Addr::new(10, 0, 0, 250))) | 0xffff << 32, 0x2001_0db8 << 96 | 0xfffa] {
+        let window: Vec<Addr> = (base..base + 12).map(|number| Addr::v6(number.to_be_bytes())).collect();
+        for low in 1..11 {
+            for high in low..11 {
+                let (range, more) = (format!("{}-{}", window[low], window[high]), window[0]);
+                let each: Vec<String> = window[low..=high].iter().map(|addr| format!("src {addr}")).collect();
+                let each = each.join(" or ");
+                for (short, plain) in [
+                    (format!("src {range}"), each.clone()),
+                    (format!("src != {range}"), format!("src 0.0.0.0/0 and not ({each}) or src ::/0 and not ({each})")),
+                    (
+                        format!("src {{{range}, {more}, 192.0.2.0/24}}"),
+                        format!("{each} or src {more} or src 192.0.2.0/24"),
+                    ),
+                ] {
+                    let [short, plain] = [short, plain].map(|text| Filter::parse(&text).unwrap());
+                    assert_eq!(sources(&short, &window), sources(&plain, &window), "{short}");
+                    assert_eq!(short.normal(), plain.normal(), "{short}");
+                    assert_eq!(Filter::parse(&short.to_string()).unwrap(), short);
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(tried, 2 * 55 * 3);
+    // All of IPv4 lies between these numbers, and is not in the range.
+    let around = Filter::parse("src ::1-2001:db8::1").unwrap();
+    let asked = ["::1", "10.0.0.1", "255.255.255.255", "::1:0:0:0", "2001:db8::1", "2001:db8::2"];
+    let asked = asked.map(|addr| addr.parse().unwrap());
+    assert_eq!(sources(&around, &asked), [true, false, false, true, true, false]);
+    let list = |_: &str| Ok("10.0.0.1-10.0.0.3, 10.1.0.0/16".to_owned());
+    let listed = Filter::parse_with("src @list", &Options { lists: Some(&list), ..Options::default() }).unwrap();
+    assert_eq!(listed.normal(), Filter::parse("src {10.0.0.1, 10.0.0.2/31, 10.1.0.0/16}").unwrap().normal());
+}
+
+#[test]
+fn what_no_packet_can_answer_is_warned_of() {
+    let said = |text: &str| {
+        let filter = Filter::parse(text).unwrap();
+        let said = filter.warnings().iter().map(|warning| (warning.code(), text[warning.span()].to_owned()));
+        said.collect::<Vec<_>>()
+    };
+    let no_header = |at: &str| ("no-header", at.to_owned());
+    assert_eq!(said("arp and host 10.0.0.1"), [no_header("host 10.0.0.1")]);
+    assert_eq!(said("src != 10.0.0.1 and vlan 5 and (rarp or lldp)"), [no_header("src != 10.0.0.1")]);
+    assert_eq!(said("host 10.0.0.1 or (arp and (port 80 or tcp))"), [no_header("(port 80 or tcp)")]);
+    // ARP and what is joined with it by `or`, or negated.
+    for right in
+        ["arp or host 10.0.0.1", "arp and not host 10.0.0.1", "(arp or ip) and host 10.0.0.1", "arp and vlan 5"]
+    {
+        assert_eq!(said(right), [], "{right}");
+    }
+    let through = |at: &str| ("walked-through", at.to_owned());
+    assert_eq!(said("proto 41"), [through("41")]);
+    assert_eq!(said("ip proto ipip or proto {6, ipv6}"), [through("ipip"), through("ipv6")]);
+    assert_eq!(said("outer.proto 41 or tunnel ipip or proto 6"), []);
+    // A raw socket's protocol is that of the packets it takes.
+    let of_sockets = Options { beside_ss: true, ..Options::default() };
+    assert!(Filter::parse_with("proto 41", &of_sockets).unwrap().warnings().is_empty());
+    assert_eq!(said("carp"), [("shared-number", "carp".to_owned())]);
+    assert_eq!(said("proto {carp, 6}"), [("shared-number", "carp".to_owned())]);
+    assert_eq!(Filter::parse("carp and ip").unwrap(), Filter::parse("proto 112 and ip").unwrap());
 }

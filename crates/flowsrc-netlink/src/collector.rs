@@ -105,6 +105,8 @@ impl Sockets {
         if options.holders && !capabilities::has(capabilities::SYS_PTRACE) {
             forbidden.push("who holds the sockets of other users' processes (CAP_SYS_PTRACE)".to_owned());
         }
+        // Namespaces that nothing is asked of; where it is not known how many, at least one.
+        let mut left_out = u64::from(hidden.is_some());
         forbidden.extend(hidden);
         let mut closed = Vec::new();
         let ready = Readiness::new().map_err(|error| Error::io("sock_diag: no descriptor to wait with", error))?;
@@ -126,6 +128,7 @@ impl Sockets {
                 }
                 Err(error) if options.netns == crate::Netns::All && !places.is_empty() => {
                     degraded.push(format!("{subject} is left out: {error}{}", remedy(&error)));
+                    left_out += 1;
                 }
                 Err(error) => {
                     let remedy = remedy(&error);
@@ -142,6 +145,7 @@ impl Sockets {
                 );
             }
         }
+        left_out += closed.len() as u64;
         if !closed.is_empty() {
             forbidden.push(format!("what is in network namespaces {} (CAP_SYS_ADMIN)", closed.join(", ")));
         }
@@ -157,6 +161,7 @@ impl Sockets {
         };
         let info = SourceInfo { name, offers: Features::SOCKETS, live: true, degraded, ..SourceInfo::default() };
         let dumps = options.kinds.dumps(options.ipv4, options.ipv6);
+        let refused = left_out * dumps.len() as u64;
         let missed = if options.kinds.contains(Kinds::TCP) && options.every.is_some() { Some(0) } else { None };
         let hears_all = options.notices && places.iter().all(|place| place.notices.is_some());
         // Then nothing is compared with what was before.
@@ -179,7 +184,7 @@ impl Sockets {
                 (false, hears_all) => Table::new(hears_all),
             },
             ledger: Ledger::new(),
-            counts: Polls { missed, filtered: Some(0), ..Polls::default() },
+            counts: Polls { missed, filtered: Some(0), refused, ..Polls::default() },
             absent: Vec::new(),
             refused: Vec::new(),
             listed: Vec::new(),

@@ -23,10 +23,7 @@ impl Totals {
     ///
     /// `bytes_acked` stands for what was sent before Linux 4.19.
     pub fn of(sample: &SocketSample) -> Option<Self> {
-        let tcp = sample.tcp.as_ref()?;
-        if sample.state == SocketState::LISTEN {
-            return None;
-        }
+        let tcp = sample.tcp.as_ref().filter(|_| sample.counts_itself())?;
         Some(Self {
             packets: [tcp.segs_out()?, tcp.segs_in()?],
             bytes: [tcp.bytes_sent().or_else(|| tcp.bytes_acked())?, tcp.bytes_received()?],

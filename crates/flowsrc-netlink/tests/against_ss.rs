@@ -443,6 +443,11 @@ fn every_socket_and_every_field_that_ss_prints_is_ours() {
         for name in words.keys().chain(mine.keys()) {
             let said = |words: &Words| words.get(name).cloned();
             let (mine, now) = (said(mine), said(words));
+            // Before an answer the kernel counts from the machine's start.
+            if words["state"] == "SYN-SENT" && name.starts_with("last") {
+                assert_eq!(mine, None, "{key} {name}");
+                continue;
+            }
             let then = theirs[0].get(key).and_then(said);
             let same = |theirs: &Option<String>| match (&mine, theirs) {
                 (Some(mine), Some(theirs)) => agree(name, mine, theirs),

@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use clap::Command;
 use clap_complete::Shell;
 
-/// Words that begin a test, or join two; those that are written as two words are not completed.
-fn words() -> String {
-    let words: BTreeSet<&str> = flowfilter::vocabulary().filter(|word| !word.contains(' ')).collect();
+use crate::filter;
+
+/// Words that begin a test of what a command can ask, or join two; those that are written as two words are not completed.
+fn words(command: &str) -> String {
+    let words: BTreeSet<&str> =
+        flowfilter::vocabulary_of(filter::asked_by(command)).filter(|word| !word.contains(' ')).collect();
     words.into_iter().collect::<Vec<_>>().join(" ")
 }
 
@@ -18,7 +21,7 @@ fn takes_filter(command: &Command) -> bool {
     command.get_positionals().any(|argument| argument.get_id() == "words")
 }
 
-/// Commands with a filter: their names, and their options behind which a value follows that is none.
+/// Commands with a filter: their names, the own one first, and their options behind which a value follows that is none.
 fn commands(program: &Command) -> Vec<(Vec<&str>, String)> {
     let valued = |command: &Command| {
         let options = command.get_opts().filter(|option| option.get_id() != "text");
@@ -37,7 +40,7 @@ fn commands(program: &Command) -> Vec<(Vec<&str>, String)> {
 pub fn complete(shell: Shell, program: &Command, script: &str) -> String {
     match shell {
         Shell::Bash => bash(program, script),
-        Shell::Zsh => zsh(script),
+        Shell::Zsh => zsh(program, script),
         Shell::Fish => fish(program, script),
         _ => script.to_owned(),
     }
@@ -46,19 +49,24 @@ pub fn complete(shell: Shell, program: &Command, script: &str) -> String {
 fn bash(program: &Command, script: &str) -> String {
     let mut cases = String::new();
     for (names, valued) in commands(program) {
-        cases += &format!("        {})\n            valued=\" {valued} \"\n            ;;\n", names.join("|"));
+        let words = words(names[0]);
+        let names = names.join("|");
+        cases += &format!(
+            "        {names})\n            valued=\" {valued} \"\n            words=\"{words}\"\n            ;;\n"
+        );
     }
-    let words = words();
+    let words = words("filter");
     let wrapper = format!(
         r#"
 # The words of a filter, beside what the options have.
 _flow_with_filters() {{
     _flow "$@"
-    local cur="$2" prev="$3" valued="" before last word
+    local cur="$2" prev="$3" valued="" words="" before last word
     case "${{COMP_WORDS[1]}}" in
 {cases}        filter)
             [[ ${{COMP_CWORD}} -gt 2 ]] || return 0
             valued=" -F --filter-file --filter-compat --dialect "
+            words="{words}"
             ;;
         *)
             return 0
@@ -69,7 +77,7 @@ _flow_with_filters() {{
     fi
     last="${{cur##*[[:space:](\{{\!,]}}"
     before="${{cur%"${{last}}"}}"
-    for word in $(compgen -W "{words}" -- "${{last}}"); do
+    for word in $(compgen -W "${{words}}" -- "${{last}}"); do
         COMPREPLY+=("${{before}}${{word}}")
     done
 }}
@@ -89,7 +97,7 @@ _flow_with_filters() {{
     }
 }
 
-fn zsh(script: &str) -> String {
+fn zsh(program: &Command, script: &str) -> String {
     let lines: Vec<String> = script
         .lines()
         .map(|line| {
@@ -97,16 +105,24 @@ fn zsh(script: &str) -> String {
             if is_filter { line.replace(":_default'", ":_flow_filter'") } else { line.to_owned() }
         })
         .collect();
+    // The script says in the context which command it completes.
+    let cases: String = commands(program)
+        .iter()
+        .flat_map(|(names, _)| names.iter().map(|name| (name, words(names[0]))))
+        .map(|(name, words)| format!("        *:flow-command-{name}:*) compadd -- {words} ;;\n"))
+        .collect();
     let function = format!(
         r"
 # The last word of a filter, or a file that only needs its option.
 _flow_filter() {{
     compset -P '*[ (!{{,]'
-    compadd -- {}
+    case $curcontext in
+{cases}        *) compadd -- {} ;;
+    esac
     [[ -n $IPREFIX ]] || _files
 }}
 ",
-        words()
+        words("filter")
     );
     let script = lines.join("\n") + "\n";
     match script.find("\n_flow() {") {
@@ -119,21 +135,25 @@ _flow_filter() {{
 }
 
 fn fish(program: &Command, script: &str) -> String {
-    let names: Vec<&str> = commands(program).into_iter().flat_map(|(names, _)| names).collect();
-    format!(
+    let mut script = format!(
         r#"{script}
-# The last word of a filter, in quotes or not.
+# The last word of a filter, in quotes or not: the words that may stand there follow.
 function __fish_flow_filter
     set -l token (string trim --left --chars "'\"" -- (commandline -ct))
     set -l before (string replace -r '[^ (!{{,]*$' '' -- $token)
-    for word in {words}
+    for word in $argv
         echo $before$word
     end
 end
 
-complete -c flow -n "__fish_flow_using_subcommand {names} filter" -a "(__fish_flow_filter)"
-"#,
-        words = words(),
-        names = names.join(" ")
-    )
+"#
+    );
+    for names in commands(program).into_iter().map(|(names, _)| names).chain([vec!["filter"]]) {
+        script += &format!(
+            "complete -c flow -n \"__fish_flow_using_subcommand {}\" -a \"(__fish_flow_filter {})\"\n",
+            names.join(" "),
+            words(names[0])
+        );
+    }
+    script
 }

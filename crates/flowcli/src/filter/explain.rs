@@ -30,7 +30,7 @@ pub fn explain(filter: &Filter) -> String {
     }
     let networks = FieldSet::of([Field::SrcAsn, Field::DstAsn]);
     for (what, known) in sources() {
-        let missing: Vec<&str> = fields.without(known).iter().map(Field::name).collect();
+        let missing: Vec<&str> = fields.without(known).iter().map(Field::full_name).collect();
         text += &match (missing.is_empty(), filter.widen(known)) {
             (true, _) => {
                 let asn = if fields.common(networks).is_empty() { "" } else { ", with --asn FILE" };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::SocketState;
+
 /// What the kernel says of one TCP connection: `struct tcp_info` (include/uapi/linux/tcp.h), as much of it as was sent.
 ///
 /// The structure only ever grew at its end, from 104 bytes (Linux 2.6) over 144 (4.4) and 232 (5.4) to 280 (6.18). A field
@@ -58,6 +60,19 @@ impl TcpInfo {
         self.read(offset).map(u32::from_ne_bytes)
     }
 
+    /// A time since something, milliseconds; `None` before there is a connection. The kernel has stored no moment then, and
+    /// its number counts from five minutes after the machine's start.
+    #[inline]
+    fn since_ms(&self, offset: usize) -> Option<u32> {
+        let was_connected = match SocketState(self.state_number()?) {
+            SocketState::SYN_SENT | SocketState::LISTEN => false,
+            // What has ended: the SYN of a connection counts as delivered. Since Linux 4.18.
+            SocketState::CLOSE => self.delivered() != Some(0),
+            _ => true,
+        };
+        self.u32_at(offset).filter(|_| was_connected)
+    }
+
     #[inline]
     fn u64_at(&self, offset: usize) -> Option<u64> {
         self.read(offset).map(u64::from_ne_bytes)
@@ -104,12 +119,12 @@ fields! {
     retrans: u32 = u32_at(36);
     /// Forward acknowledgments; 0 since Linux 4.15.
     fackets: u32 = u32_at(40);
-    /// Since data was last sent, milliseconds.
-    last_data_sent_ms: u32 = u32_at(44);
-    /// Since data was last received, milliseconds.
-    last_data_recv_ms: u32 = u32_at(52);
+    /// Since data was last sent, milliseconds; at first since the connection was made.
+    last_data_sent_ms: u32 = since_ms(44);
+    /// Since data was last received, milliseconds; at first since the connection was made.
+    last_data_recv_ms: u32 = since_ms(52);
     /// Since an ACK was last received, milliseconds.
-    last_ack_recv_ms: u32 = u32_at(56);
+    last_ack_recv_ms: u32 = since_ms(56);
     /// Path MTU, bytes.
     pmtu: u32 = u32_at(60);
     /// Slow-start threshold of the receive window, bytes.
@@ -345,6 +360,22 @@ mod tests {
         let info = TcpInfo::from_bytes(&[0xff; 168]);
         assert_eq!((info.min_rtt_us(), info.pacing_rate(), info.max_pacing_rate()), (None, None, None));
         assert_eq!(info.rtt_us(), Some(u32::MAX));
+    }
+
+    #[test]
+    fn nothing_is_long_ago_before_there_is_a_connection() {
+        let times = |state: SocketState, delivered: u8| {
+            let mut bytes = [7; 232];
+            bytes[0] = state.0;
+            bytes[192..196].fill(delivered);
+            let info = TcpInfo::from_bytes(&bytes);
+            [info.last_data_sent_ms(), info.last_data_recv_ms(), info.last_ack_recv_ms()]
+        };
+        let seven = [Some(u32::from_ne_bytes([7; 4])); 3];
+        assert_eq!((times(SocketState::SYN_SENT, 0), times(SocketState::LISTEN, 0)), ([None; 3], [None; 3]));
+        // Destroyed before and after it was answered.
+        assert_eq!((times(SocketState::CLOSE, 0), times(SocketState::CLOSE, 1)), ([None; 3], seven));
+        assert_eq!((times(SocketState::ESTABLISHED, 1), times(SocketState::SYN_RECV, 0)), (seven, seven));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Addresses and prefixes, and what is said of those that are none.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -13,6 +14,11 @@ use crate::suggest;
 
 impl Literal<'_> {
     pub(super) fn addr(&self) -> Outcome<Read> {
+        if let Some((low, high)) = self.word.split_once('-')
+            && let (Ok(low), Ok(high)) = (low.parse::<IpAddr>(), high.parse::<IpAddr>())
+        {
+            return self.addrs(low.into(), high.into()).map(Read::just);
+        }
         let mut used = 0;
         let mut text = self.word.to_owned();
         if let Some(next) = self.next.first()
@@ -92,6 +98,22 @@ impl Literal<'_> {
         Ok(Read { item: Item::Prefix(prefix), used, note })
     }
 
+    /// `10.0.0.1-10.0.0.9`
+    fn addrs(&self, low: Addr, high: Addr) -> Outcome<Item> {
+        if low.is_v4() != high.is_v4() {
+            return Err(self.wrong("addr-range", "a range's ends are addresses of one version"));
+        }
+        match low.cmp(&high) {
+            Ordering::Less => Ok(Item::Addrs(low, high)),
+            // One address written as a range is that address.
+            Ordering::Equal => Ok(Item::Addr(low)),
+            Ordering::Greater => {
+                let title = format!("the range {low}-{high} ends before it begins");
+                Err(self.wrong_value("range-backwards", title, format!("{high}-{low}")))
+            }
+        }
+    }
+
     /// `name:example.org`, the one way to ask for addresses by name.
     fn host(&self, host: &str) -> Outcome<Item> {
         if host.is_empty() {
@@ -132,21 +154,15 @@ impl Literal<'_> {
         {
             return self.wrong_value("zone", format!("packets do not carry the zone `{zone}`"), addr);
         }
-        if ends.len() > 1 && ends.len() == text.split(['-', ':']).count() {
-            let ends: Vec<u128> = ends.iter().map(|&ip| crate::set::number(IpAddr::from(ip).into())).collect();
-            let title = "ranges of addresses are written as prefixes";
-            return match ends.as_slice() {
-                &[low, high] if low <= high => {
-                    let list: Vec<String> =
-                        crate::set::prefixes(low, high).iter().take(8).map(ToString::to_string).collect();
-                    let list = list.join(", ");
-                    self.wrong_value("addr-range", title, format!("{{{list}}}"))
-                }
-                _ => {
-                    let help = format!("write a prefix or a list: `{name} {{10.0.0.1, 10.0.1.0/24}}`");
-                    self.wrong_help("addr-range", title, help)
-                }
-            };
+        if let Some((low, high)) = text.split_once("..").or_else(|| text.split_once(':'))
+            && [low, high].iter().all(|end| end.parse::<IpAddr>().is_ok())
+        {
+            let title = format!("`{shown}` is not how a range is written");
+            return self.wrong_value("addr-range", title, format!("{low}-{high}"));
+        }
+        if ends.len() > 2 && ends.len() == text.split(['-', ':']).count() {
+            let help = format!("as in `{name} {{10.0.0.1-10.0.0.9, 10.0.1.0/24}}`");
+            return self.wrong_help("addr-range", "a range of addresses has two ends", help);
         }
         let parts: Vec<&str> = text.split('.').collect();
         let all_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Literal, Outcome, Read, example, named_number, service};
+use super::{Before, Literal, Outcome, Read, example, named_number, service};
 use crate::ast::Item;
 use crate::error::Mistake;
 use crate::field::{Field, Kind};
-use crate::filter::Compat;
+use crate::filter::{Compat, OPEN_RANGE};
 use crate::suggest;
 
 impl Literal<'_> {
@@ -40,7 +40,12 @@ impl Literal<'_> {
                 format!("as in `{name} 80:90`, `{name} 1024:`"),
             ));
         }
-        if (low.is_empty() || high.is_empty()) && self.exact {
+        let is_port = matches!(self.subject.first(), Field::SrcPort | Field::DstPort);
+        let is_of_ss = self.options.beside_ss && is_port && low.is_empty();
+        if is_of_ss && matches!(self.before, Before::Unequal | Before::Exact) && is_number(high) {
+            return Ok(Read { item: Item::Number(self.number(high, max)?), used, note: None });
+        }
+        if (low.is_empty() || high.is_empty()) && self.before == Before::Exact {
             let number = if low.is_empty() { high } else { low };
             let number = service(number).map_or_else(|| number.to_owned(), |port| port.to_string());
             return Err(self.wrong_help(
@@ -49,9 +54,13 @@ impl Literal<'_> {
                 format!("as in `{name} = {number}`"),
             ));
         }
-        let lowest = u64::from(
-            self.options.compat == Compat::Como && matches!(self.subject.first(), Field::SrcPort | Field::DstPort),
-        );
+        let note = (is_of_ss && self.before == Before::Field).then(|| {
+            let title = format!("`{name} :{high}` is every port up to {high}; ss means port {high} alone by it");
+            Mistake::new(OPEN_RANGE, self.span.clone(), title)
+                .label("a range")
+                .help(format!("write `{name} 0:{high}` or `{name} {high}`"))
+        });
+        let lowest = u64::from(self.options.compat == Compat::Como && is_port);
         let low = if low.is_empty() { lowest } else { self.number(low, max)? };
         let high = if high.is_empty() { max } else { self.number(high, max)? };
         if low > high {
@@ -62,7 +71,7 @@ impl Literal<'_> {
         }
         // One number written as a range is that number.
         let item = if low == high { Item::Number(low) } else { Item::Range(low, high) };
-        Ok(Read { item, used, note: None })
+        Ok(Read { item, used, note })
     }
 
     pub(super) fn number(&self, text: &str, max: u64) -> Outcome<u64> {
@@ -142,7 +151,7 @@ impl Literal<'_> {
             used = 1;
         }
         if let Some((first, last)) = self.word.split_once(':').filter(|ends| *ends != ("", ""))
-            && !(self.exact && (first.is_empty() || last.is_empty()))
+            && !(self.before == Before::Exact && (first.is_empty() || last.is_empty()))
         {
             let low = if first.is_empty() { 0 } else { self.amount(first)? };
             let high = if last.is_empty() { u64::MAX } else { self.amount(last)? };
@@ -191,7 +200,7 @@ impl Literal<'_> {
         if text.contains(':') {
             return Err(self.wrong("range", format!("`{}` has more than two ends", self.shown())));
         }
-        let one = Literal { word: text, next: &[], span: self.span.clone(), exact: true, ..*self };
+        let one = Literal { word: text, next: &[], span: self.span.clone(), before: Before::Exact, ..*self };
         match one.quantity()?.item {
             Item::Number(number) => Ok(number),
             _ => Err(self.wrong("range", format!("`{}` is no range", self.shown()))),

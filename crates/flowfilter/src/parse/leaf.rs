@@ -95,6 +95,7 @@ impl<'p> Parser<'p> {
             }
             _ => {
                 if let Some((_, protocol)) = PROTOCOL_WORDS.iter().find(|(name, _)| *name == lower) {
+                    self.notes.borrow_mut().extend(literal::shares_number(word, &span));
                     let test = one_of(Field::Proto, u64::from(protocol.0));
                     return self.qualified(input, word, test);
                 }

@@ -8,7 +8,7 @@ use crate::error::{Mend, Mistake, Span};
 use crate::field::{Field, Kind};
 use crate::foreign;
 use crate::lex::{Sign, TokenKind};
-use crate::literal::{self, Literal};
+use crate::literal::{self, Before, Literal};
 use crate::suggest;
 
 impl<'p> Parser<'p> {
@@ -26,7 +26,7 @@ impl<'p> Parser<'p> {
         let (operator_at, behind) = (first(input).span.clone(), rest(input));
         let (comparison, left) = match &first(input).kind {
             TokenKind::Sign(Sign::Equal) => (Comparison::Equal, behind),
-            TokenKind::Sign(Sign::NotEqual) => (Comparison::NotIn, behind),
+            TokenKind::Sign(Sign::NotEqual) => (Comparison::Unequal, behind),
             TokenKind::Sign(Sign::Less) => (Comparison::Order(Order::Less), behind),
             TokenKind::Sign(Sign::AtMost) => (Comparison::Order(Order::AtMost), behind),
             TokenKind::Sign(Sign::More) => (Comparison::Order(Order::More), behind),
@@ -62,7 +62,7 @@ impl<'p> Parser<'p> {
                 );
             }
             let span = first(left).span.clone();
-            let (left, item) = self.item(left, subject, true)?;
+            let (left, item) = self.item(left, subject, Before::Exact)?;
             return match item {
                 Item::Number(number) => finish(left, Condition::Compare(order, number)),
                 _ => fail(
@@ -72,7 +72,7 @@ impl<'p> Parser<'p> {
                 ),
             };
         }
-        let exact = comparison == Comparison::Equal;
+        let is_negated = matches!(comparison, Comparison::Unequal | Comparison::NotIn);
         let (left, items) = if is_sign(left, Sign::OpenList) {
             // A test is no item of a list.
             self.list(left, subject).map_err(|error| mending(error, |mend| (!mend.is_test).then_some(mend)))?
@@ -82,13 +82,18 @@ impl<'p> Parser<'p> {
                     return Some(mend);
                 }
                 let negated = format!("not ({})", mend.text);
-                let text = if comparison == Comparison::NotIn { negated } else { mend.text };
+                let text = if is_negated { negated } else { mend.text };
                 Some(Mend { span: begin..mend.span.end, text, ..mend })
             };
-            let (left, item) = self.item(left, subject, exact).map_err(|error| mending(error, of_test))?;
+            let before = match comparison {
+                Comparison::Equal => Before::Exact,
+                Comparison::Unequal => Before::Unequal,
+                _ => Before::Field,
+            };
+            let (left, item) = self.item(left, subject, before).map_err(|error| mending(error, of_test))?;
             (left, vec![item])
         };
-        finish(left, if comparison == Comparison::NotIn { Condition::NotIn(items) } else { Condition::In(items) })
+        finish(left, if is_negated { Condition::NotIn(items) } else { Condition::In(items) })
     }
 
     /// Whether a value of this kind may stand here.
@@ -115,7 +120,7 @@ impl<'p> Parser<'p> {
             );
         }
         loop {
-            let (left, item) = self.item(input, subject, false)?;
+            let (left, item) = self.item(input, subject, Before::List)?;
             items.push(item);
             let token = first(left);
             match &token.kind {
@@ -139,8 +144,8 @@ impl<'p> Parser<'p> {
         }
     }
 
-    /// One value. `exact`: `=` or an order stands before it, so that an open range would be odd.
-    pub(super) fn item<'a, 't>(&self, input: Tokens<'a, 't>, subject: Subject, exact: bool) -> Parsed<'a, 't, Item> {
+    /// One value.
+    pub(super) fn item<'a, 't>(&self, input: Tokens<'a, 't>, subject: Subject, before: Before) -> Parsed<'a, 't, Item> {
         self.items.set(self.items.get() + 1);
         let token = first(input);
         let span = token.span.clone();
@@ -184,7 +189,7 @@ impl<'p> Parser<'p> {
             })
             .collect();
         let end = |used: usize| input.get(used).map_or(span.end, |token| token.span.end);
-        let literal = Literal { word, next: &next, span: span.clone(), subject, exact, options: self.options };
+        let literal = Literal { word, next: &next, span: span.clone(), subject, before, options: self.options };
         match literal.read() {
             Ok(read) => {
                 let whole = span.start..end(read.used);
@@ -219,8 +224,8 @@ impl<'p> Parser<'p> {
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or("");
             for word in line.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
-                let literal =
-                    Literal { word, next: &[], span: span.clone(), subject, exact: false, options: self.options };
+                let before = Before::List;
+                let literal = Literal { word, next: &[], span: span.clone(), subject, before, options: self.options };
                 let read = literal.read().map_err(|mistake| {
                     let mut said = wrong(format!("line {} of the list `{shown}`: {}", index + 1, mistake.title));
                     said.help = mistake.help;
@@ -261,5 +266,7 @@ enum Comparison {
     Equal,
     In,
     NotIn,
+    /// `!=`
+    Unequal,
     Order(Order),
 }

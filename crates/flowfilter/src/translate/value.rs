@@ -6,7 +6,6 @@ use super::{lower_at, sign_at};
 use crate::foreign::COMPARISONS;
 use crate::lex::{Sign, Token, TokenKind};
 use crate::literal;
-use crate::set::{number, prefixes};
 
 /// `== 1` or `== 0` behind a bit: whether it must be set, and the tokens of all.
 pub(super) fn truth(input: &[Token<'_>]) -> Option<(bool, usize)> {
@@ -88,26 +87,10 @@ fn listed(words: &[&str]) -> Option<Vec<String>> {
             (_, Some(&"..")) => (*word, *words.get(at + 2)?, 3),
             _ => (*word, "", 1),
         };
-        match (high.is_empty(), range(&format!("{low}-{high}"))) {
-            (true, _) => items.push(plain(word)),
-            (false, Some(range)) => items.push(range),
-            (false, None) => items.extend(addresses(low, high)?),
-        }
+        items.push(if high.is_empty() { plain(word) } else { range(&format!("{low}..{high}"))? });
         at += used;
     }
     Some(items)
-}
-
-/// Prefixes at most in the place of one range of addresses.
-const MOST_PREFIXES: usize = 16;
-
-/// A range of addresses as prefixes.
-fn addresses(low: &str, high: &str) -> Option<Vec<String>> {
-    let (low, high) = (low.parse::<IpAddr>().ok()?, high.parse::<IpAddr>().ok()?);
-    let [first, last] = [low, high].map(|ip| number(ip.into()));
-    (low.is_ipv4() == high.is_ipv4() && first <= last).then_some(())?;
-    let all = prefixes(first, last);
-    (all.len() <= MOST_PREFIXES).then(|| all.iter().map(ToString::to_string).collect())
 }
 
 /// A value as it is written here.
@@ -120,9 +103,13 @@ pub(super) fn plain(word: &str) -> String {
     if literal::mac(word).is_some() { word.replace('-', ":") } else { range(word).unwrap_or_else(|| word.to_owned()) }
 }
 
-/// `80-90` and `80..90`.
+/// `80-90` and `80..90`, `10.0.0.1..10.0.0.9`.
 pub(super) fn range(word: &str) -> Option<String> {
     let (low, high) = word.split_once("..").or_else(|| word.split_once('-'))?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(low) && is_number(high)).then(|| format!("{low}:{high}"))
+    if is_number(low) && is_number(high) {
+        return Some(format!("{low}:{high}"));
+    }
+    let (first, last) = (low.parse::<IpAddr>().ok()?, high.parse::<IpAddr>().ok()?);
+    (first.is_ipv4() == last.is_ipv4() && first <= last).then(|| format!("{low}-{high}"))
 }

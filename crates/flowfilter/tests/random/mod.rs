@@ -127,7 +127,10 @@ pub fn item(random: &mut Random, kind: Kind) -> Item {
         Kind::Addr => {
             let addr = random.one(&addrs());
             let longest = if addr.is_v4() { 32 } else { 128 };
-            if random.chance(2) {
+            let other = random.one(&addrs());
+            if random.chance(3) && addr < other && addr.is_v4() == other.is_v4() {
+                Item::Addrs(addr, other)
+            } else if random.chance(2) {
                 Item::Addr(addr)
             } else {
                 let bits = random.one(&[0, 1, 8, 16, 31, longest]).min(longest);
@@ -306,6 +309,7 @@ pub fn addr_is(item: &Item, addr: Addr) -> bool {
     match item {
         Item::Addr(one) => *one == addr,
         Item::Prefix(prefix) => prefix.contains(addr),
+        Item::Addrs(low, high) => addr.is_v4() == low.is_v4() && (*low..=*high).contains(&addr),
         _ => false,
     }
 }

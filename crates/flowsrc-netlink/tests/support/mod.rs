@@ -81,7 +81,8 @@ impl Namespace {
 
     /// Sockets of every kind, and what the kernel does not have.
     pub fn actors(&self) -> Option<(Child, String)> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sockets.py");
+        // From the program's tests too.
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../flowsrc-netlink/tests/support/sockets.py");
         let mut command = self.command("python3");
         let started = command.arg(script).arg(self.link_local()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let Ok(mut child) = started else {
