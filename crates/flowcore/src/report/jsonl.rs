@@ -55,7 +55,7 @@ impl RowFormat for JsonLines {
         out.extend_from_slice(b"}\n");
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell(&mut self, out: &mut Vec<u8>, place: usize, value: &Value) {
         self.keys.push(out, place);
         push_value(out, value, self.options.safe_integers);
@@ -154,10 +154,12 @@ struct Keys {
     /// `keys[i]` stands before cell `i`; the first holds the row's beginning.
     keys: Vec<Key>,
     quality: Vec<u8>,
+    /// The end of a row whose quality is exact.
+    exact: Key,
 }
 
 /// Bytes that are copied as one block of fixed length where they fit into it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Key {
     block: [u8; 32],
     /// Of the bytes within `block`.
@@ -177,6 +179,15 @@ impl Key {
             None => Self { block, length: 0, long: bytes },
         }
     }
+
+    #[inline]
+    fn push(&self, out: &mut Vec<u8>) {
+        if self.long.is_empty() {
+            push_block(out, &self.block, self.length);
+        } else {
+            out.extend_from_slice(&self.long);
+        }
+    }
 }
 
 impl Keys {
@@ -191,25 +202,27 @@ impl Keys {
             key.push(b':');
             key
         };
-        Self { keys: columns.iter().map(|column| Key::new(key(&column.name))).collect(), quality: key("quality") }
+        let keys = columns.iter().map(|column| Key::new(key(&column.name))).collect();
+        let quality = key("quality");
+        let exact = Key::new([&quality[..], b"\"exact\"}"].concat());
+        Self { keys, quality, exact }
     }
 
     /// Writes what stands before the cell in column number `place`.
     #[inline]
     fn push(&self, out: &mut Vec<u8>, place: usize) {
-        let Some(key) = self.keys.get(place) else { return };
-        if key.long.is_empty() {
-            push_block(out, &key.block, key.length);
-        } else {
-            out.extend_from_slice(&key.long);
+        if let Some(key) = self.keys.get(place) {
+            key.push(out);
         }
     }
 
     /// Writes what stands behind the cells of a row.
     fn push_end(&self, out: &mut Vec<u8>, quality: &Quality) {
+        if quality.is_exact() {
+            return self.exact.push(out);
+        }
         out.extend_from_slice(&self.quality);
         match quality.at_least.as_slice() {
-            [] => out.extend_from_slice(b"\"exact\""),
             [reason] => push_json_text(out, reason),
             reasons => push_json_text(out, &reasons.join(",")),
         }
@@ -217,11 +230,21 @@ impl Keys {
     }
 }
 
-#[inline]
+/// Writes a cell. The kinds of cell that most are of in place; the others, which take longer, by a call.
+#[inline(always)]
 fn push_value(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
     match value {
         Value::Missing => out.extend_from_slice(b"null"),
         Value::U64(number) => push_json_u64(out, *number, safe_integers),
+        Value::Word(word) => push_json_text(out, word),
+        Value::Text(text) => push_json_text(out, text),
+        _ => push_other(out, value, safe_integers),
+    }
+}
+
+#[inline(never)]
+fn push_other(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
+    match value {
         Value::I64(number) => push_integer(out, *number, safe_integers),
         Value::Time(time) => push_integer(out, time.as_nanos(), safe_integers),
         Value::Span(span) => push_integer(out, span.get(), safe_integers),
@@ -236,8 +259,6 @@ fn push_value(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
             push_addr(out, *addr);
             out.push(b'"');
         }
-        Value::Word(word) => push_json_text(out, word),
-        Value::Text(text) => push_json_text(out, text),
         Value::List(numbers) => {
             out.push(b'[');
             for (index, number) in numbers.iter().enumerate() {
@@ -248,6 +269,7 @@ fn push_value(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
             }
             out.push(b']');
         }
+        Value::Missing | Value::U64(_) | Value::Word(_) | Value::Text(_) => push_value(out, value, safe_integers),
     }
 }
 
