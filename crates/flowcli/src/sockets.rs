@@ -44,6 +44,7 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     let filter = filter.map(|filter| OfSockets::new(&filter, networks.as_ref())).transpose()?;
     let mut options = args.options();
     options.holders = wants_processes(args, filter.as_ref());
+    options.parts = columns::parts(args);
     let asks_state = filter.as_ref().is_some_and(|filter| filter.asks(Field::SocketState));
     if let Some(states) = states.or((asks_state && args.takes_any_state()).then_some(Options::ALL_STATES)) {
         options.states = states;
