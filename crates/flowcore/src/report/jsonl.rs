@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::addr::Addr;
 use crate::report::cell::{push_addr, push_block, push_f64, push_json_text, push_u64};
 use crate::report::ledger::{push_json_u64, push_trust_json};
 use crate::report::rows::{Ending, RowFormat, RowReporter, singular};
@@ -230,47 +231,45 @@ impl Keys {
     }
 }
 
-/// Writes a cell. The kinds of cell that most are of in place; the others, which take longer, by a call.
+/// Writes a cell; in place, but for what takes longer than a call.
 #[inline(always)]
 fn push_value(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
     match value {
         Value::Missing => out.extend_from_slice(b"null"),
         Value::U64(number) => push_json_u64(out, *number, safe_integers),
-        Value::Word(word) => push_json_text(out, word),
-        Value::Text(text) => push_json_text(out, text),
-        _ => push_other(out, value, safe_integers),
-    }
-}
-
-#[inline(never)]
-fn push_other(out: &mut Vec<u8>, value: &Value, safe_integers: bool) {
-    match value {
         Value::I64(number) => push_integer(out, *number, safe_integers),
         Value::Time(time) => push_integer(out, time.as_nanos(), safe_integers),
         Value::Span(span) => push_integer(out, span.get(), safe_integers),
-        Value::F64(number) => {
-            if !push_f64(out, *number) {
-                out.extend_from_slice(b"null");
-            }
-        }
+        Value::F64(number) => push_ratio(out, *number),
         Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
-        Value::Addr(addr) => {
-            out.push(b'"');
-            push_addr(out, *addr);
-            out.push(b'"');
-        }
-        Value::List(numbers) => {
-            out.push(b'[');
-            for (index, number) in numbers.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                push_json_u64(out, *number, safe_integers);
-            }
-            out.push(b']');
-        }
-        Value::Missing | Value::U64(_) | Value::Word(_) | Value::Text(_) => push_value(out, value, safe_integers),
+        Value::Addr(addr) => push_addr_text(out, *addr),
+        Value::Word(word) => push_json_text(out, word),
+        Value::Text(text) => push_json_text(out, text),
+        Value::List(numbers) => push_list(out, numbers, safe_integers),
     }
+}
+
+fn push_ratio(out: &mut Vec<u8>, number: f64) {
+    if !push_f64(out, number) {
+        out.extend_from_slice(b"null");
+    }
+}
+
+fn push_addr_text(out: &mut Vec<u8>, addr: Addr) {
+    out.push(b'"');
+    push_addr(out, addr);
+    out.push(b'"');
+}
+
+fn push_list(out: &mut Vec<u8>, numbers: &[u64], safe_integers: bool) {
+    out.push(b'[');
+    for (index, number) in numbers.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_json_u64(out, *number, safe_integers);
+    }
+    out.push(b']');
 }
 
 fn push_integer(out: &mut Vec<u8>, number: i64, safe_integers: bool) {
