@@ -55,11 +55,11 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 #[inline]
 fn eight_digits(number: u32) -> u64 {
     let number = u64::from(number);
-    let halves = number / 10_000 | number % 10_000 << 32;
-    let hundreds = halves * 5_243 >> 19 & 0x0000_007f_0000_007f;
-    let pairs = hundreds | (halves - hundreds * 100) << 16;
-    let tens = pairs * 103 >> 10 & 0x000f_000f_000f_000f;
-    tens | (pairs - tens * 10) << 8
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 5_243) >> 19) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((halves - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((pairs - tens * 10) << 8)
 }
 
 /// Writes `number` in decimal with its sign.
