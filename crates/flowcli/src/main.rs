@@ -105,7 +105,8 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
         bytes.swap(at, at + 1);
         bytes
     };
-    let commands = Cli::command();
+    let mut commands = Cli::command();
+    commands.build();
     let options = words.iter().skip(1).find_map(|word| commands.find_subcommand(word)).unwrap_or(&commands);
     let is_meant = |long: &&str| (1..wrong.len()).any(|behind| swapped(behind - 1) == long.as_bytes());
     if let Some(meant) = options.get_arguments().filter_map(Arg::get_long).find(is_meant) {

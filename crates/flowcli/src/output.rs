@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use flowcore::report::{
-    Bound, Column, Ending, Quality, Row, RowFormat, RowWriter, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
+    Bound, Column, Ending, Quality, Row, RowWriter, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
 };
 use flowcore::resolve::Numeric;
 use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
@@ -17,10 +17,10 @@ use self::held::Held;
 use self::standard::separate;
 use crate::args::{Color, ConnsArgs, Format, SortKey, TimeStyle};
 use crate::edge::{Edge, Need};
-use crate::fields::{Field, Subject};
+use crate::fields::{CellOf, Field, Subject};
 use crate::{terminal, times, zeek};
 
-pub use self::standard::{StandardOutput, begin, is_watched, standard_output};
+pub use self::standard::{Form, StandardOutput, begin, is_watched, standard_output};
 
 /// Rows that are held back at most, unless `--top` names a number: the first in their order.
 pub const MOST_HELD: usize = 1_000_000;
@@ -74,34 +74,39 @@ pub struct Output<'s, R: 'static> {
 }
 
 /// Rows in a format for programs, on standard output.
-pub type Writer = RowWriter<Box<dyn RowFormat>, StandardOutput>;
+pub type Writer = RowWriter<Form, StandardOutput>;
 
 /// Where a cell comes from: the first of these fields that has a value. A foreign format may have columns that several
 /// of our fields can fill, or none.
 struct Source<'s, R: 'static> {
+    /// Of the first of them.
+    get: CellOf<R>,
     first: Option<&'s Field<R>>,
     second: Option<&'s Field<R>>,
 }
 
 impl<'s, R> Source<'s, R> {
     fn of(field: &'s Field<R>) -> Self {
-        Self { first: Some(field), second: None }
+        Self::either(Some(field), None)
+    }
+
+    fn either(first: Option<&'s Field<R>>, second: Option<&'s Field<R>>) -> Self {
+        Self { get: first.map_or(CellOf::Own(|_| Value::Missing), |first| first.value), first, second }
     }
 
     /// Lends the cell of one record to `take`. Lent, because moving a freshly written cell stalls the processor: it
     /// was written in narrower pieces than it would be read in.
     #[inline]
-    fn with_cell(&self, record: &R, edge: &Edge, mut take: impl FnMut(&Value)) {
-        let Some(first) = self.first else { return take(&Value::Missing) };
-        let cell = first.value.get(record, edge);
-        match (&cell, self.second) {
-            (Value::Missing, Some(second)) => take(&second.value.get(record, edge)),
-            _ => take(&cell),
+    fn with_cell(&self, record: &R, edge: &Edge, take: impl FnOnce(&Value)) {
+        let mut cell = self.get.get(record, edge);
+        if let (Value::Missing, Some(second)) = (&cell, self.second) {
+            cell = second.value.get(record, edge);
         }
+        take(&cell);
     }
 
     /// The same as people see it.
-    fn with_shown_cell(&self, record: &R, edge: &Edge, mut take: impl FnMut(&Value)) {
+    fn with_shown_cell(&self, record: &R, edge: &Edge, take: impl FnOnce(&Value)) {
         match self.first.and_then(|field| field.shown).map(|shown| shown(record, edge)) {
             None | Some(Value::Missing) => self.with_cell(record, edge, take),
             Some(cell) => take(&cell),
@@ -120,7 +125,7 @@ impl<'s, R> Output<'s, R> {
             Format::Zeek => {
                 let known = zeek::COLUMNS.iter().map(|column| {
                     let mut fields = column.ours.iter().filter_map(|name| subject.field(name).ok());
-                    Source { first: fields.next(), second: fields.next() }
+                    Source::either(fields.next(), fields.next())
                 });
                 let more = wishes.columns.as_ref().map(|_| chosen.into_iter().map(Source::of)).into_iter().flatten();
                 known.chain(more).collect()

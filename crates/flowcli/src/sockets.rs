@@ -38,6 +38,7 @@ pub fn run(args: &SocketsArgs) -> anyhow::Result<Exit> {
     let filter = filter.map(|filter| OfSockets::new(&filter, networks.as_ref())).transpose()?;
     let mut options = args.options();
     options.holders = wants_processes(args, filter.as_ref());
+    options.parts = columns::parts(args);
     let asks_state = filter.as_ref().is_some_and(|filter| filter.asks(Field::SocketState));
     if let Some(states) = states.or((asks_state && args.takes_any_state()).then_some(Options::ALL_STATES)) {
         options.states = states;
@@ -196,13 +197,18 @@ impl<'a> Job<'a> {
         let subject = columns::subject(args, self.namespaces.len() > 1);
         let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet);
         let mut output = Output::new(&subject, wishes(args), edge()?)?;
-        let mut events = Vec::with_capacity(Limit::default().events);
+        // Samples and rows of few sockets stay in the second-level cache. Holders may be looked for anew with every batch.
+        let limit = match self.processes {
+            Some(_) => Limit::default(),
+            None => Limit { events: 2 * STEP, ..Limit::default() },
+        };
+        let mut events = Vec::with_capacity(limit.events);
         // Asked once: it is a system call.
         let is_awaited = output::is_watched() || args.interval().is_some();
         let (mut rows, mut stopped, mut tables) = (0, false, 0);
         let through = loop {
             let polls = source.finished_polls();
-            let filled = source.fill(&mut events, Limit::default())?;
+            let filled = source.fill(&mut events, limit)?;
             let (through, status) = (filled.through, filled.status);
             self.take(&events, &filled.frames, polls == 0);
             events.clear();

@@ -18,7 +18,7 @@ use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
 use flowfilter::{Field, Predicate};
 use flowsrc_netlink::process::Processes;
-use flowsrc_netlink::{Kinds, Netns, Options, Sockets};
+use flowsrc_netlink::{Kinds, Netns, Options, Parts, Sockets};
 use flowstats::End;
 use flowstats::chart::{Bar, Layout};
 
@@ -79,6 +79,7 @@ impl<'a> Live<'a> {
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,
             states: Options::CONNECTED,
+            parts: Parts::empty(),
             netns: match args.netns.as_deref() {
                 None => Netns::Own,
                 Some("all") => Netns::All,

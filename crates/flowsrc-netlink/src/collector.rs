@@ -268,7 +268,7 @@ impl Sockets {
             };
             let sequence = here.channel.next_sequence();
             let bytecode = self.bytecode.as_deref();
-            here.channel.send(&request::dump(what, self.options.states, bytecode, sequence))?;
+            here.channel.send(&request::dump(what, &self.options, bytecode, sequence))?;
             self.stage = Stage::Dumping { place, dump, tries, interrupted: false };
             return Ok(());
         }

@@ -55,4 +55,4 @@ pub mod schedule;
 pub use cgroups::Cgroups;
 pub use collector::Sockets;
 pub use netns::{Namespace, Netns};
-pub use options::{Kinds, Options};
+pub use options::{Kinds, Options, Parts};

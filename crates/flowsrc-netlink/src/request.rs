@@ -5,7 +5,7 @@ use flowcore::socket::Family;
 use netlink_packet_core::{DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_packet_sock_diag::constants::{SOCK_DESTROY, SOCK_DIAG_BY_FAMILY};
 
-use crate::options::{BOTH, Dump, Options};
+use crate::options::{BOTH, Dump, Options, Parts};
 
 /// Bytes of `struct nlmsghdr`.
 const HEADER_BYTES: usize = 16;
@@ -14,9 +14,22 @@ const HEADER_BYTES: usize = 16;
 const REQUEST_BYTECODE: u16 = 1;
 const REQUEST_PROTOCOL: u16 = 3;
 
-/// Extensions asked for by their bits: everything but `INET_DIAG_MEMINFO`, which `SKMEMINFO` contains. What has a number
-/// above 8 comes along unasked.
-const EXTENSIONS: u8 = 0xfe;
+/// Extensions, asked for by bits: `tcp_info`, the congestion control's name, what was shut down. What has a number above 8
+/// comes along unasked.
+const EXTENSIONS: u8 = 1 << 1 | 1 << 3 | 1 << 7;
+/// `INET_DIAG_SKMEMINFO`, which contains `INET_DIAG_MEMINFO`.
+const MEMORY: u8 = 1 << 6;
+/// `INET_DIAG_VEGASINFO`, for which any congestion control gives its own account.
+const CONGESTION_INFO: u8 = 1 << 2;
+/// `INET_DIAG_TOS` and `INET_DIAG_TCLASS`, the latter for `INET_DIAG_CLASS_ID` too.
+const TRAFFIC_CLASS: u8 = 1 << 4 | 1 << 5;
+
+fn extensions(parts: Parts) -> u8 {
+    [(Parts::MEMORY, MEMORY), (Parts::CONGESTION_INFO, CONGESTION_INFO), (Parts::TRAFFIC_CLASS, TRAFFIC_CLASS)]
+        .into_iter()
+        .filter(|&(part, _)| parts.contains(part))
+        .fold(EXTENSIONS, |sum, (_, bits)| sum | bits)
+}
 
 /// `UDIAG_SHOW_*`: name, inode of the path, peer, pending connections, queues, memory, owner.
 const UNIX_SHOW: u32 = 0x7f;
@@ -28,16 +41,18 @@ const PACKET_SHOW: u32 = 0x3d;
 /// kernel walks its table once where `SOCK_DIAG_BY_FAMILY` makes it walk twice: a tenth to a sixth of the time of both.
 pub(crate) const TCPDIAG_GETSOCK: u16 = 18;
 
-/// Asks for all sockets of a kind, in states of `states`, that `bytecode` (a program of `inet_diag`) passes where that has a
-/// meaning.
-pub(crate) fn dump(dump: &Dump, states: u32, bytecode: Option<&[u8]>, sequence: u32) -> Vec<u8> {
+/// Asks for all sockets of a kind, in the states and with the parts of `options`, that `bytecode` (a program of `inet_diag`)
+/// passes where that has a meaning.
+pub(crate) fn dump(dump: &Dump, options: &Options, bytecode: Option<&[u8]>, sequence: u32) -> Vec<u8> {
+    let Options { states, parts, .. } = *options;
+    let extensions = extensions(parts);
     let mut payload = Vec::with_capacity(64);
     let mut kind = SOCK_DIAG_BY_FAMILY;
     match dump.family {
         BOTH => {
             // struct inet_diag_req
             kind = TCPDIAG_GETSOCK;
-            payload.extend_from_slice(&[Family::INET.0, 0, 0, EXTENSIONS]);
+            payload.extend_from_slice(&[Family::INET.0, 0, 0, extensions]);
             payload.extend_from_slice(&[0; 48]);
             payload.extend_from_slice(&states.to_ne_bytes());
             payload.extend_from_slice(&0u32.to_ne_bytes());
@@ -59,7 +74,7 @@ pub(crate) fn dump(dump: &Dump, states: u32, bytecode: Option<&[u8]>, sequence: 
             payload.extend_from_slice(&[0; 8]);
         }
         _ => {
-            payload.extend_from_slice(&[dump.family.0, dump.protocol as u8, EXTENSIONS, 0]);
+            payload.extend_from_slice(&[dump.family.0, dump.protocol as u8, extensions, 0]);
             payload.extend_from_slice(&states.to_ne_bytes());
             payload.extend_from_slice(&[0; 48]);
             if dump.protocol > 0xff {
@@ -117,10 +132,14 @@ mod tests {
     use super::*;
     use crate::options::Kinds;
 
+    fn of(states: u32) -> Options {
+        Options { states, ..Options::default() }
+    }
+
     #[test]
     fn a_request_for_tcp_is_as_long_as_the_kernels_structure() {
         let tcp = Dump { family: Family::INET, protocol: 6, registered: "TCP" };
-        let bytes = dump(&tcp, 1 << 1 | 1 << 10, None, 7);
+        let bytes = dump(&tcp, &of(1 << 1 | 1 << 10), None, 7);
         let message = NetlinkBuffer::new_checked(&bytes[..]).unwrap();
         assert_eq!((message.sequence_number(), message.length() as usize), (7, bytes.len()));
         // struct inet_diag_req_v2
@@ -130,7 +149,7 @@ mod tests {
     #[test]
     fn both_families_are_asked_for_as_long_as_the_older_structure() {
         let both = Dump { family: BOTH, protocol: 6, registered: "TCP" };
-        let bytes = dump(&both, 1 << 10, Some(&[1, 2, 3, 4]), 7);
+        let bytes = dump(&both, &of(1 << 10), Some(&[1, 2, 3, 4]), 7);
         let message = NetlinkBuffer::new_checked(&bytes[..]).unwrap();
         assert_eq!(message.message_type(), TCPDIAG_GETSOCK);
         // struct inet_diag_req, then the program with its header.
@@ -139,10 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn extensions_are_asked_for_as_far_as_they_are_of_interest() {
+        // Bits of INET_DIAG_*, each one less than its number; 1, MEMINFO, is in SKMEMINFO.
+        assert_eq!(extensions(Parts::all()), 0xfe);
+        // 2 INFO, 4 CONG and 8 SHUTDOWN.
+        assert_eq!(extensions(Parts::empty()), 0b1000_1010);
+        assert_eq!(extensions(Parts::MEMORY), 0b1100_1010);
+    }
+
+    #[test]
     #[cfg(target_endian = "little")]
     fn a_protocol_beyond_a_byte_is_an_attribute() {
         let mptcp = Dump { family: Family::INET, protocol: 262, registered: "MPTCP" };
-        let bytes = dump(&mptcp, 1, Some(&[1, 2, 3, 4]), 1);
+        let bytes = dump(&mptcp, &of(1), Some(&[1, 2, 3, 4]), 1);
         assert_eq!(bytes[72..], [8, 0, 3, 0, 6, 1, 0, 0, 8, 0, 1, 0, 1, 2, 3, 4]);
     }
 
@@ -150,8 +178,8 @@ mod tests {
     fn a_program_goes_only_where_ports_are_ports() {
         let mut with = Vec::new();
         for what in Kinds::all().dumps(true, true) {
-            let bare = dump(&what, 1, None, 1);
-            let asked = dump(&what, 1, Some(&[1, 2, 3, 4]), 1);
+            let bare = dump(&what, &of(1), None, 1);
+            let asked = dump(&what, &of(1), Some(&[1, 2, 3, 4]), 1);
             match asked.len() - bare.len() {
                 0 => assert_eq!(asked, bare, "{what:?}"),
                 _ => with.push(what.registered),

@@ -5,6 +5,7 @@ mod conns;
 mod count;
 mod filter;
 mod hosts;
+mod later;
 mod names;
 mod shared;
 mod sockets;
@@ -18,6 +19,7 @@ pub use conns::ConnsArgs;
 pub use count::CountArgs;
 pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
+pub use later::Later;
 pub use names::{NameArgs, Resolve};
 pub use shared::{EndingArgs, InputArgs};
 pub use sockets::{SocketsArgs, parse_state};
@@ -63,29 +65,29 @@ pub struct Cli {
 pub enum Command {
     /// One row per connection of a capture: both ends, state, packets, bytes, times
     #[command(visible_alias = "connections")]
-    Conns(Box<ConnsArgs>),
+    Conns(Later<ConnsArgs>),
 
     /// One row per remote host: how well it answers, who resets, what is lost; TRTOP's table
-    Hosts(Box<HostsArgs>),
+    Hosts(Later<HostsArgs>),
 
     /// This host's sockets as the kernel sees them: what ss shows, one row each
     #[command(visible_alias = "ss")]
-    Sockets(Box<SocketsArgs>),
+    Sockets(Later<SocketsArgs>),
 
     /// How many packets and bytes of a capture a filter selects
     ///
     /// Every packet of the input counts, also the copy that a second interface captured of it; `flow conns` finds such
     /// copies, says how many they are, and leaves them out of its counts.
-    Count(Box<CountArgs>),
+    Count(Later<CountArgs>),
 
     /// Round-trip times of this host's TCP connections, or of a capture's: Fleutan's `flows --lat`
-    Lat(Box<LatArgs>),
+    Lat(Later<LatArgs>),
 
     /// What this host's TCP connections carry and what holds them up: Fleutan's `flows --vol`
-    Vol(Box<VolArgs>),
+    Vol(Later<VolArgs>),
 
     /// On which CPUs the processes of TCP connections run: Fleutan's `flows --cpu`
-    Cpu(Box<CpuArgs>),
+    Cpu(Later<CpuArgs>),
 
     /// Try a filter without reading anything
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use clap::Args;
 use flowcore::Nanos;
 use flowcore::socket::SocketState;
-use flowsrc_netlink::{Kinds, Netns, Options};
+use flowsrc_netlink::{Kinds, Netns, Options, Parts};
 
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
@@ -262,6 +262,7 @@ impl SocketsArgs {
             ipv4: !ipv6,
             ipv6: !ipv4,
             states,
+            parts: Parts::all(),
             netns: self.netns.clone().unwrap_or_default(),
             every: self.interval().map(|every| std::time::Duration::from_nanos(every.get().unsigned_abs())),
             polls: self.count.map(NonZeroU64::get),

@@ -11,11 +11,12 @@ use flowcore::report::{Column, Meaning, Quality, Unit, Value};
 use flowcore::resolve::Process;
 use flowcore::socket::{Family, SocketOptions, SocketType, UnixSocket};
 use flowcore::{Addr, Nanos, Protocol, SocketSample, SocketState};
+use flowsrc_netlink::Parts;
 use flowsrc_netlink::process::{Details, Evidence, Holder, Owner};
 
 use crate::args::SocketsArgs;
 use crate::edge::{Edge, Need};
-use crate::fields::{Field, Subject};
+use crate::fields::{Field, Subject, is_same};
 
 /// One row: a socket, and what the command knows beside what the kernel says.
 pub struct Socket {
@@ -228,6 +229,20 @@ pub fn wants_cgroups(args: &SocketsArgs) -> bool {
 /// Whether a column is asked for that needs to know more of a process.
 pub fn wants_details(args: &SocketsArgs) -> bool {
     wants(args, |name| matches!(name, "process_command" | "process_exe" | "process_threads"))
+}
+
+/// What is asked for of that which the kernel says only when asked. No filter asks for it.
+pub fn parts(args: &SocketsArgs) -> Parts {
+    if args.summary {
+        return Parts::empty();
+    }
+    let has_memory = |name: &str| kinds::memory().iter().any(|(_, field)| is_same(&field.column.name, name));
+    let any = |columns: &[&str]| wants(args, |name| columns.iter().any(|column| is_same(column, name)));
+    let mut parts = Parts::empty();
+    parts.set(Parts::MEMORY, args.memory || wants(args, has_memory));
+    parts.set(Parts::CONGESTION_INFO, any(&["congestion_info"]));
+    parts.set(Parts::TRAFFIC_CLASS, any(&["tos", "tclass", "class_id"]));
+    parts
 }
 
 /// A path, or an abstract name with `@` in front, zero bytes within it as `@` too: as `ss` has it.

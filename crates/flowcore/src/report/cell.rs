@@ -8,11 +8,6 @@ use std::io::Write;
 use crate::addr::Addr;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
-/// `00` to `99`: two digits a division.
-const PAIRS: &[u8; 200] = b"00010203040506070809101112131415161718192021222324252627282930313233343536373839\
-40414243444546474849505152535455565758596061626364656667686970717273747576777879\
-8081828384858687888990919293949596979899";
-
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends the first `length` (at most `N`) of `N` bytes.
@@ -26,33 +21,45 @@ pub(super) fn push_block<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], len
     out.truncate(end);
 }
 
+/// What makes a digit of each byte that holds its value.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
 /// Writes `number` in decimal.
 #[inline]
-pub fn push_u64(out: &mut Vec<u8>, mut number: u64) {
-    const LONGEST: usize = 20;
-    if number < 10 {
-        return out.push(b'0' + number as u8);
+pub fn push_u64(out: &mut Vec<u8>, number: u64) {
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..EIGHT_DIGITS => {
+            let digits = eight_digits(number as u32);
+            let absent = digits.trailing_zeros() / 8;
+            push_block(out, &((digits | ZEROS) >> (8 * absent)).to_le_bytes(), 8 - absent as usize);
+        }
+        _ => push_long(out, number),
     }
-    // The digits end in the middle, so that a block of fixed length can be taken from any of them on.
-    let mut digits = [0u8; 2 * LONGEST];
-    let mut at = LONGEST;
-    while number >= 100 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if number >= 10 {
-        let pair = number as usize * 2;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    } else {
-        at -= 1;
-        digits[at] = b'0' + number as u8;
-    }
-    if let Some(block) = digits[at..].first_chunk::<LONGEST>() {
-        push_block(out, block, LONGEST - at);
-    }
+}
+
+/// The same of a number of nine digits or more.
+fn push_long(out: &mut Vec<u8>, number: u64) {
+    push_u64(out, number / EIGHT_DIGITS);
+    out.extend_from_slice(&(eight_digits((number % EIGHT_DIGITS) as u32) | ZEROS).to_le_bytes());
+}
+
+/// The first number that has more.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// The values of eight decimal digits, the first in the lowest byte.
+///
+/// Halves, then pairs, then digits, each step for all parts at once: three divisions by multiplication where one after the
+/// other would be seven, and no digit waits in memory for the others. The factors are 2^19 / 100 and 2^10 / 10 rounded up,
+/// exact for parts below 10,000 and 100.
+#[inline]
+fn eight_digits(number: u32) -> u64 {
+    let number = u64::from(number);
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 5_243) >> 19) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((halves - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((pairs - tens * 10) << 8)
 }
 
 /// Writes `number` in decimal with its sign.
@@ -84,23 +91,30 @@ pub fn push_addr(out: &mut Vec<u8>, addr: Addr) {
 }
 
 #[inline]
-fn push_v4(out: &mut Vec<u8>, bytes: [u8; 4]) {
-    let mut text = [b'.'; 16];
-    let mut at = 0;
-    for byte in bytes {
-        if byte >= 100 {
-            text[at & 15] = b'0' + byte / 100;
-            at += 1;
-        }
-        if byte >= 10 {
-            text[at & 15] = b'0' + byte / 10 % 10;
-            at += 1;
-        }
-        text[at & 15] = b'0' + byte % 10;
-        at += 2; // the point is there already
+fn push_v4(out: &mut Vec<u8>, [a, b, c, d]: [u8; 4]) {
+    for (pair, point) in [([a, b], 0), ([c, d], 1)] {
+        let [first, second] = pair.map(|byte| u64::from(OCTETS[usize::from(byte)]));
+        let [length, more] = pair.map(|byte| 2 + usize::from(byte >= 10) + usize::from(byte >= 100));
+        push_block(out, &(first | second << (8 * length)).to_le_bytes(), length + more - point);
     }
-    push_block(out, &text, at - 1);
 }
+
+/// `0.` to `255.`, the first digit in the lowest byte.
+static OCTETS: [u32; 256] = {
+    let mut octets = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let [hundreds, tens, ones] = [byte / 100, byte / 10 % 10, byte % 10];
+        let last = (b'0' as u32 + ones) | (b'.' as u32) << 8;
+        octets[byte as usize] = match byte {
+            100.. => (b'0' as u32 + hundreds) | (b'0' as u32 + tens) << 8 | last << 16,
+            10.. => (b'0' as u32 + tens) | last << 8,
+            _ => last,
+        };
+        byte += 1;
+    }
+    octets
+};
 
 fn push_v6(out: &mut Vec<u8>, octets: &[u8; 16]) {
     let mut groups = [0u16; 8];
@@ -203,28 +217,67 @@ pub fn push_f64(out: &mut Vec<u8>, number: f64) -> bool {
 #[inline]
 pub fn push_json_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        for c in text.chars() {
-            match c {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                c if is_unsafe(c) => {
-                    out.extend_from_slice(b"\\u");
-                    // Every unsafe character lies in the basic plane.
-                    for shift in [12, 8, 4, 0] {
-                        out.push(HEX[(c as usize >> shift) & 15]);
-                    }
-                }
-                c => push_char(out, c),
-            }
-        }
+    let start = out.len();
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let mut plain = true;
+    for word in words {
+        plain &= is_plain(u64::from_le_bytes(*word));
+        out.extend_from_slice(word);
+    }
+    let last = short_word(rest);
+    push_block(out, &last.to_le_bytes(), rest.len());
+    // Bytes that are not there count as what they are not: letters.
+    if !(plain && is_plain(last | (ZEROS << (8 * rest.len())))) {
+        out.truncate(start);
+        push_json_escaped(out, text);
     }
     out.push(b'"');
+}
+
+/// Fewer than eight bytes as a number, the first lowest.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    let byte = |at: usize| u64::from(bytes[at]) << (8 * at);
+    let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    match (bytes.first_chunk(), bytes.last_chunk(), bytes.len()) {
+        (Some(first), Some(last), length) => four(first) | four(last) << (8 * (length - 4)),
+        (_, _, 0) => 0,
+        (_, _, length) => byte(0) | byte(length / 2) | byte(length - 1),
+    }
+}
+
+/// Whether eight bytes are printable ASCII without quotes and backslashes.
+#[inline]
+fn is_plain(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of each byte: set where a byte is less than it may be, by the borrow of a subtraction. A byte above one
+    // where it is set may have it for that borrow, so that the whole says whether there is any, and not which.
+    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
+    let is = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+    let others = is(b'"') | is(b'\\') | is(0x7f) | less(word, 0x20) | word;
+    others & (ONES << 7) == 0
+}
+
+/// Text between its quotes, of which something has to be escaped.
+#[cold]
+fn push_json_escaped(out: &mut Vec<u8>, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            c if is_unsafe(c) => {
+                out.extend_from_slice(b"\\u");
+                // Every unsafe character lies in the basic plane.
+                for shift in [12, 8, 4, 0] {
+                    out.push(HEX[(c as usize >> shift) & 15]);
+                }
+            }
+            c => push_char(out, c),
+        }
+    }
 }
 
 /// Writes text for terminals and CSV cells: control and direction-changing characters become `\xNN` or `\u{NNNN}`,
@@ -309,6 +362,39 @@ mod tests {
             let of_year = (153 * month + 2) / 5 + of_month as i64 - 1;
             let of_era = (year - era * 400) * 365 + (year - era * 400) / 4 - (year - era * 400) / 100 + of_year;
             prop_assert_eq!(era * 146_097 + of_era - 719_468, day);
+        }
+    }
+
+    #[test]
+    fn digits_of_every_part_and_every_length_are_right() {
+        for part in 0..10_000u64 {
+            let number = part * 10_000 + (9_999 - part);
+            assert_eq!(text(|out| push_u64(out, number)), number.to_string());
+        }
+        for power in (1..20).map(|digits| 10u64.pow(digits)) {
+            for number in [power - 1, power, power + 1] {
+                assert_eq!(text(|out| push_u64(out, number)), number.to_string());
+            }
+        }
+        assert_eq!(text(|out| push_u64(out, u64::MAX)), "18446744073709551615");
+    }
+
+    #[test]
+    fn one_character_is_escaped_wherever_it_stands() {
+        for length in 1..=17 {
+            for (place, c) in (0..length).flat_map(|place| ('\0'..='\u{ff}').map(move |c| (place, c))) {
+                let [before, behind] = [place, length - place - 1].map(|letters| "~".repeat(letters));
+                let escaped = match c {
+                    '\n' => "\\n".to_owned(),
+                    '\r' => "\\r".to_owned(),
+                    '\t' => "\\t".to_owned(),
+                    '"' | '\\' => format!("\\{c}"),
+                    '\0'..' ' | '\x7f'..'\u{a0}' | '\u{ad}' => format!("\\u{:04x}", u32::from(c)),
+                    c => c.to_string(),
+                };
+                let whole = format!("{before}{c}{behind}");
+                assert_eq!(text(|out| push_json_text(out, &whole)), format!("\"{before}{escaped}{behind}\""));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Columns from TCP's own account.
 
 use std::fmt::Write;
-use std::sync::{Arc, LazyLock};
+use std::sync::OnceLock;
 
 use flowcore::TcpInfo;
 use flowcore::report::{Unit, Value};
@@ -34,12 +34,10 @@ fn congestion_name(name: Short<16>) -> Value {
 
 /// The names of options, made once for each set of them.
 fn option_names(options: TcpInfoOptions) -> Value {
-    static SETS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
-        let set = |bits: u8| names(TcpInfoOptions::from_bits_retain(bits).iter_names().map(|(name, _)| name));
-        (0..=u8::MAX).map(|bits| set(bits).into()).collect()
-    });
-    let set = SETS.get(usize::from(options.bits())).filter(|set| !set.is_empty());
-    set.map_or(Value::Missing, |set| Value::Text(set.clone()))
+    static SETS: [OnceLock<String>; 256] = [const { OnceLock::new() }; 256];
+    let set = SETS.get(usize::from(options.bits())).filter(|_| !options.is_empty());
+    let name = || names(options.iter_names().map(|(name, _)| name));
+    set.map(|set| set.get_or_init(name).as_str()).filter(|set| !set.is_empty()).map_or(Value::Missing, Value::Word)
 }
 
 fn congestion(info: &CongestionInfo) -> String {
