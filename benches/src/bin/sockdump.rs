@@ -1,13 +1,14 @@
-//! The limit for programs that list TCP sockets: asks the kernel for all of them with everything it says of each, reads the
-//! answer into one buffer and counts messages. Prints `sockets=N`.
+//! The limit for programs that list TCP sockets: asks the kernel for all of them with what `flow sockets -ti` shows of each,
+//! reads the answer into one buffer and counts messages. Prints `sockets=N`.
 
 use std::io::{self, Write};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
 
-/// Asks as `flow sockets -t` does: memory, `tcp_info` and the rest, states with a peer.
+/// Asks as `flow sockets -ti` does: `tcp_info`, the congestion control's name, what is shut down; states with a peer.
 fn request(family: u8) -> Vec<u8> {
+    const EXTENSIONS: u8 = 1 << 1 | 1 << 3 | 1 << 7;
     const LISTEN: u32 = 1 << 10;
     const CLOSE: u32 = 1 << 7;
     let mut request = Vec::with_capacity(72);
@@ -17,7 +18,7 @@ fn request(family: u8) -> Vec<u8> {
         request.extend_from_slice(&half.to_ne_bytes());
     }
     request.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
-    request.extend_from_slice(&[family, 6, 0xfe, 0]);
+    request.extend_from_slice(&[family, 6, EXTENSIONS, 0]);
     request.extend_from_slice(&(0xfff & !LISTEN & !CLOSE).to_ne_bytes());
     request.resize(72, 0);
     request

@@ -266,7 +266,8 @@ impl<'a> Job<'a> {
             if self.filter.is_some_and(|filter| !filter.unsettled().is_empty()) {
                 self.find_out(source)?;
             }
-            summary.add(self.rows.drain(..));
+            summary.add(&self.rows);
+            self.rows.clear();
             let stopped = signals.stop().is_some();
             let is_over = status == Status::End || stopped;
             if source.finished_polls() > polls || is_over {

@@ -31,14 +31,14 @@ pub struct Line {
 
 impl Summary {
     /// Counts sockets.
-    pub fn add(&mut self, sockets: impl Iterator<Item = Socket>) {
-        for Socket { sample, netns, .. } in sockets.filter(|socket| !socket.ended) {
+    pub fn add(&mut self, sockets: &[Socket]) {
+        for Socket { sample, netns, .. } in sockets.iter().filter(|socket| !socket.ended) {
             let version = match sample.family {
                 Family::INET => Some(4),
                 Family::INET6 => Some(6),
                 _ => None,
             };
-            let kind = (netns, sample.kind().unwrap_or("other"), version, state(&sample));
+            let kind = (netns.clone(), sample.kind().unwrap_or("other"), version, state(sample));
             let (count, receive, send) = self.counts.entry(kind).or_default();
             *count += 1;
             if sample.backlog().is_none() {

@@ -7,10 +7,14 @@ use flowcore::{FlowEvent, Ledger, SocketSample, Timestamp};
 use crate::delta::Increment;
 
 /// Pushes an empty sample and lends it.
+///
+/// Made where it stays: it is large, and the kernel is asked for very many.
 pub(super) fn begin_sample(samples: &mut Vec<SocketSample>, time: Timestamp, place: usize) -> &mut SocketSample {
     let last = samples.len();
-    samples.push(SocketSample { time, netns: place as u16, ..SocketSample::default() });
-    &mut samples[last]
+    samples.resize_with(last + 1, SocketSample::default);
+    let sample = &mut samples[last];
+    (sample.time, sample.netns) = (time, place as u16);
+    sample
 }
 
 /// The two events of the latest sample: what this end sent, with the sample, and what it received.
