@@ -191,7 +191,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         course(c, |course| Value::U64(u64::from(course.turns.responses)))
     }),
     define(
-        ["unanswered", "UNANSWERED", "Requests without a response; not the alert with which TLS closes."],
+        [
+            "unanswered",
+            "UNANSWERED",
+            "Requests without a response; not TLS's closing alert, as far as size and time tell it.",
+        ],
         FACT,
         |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
     )

@@ -166,7 +166,11 @@ const BACK: [ColumnDef; 24] = [
     })
     .about(),
     define(
-        ["unanswered", "UNANSWERED", "Requests without any answer; not the alert with which TLS closes."],
+        [
+            "unanswered",
+            "UNANSWERED",
+            "Requests without any answer; not TLS's closing alert, as far as size and time tell it.",
+        ],
         COUNT,
         |h| Value::U64(h.tally.requests.saturating_sub(h.tally.responses).saturating_sub(h.tally.farewells)),
     )

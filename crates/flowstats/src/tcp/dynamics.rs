@@ -295,7 +295,7 @@ impl Dynamics {
             }
             self.payload(tcp, event, segment, begin, witness);
         }
-        self.note_end(&before, event, flags, witness);
+        self.note_end(&before, tcp, event, flags, witness);
         let was = &before.ends[by.index()];
         let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         // An ordinary segment is not asked for its number.
@@ -416,8 +416,18 @@ impl Dynamics {
         witness.reordering(event.direction, event.time);
     }
 
-    fn note_end<W: Witness>(&mut self, before: &Before, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
+    fn note_end<W: Witness>(
+        &mut self,
+        before: &Before,
+        tcp: &Tcp,
+        event: &FlowEvent,
+        flags: TcpFlags,
+        witness: &mut W,
+    ) {
         let by_responder = event.direction == Direction::Reverse;
+        if !by_responder && flags.intersects(TcpFlags::FIN | TcpFlags::RST) && before.ends[0].is_open() {
+            self.talk.close_behind(self.speaker, tcp.ends()[0].end_seq(), event.time, self.burst());
+        }
         if flags.contains(TcpFlags::FIN) {
             if by_responder {
                 self.complete_turn(witness);
@@ -438,6 +448,12 @@ impl Dynamics {
         }
     }
 
+    /// How far apart what is sent in one go may be: nobody waits for an answer in so short a time.
+    fn burst(&self) -> Nanos {
+        let round_trip = self.round_trip().map_or(0, Nanos::get);
+        Nanos::new(round_trip.saturating_mul(2).max(retransmit::SHORTEST_TIMER.get()))
+    }
+
     /// The connection is over, for `reason`: tells what was still under way.
     pub fn finish<W: Witness>(&mut self, tcp: &mut Tcp, reason: EndReason, witness: &mut W) {
         if let Some(stray) = tcp.release() {
@@ -448,10 +464,7 @@ impl Dynamics {
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;
         }
-        let closes = (self.seen.contains(Seen::CLOSING) && !self.seen.contains(Seen::CLOSED_BY_RESPONDER))
-            || self.seen.contains(Seen::HALF_CLOSED)
-            || (self.seen.contains(Seen::RESET) && !self.seen.contains(Seen::RESET_BY_RESPONDER));
-        if closes && self.talk.close_behind(self.speaker) {
+        if self.talk.is_farewell(self.speaker) {
             witness.farewell();
         }
         witness.finished(self.told_outcome(), self.talk.responses());

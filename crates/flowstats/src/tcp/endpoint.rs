@@ -212,6 +212,16 @@ impl Endpoint {
         self.start.wrapping_add(self.last as u32)
     }
 
+    /// One beyond its last byte, without a FIN.
+    pub(super) fn end_seq(&self) -> u32 {
+        self.next_seq().wrapping_sub(u32::from(self.has_counted_fin()))
+    }
+
+    /// Whether it has neither closed nor reset.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.state, State::Closed | State::Reset)
+    }
+
     /// The highest acknowledgment of this end's bytes.
     pub(super) fn acked_seq(&self) -> u32 {
         self.start.wrapping_add(self.acked as u32)

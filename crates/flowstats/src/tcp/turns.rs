@@ -9,6 +9,10 @@ use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{NEVER, Turn, Witness, time};
 
+/// The most bytes of a farewell: TLS's closing alert has 85 with its longest authentication code (RFC 5246 section
+/// 6.2.3), or 77 behind the GOAWAY of HTTP/2.
+const FAREWELL_BYTES: i64 = 96;
+
 /// Whose message is under way.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -38,7 +42,8 @@ pub struct Turns {
     pub server_first: u32,
     /// Turns in which one side sent before it had heard all of the other.
     pub overlapped: u32,
-    /// The last request was followed by its sender's close and by no response, as TLS's closing alert is: it wanted none.
+    /// The last request was short, and its sender closed at once behind it, as behind TLS's closing alert: most likely it
+    /// wanted no response.
     pub farewell: bool,
 }
 
@@ -249,9 +254,19 @@ impl Conversation {
         witness.response(turn);
     }
 
-    /// The originator closed behind its request, after it had been answered before; whether that had no response.
-    pub(super) fn close_behind(&mut self, speaker: Speaker) -> bool {
-        self.farewell = speaker == Speaker::Originator && self.open && self.responses > 0 && !self.torn;
+    /// Whether the current request, up to `end` and closed behind within `limit`, is a farewell: short, and not waited for.
+    pub(super) fn close_behind(&mut self, speaker: Speaker, end: u32, now: Timestamp, limit: Nanos) {
+        let length = i64::from(end.wrapping_sub(self.begin));
+        let known = self.open && self.responses > 0 && !self.torn && self.request != NEVER;
+        self.farewell = speaker == Speaker::Originator
+            && known
+            && (1..=FAREWELL_BYTES).contains(&length)
+            && now.as_nanos().saturating_sub(self.request) <= limit.get();
+    }
+
+    /// Whether it was, now that no response can come.
+    pub(super) fn is_farewell(&mut self, speaker: Speaker) -> bool {
+        self.farewell &= speaker == Speaker::Originator && self.open && !self.torn;
         self.farewell
     }
 

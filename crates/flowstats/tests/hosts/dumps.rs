@@ -64,6 +64,8 @@ fn assert_loopback(host: &Host) {
     };
     assert_eq!(counts(host), expected);
     assert_eq!((host.tally.connections, host.tally.midstream, host.tally.refused), (344, 160, 13));
+    let tally = &host.tally;
+    assert_eq!(tally.requests - tally.responses - tally.farewells, 185, "TRTOP's unanswered");
     // Of the resets only those of connections whose SYN was seen count for the part: never over 100 %.
     assert_eq!(host.tally.reset[1], 37);
 }

@@ -37,6 +37,45 @@ fn an_unanswered_request_is_counted() {
     assert_eq!(played.facts.turns.unanswered(), 1);
 }
 
+/// Requests without an answer of a connection that goes on so behind its first response.
+fn unanswered(rows: &[Row<'_>]) -> u32 {
+    opened(&[&[REQUEST, RESPONSE][..], rows].concat()).facts.turns.unanswered()
+}
+
+#[test]
+fn who_waits_before_he_closes_has_wanted_an_answer() {
+    let (asks, hears) = ((1050.0, ">PA", 151, 1401, 50), (1060.0, "<A", 1401, 201, 0));
+    assert_eq!(unanswered(&[asks, hears, (31_050.0, ">FA", 201, 1401, 0)]), 1);
+    assert_eq!(unanswered(&[asks, hears, (31_050.0, ">RA", 201, 1401, 0)]), 1);
+    let gives_up = [(63_000.0, ">FA", 201, 1401, 0), (63_000.1, ">RA", 202, 1401, 0)];
+    assert_eq!(unanswered(&[asks, hears, gives_up[0], gives_up[1]]), 1, "the RST behind the FIN is late as well");
+    // A closing alert behind an unanswered request.
+    let says_goodbye = [(31_000.0, ">PA", 201, 1401, 31), (31_000.1, ">FA", 232, 1401, 0)];
+    assert_eq!(unanswered(&[asks, hears, says_goodbye[0], says_goodbye[1]]), 1);
+}
+
+#[test]
+fn what_is_longer_than_an_alert_is_a_request_though_its_sender_closes_with_it() {
+    let asks = |bytes| unanswered(&[(1050.0, ">FPA", 151, 1401, bytes), (1060.0, "<R", 1401, 0, 0)]);
+    assert_eq!((asks(100), asks(31)), (1, 0));
+}
+
+#[test]
+fn who_is_reset_for_what_he_sent_after_the_others_fin_has_had_no_answer() {
+    let closed = [(1040.0, "<FA", 1401, 151, 0), (1040.1, ">A", 151, 1402, 0)];
+    let asks = (1050.0, ">PA", 151, 1402, 58);
+    assert_eq!(unanswered(&[closed[0], closed[1], asks, (1050.1, "<R", 1402, 0, 0)]), 1);
+}
+
+#[test]
+fn an_alert_that_answers_a_close_or_meets_one_is_no_unanswered_request() {
+    let alert = (1050.0, ">PA", 151, 1402, 31);
+    let answers = [(1040.0, "<FA", 1401, 151, 0), alert, (1050.1, ">FA", 182, 1402, 0), (1060.0, "<R", 1402, 0, 0)];
+    assert_eq!(unanswered(&answers), 0);
+    let waits = [(1050.0, ">PA", 151, 1401, 31), (1050.05, "<FA", 1401, 182, 0), (1050.1, ">FA", 182, 1402, 0)];
+    assert_eq!(unanswered(&waits), 0);
+}
+
 #[test]
 fn one_end_may_go_on_after_the_others_fin() {
     let played = opened(&[
