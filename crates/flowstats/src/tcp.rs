@@ -237,6 +237,7 @@ impl Tcp {
             }
             Verdict::Release => {
                 if let Some(held) = self.release() {
+                    self.leap(&held);
                     self.accept(&held.segment, held.payload, held.direction, held.time);
                 }
                 self.accept(segment, payload, direction, time);

@@ -68,6 +68,17 @@ impl Held {
         self.leads[usize::from(!own)].then_some(number)
     }
 
+    /// Whether it stands before the beginning of its stream, whose SYN was seen, and yet acknowledges what its peer may have
+    /// sent: it has gone on by more than half of all sequence numbers.
+    fn has_gone_round(&self, [end, peer]: [&Endpoint; 2]) -> bool {
+        let ack = peer.position(self.segment.ack);
+        let heard = self.segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK
+            && peer.has_syn()
+            && !self.leads[1]
+            && ack > 0;
+        heard && end.has_syn() && self.leads[0] && end.position(self.segment.seq) < 0
+    }
+
     /// Bytes of the stream of `of` that it brings.
     fn length(&self, of: Direction) -> u32 {
         if of == self.direction { self.payload } else { 0 }
@@ -225,6 +236,24 @@ impl Tcp {
     /// The segment that waits; it does no longer.
     pub(super) fn release(&mut self) -> Option<Held> {
         self.rare.as_mut().and_then(|rare| rare.held.take())
+    }
+
+    /// Takes over the numbers of a segment that was borne out, if its stream has gone on by more than half of all of them:
+    /// what lies between was missed, but for what its peer may not have had. Whether it was so.
+    pub(super) fn leap(&mut self, held: &Held) -> bool {
+        let (this, other) = (held.direction.index(), held.direction.opposite().index());
+        if !held.has_gone_round([&self.ends[this], &self.ends[other]]) {
+            return false;
+        }
+        let last = self.ends[this].last();
+        let to = self.ends[this].position(held.segment.seq) + (1 << 32);
+        let acked = to - self.window(held.direction.opposite());
+        let rare = self.rare.get_or_insert_default();
+        rare.gaps[this].skip(last, to);
+        rare.gaps[this].acknowledge(acked);
+        rare.tails[this] = 0;
+        self.ends[this].leap(to, acked);
+        true
     }
 
     /// Whether a segment waits that was not borne out.

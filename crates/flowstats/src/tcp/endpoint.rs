@@ -309,6 +309,12 @@ impl Endpoint {
         payload == 0
     }
 
+    /// The stream has gone on up to `to`, and was acknowledged at least up to `acked`.
+    pub(super) fn leap(&mut self, to: i64, acked: i64) {
+        self.last = to;
+        self.acked = self.acked.max(acked);
+    }
+
     /// Bytes up to `position` are dealt with: seen, or known to be missing.
     #[inline]
     pub(super) fn cover(&mut self, position: i64) {
