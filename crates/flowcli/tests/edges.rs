@@ -110,7 +110,7 @@ fn a_segment_in_fragments_leaves_no_gap() {
     let found = rows("conns", &capture(RAW, &packets), "state,history,fwd_payload_bytes,missing_bytes,retrans_bytes");
     assert_eq!(found.len(), 1, "{found:?}");
     let row = &found[0];
-    assert_eq!((&row["state"], &row["history"]), (&"SF".into(), &"ShADFaf".into()), "{row}");
+    assert_eq!((&row["state"], &row["history"]), (&"SF".into(), &"ShADFf".into()), "{row}");
     assert_eq!((&row["fwd_payload_bytes"], &row["missing_bytes"]), (&2000.into(), &0.into()), "{row}");
     assert_eq!((&row["retrans_bytes"], &row["quality"]), (&0.into(), &"exact".into()), "{row}");
 }
