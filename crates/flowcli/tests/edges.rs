@@ -29,7 +29,7 @@ fn capture(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
 
 /// A raw IPv4 packet; `offset` in bytes.
 fn ip((src, dst): ([u8; 4], [u8; 4]), protocol: u8, id: u16, (offset, more): (u16, bool), payload: &[u8]) -> Vec<u8> {
-    let flags = u16::from(more) << 13 | offset / 8;
+    let flags = (u16::from(more) << 13) | (offset / 8);
     let total = 20 + payload.len() as u16;
     let mut out = vec![0x45, 0];
     out.extend([total, id, flags].iter().flat_map(|word| word.to_be_bytes()));
