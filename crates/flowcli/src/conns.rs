@@ -35,12 +35,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
         Some(filter) => {
             let selection = Selection::of(&filter, networks.as_ref())?;
-            let is_torn = matches!(selection, Selection::Packets(_)) && filter::tears_connections(&filter);
-            if is_torn && !args.ending.quiet {
-                complain(
-                    "note: only the packets that the filter selects are followed: states, counts and times are theirs; \
-                     `addr` and `port` select both directions, whole connections",
-                );
+            if matches!(selection, Selection::Packets(_)) && !args.ending.quiet {
+                filter::note_if_torn(&filter);
             }
             Some(selection)
         }
@@ -89,6 +85,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         finished: Vec::new(),
     };
     let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| job.attend(pipeline, source, moment))?;
+    job.progress.clear();
+    run::name_unread(&args.ending, &source);
     job.finish(args, &snapshot, pipeline.flows())
 }
 

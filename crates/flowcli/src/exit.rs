@@ -1,5 +1,6 @@
 //! Exit codes and where they come from.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -90,9 +91,25 @@ pub fn of_standard_output(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("standard output: {error}"))
 }
 
-/// Writes one message to standard error; that it may be closed must not end the program.
+/// Writes one message to standard error; that it may be closed must not end the program. Names of files and words of
+/// the user's may hold what would move the cursor.
 pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "flow: {message}");
+    let _ = writeln!(io::stderr().lock(), "flow: {}", printable(message));
+}
+
+/// The same text with control characters in the form `\x1b`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// The error and its causes in one line. Our own errors already say their cause; the system's number behind its words

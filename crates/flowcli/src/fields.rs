@@ -126,6 +126,11 @@ impl<R> Subject<R> {
         if let Some(field) = spelt().or_else(meant) {
             return Ok(field);
         }
+        if name.eq_ignore_ascii_case("quality") {
+            let message = "`quality` cannot be chosen: in formats for programs every row has it, as its last column; \
+                           tables mark the numbers instead";
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let nearest = self.nearest(name);
         let in_family = |known: &Field<R>| is_percentile(&known.column.name, name);
         if let Some(percent) = percentile(name).filter(|_| self.has_levels && self.fields.iter().any(in_family))

@@ -320,7 +320,7 @@ impl Selection {
 
 /// Whether a filter may select some packets of a connection and not others: it asks for one side, or for what changes
 /// from packet to packet.
-pub fn tears_connections(filter: &Filter) -> bool {
+fn tears_connections(filter: &Filter) -> bool {
     let mut tears = false;
     filter.expr().visit(&mut |test| {
         tears |= match test.subject {
@@ -334,6 +334,16 @@ pub fn tears_connections(filter: &Filter) -> bool {
     tears
 }
 
+/// Says of a filter of packets that it selects some of a connection's and not others, if it does.
+pub fn note_if_torn(filter: &Filter) {
+    if tears_connections(filter) {
+        complain(
+            "note: only the packets that the filter selects are followed: states, counts and times are theirs; `addr` \
+             and `port` select both directions, whole connections",
+        );
+    }
+}
+
 /// Whether a finished connection is selected.
 pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
     let sum = |of: fn(&flowstats::conns::Counts) -> u64| connection.counts.iter().map(of).sum();
@@ -341,7 +351,7 @@ pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
     let span = |name: &str| cell(name).and_then(|cell| if let Value::Span(span) = cell { Some(span) } else { None });
     let flow = Flow {
         key: Some(connection.flow.key),
-        duration: Some(connection.duration()),
+        duration: span("duration_ns"),
         packets: Some(sum(|side| side.packets)),
         wire_bytes: Some(sum(|side| side.wire_bytes)),
         state: Some(connection.state.name()),

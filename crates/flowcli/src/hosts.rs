@@ -39,7 +39,13 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {
-        Some(filter) => Some(filter::of_packets(&filter, networks.as_ref())?),
+        Some(filter) => {
+            let packets = filter::of_packets(&filter, networks.as_ref())?;
+            if !args.ending.quiet {
+                filter::note_if_torn(&filter);
+            }
+            Some(packets)
+        }
         None => None,
     };
     let edge = Edge::new(&args.names, networks, args.ending.quiet)?;
@@ -119,6 +125,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
     sheet.print(rows, total, &ending, &*names)?;
     edge.complain();
+    run::name_unread(&args.ending, &source);
     let said = run::has_said(args.output, args.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
 }

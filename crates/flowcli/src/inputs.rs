@@ -1,6 +1,8 @@
 //! Which inputs the user means: names, patterns and standard input.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flowcore::{Error, ErrorKind, Result};
@@ -14,10 +16,15 @@ pub const STANDARD_INPUT: &str = "-";
 /// If there is none, or a pattern matches nothing.
 pub fn expand(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut paths, mut again): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     for name in names {
         let found = if is_pattern(name) { matching(name)? } else { vec![name.clone()] };
         for path in found {
-            if paths.contains(&path) { again.push(path) } else { paths.push(path) }
+            let is_new = match identity(&path) {
+                Some(identity) => known.insert(identity),
+                None => !paths.contains(&path),
+            };
+            if is_new { paths.push(path) } else { again.push(path) }
         }
     }
     if paths.is_empty() {
@@ -30,6 +37,13 @@ pub fn expand(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         return Err(Error::new(ErrorKind::Usage, message));
     }
     Ok((paths, again))
+}
+
+/// Device and number of a regular file: the same by whatever name. Other things may give something new when they are
+/// opened again.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let facts = std::fs::metadata(path).ok().filter(|facts| facts.is_file() && !is_standard_input(path))?;
+    Some((facts.dev(), facts.ino()))
 }
 
 /// Whether `path` means standard input.
@@ -86,6 +100,17 @@ mod tests {
         let (found, again) = expand(&[folder.path().join("b.*"), folder.path().join("b.pcap1")]).unwrap();
         assert_eq!(found, [folder.path().join("b.pcap0"), folder.path().join("b.pcap1")]);
         assert_eq!(again, [folder.path().join("b.pcap1")]);
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a.pcap"), "").unwrap();
+        std::os::unix::fs::symlink("a.pcap", path("link.pcap")).unwrap();
+        let (found, again) = expand(&[path("a.pcap"), path("./link.pcap"), path("../missing.pcap")]).unwrap();
+        assert_eq!(found, [path("a.pcap"), path("../missing.pcap")]);
+        assert_eq!(again, [path("./link.pcap")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use flowcore::flows::Limits;
-use flowcore::wire::DecodeOptions;
+use flowcore::wire::{DecodeOptions, LinkType};
 use flowcore::{Flows, Ledger, Result, Snapshot, SourceInfo};
 use flowsrc_pcap::Files;
 
@@ -45,11 +45,25 @@ pub fn decoding(no_decap: bool, headers: bool) -> DecodeOptions {
     DecodeOptions { decapsulate: !no_decap, headers }
 }
 
+/// From this many inputs on, those that overlap in time may be more than a process may usually have open.
+const MANY: usize = 512;
+
+/// Asks for as many open files as the system grants without more rights. Where it does not, what cannot be opened is
+/// said by name.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}
+
 /// Opens it; `count` packets at most are read.
 ///
 /// # Errors
 /// If something cannot be read as a capture.
 pub fn open(inputs: Vec<Input>, options: DecodeOptions, count: Option<NonZeroU64>) -> Result<Files> {
+    if inputs.len() > MANY {
+        allow_open_files();
+    }
     let mut builder = Files::builder().decode(options);
     for Input { path, pipe } in inputs {
         builder = match pipe {
@@ -126,6 +140,65 @@ pub struct Finish {
     pub stopped: bool,
     /// The user has the trust line before his eyes.
     pub said: bool,
+}
+
+/// Names the link types of which nothing was read: their packets are in no flow.
+pub fn name_unread(args: &EndingArgs, source: &Files) {
+    if args.quiet {
+        return;
+    }
+    let mut unread: Vec<LinkType> = source.interfaces().iter().map(|interface| interface.link).collect();
+    unread.sort_unstable();
+    unread.dedup();
+    unread.retain(|&link| !is_read(link));
+    for link in unread {
+        let name = name_of_link(link).map_or_else(String::new, |name| format!(" ({name})"));
+        complain(&format!("note: packets of link type {}{name} are not read here and are in no flow", link.0));
+    }
+}
+
+/// Whether packets of this link type may hold flows.
+fn is_read(link: LinkType) -> bool {
+    /// Netlink messages, as nlmon captures them: read to tell what they are, and none of them is IP.
+    const NETLINK: LinkType = LinkType(253);
+    link != NETLINK && flowcore::wire::knows(link)
+}
+
+/// What the registry of tcpdump.org calls a link type, of those that people capture and that are not read.
+fn name_of_link(link: LinkType) -> Option<&'static str> {
+    Some(match link.0 {
+        143 => "DOCSIS",
+        147..=162 => "private use",
+        177 => "LINUX_LAPD",
+        187 => "BLUETOOTH_HCI_H4",
+        189 => "USB_LINUX",
+        195 => "IEEE802_15_4_WITHFCS",
+        197 => "ERF",
+        201 => "BLUETOOTH_HCI_H4_WITH_PHDR",
+        220 => "USB_LINUX_MMAPPED",
+        224 => "FC_2",
+        227 => "CAN_SOCKETCAN",
+        230 => "IEEE802_15_4_NOFCS",
+        235 => "DVB_CI",
+        240 => "NETANALYZER",
+        242 => "IPNET",
+        247 => "INFINIBAND",
+        248 => "SCTP",
+        249 => "USBPCAP",
+        250 => "RTAC_SERIAL",
+        251 => "BLUETOOTH_LE_LL",
+        252 => "WIRESHARK_UPPER_PDU",
+        253 => "NETLINK",
+        254 => "BLUETOOTH_LINUX_MONITOR",
+        256 => "BLUETOOTH_LE_LL_WITH_PHDR",
+        266 => "USB_DARWIN",
+        270 => "LORATAP",
+        271 => "VSOCK",
+        272 => "NORDIC_BLE",
+        283 => "IEEE802_15_4_TAP",
+        288 => "USB_2_0",
+        _ => return None,
+    })
 }
 
 /// Says what there is to say at the end, and gives the exit code.

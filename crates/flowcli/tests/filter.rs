@@ -285,6 +285,9 @@ fn connections_of_some_packets_alone_are_said_to_be() {
         assert!(said(torn).contains("only the packets that the filter selects are followed"), "{torn}");
         assert!(said(torn).contains("`addr` and `port` select both directions, whole connections"), "{torn}");
     }
+    let hosts = flow(&["hosts", "-r", WEB, "src 192.0.2.2"]).output().unwrap();
+    let said_of_hosts = String::from_utf8(hosts.stderr).unwrap();
+    assert!(said_of_hosts.contains("only the packets that the filter selects are followed"), "{said_of_hosts}");
     for whole in ["tcp", "port 80 and addr 192.0.2.2", "not ip6", "state SF"] {
         assert!(!said(whole).contains("are followed"), "{whole}");
     }

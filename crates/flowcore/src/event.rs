@@ -27,7 +27,7 @@ pub struct FlowEvent {
     /// Bytes of the innermost network layer (IP header and payload), by its own length field. 0 without one.
     pub network_bytes: u32,
     /// Bytes of the transport payload by the headers' length fields, captured or not. 0 without a transport header
-    /// that could be read.
+    /// that could be read; a later fragment of a protocol that is read here has what it carries.
     pub payload_bytes: u32,
     /// IPv4 identification, or that of an IPv6 fragment header; 0 where there is none.
     pub datagram_id: u32,
@@ -100,6 +100,8 @@ pub enum Detail {
     /// A kernel socket was polled, or was destroyed; its sample is in the batch's side column
     /// ([`Frames::socket`](crate::batch::Frames::socket)).
     Socket(SocketRef),
+    /// A later fragment, which has no transport header. The table makes a segment of those of a [`Tcp`](Self::Tcp) one.
+    Fragment(FragmentPlace),
     /// The flow has ended; appended by the table, `packets` and `bytes` are 0. The id may be given to another flow later.
     End(EndReason),
 }
@@ -116,6 +118,15 @@ pub struct SocketRef {
     /// The socket was not there at the poll before: what its counters say was counted since it was made.
     pub first: bool,
     /// The socket was destroyed: this is the last of it.
+    pub last: bool,
+}
+
+/// Where a later fragment belongs.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct FragmentPlace {
+    /// Its first byte in the datagram, counted from behind the IP header (IPv6: the fragment header).
+    pub begin: u16,
+    /// It ends the datagram.
     pub last: bool,
 }
 
@@ -246,6 +257,12 @@ bitflags! {
         const UNKNOWN = 2048;
         /// The innermost IP header says "congestion experienced" (RFC 3168 section 5).
         const CONGESTED = 4096;
+        /// A fragment that cannot be put together with the others of its datagram: they came before the first one, or
+        /// without it (then they are in a flow without ports), the first one's IP header has options, or holds
+        /// a tunnel.
+        const APART = 8192;
+        /// The source notes no time for this packet: the event has that of the latest one before it, or the epoch.
+        const UNTIMED = 16384;
     }
 }
 

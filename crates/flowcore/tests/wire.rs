@@ -3,7 +3,7 @@
 
 mod support;
 
-use flowcore::event::{IcmpHeader, TcpOptions, UdpHeader};
+use flowcore::event::{FragmentPlace, IcmpHeader, TcpOptions, UdpHeader};
 use flowcore::wire::{self, DecodeOptions, Layers, LinkType, TunnelKind};
 use flowcore::{Detail, FlowEvent, FlowKey, Layer, Notes, Protocol, TcpFlags};
 use support::frames::{
@@ -178,7 +178,10 @@ fn a_first_fragment_has_ports_and_a_later_one_only_the_datagram_id() {
     let (event, _) = kind("later fragment");
     assert_eq!(event.key, key("1.1.1.1", 0, "2.2.2.2", 0, 6));
     assert_eq!((event.datagram_id, event.notes), (0x1234, Notes::FRAGMENT | Notes::LATER_FRAGMENT));
-    assert_eq!((event.payload_bytes, event.stopped), (0, Layer::None));
+    // All that it carries is payload of its datagram.
+    let carried = event.network_bytes - 20;
+    assert_eq!((event.payload_bytes, event.stopped), (carried, Layer::None));
+    assert_eq!(event.detail, Detail::Fragment(FragmentPlace { begin: 800, last: true }));
 }
 
 #[test]
@@ -189,6 +192,7 @@ fn an_ipv6_fragment_header_gives_protocol_and_identification() {
     let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(44, &later)));
     assert_eq!(event.key, key("2001:db8::1", 0, "2001:db8::2", 0, 17));
     assert_eq!((event.datagram_id, event.notes), (7, Notes::FRAGMENT | Notes::LATER_FRAGMENT));
+    assert_eq!((event.payload_bytes, event.detail), (18, Detail::Fragment(FragmentPlace { begin: 16, last: true })));
     let atomic = join(&[&[6, 0, 0, 0, 0, 0, 0, 7], &tcp(&[], b"")]);
     let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(44, &atomic)));
     assert_eq!((event.key, event.notes), (v6_key(), Notes::empty()));
@@ -397,7 +401,8 @@ fn a_first_fragment_of_a_tunnel_may_claim_more_inside_than_it_holds() {
     let frame = ethernet(0x0800, &ipv4_with(4, [1; 4], [2; 4], 0x2000, &[], &packet));
     let (event, _) = decode(1, &frame);
     assert_eq!((event.key, event.stopped), (inner_key(), Layer::None));
-    assert_eq!(event.notes, Notes::TUNNELLED | Notes::FRAGMENT);
+    // The rest is in the later fragments, which are of another flow.
+    assert_eq!(event.notes, Notes::TUNNELLED | Notes::FRAGMENT | Notes::APART);
 }
 
 #[test]

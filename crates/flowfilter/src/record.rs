@@ -225,8 +225,11 @@ impl Record for FlowEvent {
                 None => ports(event).map(|(_, dst)| u64::from(dst)),
             }),
             Field::OuterProto => visitor.number(outer_protocol),
+            // What the flow table gives a later fragment of its datagram's header is not in the packet.
             Field::TcpFlags => visitor.number(|event, _| match event.detail {
-                Detail::Tcp(segment) => Some(u64::from(segment.flags.bits())),
+                Detail::Tcp(segment) if !event.notes.contains(Notes::LATER_FRAGMENT) => {
+                    Some(u64::from(segment.flags.bits()))
+                }
                 _ => None,
             }),
             Field::IcmpType => visitor.number(|event, _| match event.detail {
@@ -241,7 +244,7 @@ impl Record for FlowEvent {
             Field::Payload => visitor.number(|event, _| {
                 let known =
                     matches!(event.detail, Detail::Tcp(_) | Detail::Udp(_) | Detail::Icmp(_)) || has_ports(event);
-                known.then_some(u64::from(event.payload_bytes))
+                (known && !event.notes.contains(Notes::LATER_FRAGMENT)).then_some(u64::from(event.payload_bytes))
             }),
             Field::Ttl => visitor.number(|event, frames| layers(event, frames)?.headers.ttl.map(u64::from)),
             Field::Tos => visitor.number(|event, frames| layers(event, frames)?.headers.tos.map(u64::from)),

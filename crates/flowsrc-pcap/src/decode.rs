@@ -1,7 +1,7 @@
 //! From a raw packet to an event and its line in the ledger; the same for every source that has frames.
 
 use flowcore::wire::{self, DecodeOptions, Found, Layers};
-use flowcore::{FlowEvent, FrameRef, Layer, Ledger};
+use flowcore::{FlowEvent, FrameRef, Layer, Ledger, Notes};
 
 use crate::file::{RawPacket, Sink};
 
@@ -81,6 +81,7 @@ impl Sink for Decoding<'_> {
         if let Found::Other { layers } = wire::decode_here(packet.link, bytes, packet.wire, *options, event, scratch) {
             self.decoder.other(event, layers);
         }
+        event.notes |= Notes::when(packet.untimed, Notes::UNTIMED);
     }
 }
 

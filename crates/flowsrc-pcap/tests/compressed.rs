@@ -63,6 +63,21 @@ fn every_compression_gives_the_packets_of_the_plain_file() {
 }
 
 #[test]
+fn zeros_behind_gzip_are_padding_and_anything_else_is_told() {
+    let plain = plain();
+    let packets = read(&plain).0;
+    let packed = gzip(&plain);
+    let padded = [&packed[..], &[0; 70_000]].concat();
+    assert_eq!(read(&padded), (packets.clone(), None));
+    let (head, tail) = plain.split_at(plain.len() / 2);
+    let between = [&gzip(head)[..], &[0; 512], &gzip(tail), &[0]].concat();
+    assert_eq!(read(&between), (packets.clone(), None));
+    let (seen, fault) = read(&[&packed[..], &[0; 3], b"not packed"].concat());
+    let fault = fault.unwrap();
+    assert!(seen == packets && fault.contains("gzip data") && fault.contains("followed by something else"), "{fault}");
+}
+
+#[test]
 fn several_members_or_frames_are_one_stream() {
     let plain = plain();
     let (packets, _) = read(&plain);

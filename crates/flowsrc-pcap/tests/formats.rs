@@ -251,6 +251,23 @@ fn what_the_queues_of_one_interface_do_to_each_other_is_counted_but_no_fault() {
 }
 
 #[test]
+fn a_section_that_begins_before_the_one_before_it_has_ended_runs_backwards() {
+    let named = |bytes: &[u8], ticks: u64| {
+        let name = Bytes::new(false).option(2, b"eth0").u32(0).out;
+        Bytes::new(false).section().interface(1, 0, &name).enhanced(0, ticks, bytes, &[]).out
+    };
+    let file = [named(b"late", 9_000_000), named(b"soon", 2_000_000), named(b"last", 9_500_000)].concat();
+    let mut reader = over(&file).unwrap();
+    assert_eq!(drain(&mut reader, 9).unwrap().len(), 3);
+    let fault = reader.fault().unwrap();
+    let offset = file.len() / 3 * 2 - 36;
+    assert_eq!(fault, format!("test: time runs backwards at packet 2 at byte {offset}, by 7 s"));
+    // In order they are a sound file.
+    let file = [named(b"soon", 2_000_000), named(b"late", 9_000_000)].concat();
+    assert_eq!(read(&file).1, None);
+}
+
+#[test]
 fn simple_packets_take_the_time_of_the_packet_before_them_and_the_first_snap_length() {
     let simple = |wire: u32, bytes: &[u8]| Bytes::new(false).u32(wire).padded(bytes).out;
     let file = Bytes::new(false)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 use flowcore::flows::Slots;
-use flowcore::report::{Quality, Row, Table};
+use flowcore::report::{Quality, Row, Table, Value};
 use flowcore::wire::Layers;
 use flowcore::{
     Analyzer, Batch, Detail, Direction, EndReason, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer,
@@ -56,10 +56,24 @@ bitflags! {
         const HOLE = 128;
         /// It was silent for longer than its idle time while it was open: what came later has a row of its own.
         const IDLE = 256;
+        /// Fragments of a datagram came before the one that has the ports, or without it: those are in a row without
+        /// ports.
+        const FRAGMENTS = 512;
+        /// The source notes no time for some of its packets: it has no times to tell.
+        const NO_TIME = 1024;
     }
 }
 
 impl Doubts {
+    /// What a packet says by itself.
+    #[inline]
+    pub(crate) fn of_packet(event: &FlowEvent) -> Self {
+        let mut doubts = Self::empty();
+        doubts.set(Self::FRAGMENTS, event.notes.contains(Notes::APART));
+        doubts.set(Self::NO_TIME, event.notes.contains(Notes::UNTIMED));
+        doubts
+    }
+
     /// The reasons by name, in a stable order.
     pub fn quality(self) -> Quality {
         let names = [
@@ -72,6 +86,8 @@ impl Doubts {
             (Self::UNTRACKED, "untracked"),
             (Self::HOLE, "hole"),
             (Self::IDLE, "idle"),
+            (Self::FRAGMENTS, "fragments"),
+            (Self::NO_TIME, "no_time"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -222,6 +238,11 @@ impl Connection {
     pub fn duration(&self) -> Nanos {
         self.flow.last - self.flow.start
     }
+
+    /// A time or a duration, where every packet had a time of its own.
+    fn timed(&self, value: impl FnOnce() -> Value) -> Value {
+        if self.doubts.contains(Doubts::NO_TIME) { Value::Missing } else { value() }
+    }
 }
 
 /// How much is found out about every connection.
@@ -315,7 +336,10 @@ impl Conns {
         let open = self.open.entry(event.flow);
         // What has counted packets has begun: the flag itself lies in a cache line that is not wanted here.
         let blank = open.recent[0].packets | open.recent[1].packets == 0;
-        let special = blank || event.marks.contains(Marks::DUPLICATE) || event.layers != 0;
+        let special = blank
+            || event.marks.contains(Marks::DUPLICATE)
+            || event.layers != 0
+            || event.notes.intersects(Notes::APART | Notes::UNTIMED);
         if special {
             self.live += usize::from(!open.begun);
             if !prepare(open, event, batch) {
@@ -381,6 +405,7 @@ fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
         open.begun = true;
         begin(open, event, batch);
     }
+    open.doubts |= Doubts::of_packet(event);
     if event.layers != 0
         && open.side.as_ref().is_none_or(|side| side.layers.is_none())
         && let Some(layers) = batch.frames.layers(event)

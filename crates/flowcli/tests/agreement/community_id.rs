@@ -42,7 +42,11 @@ pub fn by_tshark(packet: &Packet) -> String {
     if let Some(quoted) = packet.layers.as_deref().and_then(|layers| layers.quoted) {
         return of(&quoted);
     }
-    if key.protocol.has_ports() && key.src_port == 0 && key.dst_port == 0 && packet.event.detail == Detail::None {
+    if key.protocol.has_ports()
+        && key.src_port == 0
+        && key.dst_port == 0
+        && matches!(packet.event.detail, Detail::None | Detail::Fragment(_))
+    {
         return without_ports(key);
     }
     of(key)

@@ -85,6 +85,7 @@ impl Duplicates {
             }
             Detail::Udp(udp) => hasher.write_u64(u64::from(udp.checksum)),
             Detail::Icmp(icmp) => hasher.write_u64(u64::from(icmp.sequence.unwrap_or(0)) << 16 | u64::from(icmp.code)),
+            Detail::Fragment(place) => hasher.write_u64(u64::from(place.begin)),
             _ => {}
         }
         let print = hasher.finish() | 1;

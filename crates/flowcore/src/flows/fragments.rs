@@ -1,11 +1,11 @@
-//! Ports of fragmented datagrams: the first fragment tells, the later ones ask.
+//! What the fragments of a datagram have in common: the first one tells, the later ones ask.
 
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
 use crate::addr::Addr;
-use crate::event::{FlowEvent, Notes};
+use crate::event::{Detail, FlowEvent, Notes, TcpFlags, TcpOptions, TcpSegment};
 use crate::key::Protocol;
 use crate::time::{Nanos, Timestamp};
 
@@ -17,35 +17,97 @@ const LIFETIME: Nanos = Nanos::from_secs(60);
 
 type Datagram = (Addr, Addr, Protocol, u32);
 
-/// Which ports the datagrams had whose first fragment was seen.
+/// What is known of the datagrams of which a fragment was seen.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
-    ports: HashMap<Datagram, (u16, u16, Timestamp), RandomState>,
+    known: HashMap<Datagram, (Timestamp, Option<First>), RandomState>,
     order: VecDeque<Datagram>,
 }
 
+/// What a first fragment says.
+#[derive(Copy, Clone, Debug)]
+struct First {
+    ports: (u16, u16),
+    segment: Option<Segment>,
+}
+
+/// A TCP header that stands for later fragments too.
+#[derive(Copy, Clone, Debug)]
+struct Segment {
+    header: TcpSegment,
+    header_bytes: u32,
+}
+
 impl Fragments {
-    /// Learns from a first fragment, or gives a later one the ports of its datagram. A later fragment that came
-    /// before its first one stays without ports.
+    /// Learns from a first fragment, or gives a later one what its datagram's header says: the ports, and where in a
+    /// TCP stream its payload lies, as if it were a segment that goes on with the first. A later fragment that comes
+    /// before its first one stays without ports, and both are marked [`Notes::APART`].
     pub(super) fn join(&mut self, event: &mut FlowEvent) {
         let key = event.key;
         let datagram = (key.src, key.dst, key.protocol, event.datagram_id);
-        if event.notes.contains(Notes::LATER_FRAGMENT) {
-            if let Some(&(src_port, dst_port, time)) = self.ports.get(&datagram)
-                && event.time - time <= LIFETIME
-            {
-                event.key.src_port = src_port;
-                event.key.dst_port = dst_port;
+        let known = self.known.get(&datagram).filter(|(time, _)| event.time - *time <= LIFETIME);
+        let early = matches!(known, Some((_, None)));
+        match (event.notes.contains(Notes::LATER_FRAGMENT), known) {
+            (true, Some((_, Some(first)))) => first.goes_on(event),
+            (true, _) => {
+                event.notes |= Notes::APART;
+                self.learn(datagram, event.time, None);
             }
-            return;
+            (false, _) => {
+                event.notes |= Notes::when(early, Notes::APART);
+                let first = First::of(event);
+                self.learn(datagram, event.time, Some(first));
+            }
         }
-        if self.ports.insert(datagram, (key.src_port, key.dst_port, event.time)).is_none() {
+    }
+
+    fn learn(&mut self, datagram: Datagram, time: Timestamp, first: Option<First>) {
+        if self.known.insert(datagram, (time, first)).is_none() {
             self.order.push_back(datagram);
             if self.order.len() > REMEMBERED
                 && let Some(oldest) = self.order.pop_front()
             {
-                self.ports.remove(&oldest);
+                self.known.remove(&oldest);
             }
         }
+    }
+}
+
+impl First {
+    /// Takes from a first fragment what its later ones need. A FIN stands behind the last of them.
+    fn of(event: &mut FlowEvent) -> Self {
+        let mut segment = None;
+        // The IP header, of IPv6 the fragment header too; with more of them a first fragment is `APART`.
+        let ip_bytes = if event.key.src.is_v4() { 20 } else { 48 };
+        if let Detail::Tcp(header) = &mut event.detail
+            && !event.notes.contains(Notes::APART)
+        {
+            let header_bytes = event.network_bytes.saturating_sub(ip_bytes + event.payload_bytes);
+            segment = Some(Segment { header: *header, header_bytes });
+            header.flags -= TcpFlags::FIN;
+        }
+        Self { ports: (event.key.src_port, event.key.dst_port), segment }
+    }
+
+    fn goes_on(&self, event: &mut FlowEvent) {
+        (event.key.src_port, event.key.dst_port) = self.ports;
+        let (Some(Segment { header, header_bytes }), Detail::Fragment(place)) = (self.segment, event.detail) else {
+            return;
+        };
+        let begin = u32::from(place.begin);
+        // The first fragment may have ended within the header.
+        event.payload_bytes = event.payload_bytes.saturating_sub(header_bytes.saturating_sub(begin));
+        if event.payload_bytes == 0 {
+            return;
+        }
+        let ends = place.last && header.flags.contains(TcpFlags::FIN);
+        let before = begin.saturating_sub(header_bytes) + u32::from(header.flags.contains(TcpFlags::SYN));
+        event.detail = Detail::Tcp(TcpSegment {
+            seq: header.seq.wrapping_add(before),
+            flags: header.flags & TcpFlags::ACK | if ends { TcpFlags::FIN } else { TcpFlags::empty() },
+            duplicate: 0,
+            options: header.options & TcpOptions::TIMESTAMP,
+            ..header
+        });
     }
 }

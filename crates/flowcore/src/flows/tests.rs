@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{EndReason, Opened, SocketRef, TcpSegment, UdpHeader};
+use crate::event::{EndReason, FragmentPlace, Opened, SocketRef, TcpSegment, UdpHeader};
 use crate::key::{Direction, FlowKey, Protocol};
 use crate::record::Evidence;
 
@@ -181,12 +181,49 @@ fn later_fragments_join_the_flow_of_the_first() {
     first.notes = Notes::FRAGMENT;
     first.datagram_id = 77;
     let mut later = udp(1, (B, 0), (A, 0));
-    later.detail = Detail::None;
+    later.detail = Detail::Fragment(FragmentPlace { begin: 1480, last: true });
     later.notes = Notes::FRAGMENT | Notes::LATER_FRAGMENT;
     later.datagram_id = 77;
     let mut other = later;
     other.datagram_id = 78;
     assert_eq!(serials(&[first, later, other]), [Some(0), Some(0), Some(1)]);
+    // What cannot be joined is marked, and so is a first fragment behind it.
+    let mut events = vec![first, later, other, FlowEvent { datagram_id: 78, ..first }];
+    Flows::new(Limits::default(), false).assign(&mut events, &mut Ledger::new());
+    let apart: Vec<_> = events.iter().map(|event| event.notes.contains(Notes::APART)).collect();
+    assert_eq!(apart, [false, false, true, true]);
+}
+
+#[test]
+fn a_later_fragment_of_a_segment_goes_on_where_the_first_ends() {
+    let mut first = tcp(0, (B, 999), (A, 80), TcpFlags::ACK | TcpFlags::FIN, 1000, 7);
+    (first.notes, first.datagram_id) = (Notes::FRAGMENT, 5);
+    // A header of 32 bytes and 1,448 of payload; then two fragments that carry 1,480 and 40.
+    (first.network_bytes, first.payload_bytes) = (1500, 1448);
+    let later = |at_ms, place, bytes| {
+        let mut event = event(at_ms, (B, 0), (A, 0), Protocol::TCP, Detail::Fragment(place));
+        event.notes = Notes::FRAGMENT | Notes::LATER_FRAGMENT;
+        (event.datagram_id, event.payload_bytes) = (5, bytes);
+        event
+    };
+    let last = later(1, FragmentPlace { begin: 2960, last: true }, 40);
+    let mut events = vec![first, last, later(2, FragmentPlace { begin: 1480, last: false }, 1480)];
+    Flows::new(Limits::default(), false).assign(&mut events, &mut Ledger::new());
+    let segments: Vec<_> = events
+        .iter()
+        .map(|event| match event.detail {
+            Detail::Tcp(segment) => (segment.seq, segment.flags, event.payload_bytes, event.flow == events[0].flow),
+            _ => panic!("no segment: {event:?}"),
+        })
+        .collect();
+    assert_eq!(
+        segments,
+        [
+            (1000, TcpFlags::ACK, 1448, true),
+            (1000 + 1448 + 1480, TcpFlags::ACK | TcpFlags::FIN, 40, true),
+            (1000 + 1448, TcpFlags::ACK, 1480, true)
+        ]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pnet_packet::ipv6::Ipv6Packet;
 use super::cursor::{MAX_IP_HEADERS, Span, Walk};
 use super::transport;
 use crate::addr::Addr;
-use crate::event::{Detail, Layer, Notes};
+use crate::event::{Detail, FragmentPlace, Layer, Notes};
 use crate::key::{FlowKey, Protocol};
 
 /// Extension headers walked of one packet. RFC 8200 section 4.1 knows seven in order; attackers and test suites send
@@ -40,6 +40,8 @@ pub(super) fn plausible(span: Span<'_>) -> bool {
 /// Puts a new innermost IP header's facts into the event, in place of those of any outer one.
 fn begin(walk: &mut Walk<'_>, ethertype: u16, (src, dst): (Addr, Addr), protocol: Protocol, congestion: u8) {
     walk.ip_headers += 1;
+    // The rest of this packet may be in the later fragments of the outer one, whose flow is another.
+    walk.event.notes |= Notes::when(walk.event.notes.contains(Notes::FRAGMENT), Notes::APART);
     // The two bits of explicit congestion notification (RFC 3168 section 5).
     walk.event.notes.set(Notes::CONGESTED, congestion & 3 == 3);
     walk.event.key = FlowKey { src, dst, protocol, ..FlowKey::NONE };
@@ -118,11 +120,11 @@ pub(super) fn v4(walk: &mut Walk<'_>, span: Span<'_>) {
         return;
     }
     if offset != 0 {
-        walk.note(Notes::FRAGMENT | Notes::LATER_FRAGMENT);
+        later_fragment(walk, protocol, span.skip(header), FragmentPlace { begin: offset << 3, last: !more });
         return;
     }
     if more {
-        walk.note(Notes::FRAGMENT);
+        walk.note(Notes::FRAGMENT | Notes::when(header != 20, Notes::APART));
         span.fragment = true;
     }
     upper(walk, protocol, span.skip(header));
@@ -201,14 +203,17 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
                 }
                 let field = span.u16(2).unwrap_or(0);
                 walk.event.datagram_id = span.u32(4).unwrap_or(0);
-                if field >> 3 != 0 {
-                    walk.event.key.protocol = Protocol(span.u8(0).unwrap_or(0));
-                    walk.note(Notes::FRAGMENT | Notes::LATER_FRAGMENT);
+                let place = FragmentPlace { begin: field & !7, last: field & 1 == 0 };
+                if place.begin != 0 {
+                    protocol = Protocol(span.u8(0).unwrap_or(0));
+                    walk.event.key.protocol = protocol;
+                    later_fragment(walk, protocol, span.skip(8), place);
                     return;
                 }
                 // Without "more" it is an atomic fragment (RFC 6946), which is a whole packet.
                 if field & 1 != 0 {
-                    walk.note(Notes::FRAGMENT);
+                    let plain = span.wire + 40 == walk.event.network_bytes;
+                    walk.note(Notes::FRAGMENT | Notes::when(!plain, Notes::APART));
                     span.fragment = true;
                 }
                 8
@@ -232,6 +237,16 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
         span = span.skip(length);
     }
     walk.stop(Layer::Network, true);
+}
+
+/// A fragment without a transport header, whose bytes `span` holds: all of them are payload of its datagram, if the first
+/// fragment's header is one that is read here.
+fn later_fragment(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>, place: FragmentPlace) {
+    walk.note(Notes::FRAGMENT | Notes::LATER_FRAGMENT);
+    walk.event.detail = Detail::Fragment(place);
+    if transport::has_payload(protocol) {
+        walk.event.payload_bytes = span.wire;
+    }
 }
 
 /// An IP packet quoted in an ICMP error.

@@ -138,6 +138,7 @@ impl Classic {
             }
             let packet = RawPacket {
                 time: Timestamp::from_nanos(nanos),
+                untimed: false,
                 offset: body as u32,
                 captured,
                 wire: wire.max(captured),
@@ -175,6 +176,7 @@ impl Classic {
             latest = nanos;
             let packet = RawPacket {
                 time: Timestamp::from_nanos(nanos),
+                untimed: false,
                 offset: (at + RECORD_HEADER) as u32,
                 captured,
                 wire: word::<BIG>(header, 12).max(captured),

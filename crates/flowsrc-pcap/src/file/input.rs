@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flate2::bufread::GzDecoder;
 use flowcore::{Error, ErrorKind, Result};
 
 use super::kind::{ARCHIVE_HEADER, Compression, Kind, PREFIX, is_archive, unknown_words};
@@ -159,7 +160,7 @@ fn peek(mut stream: Box<dyn Read + Send>, most: usize) -> io::Result<(Vec<u8>, B
 fn unpack(compression: Compression, stored: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let stored = BufReader::with_capacity(BUFFER, stored);
     Ok(match compression {
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
+        Compression::Gzip => Box::new(Gzip { member: Some(GzDecoder::new(stored)) }),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
         Compression::Xz => {
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
@@ -197,6 +198,51 @@ struct Failed(Option<io::Error>);
 impl Read for Failed {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Gzip members one after the other, and zeros between and behind them: tapes and block devices are padded so, and
+/// `gzip` passes over them.
+struct Gzip<R: BufRead> {
+    /// `None` behind the last one.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        /// What a member begins with.
+        const MAGIC: u8 = 0x1f;
+        while let Some(member) = &mut self.member {
+            let count = member.read(space)?;
+            if count > 0 || space.is_empty() {
+                return Ok(count);
+            }
+            let stored = member.get_mut();
+            let next = loop {
+                let bytes = stored.fill_buf()?;
+                match bytes.iter().position(|&byte| byte != 0) {
+                    Some(zeros) => {
+                        let next = bytes.get(zeros).copied();
+                        stored.consume(zeros);
+                        break next;
+                    }
+                    None if bytes.is_empty() => break None,
+                    None => {
+                        let zeros = bytes.len();
+                        stored.consume(zeros);
+                    }
+                }
+            };
+            match next {
+                None => self.member = None,
+                Some(MAGIC) => self.member = self.member.take().map(|member| GzDecoder::new(member.into_inner())),
+                Some(_) => {
+                    self.member = None;
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it is followed by something else"));
+                }
+            }
+        }
+        Ok(0)
     }
 }
 

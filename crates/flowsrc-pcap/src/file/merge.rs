@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use flowcore::{Error, Ledger, Result, Status, Timestamp};
@@ -22,8 +23,11 @@ const LANE_BATCH: usize = 128;
 /// A batch ends when its packets' bytes reach this; a single larger packet is a batch of its own.
 const WINDOW: usize = 256 * 1024;
 
+/// Faults told in words; the others are counted.
+pub(super) const MOST_NAMED: usize = 5;
+
 /// Several readers, merged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Merge {
     lanes: Vec<Lane>,
     /// The next packet's time of each lane that has one.
@@ -52,42 +56,33 @@ struct Lane {
 }
 
 impl Merge {
-    /// Looks at every input; those that hold a packet take their place. `refused` are inputs that could not be opened.
-    pub(super) fn new(inputs: Vec<(Option<PathBuf>, Reader)>, refused: Vec<Error>) -> Self {
-        let mut merge = Self {
-            lanes: Vec::with_capacity(inputs.len()),
-            heads: BinaryHeap::with_capacity(inputs.len()),
-            window: Vec::new(),
-            interfaces: Interfaces::default(),
-            failed: None,
-            refused,
+    /// Looks at one more input; if it holds a packet, it takes its place.
+    pub(super) fn add(&mut self, path: Option<PathBuf>, mut reader: Reader) {
+        let index = self.lanes.len();
+        let mut batch = Vec::new();
+        let is_file = reader.position().total.is_some();
+        let path = path.filter(|path| is_file && path.as_os_str() != STANDARD_INPUT);
+        let status = match reader.read_batch(1, &mut batch) {
+            Ok(status) => status,
+            Err(error) => return self.refuse(error),
         };
-        for (path, mut reader) in inputs {
-            let index = merge.lanes.len();
-            let mut batch = Vec::new();
-            let is_file = reader.position().total.is_some();
-            let path = path.filter(|path| is_file && path.as_os_str() != STANDARD_INPUT);
-            let status = match reader.read_batch(1, &mut batch) {
-                Ok(status) => status,
-                Err(error) => {
-                    merge.refused.push(error);
-                    continue;
-                }
-            };
-            let mut dormant = false;
-            if let (Status::More, Some(first)) = (status, batch.first()) {
-                merge.heads.push(Reverse((first.time, index)));
-                if path.is_some() {
-                    reader.close();
-                    batch = Vec::new();
-                    dormant = true;
-                }
-            } else {
+        let mut dormant = false;
+        if let (Status::More, Some(first)) = (status, batch.first()) {
+            self.heads.push(Reverse((first.time, index)));
+            if path.is_some() {
                 reader.close();
+                batch = Vec::new();
+                dormant = true;
             }
-            merge.lanes.push(Lane { path, reader, dormant, batch, at: 0, numbers: Vec::new() });
+        } else {
+            reader.close();
         }
-        merge
+        self.lanes.push(Lane { path, reader, dormant, batch, at: 0, numbers: Vec::new() });
+    }
+
+    /// Notes an input that could not be opened, or is no capture.
+    pub(super) fn refuse(&mut self, error: Error) {
+        self.refused.push(error);
     }
 
     /// Appends the next packets in time, at most `max`; their bytes are in [`window`](Self::window).
@@ -193,8 +188,16 @@ impl Merge {
 
     pub(super) fn fault(&self) -> Option<String> {
         let of_lanes = self.lanes.iter().filter(|lane| !lane.dormant).filter_map(|lane| lane.reader.fault());
-        let faults: Vec<String> = self.refused.iter().map(Error::to_string).chain(of_lanes).collect();
-        (!faults.is_empty()).then(|| faults.join("; "))
+        let mut faults = self.refused.iter().map(Error::to_string).chain(of_lanes);
+        let mut words = faults.next()?;
+        for fault in faults.by_ref().take(MOST_NAMED - 1) {
+            let _infallible = write!(words, "; {fault}");
+        }
+        let more = faults.count();
+        if more > 0 {
+            let _infallible = write!(words, "; and {more} more inputs");
+        }
+        Some(words)
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Ng {
     slots: Vec<Slot>,
     /// Interfaces of all sections, in the order of their descriptions.
     pub(super) interfaces: Vec<Interface>,
+    /// The latest time seen on each of those of earlier sections; as long as them.
+    latest: Vec<i64>,
 }
 
 /// What the packet path needs of an interface.
@@ -156,6 +158,7 @@ impl Ng {
                 let number = slot.number;
                 let packet = RawPacket {
                     time: Timestamp::from_nanos(nanos),
+                    untimed: false,
                     offset: (at + PACKET_HEADER) as u32,
                     captured,
                     wire: word::<BIG>(header, 24).max(captured),
@@ -280,7 +283,7 @@ impl Ng {
         self.section += u32::from(self.begun);
         self.begun = true;
         self.big_endian = big_endian;
-        self.slots.clear();
+        self.latest.extend(self.slots.drain(..).map(|slot| slot.latest));
         Outcome::Section(total)
     }
 
@@ -306,9 +309,13 @@ impl Ng {
                 _ => {}
             }
         }
+        // It goes on with the interface of an earlier section that has its name and link type, as files do that were put
+        // together of pieces.
+        let same = |(earlier, _): &(&Interface, &i64)| earlier.name == interface.name && earlier.link == link;
+        let latest = self.interfaces.iter().zip(&self.latest).filter(same).map(|(_, &latest)| latest).max();
         self.interfaces.push(interface);
         let clock = Clock::new(resolution, offset_seconds);
-        self.slots.push(Slot { clock, latest: i64::MIN, snap_length, link, number });
+        self.slots.push(Slot { clock, latest: latest.unwrap_or(i64::MIN), snap_length, link, number });
         Outcome::Consumed(whole.len())
     }
 
@@ -373,6 +380,7 @@ impl Ng {
         }
         let packet = RawPacket {
             time: Timestamp::from_nanos(slot.clock.nanos(ticks)),
+            untimed: false,
             offset: PACKET_HEADER as u32,
             captured,
             wire: word::<BIG>(whole, 24).max(captured),
@@ -396,6 +404,7 @@ impl Ng {
         let limit = if slot.snap_length == 0 { u32::MAX } else { slot.snap_length };
         let packet = RawPacket {
             time: tally.order.latest(),
+            untimed: true,
             offset: HEADER,
             captured: wire.min(limit).min(room as u32),
             wire,

@@ -8,6 +8,8 @@ use flowcore::wire::LinkType;
 pub struct RawPacket {
     /// When it was captured. A packet without a time (pcapng's simple packet block) has that of the latest before it.
     pub time: Timestamp,
+    /// It has no time of its own.
+    pub untimed: bool,
     /// Its first byte in the window of its batch.
     pub offset: u32,
     /// How many bytes the file holds.

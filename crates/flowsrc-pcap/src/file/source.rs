@@ -10,7 +10,7 @@ use flowcore::{
 };
 
 use super::input::{Position, STANDARD_INPUT};
-use super::merge::Merge;
+use super::merge::{MOST_NAMED, Merge};
 use super::numbers::{Interfaces, Named, holds_others};
 use super::reader::Reader;
 use super::record::{Interface, RawPacket, Sink};
@@ -155,7 +155,9 @@ impl Builder {
             return Err(Error::new(ErrorKind::Usage, "standard input can be read only once"));
         }
         let several = inputs.len() > 1;
-        let mut readers = Vec::with_capacity(inputs.len().min(64));
+        // Each is looked at and closed before the next is opened: there may be more of them than may be open.
+        let (mut merge, mut single) = (Merge::default(), None);
+        let mut opened = false;
         let mut refused = Vec::new();
         for input in inputs {
             let (path, reader) = match input {
@@ -166,21 +168,22 @@ impl Builder {
                 Source::Stream(stream, name) => (None, Reader::from_read(stream, name)),
             };
             match reader {
-                Ok(reader) => readers.push((path, reader)),
+                Ok(reader) => {
+                    opened = true;
+                    if several { merge.add(path, reader) } else { single = Some(reader) }
+                }
                 // Asked for something that cannot be, not met something that is not there.
                 Err(error) if error.kind() == ErrorKind::Usage => return Err(error),
                 Err(error) => refused.push(error),
             }
         }
-        if readers.is_empty() {
+        if !opened {
             return Err(all_refused(refused));
         }
-        let inputs = match readers.pop() {
-            Some((_, reader)) if !several => Inputs::One(Box::new(reader), Sections::default()),
-            last => {
-                readers.extend(last);
-                Inputs::Several(Box::new(Merge::new(readers, refused)))
-            }
+        refused.into_iter().for_each(|error| merge.refuse(error));
+        let inputs = match single {
+            Some(reader) => Inputs::One(Box::new(reader), Sections::default()),
+            None => Inputs::Several(Box::new(merge)),
         };
         let mut files = Files {
             info: info(&inputs, options),
@@ -200,8 +203,6 @@ impl Builder {
 
 /// One error for all inputs, of the kind of the first.
 fn all_refused(refused: Vec<Error>) -> Error {
-    /// Said by name; the others are counted.
-    const NAMED: usize = 5;
     let count = refused.len();
     let mut refused = refused.into_iter();
     let Some(first) = refused.next() else { return Error::new(ErrorKind::Usage, "no capture file named") };
@@ -209,11 +210,11 @@ fn all_refused(refused: Vec<Error>) -> Error {
         return first;
     }
     let mut words = first.to_string();
-    for error in refused.take(NAMED - 1) {
+    for error in refused.take(MOST_NAMED - 1) {
         words = format!("{words}; {error}");
     }
-    if count > NAMED {
-        words = format!("{words}; and {} more", count - NAMED);
+    if count > MOST_NAMED {
+        words = format!("{words}; and {} more", count - MOST_NAMED);
     }
     Error::new(first.kind(), words)
 }

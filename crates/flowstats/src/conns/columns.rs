@@ -87,10 +87,13 @@ pub(super) const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 
 /// Every column but those of [`COURSE_COLUMNS`](super::COURSE_COLUMNS), in the order of machine formats. Adding one at the end is compatible; renaming one is not.
 pub static COLUMNS: [ColumnDef; 41] = [
-    define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| Value::Time(c.flow.start)).shown(2),
-    define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| Value::Time(c.flow.last)),
-    define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| Value::Span(c.duration()))
-        .shown(3),
+    define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| c.timed(|| Value::Time(c.flow.start)))
+        .shown(2),
+    define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| c.timed(|| Value::Time(c.flow.last))),
+    define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| {
+        c.timed(|| Value::Span(c.duration()))
+    })
+    .shown(3),
     define(["src_ip", "SRC", "Address of the originator."], KEY, |c| Value::Addr(c.flow.key.src)).shown(0),
     define(["src_port", "SPORT", "Port of the originator (ICMP: type)."], KEY, |c| port(c, c.flow.key.src_port))
         .shown(0),
@@ -160,16 +163,16 @@ pub static COLUMNS: [ColumnDef; 41] = [
     define(
         ["handshake_ns", "HANDSHAKE", "From the answered SYN to the ACK of the SYN-ACK, at the capture point."],
         SPAN,
-        |c| tcp(c, |facts| span(facts.handshake.syn, facts.handshake.ack)),
+        |c| c.timed(|| tcp(c, |facts| span(facts.handshake.syn, facts.handshake.ack))),
     )
     .doubted(bound_of_handshake)
     .shown(3),
     define(["syn_ack_ns", "SYN-ACK", "From the answered SYN to the SYN-ACK: the responder's side."], SPAN, |c| {
-        tcp(c, |facts| span(facts.handshake.syn, facts.handshake.syn_ack))
+        c.timed(|| tcp(c, |facts| span(facts.handshake.syn, facts.handshake.syn_ack)))
     })
     .doubted(bound_of_syn_ack),
     define(["ack_ns", "ACK", "From the SYN-ACK to its ACK: the originator's side."], SPAN, |c| {
-        tcp(c, |facts| span(facts.handshake.syn_ack, facts.handshake.ack))
+        c.timed(|| tcp(c, |facts| span(facts.handshake.syn_ack, facts.handshake.ack)))
     })
     .doubted(bound_of_ack),
     define(["tcp_flags_fwd", "FLAGS>", "Control bits sent by the originator, or-ed."], FACT, |c| {
@@ -217,7 +220,7 @@ pub static COLUMNS: [ColumnDef; 41] = [
             "TCP: from the first packet to the last one before both ends had closed (Zeek's duration).",
         ],
         SPAN,
-        |c| tcp(c, |facts| span(Some(c.flow.start), facts.active_until)),
+        |c| c.timed(|| tcp(c, |facts| span(Some(c.flow.start), facts.active_until))),
     ),
     define(
         [
@@ -227,8 +230,10 @@ pub static COLUMNS: [ColumnDef; 41] = [
         ],
         FACT,
         |c| {
-            tcp(c, |facts| {
-                facts.handshake.syn_ack.map_or(Value::Missing, |_| Value::Word(facts.handshake.doubts.name()))
+            c.timed(|| {
+                tcp(c, |facts| {
+                    facts.handshake.syn_ack.map_or(Value::Missing, |_| Value::Word(facts.handshake.doubts.name()))
+                })
             })
         },
     ),

@@ -33,15 +33,15 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
         ["connect_ns", "CONNECT", "From the first SYN to the ACK of the SYN-ACK, repetitions included."],
         SPAN,
-        |c| course(c, |course| span(course.opening.connect())),
+        |c| c.timed(|| course(c, |course| span(course.opening.connect()))),
     )
     .doubted(|c| bound_of_step(c, HandshakeDoubts::empty(), HandshakeDoubts::LATE_ACK)),
     define(["syn_rtt", "SYN-RTT", "From the latest SYN before it to the first SYN-ACK."], SPAN, |c| {
-        course(c, |course| span(course.opening.syn_rtt()))
+        c.timed(|| course(c, |course| span(course.opening.syn_rtt())))
     })
     .doubted(bound_of_syn_ack),
     define(["ack_rtt", "ACK-RTT", "From the latest SYN-ACK before it to its ACK."], SPAN, |c| {
-        course(c, |course| span(course.opening.ack_rtt()))
+        c.timed(|| course(c, |course| span(course.opening.ack_rtt())))
     })
     .doubted(|c| bound_of_step(c, HandshakeDoubts::SYN_ACK_REPEATED, HandshakeDoubts::LATE_ACK)),
     define(["ecn", "ECN", "Explicit congestion notification: no, offered, agreed, accurate."], FACT, |c| {
@@ -165,10 +165,10 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         ["zero_window_time", "ZEROWIN-TIME", "Time for which a window was zero, both directions added."],
         SPAN,
         |c| {
-            course(c, |course| {
-                let nanos = course.sides.iter().map(|side| side.zero_window_time.get()).fold(0, i64::saturating_add);
-                Value::Span(Nanos::new(nanos))
-            })
+            let nanos = |course: &Course| {
+                course.sides.iter().map(|side| side.zero_window_time.get()).fold(0, i64::saturating_add)
+            };
+            c.timed(|| course(c, |course| Value::Span(Nanos::new(nanos(course)))))
         },
     )
     .doubted(bound_of_zero_windows)
@@ -324,7 +324,7 @@ fn one(connection: &Connection, direction: Direction, count: impl Fn(&SideFacts)
 /// Round trips of these directions' data.
 fn samples(connection: &Connection, of: &[Direction]) -> Value {
     let count = |figures: &Figures| of.iter().map(|&of| figures.rtt(of).count()).sum();
-    connection.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1)))
+    connection.timed(|| connection.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1))))
 }
 
 fn kind(connection: &Connection, kind: Retransmission) -> Value {
@@ -351,7 +351,7 @@ fn farther(figures: &Figures) -> Option<Direction> {
 
 /// A figure, if there is one.
 fn figure(connection: &Connection, value: impl Fn(&Figures) -> Option<Nanos>) -> Value {
-    span(connection.course.as_ref().and_then(|followed| value(&followed.1)))
+    connection.timed(|| span(connection.course.as_ref().and_then(|followed| value(&followed.1))))
 }
 
 fn rtt(

@@ -189,7 +189,9 @@ const BACK: [ColumnDef; 24] = [
     define(["midstream", "MIDSTREAM", "Connections whose beginning was not captured."], COUNT, |h| {
         Value::U64(h.tally.midstream)
     }),
-    define(["retrans_bytes", "RETRANS", "Payload that was seen again."], BYTES, |h| Value::U64(h.tally.again_bytes)),
+    define(["retrans_bytes", "RETRANS", "Payload sent again, lost before the capture included."], BYTES, |h| {
+        Value::U64(h.tally.again_bytes)
+    }),
     define(
         ["retrans_by_remote", "RETRANS<", "Of the retransmissions of data, those sent by the remote."],
         COUNT,
@@ -395,6 +397,8 @@ impl Family {
 fn level<const MEASURE: usize, const LEVEL: usize>(host: &Host) -> Value {
     match host.quantiles[MEASURE].get(LEVEL) {
         Some(&Some(value)) if MEASURE == Measure::PerConnection as usize => Value::U64(value),
+        // Of some packets the times are unknown.
+        Some(_) if host.tally.doubts().contains(Doubts::NO_TIME) => Value::Missing,
         Some(&Some(value)) => Value::Span(Nanos::new(i64::try_from(value).unwrap_or(i64::MAX))),
         _ => Value::Missing,
     }

@@ -81,7 +81,7 @@ pub struct Tally {
     pub farewells: u64,
     /// Segments sent again, by their kind; both directions.
     pub again: [u64; Retransmission::COUNT],
-    /// Payload bytes in them that had been seen before.
+    /// Payload bytes in them that had been seen before, or that had been jumped over.
     pub again_bytes: u64,
     /// Of the data retransmissions, those sent by the remote.
     pub again_by_remote: u64,
