@@ -1,6 +1,6 @@
 //! One end of a TCP connection: its state and its place in the sequence space.
 
-use flowcore::TcpFlags;
+use flowcore::{TcpFlags, TcpSegment};
 
 /// What one end has done, as Zeek distinguishes it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -252,6 +252,11 @@ impl Endpoint {
         if let Some(scale) = scale {
             self.letters |= SCALE_KNOWN | u16::from(scale) << SCALE_AT;
         }
+    }
+
+    /// Whether a SYN-ACK of its own acknowledges its SYN, and has the same number.
+    pub(super) fn answers_itself(&self, segment: &TcpSegment) -> bool {
+        self.has_syn() && segment.seq == self.start && segment.ack == self.start.wrapping_add(1)
     }
 
     /// Whether its SYN was seen.
