@@ -440,6 +440,10 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
         // A flow of later fragments alone has no ports and no segments.
         Protocol::TCP => {
             let missed_bytes = open.tcp.missed_bytes();
+            if open.tcp.has_syn() {
+                // It was captured behind what it began.
+                doubts.remove(Doubts::MIDSTREAM);
+            }
             if open.tcp.has_gaps() {
                 doubts |= Doubts::GAP;
             }

@@ -149,6 +149,8 @@ struct Unusual {
     counts: [Rare; 2],
     /// The sequence number of each end's latest RST.
     rst_seq: [Option<u32>; 2],
+    /// A port has connected to itself: what one direction acknowledges is its own.
+    own: bool,
     /// What may be no segment of this connection.
     held: Option<Held>,
     /// Positions up to which a stream was neither seen nor jumped over by payload; the last of them may be a FIN's. 0 = none.
@@ -237,6 +239,7 @@ impl Tcp {
             }
             Verdict::Release => {
                 if let Some(held) = self.release() {
+                    self.leap(&held);
                     self.accept(&held.segment, held.payload, held.direction, held.time);
                 }
                 self.accept(segment, payload, direction, time);
@@ -287,7 +290,12 @@ impl Tcp {
         {
             rare.get_or_insert_default().counts[direction.index()].zero_window(history, direction);
         }
-        if flags.contains(TcpFlags::ACK) {
+        // Nobody else acknowledges a SYN in its own direction and with its own number.
+        let own = flags.contains(TcpFlags::SYN | TcpFlags::ACK) && end.answers_itself(segment) && !peer.is_placed();
+        if own {
+            rare.get_or_insert_default().own = true;
+        }
+        if flags.contains(TcpFlags::ACK) && !rare.as_ref().is_some_and(|rare| rare.own) {
             if !peer.is_placed() {
                 peer.expect(segment.ack);
             } else if !flags.contains(TcpFlags::RST) {
@@ -328,10 +336,13 @@ impl Tcp {
         self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
     }
 
-    /// Whether nothing is open, and nothing may have been a FIN.
+    /// Whether nothing is open, nothing may have been a FIN, and no SYN-ACK waits for the ACK that bears it out.
     fn is_smooth(&self) -> bool {
-        let closed = self.rare.as_ref().is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed));
-        closed && [Direction::Forward, Direction::Reverse].iter().all(|side| !self.may_end_unseen(*side))
+        let settled = self
+            .rare
+            .as_ref()
+            .is_none_or(|rare| rare.gaps.iter().all(Gaps::are_closed) && !rare.held.as_ref().is_some_and(Held::begins));
+        settled && [Direction::Forward, Direction::Reverse].iter().all(|side| !self.may_end_unseen(*side))
     }
 
     /// How many of the `payload` bytes of a segment were never seen before.
@@ -487,12 +498,19 @@ impl Tcp {
         (self.active != NEVER).then(|| Timestamp::from_nanos(self.active))
     }
 
+    /// Whether the originator's SYN was seen, at the beginning or behind it.
+    pub fn has_syn(&self) -> bool {
+        self.completeness & completeness::SYN != 0 && self.ends[0].has_syn()
+    }
+
     /// Whether the connection went on without a SYN of the responder: one was there, and was not captured.
     pub fn lacks_syn_ack(&self) -> bool {
         let has = |index: usize, letters: &[Letter]| {
             letters.iter().any(|letter| self.ends[index].letters & letter.bit() != 0)
         };
+        let own = self.rare.as_ref().is_some_and(|rare| rare.own);
         has(0, &[Letter::Syn])
+            && !own
             && !has(1, &[Letter::Syn])
             && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }

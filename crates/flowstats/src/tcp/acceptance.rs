@@ -9,7 +9,7 @@ use flowcore::event::{Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, TcpFlags, TcpSegment, Timestamp};
 
 use super::retransmit::COPY;
-use super::{Endpoint, Letter, NEVER, State, Tcp};
+use super::{Bearing, Endpoint, Letter, NEVER, State, Tcp};
 
 /// How far numbers may lead where a window is not known.
 const UNKNOWN_WINDOW: i64 = 1 << 20;
@@ -68,6 +68,32 @@ impl Held {
         self.leads[usize::from(!own)].then_some(number)
     }
 
+    /// Whether it stands before the beginning of its stream, whose SYN was seen, and yet acknowledges what its peer may have
+    /// sent: it has gone on by more than half of all sequence numbers.
+    fn has_gone_round(&self, [end, peer]: [&Endpoint; 2]) -> bool {
+        let ack = peer.position(self.segment.ack);
+        let heard = self.segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK
+            && peer.has_syn()
+            && !self.leads[1]
+            && ack > 0;
+        heard && end.has_syn() && self.leads[0] && end.position(self.segment.seq) < 0
+    }
+
+    /// Whether it is a SYN, with ACK or without.
+    pub(super) fn begins(&self) -> bool {
+        self.segment.flags.contains(TcpFlags::SYN)
+    }
+
+    /// Whether it is a SYN-ACK beside another, and a segment of its peer acknowledges this one.
+    fn is_chosen(&self, segment: &TcpSegment, by: Direction) -> bool {
+        let answers = self.segment.flags & (TcpFlags::SYN | TcpFlags::RST) == TcpFlags::SYN && !self.leads[1];
+        let acknowledges = segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK;
+        answers
+            && acknowledges
+            && by != self.direction
+            && segment.ack == self.segment.seq.wrapping_add(1 + self.payload)
+    }
+
     /// Bytes of the stream of `of` that it brings.
     fn length(&self, of: Direction) -> u32 {
         if of == self.direction { self.payload } else { 0 }
@@ -89,7 +115,8 @@ impl Tcp {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         let heard = !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(peer.next_seq()) as i32 <= 0;
         let next = segment.seq == end.next_seq() && !segment.flags.contains(TcpFlags::SYN);
-        heard && (next || end.state() == State::Inactive)
+        let answers = segment.flags.contains(TcpFlags::SYN | TcpFlags::ACK);
+        heard && (next || (end.state() == State::Inactive && !answers))
     }
 
     #[inline(never)]
@@ -100,7 +127,7 @@ impl Tcp {
             None if leads == [false; 2] => self.behind_probe(segment, by).map_or(Verdict::Take, Verdict::BehindProbe),
             None => Verdict::Hold,
             Some(held) if leads == [false; 2] => {
-                if self.passes(held, segment, by) {
+                if self.passes(held, segment, by) || held.is_chosen(segment, by) {
                     Verdict::Release
                 } else {
                     Verdict::Take
@@ -148,7 +175,16 @@ impl Tcp {
         if flags.contains(TcpFlags::SYN) {
             // Another connection's, or nobody's (RFC 5961 section 4): the flow table knows what begins anew.
             let other = self.ack != NEVER && end.state() == State::Established && segment.seq != end.start();
-            return [other, other && flags.contains(TcpFlags::ACK)];
+            if other || !flags.contains(TcpFlags::ACK) || self.ack != NEVER {
+                return [other, other && flags.contains(TcpFlags::ACK)];
+            }
+            // An answer to no SYN that was sent (RFC 9293 section 3.10.7.3), or one beside another, which may be the true one.
+            let asked = peer.state() == State::SynSent && peer.has_syn();
+            let second = peer.has_syn() && end.has_syn() && segment.seq != end.start();
+            return [second, asked && !peer.sent_behind_syn(segment.ack)];
+        }
+        if flags.contains(TcpFlags::RST) && self.refuses(segment, by) {
+            return [true, false];
         }
         // A capture of control segments alone shows streams by their ends only.
         let blind = flags.intersects(TcpFlags::FIN | TcpFlags::RST) && !self.ends.iter().any(has_gone_on);
@@ -173,6 +209,17 @@ impl Tcp {
         [seq, ack]
     }
 
+    /// Whether a RST answers a SYN-ACK that waits, and nothing else: it has the number that this acknowledged.
+    fn refuses(&self, segment: &TcpSegment, by: Direction) -> bool {
+        let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
+        held.is_some_and(|held| {
+            held.segment.flags.contains(TcpFlags::SYN | TcpFlags::ACK)
+                && held.direction != by
+                && held.leads[1]
+                && held.segment.ack == segment.seq
+        })
+    }
+
     /// The most that the one who sends in `direction` has been seen to have room for, in bytes; up to twice that, since only
     /// the highest bits are kept.
     fn window(&self, direction: Direction) -> i64 {
@@ -195,8 +242,10 @@ impl Tcp {
         // One packet twice is not two; nor does whoever forges one RST forge no second.
         let same = (held.segment.seq, held.segment.ack, held.segment.flags, held.payload, held.direction)
             == (segment.seq, segment.ack, segment.flags, payload, by);
-        let resets = held.segment.flags & segment.flags & TcpFlags::RST;
-        if !resets.is_empty() || (same && time - held.time < COPY) {
+        let resets = held.segment.flags & segment.flags & (TcpFlags::RST | TcpFlags::SYN);
+        // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
+        let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
+        if !resets.is_empty() || refused || (same && time - held.time < COPY) {
             return false;
         }
         let near = |of: Direction, number: u32| {
@@ -219,12 +268,34 @@ impl Tcp {
             leads: self.leads_away(segment, event.direction),
             progress: self.progress(segment, event.direction),
         };
+        if held.begins() {
+            // Whatever comes next may bear it out.
+            self.bearing.remove(Bearing::USUAL);
+        }
         self.rare.get_or_insert_default().held.replace(held)
     }
 
     /// The segment that waits; it does no longer.
     pub(super) fn release(&mut self) -> Option<Held> {
         self.rare.as_mut().and_then(|rare| rare.held.take())
+    }
+
+    /// Takes over the numbers of a segment that was borne out, if its stream has gone on by more than half of all of them:
+    /// what lies between was missed, but for what its peer may not have had. Whether it was so.
+    pub(super) fn leap(&mut self, held: &Held) -> bool {
+        let (this, other) = (held.direction.index(), held.direction.opposite().index());
+        if !held.has_gone_round([&self.ends[this], &self.ends[other]]) {
+            return false;
+        }
+        let last = self.ends[this].last();
+        let to = self.ends[this].position(held.segment.seq) + (1 << 32);
+        let acked = to - self.window(held.direction.opposite());
+        let rare = self.rare.get_or_insert_default();
+        rare.gaps[this].skip(last, to);
+        rare.gaps[this].acknowledge(acked);
+        rare.tails[this] = 0;
+        self.ends[this].leap(to, acked);
+        true
     }
 
     /// Whether a segment waits that was not borne out.

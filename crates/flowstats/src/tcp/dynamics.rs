@@ -216,6 +216,10 @@ impl Dynamics {
             }
             Verdict::Release => {
                 if let Some(held) = tcp.release() {
+                    let missed = tcp.missed_bytes();
+                    if tcp.leap(&held) {
+                        self.note_leap(missed, tcp, &held.event(), &held.segment, witness);
+                    }
                     self.accept(tcp, &held.event(), &held.segment, witness);
                 }
                 self.accept(tcp, event, segment, witness);

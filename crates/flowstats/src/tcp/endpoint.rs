@@ -1,6 +1,6 @@
 //! One end of a TCP connection: its state and its place in the sequence space.
 
-use flowcore::TcpFlags;
+use flowcore::{TcpFlags, TcpSegment};
 
 /// What one end has done, as Zeek distinguishes it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -254,6 +254,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether a SYN-ACK of its own acknowledges its SYN, and has the same number.
+    pub(super) fn answers_itself(&self, segment: &TcpSegment) -> bool {
+        self.has_syn() && segment.seq == self.start && segment.ack == self.start.wrapping_add(1)
+    }
+
     /// Whether its SYN was seen.
     pub(super) fn has_syn(&self) -> bool {
         self.letters & super::Letter::Syn.bit() != 0
@@ -307,6 +312,12 @@ impl Endpoint {
             return true;
         }
         payload == 0
+    }
+
+    /// The stream has gone on up to `to`, and was acknowledged at least up to `acked`.
+    pub(super) fn leap(&mut self, to: i64, acked: i64) {
+        self.last = to;
+        self.acked = self.acked.max(acked);
     }
 
     /// Bytes up to `position` are dealt with: seen, or known to be missing.

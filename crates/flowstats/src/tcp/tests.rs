@@ -221,6 +221,11 @@ fn a_syn_ack_that_was_acknowledged_and_not_seen_is_lacking() {
     assert!(play(&[('>', "S", 10, 0, 0), ('>', "A", 11, 51, 0)]).2.lacks_syn_ack());
     assert!(!play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 11, 0)]).2.lacks_syn_ack());
     assert!(!opened(&[]).2.lacks_syn_ack());
+    // A port that connects to itself.
+    let own = [('>', "S", 10, 0, 0), ('>', "SA", 10, 11, 0), ('>', "A", 11, 11, 0), ('>', "A", 11, 11, 5)];
+    let tcp = play(&[&own[..], &[('>', "A", 16, 16, 0)]].concat()).2;
+    assert_eq!((tcp.missed_bytes(), tcp.has_gaps(), tcp.has_holes()), ([0; 2], false, false));
+    assert_eq!(tcp.stream_bytes(), [5, 0]);
 }
 
 #[test]

@@ -36,6 +36,26 @@ impl Dynamics {
         self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
     }
 
+    /// The capture has missed more than half of all sequence numbers before a segment, where it had `missed` bytes before.
+    pub(super) fn note_leap<W: Witness>(
+        &mut self,
+        missed: [u64; 2],
+        tcp: &Tcp,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        let of = event.direction;
+        let end = &tcp.ends()[of.index()];
+        self.tear_by_holes(Timestamp::MAX);
+        let answered = self.sent[1].time;
+        self.restart(of, end.last());
+        self.trouble.get_or_insert_default().sides[of.index()].miss(end.acked(), event.time);
+        let bytes = tcp.missed_bytes()[of.index()].saturating_sub(missed[of.index()]);
+        witness.missing(of, bytes, event.time);
+        self.speaker = self.talk.missed(self.speaker, of, answered, segment.seq, event.time, witness);
+    }
+
     /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
     pub(super) fn place<W: Witness>(
         &mut self,

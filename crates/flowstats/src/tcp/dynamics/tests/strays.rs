@@ -115,6 +115,73 @@ fn a_jump_over_a_gap_of_the_capture_is_believed_once_it_is_borne_out() {
 }
 
 #[test]
+fn a_syn_ack_of_no_syn_that_was_sent_changes_nothing() {
+    let exchange = [HANDSHAKE[1], HANDSHAKE[2], REQUEST, RESPONSE, (1040.0, ">A", 151, 1401, 0)];
+    let (clean, _) = played(&[&HANDSHAKE[..1], &exchange[..]].concat());
+    for bad in [177, 50_000_000, 4_000_000_000u32] {
+        let old = [(1005.0, "<SA", 77_000_000, bad, 0), (1005.1, ">R", bad, 0, 0)];
+        for count in 1..=2 {
+            let (played, followed) = played(&[&HANDSHAKE[..1], &old[..count], &exchange[..]].concat());
+            assert_eq!((played.facts.invalid as usize, followed.tcp.state()), (count, ConnState::S1), "{bad}");
+            assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_gaps()), ([0; 2], false), "{bad}");
+            assert!(!followed.tcp.has_holes(), "{bad}");
+            let facts = crate::tcp::Course { invalid: 0, ..played.facts };
+            assert_eq!(facts, clean.facts, "{bad}");
+        }
+    }
+    // It is not made right by being sent again.
+    let again = [(1005.0, "<SA", 77_000_000, 177, 0), (2005.0, "<SA", 77_000_000, 177, 0)];
+    let (played, followed) = played(&[HANDSHAKE[0], again[0], again[1]]);
+    assert_eq!((played.facts.invalid, followed.tcp.state()), (2, ConnState::S0));
+}
+
+#[test]
+fn of_two_syn_acks_that_one_is_true_which_the_ack_acknowledges() {
+    let rest = [HANDSHAKE[2], REQUEST, RESPONSE, (1040.0, ">A", 151, 1401, 0)];
+    let (true_one, other) = ((1010.0, "<SA", 900, 101, 0), (1010.01, "<SA", 77_000_000, 101, 0));
+    for (order, invalid) in [([true_one, other], 1), ([other, true_one], 0)] {
+        let (played, followed) = played(&[&HANDSHAKE[..1], &order[..], &rest[..]].concat());
+        assert_eq!((played.facts.invalid, followed.tcp.state()), (invalid, ConnState::S1), "{order:?}");
+        assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false), "{order:?}");
+        assert_eq!(followed.tcp.stream_bytes(), [50, 500], "{order:?}");
+        assert_eq!(played.facts.opening.outcome, Outcome::Established, "{order:?}");
+        assert_eq!(played.heard("response 10 10"), 1, "{order:?}");
+    }
+}
+
+#[test]
+fn a_gap_of_more_than_half_of_all_numbers_is_one_and_no_repetition() {
+    let begun = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, (1025.0, "<A", 901, 151, 1000)];
+    for far in [2_500_000_000u32, 3_000_000_000, 4_200_000_000] {
+        let at = 901u32.wrapping_add(far);
+        let more = [
+            (31_000.0, "<A", at, 151, 1000),
+            (31_000.1, "<A", at.wrapping_add(1000), 151, 1000),
+            (31_010.0, ">A", 151, at.wrapping_add(2000), 0),
+            (31_020.0, "<A", at.wrapping_add(2000), 151, 1000),
+        ];
+        let (one_way, followed) = played(&[&begun[..], &more[..2]].concat());
+        assert_eq!((one_way.facts.invalid, one_way.sent_again()), (0, vec![]), "{far}");
+        // Its peer may not have had its last window.
+        let least = u64::from(far) - 1000 - 65_535;
+        assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_gaps()), ([0, least], true), "{far}");
+        let (both, followed) = played(&[&begun[..], &more[..]].concat());
+        assert_eq!(followed.tcp.missed_bytes(), [0, u64::from(far) - 1000], "{far}");
+        assert_eq!(followed.tcp.stream_bytes(), [50, u64::from(far) + 3000], "{far}");
+        assert_eq!((both.sent_again(), both.heard(&format!("missing {least}"))), (vec![], 1), "{far}");
+        let mut tcp = Tcp::default();
+        for row in [&begun[..], &more[..]].concat() {
+            let (event, segment) = event(row, More { window: Some(65_535), ..More::default() });
+            tcp.observe(&segment, event.payload_bytes, event.direction, event.time);
+        }
+        assert_eq!(tcp.missed_bytes(), followed.tcp.missed_bytes(), "{far}");
+    }
+    // What acknowledges what was never sent is of another connection.
+    let old = [(31_000.0, "<A", 3_000_000_000, 9_000_000, 1000), (31_000.1, "<A", 3_000_001_000, 9_000_000, 1000)];
+    assert_eq!(played(&[&begun[..], &old[..]].concat()).1.tcp.missed_bytes()[1], 0);
+}
+
+#[test]
 fn the_scale_of_the_syn_says_how_far_a_window_reaches() {
     let scaled = |row: Row<'static>, scale: Option<u8>| {
         let (event, mut segment) = event(row, More { window: Some(65_535), ..More::default() });
