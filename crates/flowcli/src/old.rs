@@ -56,11 +56,35 @@ fn of_ss(words: Vec<OsString>) -> Vec<OsString> {
     out
 }
 
+/// Several options in one word apart, as `argparse` reads them: `-lg peer` is `-l -g peer`, and `-vi1` is `-v -i 1`.
+fn unbundled(word: &OsString) -> Vec<OsString> {
+    let text = word.to_string_lossy();
+    let Some(mut letters) =
+        text.strip_prefix('-').filter(|letters| letters.starts_with(['l', 'v', 'c', 'q', 'g', 'i', 't']))
+    else {
+        return vec![word.clone()];
+    };
+    let mut out = Vec::new();
+    while let Some(letter) = letters.chars().next() {
+        letters = &letters[letter.len_utf8()..];
+        out.push(format!("-{letter}").into());
+        if matches!(letter, 'c' | 'g' | 'i' | 't') && !letters.is_empty() {
+            out.push(letters.trim_start_matches('=').into());
+            break;
+        }
+    }
+    out
+}
+
 /// What stands behind `flows`, in today's words.
 fn of_flows(words: &[OsString]) -> Result<Vec<OsString>> {
     let usage = |message: &str| Err(Error::new(ErrorKind::Usage, format!("flow flows: {message}")));
     let (mut lat, mut vol, mut cpu) = (false, false, None);
     let mut rest: Vec<(Option<char>, Vec<OsString>)> = Vec::new();
+    if words.iter().any(|word| word == "-h" || word == "--help") {
+        return Ok(vec!["--help".into()]);
+    }
+    let words: Vec<OsString> = words.iter().flat_map(unbundled).collect();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
@@ -138,6 +162,10 @@ mod tests {
     fn fleutans_words_are_understood() {
         for (old, new) in [
             ("--lat", "lat"),
+            ("-lg peer", "lat -g peer"),
+            ("-vi1", "vol -i 1"),
+            ("-cgen", "cpu --general"),
+            ("-l --help", "--help"),
             ("-l -g peer -t 1,2,3", "lat -g peer -t 1,2,3"),
             ("--lat --group=proc -i 7", "lat --group=proc"),
             ("--vol -i 5", "vol -i 5"),

@@ -125,6 +125,9 @@ fn refuse(args: &SocketsArgs) -> Result<(), Error> {
     if args.kill && args.interval().is_some() {
         return usage("--kill closes sockets once, without --every");
     }
+    if args.kill && args.top.is_some() {
+        return usage("--top shows some of what --kill would close all of: select fewer with the filter");
+    }
     let filter = &args.filter;
     if args.kill && filter.words.is_empty() && filter.text.is_none() && filter.file.is_none() {
         return usage("--kill needs a filter: it would close every connection of this host");
@@ -393,7 +396,13 @@ impl<'a> Job<'a> {
                     let doors = listeners.of(&row.sample)?;
                     processes.find(doors.iter().copied())?;
                     let holders: Vec<_> = doors.iter().flat_map(|&door| processes.owners(door).holders()).collect();
-                    Some(if holders.is_empty() { (Evidence::Gone, holders) } else { (Evidence::Listener, holders) })
+                    let hidden = doors.iter().any(|&door| processes.owners(door).evidence == Evidence::NotPermitted);
+                    let evidence = match (holders.is_empty(), hidden) {
+                        (false, _) => Evidence::Listener,
+                        (true, true) => Evidence::NotPermitted,
+                        (true, false) => Evidence::Gone,
+                    };
+                    Some((evidence, holders))
                 }
                 None => None,
             };

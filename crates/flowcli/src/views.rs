@@ -150,15 +150,15 @@ impl<'a> Live<'a> {
     }
 
     fn look_once_more(&mut self) -> anyhow::Result<()> {
-        let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
-        let mut source = Sockets::open(options)?;
+        let done = self.source.finished_polls();
+        self.source.hasten();
         let mut events = Vec::with_capacity(Limit::default().events);
         loop {
-            let filled = source.fill(&mut events, Limit::default())?;
+            let filled = self.source.fill(&mut events, Limit::default())?;
             let status = filled.status;
             self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &filled.frames))?;
             self.pipeline.push(&mut events, filled.frames, filled.through)?;
-            if status == Status::End {
+            if status == Status::End || self.source.finished_polls() > done {
                 return Ok(());
             }
         }

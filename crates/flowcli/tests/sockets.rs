@@ -124,6 +124,9 @@ fn kill_closes_what_the_filter_selects_and_only_with_yes() {
     assert!(rows(&shown)[0]["killed"].is_null());
     assert!(said(&shown).contains("nothing was closed: --yes closes these 1"), "{}", said(&shown));
     assert!(meant.lives() && other.lives());
+    let some = kill(&["--yes", "--top", "1"]);
+    assert_eq!(some.status.code(), Some(2), "{}", said(&some));
+    assert!(meant.lives() && other.lives());
 
     let killed = kill(&["--yes"]);
     if said(&killed).contains("CONFIG_INET_DIAG_DESTROY") {

@@ -271,6 +271,7 @@ fn an_interrupted_run_prints_its_final_report() {
     lines.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(rest.contains("2 TCP connections") && rest.contains("trust:"), "{rest}");
+    assert!(rest.contains("in 2 polls"), "the last look counts: {rest}");
 }
 
 #[test]

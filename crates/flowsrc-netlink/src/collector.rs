@@ -100,7 +100,7 @@ impl Sockets {
         // What is not shown for want of a capability: one line, whatever it is.
         let mut forbidden = Vec::new();
         if options.marks && !capabilities::has(capabilities::NET_ADMIN) {
-            forbidden.push("marks, traffic classes and MD5 keys (CAP_NET_ADMIN)".to_owned());
+            forbidden.push("marks, traffic classes, MD5 keys and packet filters (CAP_NET_ADMIN)".to_owned());
         }
         if options.holders && !capabilities::has(capabilities::SYS_PTRACE) {
             forbidden.push("who holds the sockets of other users' processes (CAP_SYS_PTRACE)".to_owned());
@@ -233,6 +233,11 @@ impl Sockets {
             self.refused.push((place, dump));
             self.counts.refused += 1;
         }
+    }
+
+    /// Has the next poll begin with the next [`fill`](Collector::fill), whatever the interval; one that is under way goes on.
+    pub fn hasten(&mut self) {
+        self.began = None;
     }
 
     /// Begins a poll: takes the time, and what the kernel has counted so far.

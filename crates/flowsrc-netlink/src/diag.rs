@@ -341,6 +341,8 @@ fn read_packet(payload: &[u8], sample: &mut SocketSample) -> Read {
         PACKET_UID => sample.uid = u32_at(value, 0),
         PACKET_MEMINFO => sample.memory = Some(SocketMemory::from_bytes(value)),
         // struct sock_filter: 8 bytes each.
+        // Empty for who may not see it (`sock_diag_put_filterinfo`); without a filter there is no such attribute.
+        PACKET_FILTER if value.is_empty() => {}
         PACKET_FILTER => packet.filter_instructions = Some((value.len() / 8) as u32),
         _ => {}
     });

@@ -107,6 +107,9 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
             push_escaped(&mut words, fault);
             say(String::from_utf8_lossy(&words).into_owned(), true);
         }
+        (None, true) if ledger.sockets.as_ref().is_some_and(|polls| polls.refused > 0) => {
+            say("the rest complete".into(), false);
+        }
         (None, true) => say("input complete".into(), false),
         (None, false) if ending.complete => say("input incomplete".into(), true),
         (None, false) => say("input not read to its end yet".into(), true),

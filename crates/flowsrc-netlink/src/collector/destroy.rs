@@ -3,7 +3,7 @@
 use std::io;
 
 use flowcore::socket::Family;
-use flowcore::{Error, ErrorKind, Result, SocketSample, SocketState};
+use flowcore::{Error, ErrorKind, Protocol, Result, SocketSample, SocketState};
 use netlink_packet_core::NLMSG_ERROR;
 
 use super::messages::{error_code, messages};
@@ -21,7 +21,10 @@ impl Sockets {
     /// # Errors
     /// If it is gone, is of a kind that cannot be closed so, or without CAP_NET_ADMIN.
     pub fn destroy(&mut self, socket: &SocketSample) -> Result<()> {
-        let name = socket.key().to_string();
+        let name = match (socket.family, socket.inode) {
+            (Family::INET | Family::INET6, _) => socket.key().to_string(),
+            (_, inode) => format!("{} {}", socket.kind().unwrap_or("socket"), inode.unwrap_or_default()),
+        };
         if !matches!(socket.family, Family::INET | Family::INET6) || socket.protocol > 0xff {
             let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");
             return Err(Error::new(ErrorKind::Unsupported, message));
@@ -45,6 +48,10 @@ impl Sockets {
                         let remedy = match -code {
                             EOPNOTSUPP => {
                                 " (this kernel cannot close sockets of others: CONFIG_INET_DIAG_DESTROY)".to_owned()
+                            }
+                            ENOENT if ![Protocol::TCP, Protocol::UDP].contains(&Protocol(socket.protocol as u8)) => {
+                                " (it is gone, or this kernel cannot close raw sockets: CONFIG_INET_RAW_DIAG)"
+                                    .to_owned()
                             }
                             ENOENT if !socket.state.is_connected() && socket.state != SocketState::LISTEN => {
                                 " (it is bound and nothing else: the kernel looks among connections and listeners)"

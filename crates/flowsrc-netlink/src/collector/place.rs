@@ -30,7 +30,7 @@ pub(super) struct Place {
     pub(super) raw: [Option<File>; 2],
     /// Its /proc/net/protocols, read when a kind of socket has no answer.
     pub(super) protocols: Option<File>,
-    pub(super) registered: OnceCell<String>,
+    pub(super) registered: OnceCell<Option<String>>,
     /// TCP connections opened before the first poll, as the kernel counts.
     pub(super) opened_before: Option<u64>,
     /// The same at the beginning of the latest poll.
@@ -81,15 +81,17 @@ impl Place {
         })
     }
 
-    /// Whether the kernel has a protocol: without it there are no such sockets.
+    /// Whether the kernel has a protocol, or may have it: without it there are no such sockets.
     pub(super) fn has(&self, registered: &str) -> bool {
-        let read = || self.protocols.as_ref().and_then(read_whole).unwrap_or_default();
-        // TCP is always there, and nothing is read for it alone.
-        registered == "TCP"
-            || self.registered.get_or_init(read).lines().any(|line| {
+        let is_named = |text: &str| {
+            text.lines().any(|line| {
                 let name = line.split_whitespace().next().unwrap_or_default();
                 name.strip_suffix("v6").unwrap_or(name) == registered
             })
+        };
+        let read = || self.protocols.as_ref().and_then(read_whole);
+        // TCP is always there, and nothing is read for it alone.
+        registered == "TCP" || self.registered.get_or_init(read).as_deref().is_none_or(is_named)
     }
 
     /// TCP connections opened since the namespace was made: `ActiveOpens` and `PassiveOpens` of /proc/net/snmp.
