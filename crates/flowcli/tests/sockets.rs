@@ -286,6 +286,19 @@ fn nobody_is_given_what_is_permitted_and_told_in_one_line_what_is_not() {
 }
 
 #[test]
+fn nobody_is_not_told_that_who_waits_at_a_door_is_gone() {
+    let Some(nobody) = Nobody::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("bound");
+    let _waits = TcpStream::connect(addr).expect("in the queue");
+    let filter = format!("src port {} and dst port > 0", addr.port());
+    let arguments = ["-tap", "-o", "jsonl", "--columns", COLUMNS, &filter];
+    let evidence = |output: &Output| holders(output)[3].clone();
+    assert_eq!(evidence(&flow(&arguments)), "listener");
+    assert_eq!(evidence(&nobody.flow(&arguments)), "not permitted");
+}
+
+#[test]
 fn nobody_asking_for_all_namespaces_is_given_his_own() {
     let Some(nobody) = Nobody::new() else { return };
     let Some(namespace) = Namespace::new("nobody") else { return };

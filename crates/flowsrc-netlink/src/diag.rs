@@ -351,3 +351,22 @@ fn read_packet(payload: &[u8], sample: &mut SocketSample) -> Read {
     sample.packet = Some(packet);
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_may_not_be_seen_is_not_one_of_no_instructions() {
+        // struct packet_diag_msg: a raw socket with an inode.
+        let header = [17u8, 3, 0, 8, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        let seen = |attribute: &[u8]| {
+            let mut sample = SocketSample::default();
+            assert_eq!(read_packet(&[&header[..], attribute].concat(), &mut sample), Read::Whole);
+            sample.packet.and_then(|packet| packet.filter_instructions)
+        };
+        assert_eq!(seen(&[]), None);
+        assert_eq!(seen(&[4, 0, PACKET_FILTER as u8, 0]), None);
+        assert_eq!(seen(&[&[20, 0, PACKET_FILTER as u8, 0][..], &[0; 16]].concat()), Some(2));
+    }
+}
