@@ -69,8 +69,16 @@ pub fn conclude(done: anyhow::Result<Exit>) -> Exit {
         complain_whole(&error.render(terminal::error_color(Color::Auto)));
         return Exit::USAGE;
     }
-    complain(&describe(&error));
-    match error.chain().find_map(|cause| cause.downcast_ref::<flowcore::Error>()).map(flowcore::Error::kind) {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<flowcore::Error>()).map(flowcore::Error::kind);
+    let message = describe(&error);
+    match kind {
+        // Several mistakes of one file have a line each.
+        Some(ErrorKind::Usage) => {
+            complain_whole(&format!("flow: {}\n", message.lines().map(printable).collect::<Vec<_>>().join("\n")));
+        }
+        _ => complain(&message),
+    }
+    match kind {
         Some(ErrorKind::Usage) => Exit::USAGE,
         Some(ErrorKind::Permission) => Exit::PERMISSION,
         Some(ErrorKind::Damaged) => Exit::PARTIAL,
