@@ -74,7 +74,7 @@ pub fn conclude(done: anyhow::Result<Exit>) -> Exit {
     match kind {
         // Several mistakes of one file have a line each.
         Some(ErrorKind::Usage) => {
-            complain_whole(&format!("flow: {}\n", message.lines().map(printable).collect::<Vec<_>>().join("\n")));
+            complain_whole(&format!("flow: {}", message.lines().map(printable).collect::<Vec<_>>().join("\n")));
         }
         _ => complain(&message),
     }
