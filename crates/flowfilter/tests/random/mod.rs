@@ -270,7 +270,8 @@ pub fn values(field: Field, event: &FlowEvent, side: Option<&Layers>) -> Values 
             Some(_) => Some(47),
         }),
         Field::TcpFlags => one(match event.detail {
-            Detail::Tcp(segment) => Some(u64::from(segment.flags.bits())),
+            // The segment that a later fragment makes is the first one's header.
+            Detail::Tcp(segment) if !later => Some(u64::from(segment.flags.bits())),
             _ => None,
         }),
         Field::IcmpType | Field::IcmpCode => one(match event.detail {
@@ -279,7 +280,8 @@ pub fn values(field: Field, event: &FlowEvent, side: Option<&Layers>) -> Values 
         }),
         Field::Length => one(Some(event.bytes)),
         Field::Payload => {
-            one((ports.is_some() || event.detail != Detail::None).then_some(u64::from(event.payload_bytes)))
+            let known = !later && (ports.is_some() || event.detail != Detail::None);
+            one(known.then_some(u64::from(event.payload_bytes)))
         }
         Field::Ttl => one(headers.ttl.map(u64::from)),
         Field::Tos => one(headers.tos.map(u64::from)),
