@@ -3,6 +3,8 @@
 //! The enhanced packet block has a path of its own that touches its header and its trailer and nothing else; every
 //! other block, and every enhanced packet block that is not as it should be, goes through [`Ng::block`].
 
+use std::collections::HashMap;
+
 use flowcore::Timestamp;
 use flowcore::wire::LinkType;
 
@@ -57,8 +59,8 @@ pub(super) struct Ng {
     slots: Vec<Slot>,
     /// Interfaces of all sections, in the order of their descriptions.
     pub(super) interfaces: Vec<Interface>,
-    /// The latest time seen on each of those of earlier sections; as long as them.
-    latest: Vec<i64>,
+    /// The latest time seen in earlier sections, by link type and name of the interface.
+    latest: HashMap<(LinkType, Option<String>), i64>,
 }
 
 /// What the packet path needs of an interface.
@@ -283,7 +285,11 @@ impl Ng {
         self.section += u32::from(self.begun);
         self.begun = true;
         self.big_endian = big_endian;
-        self.latest.extend(self.slots.drain(..).map(|slot| slot.latest));
+        for slot in self.slots.drain(..) {
+            let name = self.interfaces.get(usize::from(slot.number)).and_then(|interface| interface.name.clone());
+            let latest = self.latest.entry((slot.link, name)).or_insert(i64::MIN);
+            *latest = slot.latest.max(*latest);
+        }
         Outcome::Section(total)
     }
 
@@ -311,11 +317,10 @@ impl Ng {
         }
         // It goes on with the interface of an earlier section that has its name and link type, as files do that were put
         // together of pieces.
-        let same = |(earlier, _): &(&Interface, &i64)| earlier.name == interface.name && earlier.link == link;
-        let latest = self.interfaces.iter().zip(&self.latest).filter(same).map(|(_, &latest)| latest).max();
+        let latest = self.latest.get(&(link, interface.name.clone())).copied().unwrap_or(i64::MIN);
         self.interfaces.push(interface);
         let clock = Clock::new(resolution, offset_seconds);
-        self.slots.push(Slot { clock, latest: latest.unwrap_or(i64::MIN), snap_length, link, number });
+        self.slots.push(Slot { clock, latest, snap_length, link, number });
         Outcome::Consumed(whole.len())
     }
 
