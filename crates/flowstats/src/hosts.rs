@@ -198,7 +198,7 @@ impl Hosts {
             self.take_undecided(event, segment, batch);
             return;
         };
-        tally.doubts |= Doubts::of_packet(event);
+        tally.note_packet(event);
         let mut told = Told { tally, place, course, samples: &mut self.samples };
         let followed = self.open.entry(event.flow);
         if told.course.turned() {
@@ -244,7 +244,7 @@ impl Hosts {
         let Seat { tally: place, course } = self.seats.entry(event.flow);
         let place = *place;
         let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) else { return };
-        tally.doubts |= Doubts::of_packet(event);
+        tally.note_packet(event);
         let direction = if course.turned() { event.direction.opposite() } else { event.direction };
         let mut told = Told { tally, place, course, samples: &mut self.samples };
         self.open.entry(event.flow).observe(&FlowEvent { direction, ..*event }, segment, &mut told);
