@@ -82,7 +82,7 @@ impl First {
         if let Detail::Tcp(header) = &mut event.detail
             && !event.notes.contains(Notes::APART)
         {
-            let header_bytes = event.network_bytes.saturating_sub(ip_bytes + event.payload_bytes);
+            let header_bytes = event.network_bytes.saturating_sub(ip_bytes).saturating_sub(event.payload_bytes);
             segment = Some(Segment { header: *header, header_bytes });
             header.flags -= TcpFlags::FIN;
         }

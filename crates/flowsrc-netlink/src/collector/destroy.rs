@@ -23,7 +23,8 @@ impl Sockets {
     pub fn destroy(&mut self, socket: &SocketSample) -> Result<()> {
         let name = match (socket.family, socket.inode) {
             (Family::INET | Family::INET6, _) => socket.key().to_string(),
-            (_, inode) => format!("{} {}", socket.kind().unwrap_or("socket"), inode.unwrap_or_default()),
+            (_, Some(inode)) => format!("{} of inode {inode}", socket.kind().unwrap_or("socket")),
+            (_, None) => socket.kind().unwrap_or("socket").to_owned(),
         };
         if !matches!(socket.family, Family::INET | Family::INET6) || socket.protocol > 0xff {
             let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");

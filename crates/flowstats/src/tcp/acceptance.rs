@@ -91,7 +91,7 @@ impl Held {
         answers
             && acknowledges
             && by != self.direction
-            && segment.ack == self.segment.seq.wrapping_add(1 + self.payload)
+            && segment.ack == self.segment.seq.wrapping_add(1).wrapping_add(self.payload)
     }
 
     /// Bytes of the stream of `of` that it brings.
