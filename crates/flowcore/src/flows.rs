@@ -297,8 +297,13 @@ impl Flows {
     #[inline(never)]
     fn assign_other(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
         let entries = &self.entries;
-        let found =
-            self.index.find(place.tag, |id| entries.get(id).is_some_and(|entry| same(&entry.words, &place.words)));
+        let is_meant = |id| entries.get(id).is_some_and(|entry| same(&entry.words, &place.words));
+        let lives = |id| entries.get(id).is_some_and(|entry| entry.state.contains(State::LIVE));
+        let found = if is_meant(place.likely) && lives(place.likely) {
+            Some(place.likely)
+        } else {
+            self.index.find(place.tag, is_meant)
+        };
         if self.duplicates.is_some() && self.is_duplicate(event, place, found, ledger) {
             return;
         }

@@ -17,6 +17,7 @@ pub mod event;
 pub mod features;
 pub mod flows;
 pub mod key;
+mod lanes;
 mod large_pages;
 pub mod ledger;
 pub mod pipeline;

@@ -318,7 +318,7 @@ impl Conns {
     }
 
     /// Asks for what the events of the next stride will touch.
-    #[inline(never)]
+    #[inline(always)]
     fn prefetch(&self, stride: Option<&[FlowEvent]>) {
         for event in stride.unwrap_or_default() {
             if let Some(open) = self.open.get(event.flow) {
@@ -501,23 +501,21 @@ impl Analyzer for Conns {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live >= PREFETCH_FROM;
-        let mut ahead = batch.events.chunks(STRIDE);
+        let events = batch.events;
         if far {
-            self.prefetch(ahead.next());
+            self.prefetch(events.get(..STRIDE.min(events.len())));
         }
-        for stride in batch.events.chunks(STRIDE) {
-            if far {
-                self.prefetch(ahead.next());
+        for (place, event) in events.iter().enumerate() {
+            if far && let Some(later) = events.get(place + STRIDE) {
+                self.prefetch(Some(std::slice::from_ref(later)));
             }
-            for event in stride {
-                if !event.flow.is_some() {
-                    continue;
-                }
-                if let Detail::End(reason) = event.detail {
-                    self.finish(event.flow, reason, batch.flows);
-                } else {
-                    self.take(event, batch);
-                }
+            if !event.flow.is_some() {
+                continue;
+            }
+            if let Detail::End(reason) = event.detail {
+                self.finish(event.flow, reason, batch.flows);
+            } else {
+                self.take(event, batch);
             }
         }
         Ok(())

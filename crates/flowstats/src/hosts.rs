@@ -18,8 +18,8 @@ use flowcore::event::EndReason;
 use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
-    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpSegment, Timestamp,
-    Verdict, prefetch,
+    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpFlags, TcpSegment,
+    Timestamp, Verdict, prefetch,
 };
 
 use crate::conns::Doubts;
@@ -138,6 +138,9 @@ const PREFETCH_FROM: usize = 2 * 1024;
 
 /// So many events, or samples, at a time: several that are not near are brought closer side by side.
 const STRIDE: usize = 16;
+
+/// What begins or ends something.
+const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
 
 impl Hosts {
     /// With nothing seen yet.
@@ -312,16 +315,25 @@ impl Hosts {
         samples.clear();
     }
 
+    /// Asks for what leads to the rest of what these events will touch.
+    #[inline]
+    fn prefetch_seats(&self, events: &[FlowEvent]) {
+        events.iter().for_each(|event| self.seats.prefetch(event.flow));
+    }
+
     /// Asks for what these events will touch.
     #[inline(never)]
     fn prefetch(&self, events: &[FlowEvent]) {
         for event in events {
-            let (Some(followed), Some(seat)) = (self.open.get(event.flow), self.seats.get(event.flow)) else {
-                continue;
-            };
+            let Some(followed) = self.open.get(event.flow) else { continue };
             prefetch(&followed.tcp);
             followed.dynamics.prefetch();
-            if let Some(tally) = self.tallies.get(seat.tally as usize) {
+            // A bare ACK tells the remote's tally nothing.
+            let control = matches!(&event.detail, Detail::Tcp(segment) if segment.flags.intersects(CONTROL));
+            if (event.payload_bytes > 0 || control)
+                && let Some(seat) = self.seats.get(event.flow)
+                && let Some(tally) = self.tallies.get(seat.tally as usize)
+            {
                 prefetch(&tally.requests);
             }
         }
@@ -362,13 +374,17 @@ impl Analyzer for Hosts {
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.live + self.tallies.len() >= PREFETCH_FROM;
         let (mut from, mut through) = (self.from, self.through);
-        let mut ahead = batch.events.chunks(STRIDE);
+        let mut farther = batch.events.chunks(STRIDE);
+        let mut nearer = batch.events.chunks(STRIDE);
         if far {
-            self.prefetch(ahead.next().unwrap_or_default());
+            self.prefetch_seats(farther.next().unwrap_or_default());
+            self.prefetch_seats(farther.next().unwrap_or_default());
+            self.prefetch(nearer.next().unwrap_or_default());
         }
         for stride in batch.events.chunks(STRIDE) {
             if far {
-                self.prefetch(ahead.next().unwrap_or_default());
+                self.prefetch_seats(farther.next().unwrap_or_default());
+                self.prefetch(nearer.next().unwrap_or_default());
             }
             for event in stride {
                 match event.detail {

@@ -1,152 +1,241 @@
-//! Open addressing on 32-bit tags: from a hash to a flow id in about one cache line.
+//! From a hash to a flow id: buckets of a cache line each.
 
 use super::FlowId;
-use crate::large_pages;
+use crate::lanes::equal;
+use crate::large_pages::Room;
 use crate::prefetch::prefetch;
 
-/// Smallest number of cells.
-const SMALLEST: usize = 1024;
+/// Ids in a bucket.
+const LANES: usize = 7;
 
-/// From this many cells on they are grown at five eighths, below at a half: fewer probes, and fewer of them that no
-/// predictor guesses, where memory does not matter. At three quarters a removal reads eight cells on the average, mostly
-/// of two cache lines.
-const LARGE: usize = 1 << 19;
+/// Where a [`Bucket`] keeps what is no id.
+const LAST: usize = LANES;
 
-/// Cells of `tag << 32 | id + 1`, 0 = empty; linear probing, backward-shift deletion.
+/// In every tag: so that it is neither free nor what stands in the last lane.
+const TAG: u32 = 1 << 31;
+
+/// Smallest number of buckets.
+const SMALLEST: usize = 128;
+
+/// Seven tags and their ids. Why not cell after cell with linear probing: how far such a search goes depends on nothing
+/// but the hash, so no predictor guesses its end. Here all tags of a bucket are compared at once, and the only branch is
+/// taken where a bucket has run over.
+#[derive(Copy, Clone, Debug, Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// 0 = free; the last is how many ids whose home is here, or who came past, found no room before the next bucket.
+    tags: [u32; LANES + 1],
+    /// Each one's id + 1; the last is always 0, the id before the first: [`FlowId::NONE`].
+    ids: [u32; LANES + 1],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// Which lanes have this tag.
+    #[inline(always)]
+    fn lanes_of(&self, tag: u32) -> Lanes {
+        Lanes(equal(&self.tags, tag))
+    }
+
+    /// The id of the first of these lanes; none if there are none.
+    #[inline(always)]
+    fn id_in(&self, lanes: Lanes) -> FlowId {
+        FlowId(self.ids[lanes.or_last()].wrapping_sub(1))
+    }
+
+    /// The first free lane; [`LAST`] if there is none.
+    #[inline(always)]
+    fn free(&self) -> usize {
+        self.lanes_of(0).or_last()
+    }
+
+    #[inline(always)]
+    fn passed(&mut self) -> &mut u32 {
+        &mut self.tags[LAST]
+    }
+
+    #[inline(always)]
+    fn has_run_over(&self) -> bool {
+        self.tags[LAST] != 0
+    }
+}
+
+/// A bit for each lane of a bucket.
+#[derive(Copy, Clone)]
+struct Lanes(u32);
+
+impl Lanes {
+    #[inline(always)]
+    fn are_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The first, or the last lane of all if there are none.
+    #[inline(always)]
+    fn or_last(self) -> usize {
+        (self.0 | 1 << LAST).trailing_zeros() as usize & LAST
+    }
+
+    /// Without the first.
+    #[inline(always)]
+    fn others(self) -> Self {
+        Self(self.0 & self.0.wrapping_sub(1))
+    }
+}
+
+/// Ids by tags, 31 bits of a hash each. Several ids may have the same tag.
 #[derive(Debug)]
 pub(super) struct Index {
-    cells: Vec<u64>,
-    /// `cells.len() - 1`; the length is a power of two.
-    mask: usize,
+    /// As many as a power of two.
+    buckets: Room<Bucket>,
     used: usize,
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self { cells: vec![0; SMALLEST], mask: SMALLEST - 1, used: 0 }
+        Self { buckets: empty(SMALLEST), used: 0 }
     }
 }
 
 impl Index {
+    /// The bucket where a search begins, or goes on.
+    #[inline(always)]
+    fn bucket(&self, place: usize) -> &Bucket {
+        let buckets = &*self.buckets;
+        &buckets[place & buckets.len().wrapping_sub(1)]
+    }
+
+    #[inline(always)]
+    fn bucket_mut(&mut self, place: usize) -> &mut Bucket {
+        let buckets = &mut *self.buckets;
+        let mask = buckets.len().wrapping_sub(1);
+        &mut buckets[place & mask]
+    }
+
     /// The first id whose tag is `tag` and that `same` accepts.
     #[inline]
     pub(super) fn find(&self, tag: u32, mut same: impl FnMut(FlowId) -> bool) -> Option<FlowId> {
-        let mut place = tag as usize & self.mask;
-        loop {
-            let cell = self.cells[place];
-            if cell == 0 {
-                return None;
-            }
-            if (cell >> 32) as u32 == tag {
-                let id = FlowId((cell as u32) - 1);
+        let mut place = tag as usize;
+        // However ids came and went, no search goes round more than once.
+        for _ in 0..self.buckets.len() {
+            let bucket = self.bucket(place);
+            let mut lanes = bucket.lanes_of(tag | TAG);
+            while !lanes.are_none() {
+                let id = bucket.id_in(lanes);
                 if same(id) {
                     return Some(id);
                 }
+                lanes = lanes.others();
             }
-            place = (place + 1) & self.mask;
+            if !bucket.has_run_over() {
+                break;
+            }
+            place = place.wrapping_add(1);
         }
+        None
     }
 
-    /// Asks for the cell where a search for `tag` begins.
+    /// Asks for the bucket where a search for `tag` begins.
     #[inline]
     pub(super) fn prefetch(&self, tag: u32) {
-        let cells = self.cells.as_slice();
-        prefetch(&cells[tag as usize & cells.len().wrapping_sub(1)]);
+        prefetch(self.bucket(tag as usize));
     }
 
     /// The first id whose tag is `tag`: nearly always the one, yet to be proven. [`FlowId::NONE`] if there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn likely(&self, tag: u32) -> FlowId {
-        let cells = self.cells.as_slice();
-        let mask = cells.len().wrapping_sub(1);
-        let mut place = tag as usize & mask;
-        // Two cells in one step, without asking which of them it is: no predictor would guess.
-        let (first, second) = (cells[place], cells[(place + 1) & mask]);
-        let other = u64::from((first >> 32) as u32 != tag).wrapping_neg();
-        let cell = first ^ ((first ^ second) & other);
-        if (cell >> 32) as u32 == tag && first != 0 {
-            return FlowId((cell as u32).wrapping_sub(1));
+        let bucket = self.bucket(tag as usize);
+        let lanes = bucket.lanes_of(tag | TAG);
+        if lanes.are_none() & bucket.has_run_over() {
+            return self.further(tag);
         }
-        loop {
-            let cell = cells[place & mask];
-            // An empty cell gives the id before 0, which is none.
-            if (cell >> 32) as u32 == tag || cell == 0 {
-                return FlowId((cell as u32).wrapping_sub(1));
-            }
-            place += 1;
-        }
+        bucket.id_in(lanes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn further(&self, tag: u32) -> FlowId {
+        self.find(tag, |_| true).unwrap_or(FlowId::NONE)
     }
 
     /// Adds an id that is not there.
     pub(super) fn insert(&mut self, tag: u32, id: FlowId) {
-        let eighths = if self.cells.len() < LARGE { 4 } else { 5 };
-        if (self.used + 1) * 8 > self.cells.len() * eighths {
+        // At three quarters one bucket in seven runs over.
+        if self.used * 4 >= self.buckets.len() * LANES * 3 {
             self.grow();
         }
         self.used += 1;
-        self.place(u64::from(tag) << 32 | u64::from(id.0 + 1));
+        self.place(tag | TAG, id.0 + 1);
     }
 
-    fn place(&mut self, cell: u64) {
-        let mut place = (cell >> 32) as usize & self.mask;
-        while self.cells[place] != 0 {
-            place = (place + 1) & self.mask;
+    #[inline(always)]
+    fn place(&mut self, tag: u32, id: u32) {
+        let mut place = tag as usize;
+        loop {
+            let bucket = self.bucket_mut(place);
+            let free = bucket.free();
+            if free != LAST {
+                bucket.tags[free] = tag;
+                bucket.ids[free] = id;
+                return;
+            }
+            *bucket.passed() += 1;
+            place = place.wrapping_add(1);
         }
-        self.cells[place] = cell;
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
-        let length = self.cells.len() * 2;
-        let doubled = if length < LARGE {
-            vec![0; length]
-        } else {
-            let mut large = Vec::with_capacity(length);
-            large_pages::prefer(large.spare_capacity_mut());
-            large.resize(length, 0);
-            large
-        };
-        let old = std::mem::replace(&mut self.cells, doubled);
-        self.mask = self.cells.len() - 1;
-        for cell in old {
-            if cell != 0 {
-                self.place(cell);
+        let doubled = empty(2 * self.buckets.len());
+        let old = std::mem::replace(&mut self.buckets, doubled);
+        for bucket in old.iter() {
+            for (&tag, &id) in bucket.tags.iter().zip(&bucket.ids) {
+                if id != 0 {
+                    self.place(tag, id);
+                }
             }
         }
     }
 
     /// Takes out an id; nothing happens if it is not there.
     pub(super) fn remove(&mut self, tag: u32, id: FlowId) {
-        let cell = u64::from(tag) << 32 | u64::from(id.0 + 1);
-        let mut hole = tag as usize & self.mask;
-        loop {
-            match self.cells[hole] {
-                0 => return,
-                found if found == cell => break,
-                _ => hole = (hole + 1) & self.mask,
+        let mut place = tag as usize;
+        for further in 0..self.buckets.len() {
+            let bucket = self.bucket_mut(place);
+            let mut lanes = bucket.lanes_of(tag | TAG);
+            while !lanes.are_none() && bucket.id_in(lanes) != id {
+                lanes = lanes.others();
             }
+            if !lanes.are_none() {
+                let lane = lanes.or_last();
+                bucket.tags[lane] = 0;
+                bucket.ids[lane] = 0;
+                self.used -= 1;
+                // Those that it came past need not be looked beyond for its sake any more.
+                for before in 1..=further {
+                    *self.bucket_mut(place.wrapping_sub(before)).passed() -= 1;
+                }
+                return;
+            }
+            if !bucket.has_run_over() {
+                return;
+            }
+            place = place.wrapping_add(1);
         }
-        self.used -= 1;
-        // Move later cells of the same run back, so that no search stops at the hole before its target.
-        let mut next = hole;
-        loop {
-            next = (next + 1) & self.mask;
-            let moving = self.cells[next];
-            if moving == 0 {
-                break;
-            }
-            let home = (moving >> 32) as usize & self.mask;
-            if (next.wrapping_sub(home) & self.mask) >= (next.wrapping_sub(hole) & self.mask) {
-                self.cells[hole] = moving;
-                hole = next;
-            }
-        }
-        self.cells[hole] = 0;
     }
 
     /// Bytes held.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.cells.len() * size_of::<u64>()
+        self.buckets.len() * size_of::<Bucket>()
     }
+}
+
+fn empty(buckets: usize) -> Room<Bucket> {
+    let mut room = Room::new(buckets);
+    room.fill_to(buckets, Bucket::default);
+    room
 }
 
 #[cfg(test)]
@@ -175,7 +264,11 @@ mod tests {
                 }
             }
             prop_assert_eq!(index.used, map.len());
-            prop_assert_eq!(index.cells.iter().filter(|&&cell| cell != 0).count(), map.len());
+            let kept = index.buckets.iter().flat_map(|bucket| &bucket.ids[..LANES]).filter(|&&id| id != 0);
+            prop_assert_eq!(kept.count(), map.len());
+            if map.is_empty() {
+                prop_assert!(index.buckets.iter().all(|bucket| !bucket.has_run_over()));
+            }
         }
     }
 

@@ -1,25 +1,26 @@
 //! Per-flow state by index: an analyzer's own column beside the flow table.
 
 use super::FlowId;
-use crate::large_pages;
+use crate::large_pages::Room;
 use crate::prefetch::prefetch;
 
-/// Bytes of address space per chunk. Memory behind it is taken by the block, so that a large chunk costs nothing.
+/// Bytes of address space per chunk. Memory behind it is taken by the page, so that a large chunk costs nothing.
 const CHUNK_BYTES: usize = 16 << 20;
 
-/// So many bytes of the first chunk are left to small pages: few flows take little memory.
-const SMALL_BYTES: usize = 1 << 20;
+/// The first chunk begins with so many bytes: few flows take little memory.
+const SMALL_BYTES: usize = 256 << 10;
 
 /// Elements made at once.
 const BLOCK: usize = 1024;
 
-/// One `T` per flow id, without a second hash. Grows by blocks, never moves or copies what it holds.
+/// One `T` per flow id, without a second hash. Grows by blocks, and moves what it holds at most once, while it is little.
 ///
 /// Ids are reused after a flow's `End` event: whoever keeps state here resets it on [`Marks::BEGIN`](crate::Marks).
 #[derive(Debug)]
 pub struct Slots<T> {
-    /// All but the last are full; each was made with room for [`Self::CHUNK`] elements, so that it never moves.
-    chunks: Vec<Vec<T>>,
+    /// All but the last are full. Each has room for [`Self::CHUNK`] elements, the first at first for
+    /// [`Self::SMALL`].
+    chunks: Vec<Room<T>>,
 }
 
 impl<T> Default for Slots<T> {
@@ -34,6 +35,12 @@ impl<T> Slots<T> {
         let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         let fitting = CHUNK_BYTES / element;
         if fitting < BLOCK { BLOCK } else { (fitting / 2 + 1).next_power_of_two() }
+    };
+
+    /// What the first chunk begins with, in blocks of [`BLOCK`].
+    const SMALL: usize = {
+        let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+        (SMALL_BYTES / element).next_multiple_of(BLOCK)
     };
 
     #[inline]
@@ -64,19 +71,27 @@ impl<T: Default> Slots<T> {
     #[inline(never)]
     fn grow(&mut self, chunk: usize, place: usize) -> &mut T {
         while self.chunks.len() <= chunk {
-            if let Some(last) = self.chunks.last_mut() {
-                last.resize_with(Self::CHUNK, T::default);
+            if let Some(last) = self.chunks.pop() {
+                let mut last = Self::with_all_room(last);
+                last.fill_to(Self::CHUNK, T::default);
+                self.chunks.push(last);
             }
-            let mut new = Vec::with_capacity(Self::CHUNK);
-            let small = if self.chunks.is_empty() { SMALL_BYTES / size_of::<T>().max(1) } else { 0 };
-            if let Some(large) = new.spare_capacity_mut().get_mut(small..) {
-                large_pages::prefer(large);
-            }
-            self.chunks.push(new);
+            let room = if self.chunks.is_empty() { Self::SMALL.min(Self::CHUNK) } else { Self::CHUNK };
+            self.chunks.push(Room::new(room));
+        }
+        let len = (place + 1).next_multiple_of(BLOCK);
+        if len > self.chunks[chunk].capacity()
+            && let Some(last) = self.chunks.pop()
+        {
+            self.chunks.push(Self::with_all_room(last));
         }
         let last = &mut self.chunks[chunk];
-        last.resize_with((place + 1).next_multiple_of(BLOCK), T::default);
+        last.fill_to(len, T::default);
         &mut last[place]
+    }
+
+    fn with_all_room(room: Room<T>) -> Room<T> {
+        if room.capacity() < Self::CHUNK { room.moved(Self::CHUNK) } else { room }
     }
 
     /// The state of `id`, if its block was ever made.
@@ -103,7 +118,7 @@ impl<T: Default> Slots<T> {
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.chunks.iter().map(Vec::len).sum::<usize>() * size_of::<T>()
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() * size_of::<T>()
     }
 }
 
@@ -125,10 +140,11 @@ mod tests {
         let mut slots = Slots::<[u64; 32]>::new();
         let last = 2 * Slots::<[u64; 32]>::CHUNK as u32 + 5;
         slots.entry(FlowId(3))[0] = 3;
+        slots.entry(FlowId(5000))[0] = 5;
         let before: *const _ = slots.entry(FlowId(3));
         slots.entry(FlowId(last))[31] = 9;
-        assert_eq!(slots.entry(FlowId(3))[0], 3);
-        assert!(std::ptr::eq(before, slots.entry(FlowId(3))));
+        assert_eq!((slots.entry(FlowId(3))[0], slots.entry(FlowId(5000))[0]), (3, 5));
+        assert!(std::ptr::eq(before, slots.entry(FlowId(3))), "it has moved when it was little, and never again");
         assert_eq!(slots.get(FlowId(last)).map(|slot| slot[31]), Some(9));
         assert_eq!(slots.get(FlowId(last / 2)), Some(&[0; 32]));
         assert_eq!(slots.memory_bytes() % (BLOCK * 256), 0);

@@ -88,6 +88,8 @@ bitflags::bitflags! {
         const OPENING = 128;
         /// A SYN of the responder, with ACK or without.
         const OTHER_OPENING = 256;
+        /// Something was jumped over, and may not have come yet: [`Trouble`] lies farther away.
+        const HOLES = 512;
     }
 }
 
@@ -379,10 +381,19 @@ impl Dynamics {
     ///
     /// The hole that begins `now` is of the next.
     fn tear_by_holes(&mut self, now: Timestamp) {
+        if self.seen.contains(Seen::HOLES) {
+            self.tear_by_open_holes(now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tear_by_open_holes(&mut self, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
         if trouble.sides.iter_mut().any(|side| side.holes.iter_mut().any(|hole| hole.time != now)) {
             self.talk.tear();
         }
+        self.seen.set(Seen::HOLES, trouble.sides.iter().any(|side| !side.holes.is_empty()));
     }
 
     /// The response is complete with a FIN, unless some of it may still come.

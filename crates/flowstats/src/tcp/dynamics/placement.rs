@@ -3,7 +3,7 @@
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
-use super::{Before, Dynamics, since, watch};
+use super::{Before, Dynamics, Seen, since, watch};
 use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
 use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
@@ -256,6 +256,7 @@ impl Dynamics {
             ids: [self.sent[event.direction.index()].id, event.datagram_id as u16],
             stamp: segment.timestamp.0,
         };
+        self.seen |= Seen::HOLES;
         self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
     }
 
