@@ -272,8 +272,7 @@ pub struct Conns {
 /// From this many open connections on their state is prefetched.
 const PREFETCH_FROM: usize = 8 * 1024;
 
-/// So many events at a time. Why not one by one: a prefetch holds up what comes behind it until its address is
-/// translated, and several in a row are translated side by side.
+/// So many events ahead.
 const STRIDE: usize = 32;
 
 impl Conns {
@@ -317,17 +316,15 @@ impl Conns {
         size_of::<Open>() + more
     }
 
-    /// Asks for what the events of the next stride will touch.
+    /// Asks for what an event will touch.
     #[inline(always)]
-    fn prefetch(&self, stride: Option<&[FlowEvent]>) {
-        for event in stride.unwrap_or_default() {
-            if let Some(open) = self.open.get(event.flow) {
-                prefetch_whole(open);
-            }
-            if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
-                followed.dynamics.prefetch();
-                followed.spans.prefetch();
-            }
+    fn prefetch(&self, event: &FlowEvent) {
+        if let Some(open) = self.open.get(event.flow) {
+            prefetch_whole(open);
+        }
+        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
+            followed.dynamics.prefetch();
+            followed.spans.prefetch();
         }
     }
 
@@ -503,11 +500,19 @@ impl Analyzer for Conns {
         let far = self.live >= PREFETCH_FROM;
         let events = batch.events;
         if far {
-            self.prefetch(events.get(..STRIDE.min(events.len())));
+            events.iter().take(STRIDE).for_each(|event| self.prefetch(event));
         }
         for (place, event) in events.iter().enumerate() {
             if far && let Some(later) = events.get(place + STRIDE) {
-                self.prefetch(Some(std::slice::from_ref(later)));
+                self.prefetch(later);
+            }
+            if far
+                && let Some(followed) = &self.followed
+                && let Some(soon) = events.get(place + STRIDE / 2)
+                && let Some(Followed { spans, .. }) = followed.get(soon.flow)
+            {
+                // They are near by now, and lead farther.
+                spans.prefetch_page(matches!(soon.detail, Detail::End(_)), &self.pages);
             }
             if !event.flow.is_some() {
                 continue;

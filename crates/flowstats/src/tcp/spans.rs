@@ -17,6 +17,9 @@ use crate::histogram::bucket;
 /// Codes held in place.
 const FEW: usize = 13;
 
+/// With so many codes in place a segment may ask for a page: it tells a round trip and both times of a response at most.
+const FULL: usize = FEW - 2;
+
 /// Pages of one connection before they are counted.
 const MOST_PAGES: u16 = 64;
 
@@ -67,6 +70,14 @@ impl Spans {
     pub(crate) fn prefetch(&self) {
         prefetch(&self.ends);
         prefetch(&self.sums);
+    }
+
+    /// The same of the page that takes the codes held in place, if they may find no room any more, or if all is `over`.
+    #[inline]
+    pub(crate) fn prefetch_page(&self, over: bool, pages: &Pages) {
+        if usize::from(self.len) >= FULL || over {
+            pages.prefetch(self.page);
+        }
     }
 
     /// All of them; nothing is left.
@@ -122,6 +133,13 @@ impl Default for Pages {
 }
 
 impl Pages {
+    /// Asks for what the next codes behind those of `newest` will be put into.
+    #[inline(never)]
+    fn prefetch(&self, newest: u32) {
+        self.pages.prefetch(FlowId(newest));
+        self.pages.prefetch(FlowId(self.free));
+    }
+
     /// Keeps codes behind those of `newest`; the newest page now.
     #[inline(never)]
     fn put(&mut self, newest: u32, codes: &[u16; FEW]) -> u32 {
