@@ -1,7 +1,7 @@
-//! One more unsafe instruction: comparing eight numbers with one at once.
+//! Unsafe instructions: comparing eight numbers with one at once.
 //!
-//! Why: from a comparison written as a loop the compiler makes 25 instructions that gather the results one by one, where
-//! SSE2, which every x86-64 has, takes 9; each packet asks for it once or twice.
+//! Why: from a comparison written as a loop the compiler makes 25 instructions that gather the results one by one,
+//! where SSE2, which every x86-64 has, takes 9; each packet asks for it once or twice.
 #![allow(unsafe_code)]
 
 /// A bit for each of the numbers that equals `value`, the first the lowest.

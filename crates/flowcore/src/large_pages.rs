@@ -1,9 +1,9 @@
-//! Arrays in large pages: the crate's own memory, and the call that asks the kernel for such pages.
+//! Arrays in large pages, and the call that asks the kernel for them.
 //!
-//! Why: every packet touches places that are far apart, and with pages of 4 KiB most of them miss the processor's address
-//! translation too (on the machine of `benches/README.md`, 35 to 100 ns each from 8 MiB on; with pages of 2 MiB 1 to 20
-//! ns). A prefetch waits for that translation, so prefetching alone does not hide it. Why not `Vec`: its memory begins
-//! anywhere, and what lies before the first whole large page and behind the last, 2 MiB of every array, stays in small ones.
+//! Why: every packet touches places that are far apart, and with pages of 4 KiB most of them miss the processor's
+//! address translation too (on the machine of `benches/README.md` 35 to 100 ns each from 8 MiB on; with pages of 2 MiB
+//! 1 to 20 ns). A prefetch waits for that translation, so prefetching alone does not hide it. Why not `Vec`: its memory
+//! begins anywhere, and what lies before the first whole large page and behind the last stays in small ones.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -12,9 +12,9 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// A large page of x86-64, and of others with pages of 4 KiB.
-pub(crate) const LARGE_PAGE: usize = 2 << 20;
+const LARGE_PAGE: usize = 2 << 20;
 
-/// Room for so many elements and no more, which therefore never move; in large pages if it is several of them.
+/// Room for so many elements and no more, which therefore never move; in large pages if it fills one at least.
 #[derive(Debug)]
 pub(crate) struct Room<T> {
     start: NonNull<T>,
@@ -48,7 +48,7 @@ impl<T> Room<T> {
         let plain = Layout::array::<T>(capacity).ok();
         let layout = plain.and_then(|plain| {
             let align = if plain.size() >= LARGE_PAGE { LARGE_PAGE } else { align_of::<T>() };
-            plain.align_to(align).ok()
+            plain.align_to(align).ok().map(|layout| if align == LARGE_PAGE { layout.pad_to_align() } else { layout })
         });
         // As for `Vec`: more than half of the address space.
         layout.unwrap_or_else(|| panic!("capacity overflow"))
@@ -113,14 +113,15 @@ impl<T> Drop for Room<T> {
 /// Asks for large pages under memory that is not in use yet. Without effect on what the program computes, and on
 /// kernels that do not give them on request (`/sys/kernel/mm/transparent_hugepage/enabled`: `never`).
 fn prefer(memory: &mut [MaybeUninit<u8>]) {
-    #[cfg(target_os = "linux")]
+    // The interpreter that looks for undefined behaviour does not know the call.
+    #[cfg(all(target_os = "linux", not(miri)))]
     {
         use rustix::mm::{Advice, madvise};
-        // SAFETY: the pages lie within memory that is borrowed for writing alone, and this advice changes no contents. A
-        // refusal (no such pages here) leaves everything as it is.
+        // SAFETY: the pages lie within memory that is borrowed for writing alone, and this advice changes no contents.
+        // A refusal (no such pages here) leaves everything as it is.
         let _refused = unsafe { madvise(memory.as_mut_ptr().cast(), memory.len(), Advice::LinuxHugepage) };
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", not(miri))))]
     let _ = memory;
 }
 

@@ -1,6 +1,6 @@
-//! The one unsafe instruction of the crate: asking the processor to bring a cache line closer.
+//! An unsafe instruction: asking the processor to bring a cache line closer.
 //!
-//! Why: beyond 10⁵ flows the table is memory latency; hashing a stride of events first and prefetching their cells and
+//! Why: beyond 10⁵ flows the table is memory latency; hashing a stride of events first and prefetching their buckets and
 //! entries halves the cost at 10⁶ uniform keys.
 #![allow(unsafe_code)]
 

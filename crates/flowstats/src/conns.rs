@@ -270,7 +270,7 @@ pub struct Conns {
 }
 
 /// From this many open connections on their state is prefetched.
-const PREFETCH_FROM: usize = 8 * 1024;
+const PREFETCH_FROM: usize = 4 * 1024;
 
 /// So many events ahead.
 const STRIDE: usize = 32;

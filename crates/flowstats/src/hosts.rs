@@ -94,8 +94,8 @@ const OTHERS: u32 = 0;
 const HIDDEN: u32 = 1;
 const FIRST_REMOTE: u32 = 2;
 
-/// Where an open connection is counted. Apart from how it is followed, and small: all of them lie in a near cache, so
-/// that what they lead to can be asked for in time.
+/// Where an open connection is counted. Apart from how it is followed, and small: they are soon brought near, and what
+/// they lead to can be asked for in time.
 #[derive(Default)]
 struct Seat {
     /// Index of its remote's tally, or of its own among the undecided ones.
@@ -328,8 +328,12 @@ impl Hosts {
             let Some(followed) = self.open.get(event.flow) else { continue };
             prefetch(&followed.tcp);
             followed.dynamics.prefetch();
-            // A bare ACK tells the remote's tally nothing.
-            let control = matches!(&event.detail, Detail::Tcp(segment) if segment.flags.intersects(CONTROL));
+            // A bare ACK seldom tells the remote's tally anything.
+            let control = match &event.detail {
+                Detail::Tcp(segment) => segment.flags.intersects(CONTROL),
+                Detail::End(_) => true,
+                _ => false,
+            };
             if (event.payload_bytes > 0 || control)
                 && let Some(seat) = self.seats.get(event.flow)
                 && let Some(tally) = self.tallies.get(seat.tally as usize)

@@ -7,13 +7,14 @@ use crate::prefetch::prefetch;
 /// Bytes of address space per chunk. Memory behind it is taken by the page, so that a large chunk costs nothing.
 const CHUNK_BYTES: usize = 16 << 20;
 
-/// The first chunk begins with so many bytes: few flows take little memory.
+/// The first chunk begins with about so many bytes: few flows take little memory.
 const SMALL_BYTES: usize = 256 << 10;
 
 /// Elements made at once.
 const BLOCK: usize = 1024;
 
-/// One `T` per flow id, without a second hash. Grows by blocks, and moves what it holds at most once, while it is little.
+/// One `T` per flow id, without a second hash. Grows by blocks, and moves what it holds at most once, while it is
+/// little.
 ///
 /// Ids are reused after a flow's `End` event: whoever keeps state here resets it on [`Marks::BEGIN`](crate::Marks).
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl<T> Slots<T> {
         if fitting < BLOCK { BLOCK } else { (fitting / 2 + 1).next_power_of_two() }
     };
 
-    /// What the first chunk begins with, in blocks of [`BLOCK`].
+    /// Elements that the first chunk has room for at first, a multiple of [`BLOCK`].
     const SMALL: usize = {
         let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         (SMALL_BYTES / element).next_multiple_of(BLOCK)
@@ -76,7 +77,7 @@ impl<T: Default> Slots<T> {
                 last.fill_to(Self::CHUNK, T::default);
                 self.chunks.push(last);
             }
-            let room = if self.chunks.is_empty() { Self::SMALL.min(Self::CHUNK) } else { Self::CHUNK };
+            let room = if self.chunks.is_empty() { Self::SMALL } else { Self::CHUNK };
             self.chunks.push(Room::new(room));
         }
         let len = (place + 1).next_multiple_of(BLOCK);

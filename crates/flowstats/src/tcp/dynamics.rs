@@ -71,7 +71,7 @@ impl Shortest {
 }
 
 bitflags::bitflags! {
-    /// What has happened once.
+    /// What has happened once; [`HOLES`](Self::HOLES) as long as there may be some.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
     struct Seen: u16 {
         const SOMETHING = 1;
