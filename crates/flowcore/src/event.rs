@@ -266,6 +266,11 @@ bitflags! {
     }
 }
 
+impl TcpFlags {
+    /// What begins or ends a connection: SYN, FIN and RST.
+    pub const BOUNDARY: Self = Self::SYN.union(Self::FIN).union(Self::RST);
+}
+
 impl Notes {
     /// `note` if `holds`, else none: without a branch, which no predictor would guess on traffic that is now cut, now
     /// padded.

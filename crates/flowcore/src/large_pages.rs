@@ -69,13 +69,13 @@ impl<T> Room<T> {
         }
     }
 
-    /// The same elements where there is room for `capacity`, or at least for all of them.
-    pub(crate) fn moved(mut self, capacity: usize) -> Self {
+    /// Moves the elements to where there is room for `capacity`, or at least for all of them.
+    pub(crate) fn enlarge(&mut self, capacity: usize) {
         let mut room = Self::new(capacity.max(self.len));
         // SAFETY: there is room for them, the two do not overlap, and nothing is left here to be dropped again.
         unsafe { self.start.copy_to_nonoverlapping(room.start, self.len) };
         room.len = std::mem::take(&mut self.len);
-        room
+        *self = room;
     }
 }
 
@@ -143,9 +143,9 @@ mod tests {
             if capacity * 8 >= LARGE_PAGE {
                 assert_eq!(words.as_ptr() as usize % LARGE_PAGE, 0);
             }
-            let moved = words.moved(2 * capacity);
-            assert_eq!((moved.len(), moved.capacity()), (capacity, 2 * capacity));
-            assert!(moved.iter().zip(0..).all(|(&word, number)| word == number));
+            words.enlarge(2 * capacity);
+            assert_eq!((words.len(), words.capacity()), (capacity, 2 * capacity));
+            assert!(words.iter().zip(0..).all(|(&word, number)| word == number));
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let mut room = Room::new(10);
         room.fill_to(7, || Rc::clone(&token));
         assert_eq!(Rc::strong_count(&token), 8);
-        let room = room.moved(3);
+        room.enlarge(3);
         assert_eq!((room.len(), Rc::strong_count(&token)), (7, 8));
         drop(room);
         assert_eq!(Rc::strong_count(&token), 1);

@@ -139,9 +139,6 @@ const PREFETCH_FROM: usize = 2 * 1024;
 /// So many events, or samples, at a time: several that are not near are brought closer side by side.
 const STRIDE: usize = 16;
 
-/// What begins or ends something.
-const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
-
 impl Hosts {
     /// With nothing seen yet.
     pub fn new(options: Options) -> Self {
@@ -330,7 +327,7 @@ impl Hosts {
             followed.dynamics.prefetch();
             // A bare ACK seldom tells the remote's tally anything.
             let control = match &event.detail {
-                Detail::Tcp(segment) => segment.flags.intersects(CONTROL),
+                Detail::Tcp(segment) => segment.flags.intersects(TcpFlags::BOUNDARY),
                 Detail::End(_) => true,
                 _ => false,
             };

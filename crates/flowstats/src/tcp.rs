@@ -205,7 +205,7 @@ impl Tcp {
     /// test holds that both come to the same.
     #[inline]
     fn continues(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> Option<i64> {
-        const CONTROL: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST).union(TcpFlags::ACK);
+        const CONTROL: TcpFlags = TcpFlags::BOUNDARY.union(TcpFlags::ACK);
         if segment.flags & CONTROL != TcpFlags::ACK || segment.window == 0 || !self.bearing.contains(Bearing::USUAL) {
             return None;
         }
@@ -264,7 +264,7 @@ impl Tcp {
             Direction::Forward => (&mut *originator, &mut *responder),
             Direction::Reverse => (&mut *responder, &mut *originator),
         };
-        let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let control = flags & TcpFlags::BOUNDARY;
         // RST carries no stream data, whatever its length (RFC 9293 section 3.5.3 allows a text there).
         let sequence_space = if flags.contains(TcpFlags::RST) { 0 } else { u64::from(payload) }
             + u64::from(flags.contains(TcpFlags::SYN))
@@ -386,7 +386,7 @@ impl Tcp {
             return;
         }
         // What ends something too is no step of it.
-        let syn = segment.flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) == TcpFlags::SYN;
+        let syn = segment.flags & TcpFlags::BOUNDARY == TcpFlags::SYN;
         let ack = segment.flags.contains(TcpFlags::ACK);
         match (direction, syn, ack) {
             // A SYN that is delivered behind its SYN-ACK was sent before it all the same.
@@ -581,7 +581,7 @@ fn write_history(
     position: i64,
     other_reset: bool,
 ) {
-    let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+    let control = flags & TcpFlags::BOUNDARY;
     if control.is_empty() {
         if payload > 0 {
             history.once(Letter::Data, end, direction);

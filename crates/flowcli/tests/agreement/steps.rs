@@ -189,8 +189,7 @@ fn cause(steps: &Steps<'_>, field: &str, ours: Option<i64>, theirs: Option<i64>,
     };
     let (event, tcp) = steps.all[next];
     let last_answer = syn_acks.iter().rev().find(|place| **place < next)?;
-    let bare =
-        tcp.flags.intersection(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST).is_empty() && event.payload_bytes == 0;
+    let bare = tcp.flags.intersection(TcpFlags::BOUNDARY).is_empty() && event.payload_bytes == 0;
     let exact = tcp.ack == answer.seq.wrapping_add(1);
     if ours.is_none() && !exact {
         return Some(

@@ -90,7 +90,7 @@ pub(super) fn goes_on(entry: &Entry, event: &FlowEvent, shortest: Nanos) -> bool
     // A step back comes out huge.
     let gap = event.time.as_nanos().wrapping_sub(entry.last.as_nanos()) as u64;
     let control = match &event.detail {
-        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST),
+        Detail::Tcp(tcp) => tcp.flags.intersects(TcpFlags::BOUNDARY),
         Detail::Socket(socket) => socket.first | socket.last,
         _ => false,
     };

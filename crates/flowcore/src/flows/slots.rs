@@ -72,27 +72,20 @@ impl<T: Default> Slots<T> {
     #[inline(never)]
     fn grow(&mut self, chunk: usize, place: usize) -> &mut T {
         while self.chunks.len() <= chunk {
-            if let Some(last) = self.chunks.pop() {
-                let mut last = Self::with_all_room(last);
-                last.fill_to(Self::CHUNK, T::default);
-                self.chunks.push(last);
-            }
-            let room = if self.chunks.is_empty() { Self::SMALL } else { Self::CHUNK };
-            self.chunks.push(Room::new(room));
+            self.fill_last(Self::CHUNK);
+            self.chunks.push(Room::new(if self.chunks.is_empty() { Self::SMALL } else { Self::CHUNK }));
         }
-        let len = (place + 1).next_multiple_of(BLOCK);
-        if len > self.chunks[chunk].capacity()
-            && let Some(last) = self.chunks.pop()
-        {
-            self.chunks.push(Self::with_all_room(last));
-        }
-        let last = &mut self.chunks[chunk];
-        last.fill_to(len, T::default);
-        &mut last[place]
+        self.fill_last((place + 1).next_multiple_of(BLOCK));
+        &mut self.chunks[chunk][place]
     }
 
-    fn with_all_room(room: Room<T>) -> Room<T> {
-        if room.capacity() < Self::CHUNK { room.moved(Self::CHUNK) } else { room }
+    /// Makes elements until the last chunk has `len`.
+    fn fill_last(&mut self, len: usize) {
+        let Some(last) = self.chunks.last_mut() else { return };
+        if len > last.capacity() {
+            last.enlarge(Self::CHUNK);
+        }
+        last.fill_to(len, T::default);
     }
 
     /// The state of `id`, if its block was ever made.

@@ -303,7 +303,7 @@ impl Dynamics {
         }
         self.note_end(&before, tcp, event, flags, witness);
         let was = &before.ends[by.index()];
-        let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let control = flags.intersects(TcpFlags::BOUNDARY);
         // An ordinary segment is not asked for its number.
         let unusual = control || !before.established || segment.seq != was.next_seq();
         let id = if unusual { self.judge_number(by, event.datagram_id as u16) } else { event.datagram_id as u16 };

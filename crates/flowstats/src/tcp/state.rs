@@ -134,7 +134,7 @@ pub(super) fn step(
     let (end, peer) = if from_originator { (originator, responder) } else { (responder, originator) };
     match end.state() {
         State::Established | State::Partial => {
-            if flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) {
+            if flags.intersects(TcpFlags::BOUNDARY) {
                 in_stream(end, peer, flags);
             }
         }

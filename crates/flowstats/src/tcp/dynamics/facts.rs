@@ -98,7 +98,7 @@ impl Dynamics {
     }
 
     pub(super) fn note_validity<W: Witness>(&mut self, event: &FlowEvent, flags: TcpFlags, witness: &mut W) {
-        let control = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let control = flags & TcpFlags::BOUNDARY;
         let several = control.bits().count_ones() > 1;
         // Only a SYN and a RST may come without ACK (RFC 9293 section 3.10.7.4).
         if several || !flags.intersects(TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) {
