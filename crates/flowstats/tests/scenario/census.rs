@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::host::Listening;
 use crate::laws::Case;
+use crate::manner::Listening;
 use crate::segment::{CLIENT, Kind, SERVER, Stretches};
 
 /// How many of `cases` show each thing.

@@ -8,7 +8,7 @@ use flowstats::tcp::{ConnState, HandshakeDoubts};
 
 use crate::frames::{BEGINNING, Captured, Writer};
 use crate::heard::{Heard, Listener};
-use crate::host::Listening;
+use crate::manner::Listening;
 use crate::plan::Plan;
 use crate::segment::{CLIENT, MICROS, SERVER, Side, Time};
 use crate::strays::{self, Stray};

@@ -9,6 +9,7 @@ mod frames;
 mod heard;
 mod host;
 mod laws;
+mod manner;
 mod plan;
 mod random;
 mod repetitions;

@@ -1,6 +1,6 @@
 //! What a scenario is: everything that the seed decides before the first segment is sent.
 
-use crate::host::{Idents, Listening, Manner};
+use crate::manner::{Idents, Listening, Manner};
 use crate::random::Random;
 use crate::segment::{CLIENT, MICROS, MILLIS, SECONDS, SERVER, Side, Time};
 

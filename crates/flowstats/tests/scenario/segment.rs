@@ -39,6 +39,12 @@ pub struct Emission {
     pub needless: bool,
 }
 
+impl Emission {
+    pub fn of(segment: &Segment, kind: Kind, needless: bool) -> Self {
+        Self { kind, payload: segment.payload(), needless }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Segment {
     pub side: Side,

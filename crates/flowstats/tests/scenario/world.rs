@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use crate::host::{Advance, Delivery, Host, Idents};
+use crate::host::{Advance, Delivery, Host};
+use crate::manner::Idents;
 use crate::plan::{Act, Plan, Step};
 use crate::random::Random;
 use crate::segment::{CLIENT, Emission, MICROS, SECONDS, SERVER, Segment, Side, Time};
