@@ -202,13 +202,18 @@ impl FlowKey {
         ([s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1, tail | u64::from(ports)], swap)
     }
 
-    /// The key that [`words`](Self::words) were made of, ends in their order.
-    pub(crate) fn from_words([s0, s1, d0, d1, tail]: [u64; 5]) -> Self {
+    /// The key that [`words`](Self::words) were made of, its ends in their order or the other way round if `swapped`.
+    #[inline]
+    pub(crate) fn from_words([s0, s1, d0, d1, tail]: [u64; 5], swapped: bool) -> Self {
+        let mask = u64::from(swapped).wrapping_neg();
+        let (x0, x1) = ((s0 ^ d0) & mask, (s1 ^ d1) & mask);
+        let [s0, s1, d0, d1] = [s0 ^ x0, s1 ^ x1, d0 ^ x0, d1 ^ x1];
+        let ports = (tail as u32).rotate_left(16 * u32::from(swapped));
         Self {
             src: Addr::from_halves(s0, s1),
             dst: Addr::from_halves(d0, d1),
-            src_port: tail as u16,
-            dst_port: (tail >> 16) as u16,
+            src_port: ports as u16,
+            dst_port: (ports >> 16) as u16,
             zone: (tail >> 32) as u16,
             protocol: Protocol((tail >> 48) as u8),
             reserved: 0,

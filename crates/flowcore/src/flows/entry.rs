@@ -44,6 +44,7 @@ bitflags::bitflags! {
         /// Both have sent, or the originator something other than a SYN: not a mere attempt.
         const UNDERWAY = 1 << 3;
         const ORIGINATOR_FIN = 1 << 4;
+        /// One above the originator's.
         const RESPONDER_FIN = 1 << 5;
         const RESET = 1 << 6;
         const RESET_BY_RESPONDER = 1 << 7;
@@ -53,8 +54,7 @@ bitflags::bitflags! {
 impl Entry {
     /// Oriented: the originator is `src`.
     pub(super) fn key(&self) -> FlowKey {
-        let key = FlowKey::from_words(self.words);
-        if self.state.contains(State::SWAPPED) { key.reversed() } else { key }
+        FlowKey::from_words(self.words, self.state.contains(State::SWAPPED))
     }
 
     #[inline]
@@ -66,14 +66,18 @@ impl Entry {
 impl State {
     #[inline]
     pub(super) fn is_closed(self) -> bool {
-        self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) || self.contains(Self::RESET)
+        self.contains(Self::ORIGINATOR_FIN | Self::RESPONDER_FIN) | self.contains(Self::RESET)
     }
 
     pub(super) fn fin(side: Direction) -> Self {
-        match side {
-            Direction::Forward => Self::ORIGINATOR_FIN,
-            Direction::Reverse => Self::RESPONDER_FIN,
-        }
+        // Neighbours.
+        Self::from_bits_retain(Self::ORIGINATOR_FIN.bits() << side.index())
+    }
+
+    /// These bits, or none.
+    #[inline]
+    fn when(self, on: bool) -> Self {
+        Self::from_bits_retain(self.bits() * u32::from(on))
     }
 }
 
@@ -150,25 +154,20 @@ pub(super) fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
 /// Notes what a segment does to the connection, as far as its expiry depends on it. Whether it ends something.
 #[inline]
 fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
-    if direction == Direction::Reverse || !flags.contains(TcpFlags::SYN) {
-        entry.state |= State::UNDERWAY;
-    }
-    let ends = flags.intersects(TcpFlags::FIN | TcpFlags::RST);
-    if ends {
-        if flags.contains(TcpFlags::FIN) {
-            entry.state |= State::fin(direction);
-        }
-        if flags.contains(TcpFlags::RST) {
-            entry.state |= State::RESET;
-            entry.state.set(State::RESET_BY_RESPONDER, direction == Direction::Reverse);
-        }
-    }
-    let by = if entry.state.contains(State::RESET_BY_RESPONDER) { Direction::Reverse } else { Direction::Forward };
-    if !flags.intersects(TcpFlags::RST | TcpFlags::SYN) && direction == by {
-        // Whoever goes on has not reset: somebody else did, or it was not heeded.
-        entry.state.remove(State::RESET);
-    }
-    ends
+    // Bits put together rather than asked one by one: no predictor guesses them.
+    let reverse = direction == Direction::Reverse;
+    let (syn, fin, rst) = (flags.contains(TcpFlags::SYN), flags.contains(TcpFlags::FIN), flags.contains(TcpFlags::RST));
+    let state = entry.state;
+    let by_responder = if rst { reverse } else { state.contains(State::RESET_BY_RESPONDER) };
+    // Whoever goes on has not reset: somebody else did, or it was not heeded.
+    let goes_on = !(rst | syn) & (reverse == by_responder);
+    let reset = (rst | state.contains(State::RESET)) & !goes_on;
+    entry.state = state.difference(State::RESET | State::RESET_BY_RESPONDER)
+        | State::UNDERWAY.when(reverse | !syn)
+        | State::fin(direction).when(fin)
+        | State::RESET.when(reset)
+        | State::RESET_BY_RESPONDER.when(by_responder);
+    fin | rst
 }
 
 /// How far before a flow's first segment its SYN may arrive late and still belong to it.

@@ -207,16 +207,19 @@ fn finish(ip: Ip, segment: &[u8], wire_bytes: u32, options: DecodeOptions, event
         let payload_bytes = segment_bytes.checked_sub(data_offset)?;
         let option_bytes = behind.get(..(data_offset as usize).checked_sub(20)?)?;
         event.payload_bytes = payload_bytes;
+        let stamps = lone_stamps(option_bytes);
         event.detail = Detail::Tcp(TcpSegment {
             seq: be32(tcp, 4),
             ack: be32(tcp, 8),
+            timestamp: (be32(stamps, 4), be32(stamps, 8)),
             flags: TcpFlags::from_bits_truncate(be16(tcp, 12) & 0xfff),
             window: be16(tcp, 14),
+            options: TcpOptions::from_bits_retain(stamps[2] << STAMPS_ABOVE_KIND),
             ..TcpSegment::default()
         });
         finish_event(&ip, tcp.first_chunk()?, wire_bytes, captured, event);
-        if !option_bytes.is_empty() {
-            with_options(option_bytes, event);
+        if !option_bytes.is_empty() & (stamps[2] == 0) {
+            other_options(option_bytes, event);
         }
         Some(())
     } else if ip.protocol == UDP {
@@ -257,24 +260,25 @@ fn finish_event(ip: &Ip, ports: &[u8; 4], wire_bytes: u32, captured: u32, event:
         | Notes::when(captured < wire_bytes, Notes::CUT);
 }
 
-/// Reads the options into the segment that is in the event already: kept in registers until here, the segment would
-/// cost the way without options.
+/// The option bytes of nearly every segment of a live connection that has some: two no-operations and the timestamps;
+/// twelve zeros for any others, and for none.
+///
+/// A choice between two places, so that no branch asks it of every segment: whether a connection has timestamps is nothing
+/// that its neighbours in the capture tell, and a wrong guess costs more than the reading.
 #[inline(always)]
-fn with_options(bytes: &[u8], event: &mut FlowEvent) {
-    // What nearly every segment of a live connection carries: two no-operations and the timestamps.
-    if let Some(stamps) = bytes.first_chunk::<12>()
-        && bytes.len() == 12
-        && be32(stamps, 0) == 0x0101_080a
-    {
-        if let Detail::Tcp(segment) = &mut event.detail {
-            segment.options = TcpOptions::TIMESTAMP;
-            segment.timestamp = (be32(stamps, 4), be32(stamps, 8));
-        }
-        return;
-    }
-    other_options(bytes, event);
+fn lone_stamps(bytes: &[u8]) -> &[u8; 12] {
+    const NONE: [u8; 12] = [0; 12];
+    let at = bytes.first_chunk().unwrap_or(&NONE);
+    if (bytes.len() == 12) & (be32(at, 0) == 0x0101_080a) { at } else { &NONE }
 }
 
+/// By how much the bit of timestamps among the options found lies above their kind: it comes from the bytes themselves, for
+/// what comes from the condition makes a branch of the choice again.
+const STAMPS_ABOVE_KIND: u32 = 1;
+const _: () = assert!(8 << STAMPS_ABOVE_KIND == TcpOptions::TIMESTAMP.bits());
+
+/// Reads the options into the segment that is in the event already: kept in registers until here, the segment would
+/// cost the way without options.
 #[cold]
 #[inline(never)]
 fn other_options(bytes: &[u8], event: &mut FlowEvent) {

@@ -246,7 +246,7 @@ impl Dynamics {
         };
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;
-        tcp.accept(segment, event.payload_bytes, by, event.time);
+        tcp.take_in(segment, event.payload_bytes, by, event.time);
         if first && !flags.contains(TcpFlags::SYN) {
             witness.midstream(event.time);
         }

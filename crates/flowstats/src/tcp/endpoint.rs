@@ -165,6 +165,27 @@ impl Endpoint {
         self.acked = 0;
     }
 
+    /// Its first segment is a SYN without data.
+    #[inline]
+    pub(super) fn begin_with_syn(&mut self, seq: u32, state: State) {
+        self.letters = self.letters & !FIN_COUNTED | EXPECTED;
+        (self.start, self.last, self.acked) = (seq, 1, 0);
+        self.become_state(state);
+    }
+
+    /// Whether it has sent a SYN without data, and nothing was acknowledged.
+    #[inline]
+    pub(super) fn awaits_answer(&self) -> bool {
+        (self.state == State::SynSent) & (self.last == 1) & (self.acked == 0)
+    }
+
+    /// Takes in the next `payload` bytes in order and the FIN behind them.
+    #[inline]
+    pub(super) fn finish(&mut self, payload: u32) {
+        self.last += i64::from(payload) + 1;
+        self.letters |= FIN_COUNTED;
+    }
+
     /// Not every FIN has a letter: one beside SYN or RST has another, one after a RST counts for nothing.
     fn count_fin(&mut self, flags: TcpFlags) {
         if flags.contains(TcpFlags::FIN) {
@@ -187,6 +208,12 @@ impl Endpoint {
         let sent = self.acked + newly <= self.last && ack != 0;
         let open = self.state == State::Established && self.acked > 0;
         (open & sent).then_some(newly)
+    }
+
+    /// Whether it has earned a letter.
+    #[inline]
+    pub(super) fn has(&self, letter: super::Letter) -> bool {
+        self.letters & letter.bit() != 0
     }
 
     /// Takes in an acknowledgment of so many more bytes.

@@ -35,6 +35,12 @@ impl Gaps {
         self.open.is_empty()
     }
 
+    /// Whether nothing is open, and nothing that was missed lies beyond `last`, where the stream goes on: a SYN that is
+    /// captured late sets it back, and what was missed may come yet.
+    pub(super) fn are_behind(&self, last: i64) -> bool {
+        self.are_closed() && self.acknowledged.iter().all(|stretch| stretch.1 <= last)
+    }
+
     /// How many bytes of `from..to` are open.
     pub(super) fn open_within(&self, from: i64, to: i64) -> i64 {
         self.open.iter().map(|&(start, end)| (end.min(to) - start.max(from)).max(0)).sum()

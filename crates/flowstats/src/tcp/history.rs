@@ -32,6 +32,12 @@ impl Letter {
         if matches!(self, Self::SynAck) { 1 } else { 1 << self as u16 }
     }
 
+    /// What a segment with ACK and `payload` bytes earns that neither begins nor ends anything.
+    #[inline]
+    pub(super) const fn ordinary(payload: u32) -> Self {
+        if payload > 0 { Self::Data } else { Self::Ack }
+    }
+
     const fn byte(self) -> u8 {
         b"shadfriq"[self as usize]
     }
@@ -44,13 +50,13 @@ const INLINE: usize = 15;
 const MOST: usize = 255;
 
 /// The letters in their order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum History {
     /// The usual: up to 14.
     Short {
         /// How many of `letters` count.
         len: u8,
-        /// ASCII.
+        /// ASCII; behind those that count stands anything.
         letters: [u8; INLINE - 1],
     },
     /// More.
@@ -58,6 +64,12 @@ pub enum History {
 }
 
 const _: () = assert!(size_of::<History>() == 16);
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "History({})", self.as_str())
+    }
+}
 
 impl Default for History {
     fn default() -> Self {
@@ -122,11 +134,22 @@ impl History {
     }
 
     /// Adds the letter if this end has not earned it before.
+    ///
+    /// Where there is room it is written in any case, and counts only if it is the first: whether it is, no predictor
+    /// guesses, several times in the life of a short connection. So this touches the letters' cache line.
     #[inline]
     pub(super) fn once(&mut self, letter: Letter, end: &mut Endpoint, direction: Direction) {
-        if end.letters & letter.bit() == 0 {
-            end.letters |= letter.bit();
-            self.add(letter.byte(), direction);
+        let first = !end.has(letter);
+        end.letters |= letter.bit();
+        // Upper case lies one bit below lower case.
+        let byte = letter.byte() & !(u8::from(direction == Direction::Forward) << 5);
+        if let Self::Short { len, letters } = self
+            && let Some(place) = letters.get_mut(usize::from(*len))
+        {
+            *place = byte;
+            *len += u8::from(first);
+        } else if first {
+            self.push(byte);
         }
     }
 

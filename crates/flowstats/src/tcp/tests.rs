@@ -141,7 +141,9 @@ proptest::proptest! {
     /// The short way for ordinary segments and the general way come to the same.
     #[test]
     fn ordinary_segments_may_take_the_short_way(
-        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..9, 0i64..3, 0i64..3, 0u32..2), 0..60),
+        begun in 0usize..6,
+        scaled in proptest::bool::ANY,
+        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..9, 0i64..5, 0i64..5, 0u32..2), 0..60),
     ) {
         let flags = [
             TcpFlags::ACK,
@@ -158,19 +160,24 @@ proptest::proptest! {
         // Mostly in order, with jumps back and forth, from a number that soon wraps.
         let mut next = [u32::MAX - 400, 77];
         let mut opened = vec![(true, 5, 1, 1, 0), (false, 6, 1, 1, 0), (true, 0, 1, 1, 0)];
+        // Mostly the whole handshake, sometimes less of it.
+        opened.truncate(begun);
         opened.extend(steps);
         for (at, (forward, what, seq, ack, data)) in opened.into_iter().enumerate() {
+            let odd = at % 2 == 1;
             let direction = if forward { Direction::Forward } else { Direction::Reverse };
             let (me, other) = (direction.index(), direction.opposite().index());
             let payload = data * 100;
             let segment = TcpSegment {
-                seq: next[me].wrapping_add((seq as u32).wrapping_sub(1).wrapping_mul(100)),
-                ack: next[other].wrapping_add((ack as u32).wrapping_sub(1).wrapping_mul(100)),
+                seq: next[me].wrapping_add([u32::MAX - 99, 0, 100, 0, 0][seq as usize]),
+                ack: next[other].wrapping_add([u32::MAX - 99, 0, 100, 0, 0][ack as usize]),
                 flags: flags[what],
-                window: if what == 3 && data == 0 { 0 } else { 500 },
+                window: if what == 3 && data == 0 && odd { 0 } else { 500 },
+                window_scale: 7,
+                options: if scaled { TcpOptions::WINDOW_SCALE } else { TcpOptions::empty() },
                 ..TcpSegment::default()
             };
-            if seq == 1 {
+            if matches!(seq, 1 | 3 | 4) {
                 next[me] = next[me].wrapping_add(payload);
             }
             if flags[what].intersects(TcpFlags::SYN | TcpFlags::FIN) {
@@ -226,6 +233,19 @@ fn a_syn_ack_that_was_acknowledged_and_not_seen_is_lacking() {
     let tcp = play(&[&own[..], &[('>', "A", 16, 16, 0)]].concat()).2;
     assert_eq!((tcp.missed_bytes(), tcp.has_gaps(), tcp.has_holes()), ([0; 2], false, false));
     assert_eq!(tcp.stream_bytes(), [5, 0]);
+}
+
+#[test]
+fn what_comes_behind_a_late_syn_ack_is_not_missing() {
+    // 100 bytes of the responder are acknowledged before they and its SYN-ACK are captured.
+    let (_, _, tcp) = play(&[
+        ('>', "S", 10, 0, 0),
+        ('<', "A", 51, 11, 0),
+        ('>', "A", 11, 151, 0),
+        ('<', "SA", 50, 11, 0),
+        ('<', "PA", 51, 11, 100),
+    ]);
+    assert_eq!(tcp.missed_bytes(), [0, 0]);
 }
 
 #[test]
