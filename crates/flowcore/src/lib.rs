@@ -42,7 +42,7 @@ pub use features::Features;
 pub use flows::{FlowId, Flows};
 pub use key::{Direction, FlowKey, Protocol};
 pub use ledger::{Ledger, Loss, Polls};
-pub use prefetch::{prefetch, prefetch_whole};
+pub use prefetch::{prefetch, prefetch_either, prefetch_whole};
 pub use record::{Evidence, FlowRecord};
 pub use report::{Reporter, Snapshot, Tables};
 pub use resolve::{Lookup, Resolver};

@@ -10,6 +10,14 @@ pub fn prefetch<T>(place: &T) {
     prefetch_at(std::ptr::from_ref(place).cast());
 }
 
+/// Asks for the cache line that holds `one`, or the `other`: by a choice of addresses rather than a branch, for conditions that no
+/// predictor guesses.
+#[inline(always)]
+pub fn prefetch_either<A, B>(first: bool, one: &A, other: &B) {
+    let (one, other) = (std::ptr::from_ref(one).cast(), std::ptr::from_ref(other).cast());
+    prefetch_at(if first { one } else { other });
+}
+
 /// Asks for every cache line of `place`.
 #[inline(always)]
 pub fn prefetch_whole<T>(place: &T) {
@@ -40,6 +48,7 @@ mod tests {
         let words = [7u64; 16];
         super::prefetch(&words[15]);
         super::prefetch_whole(&words);
+        super::prefetch_either(true, &words[0], &words);
         assert_eq!(words, [7; 16]);
     }
 }

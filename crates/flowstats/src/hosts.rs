@@ -19,7 +19,7 @@ use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
     Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpFlags, TcpSegment,
-    Timestamp, Verdict, prefetch,
+    Timestamp, Verdict, prefetch, prefetch_either,
 };
 
 use crate::conns::Doubts;
@@ -325,17 +325,16 @@ impl Hosts {
             let Some(followed) = self.open.get(event.flow) else { continue };
             prefetch(&followed.tcp);
             followed.dynamics.prefetch();
-            // A bare ACK seldom tells the remote's tally anything.
             let control = match &event.detail {
                 Detail::Tcp(segment) => segment.flags.intersects(TcpFlags::BOUNDARY),
                 Detail::End(_) => true,
                 _ => false,
             };
-            if (event.payload_bytes > 0 || control)
-                && let Some(seat) = self.seats.get(event.flow)
+            if let Some(seat) = self.seats.get(event.flow)
                 && let Some(tally) = self.tallies.get(seat.tally as usize)
             {
-                prefetch(&tally.requests);
+                // A bare ACK seldom tells the remote's tally anything: for it, once more for what it touches in any case.
+                prefetch_either((event.payload_bytes > 0) | control, &tally.requests, &followed.tcp);
             }
         }
     }

@@ -113,10 +113,11 @@ impl Tcp {
     #[inline]
     fn is_next(&self, segment: &TcpSegment, by: Direction) -> bool {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
-        let heard = !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(peer.next_seq()) as i32 <= 0;
-        let next = segment.seq == end.next_seq() && !segment.flags.contains(TcpFlags::SYN);
+        // One question: no predictor guesses its parts.
+        let heard = !segment.flags.contains(TcpFlags::ACK) | (segment.ack.wrapping_sub(peer.next_seq()) as i32 <= 0);
+        let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
         let answers = segment.flags.contains(TcpFlags::SYN | TcpFlags::ACK);
-        heard && (next || (end.state() == State::Inactive && !answers))
+        heard & (next | ((end.state() == State::Inactive) & !answers))
     }
 
     #[inline(never)]

@@ -267,7 +267,7 @@ impl Dynamics {
             witness.found(by, then - now, now == 0);
         }
         let end = &tcp.ends()[of.index()];
-        if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
+        if flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK {
             let acked = before.ends[of.index()].acked();
             let control = flags.intersects(TcpFlags::SYN | TcpFlags::FIN);
             if end.acked() > acked {
@@ -315,7 +315,7 @@ impl Dynamics {
     fn judge_number(&mut self, by: Direction, id: u16) -> u16 {
         let latest = self.sent[by.index()].id;
         let age = id.wrapping_sub(latest) as i16;
-        if id == 0 || latest == 0 {
+        if (id == 0) | (latest == 0) {
             return id;
         }
         if retransmit::is_earlier(age) {
