@@ -150,6 +150,8 @@ struct Unusual {
     counts: [Rare; 2],
     /// The sequence number of each end's latest RST.
     rst_seq: [Option<u32>; 2],
+    /// The highest position at which each end has sent a RST, unless it went on below. 0 = none.
+    reset_at: [i64; 2],
     /// A port has connected to itself: what one direction acknowledges is its own.
     own: bool,
     /// What may be no segment of this connection.
@@ -293,6 +295,7 @@ impl Tcp {
         {
             rare.gaps[direction.index()].restart();
             rare.tails[direction.index()] = 0;
+            rare.reset_at[direction.index()] = 0;
         }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
@@ -322,6 +325,18 @@ impl Tcp {
             }
         }
         let last = end.last();
+        if payload > 0
+            && end.state() == State::Reset
+            && position <= last
+            && let Some(rare) = &mut *rare
+        {
+            // Whoever goes on where he was has not reset beyond.
+            rare.reset_at[direction.index()] = 0;
+        }
+        if flags.contains(TcpFlags::RST) {
+            let highest = &mut rare.get_or_insert_default().reset_at[direction.index()];
+            *highest = position.max(*highest);
+        }
         let advanced = end.advance(position, sequence_space, flags, payload);
         let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
         if data > last && last > 0 && end.last() >= data {
@@ -540,10 +555,13 @@ impl Tcp {
             && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }
 
-    /// Whether bytes were jumped over that were neither seen later nor acknowledged: sent, as far as can be known, and
-    /// lost on their way or by the capture.
+    /// Whether bytes were jumped over, or a RST stands beyond some, that were neither seen later nor acknowledged: sent, as far as
+    /// can be known, and lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed)) || self.may_have_moved()
+        let both = [Direction::Forward, Direction::Reverse];
+        self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
+            || both.into_iter().any(|side| self.unseen_before_reset(side).is_some())
+            || self.may_have_moved()
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them: a lower bound, since the last position
@@ -572,7 +590,13 @@ impl Tcp {
     /// Whether of the last position of a stream only an ACK tells, or what stands behind it: it may be a FIN's.
     fn may_end_unseen(&self, side: Direction) -> bool {
         let tail = self.rare.as_ref().map_or(0, |rare| rare.tails[side.index()]);
-        tail > 0 && tail == self.ends[side.index()].last()
+        tail > 0 && tail == self.ends[side.index()].last() && self.unseen_before_reset(side).is_none()
+    }
+
+    /// How many bytes a RST of this end tells of that stand before it and were not seen, if any.
+    fn unseen_before_reset(&self, side: Direction) -> Option<u64> {
+        let reset_at = self.rare.as_ref()?.reset_at[side.index()];
+        self.ends[side.index()].bytes_before(reset_at)
     }
 
     /// Whether something was acknowledged that was not seen before: bytes, a FIN, or the responder's SYN.
@@ -585,7 +609,8 @@ impl Tcp {
         [Direction::Forward, Direction::Reverse].map(|side| {
             let end = &self.ends[side.index()];
             let unseen_fin = self.may_end_unseen(side) && !end.has_counted_fin();
-            end.stream_bytes().saturating_sub(u64::from(unseen_fin))
+            let before_reset = self.unseen_before_reset(side).unwrap_or(0);
+            end.stream_bytes().saturating_sub(u64::from(unseen_fin)) + before_reset
         })
     }
 }

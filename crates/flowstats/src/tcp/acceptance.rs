@@ -114,9 +114,10 @@ impl Tcp {
     fn is_next(&self, segment: &TcpSegment, by: Direction) -> bool {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         // One question: no predictor guesses its parts.
-        let heard = !segment.flags.contains(TcpFlags::ACK) | (segment.ack.wrapping_sub(peer.next_seq()) as i32 <= 0);
+        let ahead = segment.ack.wrapping_sub(peer.next_seq()) as i32;
+        let heard = !segment.flags.contains(TcpFlags::ACK) | ((ahead <= 0) & !peer.precedes_syn(segment.ack));
         let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
-        let answers = segment.flags.contains(TcpFlags::SYN | TcpFlags::ACK);
+        let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
         heard & (next | ((end.state() == State::Inactive) & !answers))
     }
 
@@ -187,6 +188,14 @@ impl Tcp {
         if flags.contains(TcpFlags::RST) && self.refuses(segment, by) {
             return [true, false];
         }
+        // Whoever has sent a SYN heeds no RST that acknowledges anything else (RFC 9293 section 3.10.7.3).
+        let refused = flags.contains(TcpFlags::RST | TcpFlags::ACK)
+            && end.state() == State::Inactive
+            && peer.state() == State::SynSent
+            && peer.has_syn();
+        if refused && !peer.sent_behind_syn(segment.ack) {
+            return [false, true];
+        }
         // A capture of control segments alone shows streams by their ends only.
         let blind = flags.intersects(TcpFlags::FIN | TcpFlags::RST) && !self.ends.iter().any(has_gone_on);
         if blind {
@@ -206,6 +215,7 @@ impl Tcp {
             && {
                 // It may be of data that the capture does not have, as much as its sender has room for.
                 peer.position(segment.ack) > peer.last().max(peer.acked()) + self.window(by)
+                    || peer.precedes_syn(segment.ack)
             };
         [seq, ack]
     }

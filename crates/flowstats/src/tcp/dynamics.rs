@@ -107,6 +107,8 @@ struct Before {
     end_missed: [bool; 2],
     /// Bytes of its payload that had not been seen.
     fresh: i64,
+    /// Its sender has sent a RST that stands beyond what was seen.
+    reset_beyond: bool,
 }
 
 impl Dynamics {
@@ -243,6 +245,7 @@ impl Dynamics {
             missed_bytes: tcp.missed_bytes(),
             end_missed: tcp.end_missed(),
             fresh: tcp.unseen(by, segment, payload),
+            reset_beyond: tcp.unseen_before_reset(by).is_some(),
         };
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;

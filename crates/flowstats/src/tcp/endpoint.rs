@@ -203,10 +203,10 @@ impl Endpoint {
     /// them; `None` otherwise.
     #[inline]
     pub(super) fn newly_acknowledged(&self, ack: u32) -> Option<i64> {
-        let acked = self.start.wrapping_add(self.acked as u32);
-        let newly = i64::from(ack.wrapping_sub(acked) as i32).max(0);
-        let sent = self.acked + newly <= self.last && ack != 0;
-        let open = self.state == State::Established && self.acked > 0;
+        let ahead = i64::from(ack.wrapping_sub(self.acked_seq()) as i32);
+        let newly = ahead.max(0);
+        let sent = (self.acked + newly <= self.last) & (self.acked + ahead > 0) & (ack != 0);
+        let open = (self.state == State::Established) & (self.acked > 0);
         (open & sent).then_some(newly)
     }
 
@@ -226,6 +226,18 @@ impl Endpoint {
     pub(super) fn sent_behind_syn(&self, ack: u32) -> bool {
         let acknowledged = i64::from(ack.wrapping_sub(self.start) as i32);
         (1..=self.last).contains(&acknowledged)
+    }
+
+    /// Whether `ack` does not acknowledge as much as its SYN, which was seen.
+    #[inline]
+    pub(super) fn precedes_syn(&self, ack: u32) -> bool {
+        self.has_syn() & (self.position(ack) < 1)
+    }
+
+    /// How many bytes lie between the last byte seen and `position`, if there are some and not too many to be plausible.
+    pub(super) fn bytes_before(&self, position: i64) -> Option<u64> {
+        let bytes = position - self.last;
+        (1..=IMPLAUSIBLE).contains(&bytes).then_some(bytes as u64)
     }
 
     /// Whether it has sent payload that `ack` does not acknowledge.
@@ -323,7 +335,7 @@ impl Endpoint {
         if flags.intersects(TcpFlags::SYN | TcpFlags::RST) && delta.abs() > IMPLAUSIBLE {
             return true;
         }
-        if self.state != State::Reset || self.last == 1 {
+        if self.state != State::Reset || self.last == 1 || position == self.last {
             self.count_fin(flags);
         }
         if flags.contains(TcpFlags::FIN) && self.last == 1 {
@@ -332,6 +344,14 @@ impl Endpoint {
             return true;
         }
         if self.state == State::Reset {
+            // Only what continues the stream is believed after a RST, which was not heeded then.
+            if position <= self.last && !flags.contains(TcpFlags::RST) {
+                self.cover(finish);
+            }
+            return true;
+        }
+        if flags & (TcpFlags::RST | TcpFlags::FIN) == TcpFlags::RST && delta > 0 {
+            // It is heeded where its receiver stands and nowhere else (RFC 5961 section 3), and brings nothing itself.
             return true;
         }
         if delta > 0 {

@@ -236,6 +236,33 @@ fn a_syn_ack_that_was_acknowledged_and_not_seen_is_lacking() {
 }
 
 #[test]
+fn what_continues_a_stream_behind_a_reset_is_not_missing() {
+    let reset = ('<', "R", 901, 0, 0);
+    let (state, _, tcp) = opened(&[reset, ('<', "PA", 901, 101, 500), ('>', "A", 101, 1401, 0)]);
+    assert_eq!((state, tcp.missed_bytes(), tcp.stream_bytes()[1]), (ConnState::RSTR, [0, 0], 500));
+    // Not heeded, since it stands elsewhere within the window: it tells nothing of bytes before it.
+    let (_, _, tcp) = opened(&[('<', "R", 9001, 0, 0)]);
+    assert!(tcp.has_holes(), "or its bytes were lost");
+    let (_, _, tcp) = opened(&[('<', "R", 1001, 0, 0), ('<', "PA", 901, 101, 500), ('>', "A", 101, 1401, 0)]);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()[1], tcp.has_holes()), ([0, 0], 500, false));
+}
+
+#[test]
+fn only_a_reset_that_acknowledges_the_syn_refuses_it() {
+    assert_eq!(play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 11, 0)]).0, ConnState::REJ);
+    let (state, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 77_788, 0)]);
+    assert_eq!((state, tcp.has_stray()), (ConnState::S0, true));
+    let answered = [('>', "S", 10, 0, 0), ('<', "RA", 0, 77_788, 0), ('<', "SA", 900, 11, 0), ('>', "A", 11, 901, 0)];
+    assert_eq!(play(&answered).0, ConnState::S1);
+}
+
+#[test]
+fn an_ack_of_less_than_the_syn_is_none_of_the_connection() {
+    let (_, history, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "SA", 900, 11, 0), ('>', "A", 11, 400, 0)]);
+    assert_eq!((history.as_str(), tcp.has_stray(), tcp.handshake_times().ack), ("Sh", true, None));
+}
+
+#[test]
 fn what_comes_behind_a_late_syn_ack_is_not_missing() {
     // 100 bytes of the responder are acknowledged before they and its SYN-ACK are captured.
     let (_, _, tcp) = play(&[

@@ -129,9 +129,9 @@ impl Tcp {
     #[inline]
     fn newly(&self, segment: &TcpSegment, direction: Direction) -> Option<i64> {
         let (end, peer) = (&self.ends[direction.index()], &self.ends[direction.opposite().index()]);
-        let newly = i64::from(segment.ack.wrapping_sub(peer.acked_seq()) as i32).max(0);
-        let acked = peer.acked() + newly;
-        let seen = (acked > 0) & (acked <= peer.last()) & (segment.ack != 0);
+        let ahead = i64::from(segment.ack.wrapping_sub(peer.acked_seq()) as i32);
+        let newly = ahead.max(0);
+        let seen = (peer.acked() + ahead > 0) & (peer.acked() + newly <= peer.last()) & (segment.ack != 0);
         let orderly = is_orderly(end) & is_orderly(peer);
         (orderly & seen & (segment.seq == end.next_seq())).then_some(newly)
     }

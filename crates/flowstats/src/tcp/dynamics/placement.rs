@@ -90,6 +90,11 @@ impl Dynamics {
             return true;
         }
         if from >= last {
+            if from == last && payload > 0 && before.reset_beyond {
+                // Overtaken by the RST, or that was not heeded.
+                self.note_guess(event, witness);
+                self.note_reordering(event, witness);
+            }
             if from > last && last > 0 {
                 self.jump(was, from, event, segment);
                 self.blur(by, tcp.ends()[by.index()].last());
