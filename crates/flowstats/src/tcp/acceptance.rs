@@ -115,7 +115,7 @@ impl Tcp {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         // One question: no predictor guesses its parts.
         let ahead = segment.ack.wrapping_sub(peer.next_seq()) as i32;
-        let heard = !segment.flags.contains(TcpFlags::ACK) | ((ahead <= 0) & !peer.precedes_syn(segment.ack));
+        let heard = !segment.flags.contains(TcpFlags::ACK) | ((ahead <= 0) & !peer.precedes_syn(segment.ack, end));
         let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
         let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
         heard & (next | ((end.state() == State::Inactive) & !answers))
@@ -215,7 +215,7 @@ impl Tcp {
             && {
                 // It may be of data that the capture does not have, as much as its sender has room for.
                 peer.position(segment.ack) > peer.last().max(peer.acked()) + self.window(by)
-                    || peer.precedes_syn(segment.ack)
+                    || peer.precedes_syn(segment.ack, end)
             };
         [seq, ack]
     }

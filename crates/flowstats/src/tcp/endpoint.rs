@@ -228,10 +228,10 @@ impl Endpoint {
         (1..=self.last).contains(&acknowledged)
     }
 
-    /// Whether `ack` does not acknowledge as much as its SYN, which was seen.
+    /// Whether its `peer` does not even acknowledge its SYN with `ack`, where the SYNs of both were seen.
     #[inline]
-    pub(super) fn precedes_syn(&self, ack: u32) -> bool {
-        self.has_syn() & (self.position(ack) < 1)
+    pub(super) fn precedes_syn(&self, ack: u32, peer: &Self) -> bool {
+        (self.position(ack) < 1) & self.has_syn() & peer.has_syn()
     }
 
     /// How many bytes lie between the last byte seen and `position`, if there are some and not too many to be plausible.
