@@ -1,5 +1,7 @@
 //! What is acknowledged: round trips under Karn's rule, duplicate ACKs, what a receiver reports.
 
+use std::ops::Range;
+
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, FlowEvent, Nanos, TcpSegment, Timestamp};
 
@@ -114,7 +116,7 @@ impl Dynamics {
         if self.watches(watch::RECOVERY, of) {
             let blurred = self.trouble.as_ref().is_some_and(|trouble| from < trouble.sides[of.index()].ambiguous_to);
             if blurred {
-                self.resolve(of, acked, event, segment, witness);
+                self.resolve(of, from..acked, event, segment, witness);
             }
             self.settle(of, acked);
             if blurred {
@@ -133,10 +135,13 @@ impl Dynamics {
 
     /// An ACK of data of which there may be two copies: the timestamp that it echoes may tell which one it answers
     /// (RFC 7323 section 4.3 rule C, RFC 3522 section 3.2).
+    ///
+    /// It is that of the earliest segment it acknowledges: one before the first copy may have been sent with the same, and
+    /// the first copy lost.
     pub(super) fn resolve<W: Witness>(
         &mut self,
         of: Direction,
-        acked: i64,
+        newly: Range<i64>,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
@@ -146,7 +151,7 @@ impl Dynamics {
         let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
         let mut found = None;
         for repeat in side.repeats.iter_mut() {
-            if repeat.to > acked || repeat.acknowledged {
+            if repeat.to > newly.end || repeat.acknowledged {
                 continue;
             }
             repeat.acknowledged = true;
@@ -157,6 +162,7 @@ impl Dynamics {
                 found = (!repeat.shared).then_some(repeat.time.as_nanos());
             } else if let Some((first, stamp)) = repeat.first
                 && echo == Some(stamp)
+                && repeat.from <= newly.start
             {
                 found = Some(first);
                 if repeat.kind.is_of_data() && repeat.kind != Retransmission::Spurious {

@@ -515,6 +515,24 @@ mod round_trips {
     }
 
     #[test]
+    fn a_timestamp_that_earlier_data_had_too_tells_no_copy() {
+        let stamps = |value, echo| More { stamps: Some((value, echo)), ..More::default() };
+        let rows = [
+            (HANDSHAKE[0], stamps(1000, 0)),
+            (HANDSHAKE[1], stamps(5000, 1000)),
+            (HANDSHAKE[2], stamps(1010, 5000)),
+            // Two segments in one tick, of which the second may be lost; an ACK delayed for both copies echoes the first.
+            (REQUEST, stamps(1020, 5000)),
+            ((1020.1, ">PA", 151, 901, 50), stamps(1020, 5000)),
+            ((1220.0, ">PA", 151, 901, 50), stamps(1220, 5000)),
+            ((1230.0, "<A", 901, 201, 0), stamps(5230, 1020)),
+        ];
+        let played = play_with(&rows, EndReason::Forced);
+        assert_eq!(played.rtts()[2..], ["ambiguous>"]);
+        assert_eq!(played.sent_again(), ["Timeout 50"]);
+    }
+
+    #[test]
     fn an_unseen_retransmission_is_betrayed_by_its_timestamp() {
         let stamps = |value, echo| More { stamps: Some((value, echo)), ..More::default() };
         let rows = [
