@@ -10,8 +10,8 @@ pub fn prefetch<T>(place: &T) {
     prefetch_at(std::ptr::from_ref(place).cast());
 }
 
-/// Asks for the cache line that holds `one`, or the `other`: by a choice of addresses rather than a branch, for conditions that no
-/// predictor guesses.
+/// Asks for the cache line that holds `one`, or the `other`: by a choice of addresses rather than a branch, for
+/// conditions that no predictor guesses.
 #[inline(always)]
 pub fn prefetch_either<A, B>(first: bool, one: &A, other: &B) {
     let (one, other) = (std::ptr::from_ref(one).cast(), std::ptr::from_ref(other).cast());

@@ -333,7 +333,8 @@ impl Hosts {
             if let Some(seat) = self.seats.get(event.flow)
                 && let Some(tally) = self.tallies.get(seat.tally as usize)
             {
-                // A bare ACK seldom tells the remote's tally anything: for it, once more for what it touches in any case.
+                // A bare ACK seldom tells the remote's tally anything: for it, once more for what it touches in any
+                // case.
                 prefetch_either((event.payload_bytes > 0) | control, &tally.requests, &followed.tcp);
             }
         }

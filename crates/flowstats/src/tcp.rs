@@ -126,7 +126,7 @@ pub struct Tcp {
     flags: [TcpFlags; 2],
     completeness: u8,
     /// Nothing stands against [`continues`](Self::continues): the handshake is over or was never seen, and there is no
-    /// open gap. Kept by [`general`](Self::general).
+    /// open gap. Kept by [`accept`](Self::accept) and the short way.
     ///
     /// Beside it the doubts of the handshake, in the same byte.
     bearing: Bearing,
@@ -325,12 +325,9 @@ impl Tcp {
             }
         }
         let last = end.last();
-        if payload > 0
-            && end.state() == State::Reset
-            && position <= last
+        if end.goes_on_behind_reset(position, position + sequence_space as i64, flags)
             && let Some(rare) = &mut *rare
         {
-            // Whoever goes on where he was has not reset beyond.
             rare.reset_at[direction.index()] = 0;
         }
         if flags.contains(TcpFlags::RST) {
@@ -340,7 +337,7 @@ impl Tcp {
         let advanced = end.advance(position, sequence_space, flags, payload);
         let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
         if data > last && last > 0 && end.last() >= data {
-            // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK, FIN or RST.
+            // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK or a FIN.
             let rare = rare.get_or_insert_default();
             rare.gaps[direction.index()].skip(last, data);
             if payload == 0 && !flags.contains(TcpFlags::FIN) {
@@ -370,7 +367,8 @@ impl Tcp {
         self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
     }
 
-    /// Whether nothing is open or to come yet, nothing may have been a FIN, and no SYN-ACK waits for the ACK that bears it out.
+    /// Whether nothing is open or to come yet, nothing may have been a FIN, and no SYN-ACK waits for the ACK that bears
+    /// it out.
     fn is_smooth(&self) -> bool {
         let settled = self.rare.as_ref().is_none_or(|rare| {
             let behind = rare.gaps.iter().zip(&self.ends).all(|(gaps, end)| gaps.are_behind(end.last()));
@@ -500,7 +498,7 @@ impl Tcp {
 
     /// Zeek's connection state.
     pub fn state(&self) -> ConnState {
-        conn_state(&self.ends, &self.history)
+        conn_state(&self.ends, self.stream_bytes() == [0; 2], &self.history)
     }
 
     /// Zeek's history letters.
@@ -555,8 +553,8 @@ impl Tcp {
             && (has(0, &[Letter::Ack, Letter::Data, Letter::Fin]) || has(1, &[Letter::Data, Letter::Fin]))
     }
 
-    /// Whether bytes were jumped over, or a RST stands beyond some, that were neither seen later nor acknowledged: sent, as far as
-    /// can be known, and lost on their way or by the capture.
+    /// Whether bytes that were jumped over, or that a RST tells of, were neither seen later nor acknowledged: sent, as
+    /// far as can be known, and lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
         let both = [Direction::Forward, Direction::Reverse];
         self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
@@ -593,7 +591,8 @@ impl Tcp {
         tail > 0 && tail == self.ends[side.index()].last() && self.unseen_before_reset(side).is_none()
     }
 
-    /// How many bytes a RST of this end tells of that stand before it and were not seen, if any.
+    /// How many positions a RST of this end tells of that stand before it and were not seen, if any; the last may be a
+    /// FIN's.
     fn unseen_before_reset(&self, side: Direction) -> Option<u64> {
         let reset_at = self.rare.as_ref()?.reset_at[side.index()];
         self.ends[side.index()].bytes_before(reset_at)
@@ -609,7 +608,9 @@ impl Tcp {
         [Direction::Forward, Direction::Reverse].map(|side| {
             let end = &self.ends[side.index()];
             let unseen_fin = self.may_end_unseen(side) && !end.has_counted_fin();
+            // The last of those may be a FIN's too.
             let before_reset = self.unseen_before_reset(side).unwrap_or(0);
+            let before_reset = before_reset.saturating_sub(u64::from(!end.has_counted_fin()));
             end.stream_bytes().saturating_sub(u64::from(unseen_fin)) + before_reset
         })
     }

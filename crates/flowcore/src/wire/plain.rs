@@ -263,8 +263,8 @@ fn finish_event(ip: &Ip, ports: &[u8; 4], wire_bytes: u32, captured: u32, event:
 /// The option bytes of nearly every segment of a live connection that has some: two no-operations and the timestamps;
 /// twelve zeros for any others, and for none.
 ///
-/// A choice between two places, so that no branch asks it of every segment: whether a connection has timestamps is nothing
-/// that its neighbours in the capture tell, and a wrong guess costs more than the reading.
+/// A choice between two places, so that no branch asks it of every segment: whether a connection has timestamps is
+/// nothing that its neighbours in the capture tell, and a wrong guess costs more than the reading.
 #[inline(always)]
 fn lone_stamps(bytes: &[u8]) -> &[u8; 12] {
     const NONE: [u8; 12] = [0; 12];
@@ -272,8 +272,8 @@ fn lone_stamps(bytes: &[u8]) -> &[u8; 12] {
     if (bytes.len() == 12) & (be32(at, 0) == 0x0101_080a) { at } else { &NONE }
 }
 
-/// By how much the bit of timestamps among the options found lies above their kind: it comes from the bytes themselves, for
-/// what comes from the condition makes a branch of the choice again.
+/// By how much the bit of timestamps among the options found lies above their kind: it comes from the bytes themselves,
+/// for what comes from the condition makes a branch of the choice again.
 const STAMPS_ABOVE_KIND: u32 = 1;
 const _: () = assert!(8 << STAMPS_ABOVE_KIND == TcpOptions::TIMESTAMP.bits());
 

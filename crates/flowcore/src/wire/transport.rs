@@ -87,8 +87,8 @@ pub(super) fn options(bytes: &[u8], header: &mut TcpSegment) {
     header.options |= found;
 }
 
-/// Reads the options that Linux and its kin put into every SYN and SYN-ACK: maximum segment size, SACK permitted, timestamps,
-/// window scale, twenty bytes in all. `false`, with nothing written, if they are others.
+/// Reads the options that Linux and its kin put into every SYN and SYN-ACK: maximum segment size, SACK permitted,
+/// timestamps, window scale, twenty bytes in all. `false`, with nothing written, if they are others.
 #[inline]
 fn usual_syn(bytes: &[u8; 20], header: &mut TcpSegment) -> bool {
     let [2, 4, m0, m1, 4, 2, 8, 10, a, b, c, d, e, f, g, h, 1, 3, 3, shift] = *bytes else { return false };

@@ -118,7 +118,8 @@ impl Tcp {
         let heard = !segment.flags.contains(TcpFlags::ACK) | ((ahead <= 0) & !peer.precedes_syn(segment.ack, end));
         let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
         let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
-        heard & (next | ((end.state() == State::Inactive) & !answers))
+        let begins = end.state() == State::Inactive;
+        heard & ((begins & !answers) | (!begins & next))
     }
 
     #[inline(never)]

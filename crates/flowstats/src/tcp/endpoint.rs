@@ -203,11 +203,18 @@ impl Endpoint {
     /// them; `None` otherwise.
     #[inline]
     pub(super) fn newly_acknowledged(&self, ack: u32) -> Option<i64> {
+        let open = (self.state == State::Established) & (self.acked > 0);
+        self.more_acknowledged(ack).filter(|_| open)
+    }
+
+    /// How many more bytes `ack` acknowledges, its SYN being among what is then acknowledged, and nothing that it has not been
+    /// seen to send.
+    #[inline]
+    pub(super) fn more_acknowledged(&self, ack: u32) -> Option<i64> {
         let ahead = i64::from(ack.wrapping_sub(self.acked_seq()) as i32);
         let newly = ahead.max(0);
-        let sent = (self.acked + newly <= self.last) & (self.acked + ahead > 0) & (ack != 0);
-        let open = (self.state == State::Established) & (self.acked > 0);
-        (open & sent).then_some(newly)
+        let seen = (self.acked + ahead > 0) & (self.acked + newly <= self.last) & (ack != 0);
+        seen.then_some(newly)
     }
 
     /// Whether it has earned a letter.
@@ -234,7 +241,8 @@ impl Endpoint {
         (self.position(ack) < 1) & self.has_syn() & peer.has_syn()
     }
 
-    /// How many bytes lie between the last byte seen and `position`, if there are some and not too many to be plausible.
+    /// How many bytes lie between the last byte seen and `position`, if there are some and not too many to be
+    /// plausible.
     pub(super) fn bytes_before(&self, position: i64) -> Option<u64> {
         let bytes = position - self.last;
         (1..=IMPLAUSIBLE).contains(&bytes).then_some(bytes as u64)
@@ -335,19 +343,18 @@ impl Endpoint {
         if flags.intersects(TcpFlags::SYN | TcpFlags::RST) && delta.abs() > IMPLAUSIBLE {
             return true;
         }
-        if self.state != State::Reset || self.last == 1 || position == self.last {
-            self.count_fin(flags);
-        }
-        if flags.contains(TcpFlags::FIN) && self.last == 1 {
-            // Of a stream of which only SYN and FIN were seen the FIN tells the length, even beyond 2 GiB.
-            self.last = finish.max(self.last);
+        let lone_fin = flags.contains(TcpFlags::FIN) && self.last == 1;
+        if self.state == State::Reset && !lone_fin {
+            if self.goes_on_behind_reset(position, finish, flags) {
+                self.count_fin(flags);
+                self.last = finish;
+            }
             return true;
         }
-        if self.state == State::Reset {
-            // Only what continues the stream is believed after a RST, which was not heeded then.
-            if position <= self.last && !flags.contains(TcpFlags::RST) {
-                self.cover(finish);
-            }
+        self.count_fin(flags);
+        if lone_fin {
+            // Of a stream of which only SYN and FIN were seen the FIN tells the length, even beyond 2 GiB.
+            self.last = finish.max(self.last);
             return true;
         }
         if flags & (TcpFlags::RST | TcpFlags::FIN) == TcpFlags::RST && delta > 0 {
@@ -359,6 +366,15 @@ impl Endpoint {
             return true;
         }
         payload == 0
+    }
+
+    /// Whether an end that has sent a RST goes on where its stream was, so that nobody has heeded the RST. Nothing else
+    /// is believed of it.
+    pub(super) fn goes_on_behind_reset(&self, position: i64, finish: i64, flags: TcpFlags) -> bool {
+        self.state == State::Reset
+            && position <= self.last
+            && finish > self.last
+            && !flags.intersects(TcpFlags::RST | TcpFlags::SYN)
     }
 
     /// The stream has gone on up to `to`, and was acknowledged at least up to `acked`.

@@ -56,14 +56,13 @@ impl ConnState {
     }
 }
 
-/// The state of a TCP connection: a pure function of its ends and history.
-pub fn conn_state([originator, responder]: &[Endpoint; 2], history: &History) -> ConnState {
+/// The state of a TCP connection: a pure function of its ends, of whether they have `sent_nothing`, and of its history.
+pub fn conn_state([originator, responder]: &[Endpoint; 2], sent_nothing: bool, history: &History) -> ConnState {
     let (orig, resp) = (originator.state(), responder.state());
     let absent = |state| matches!(state, State::Inactive | State::Partial);
-    let nothing_sent = originator.stream_bytes() == 0 && responder.stream_bytes() == 0;
     match (orig, resp) {
         (State::SynSent | State::SynAckSent, State::Reset) => ConnState::REJ,
-        (State::Reset, State::Reset) if nothing_sent => ConnState::REJ,
+        (State::Reset, State::Reset) if sent_nothing => ConnState::REJ,
         (_, State::Reset) if absent(orig) => ConnState::RSTRH,
         (_, State::Reset) => ConnState::RSTR,
         (State::Reset, _) if absent(resp) => {

@@ -143,7 +143,7 @@ proptest::proptest! {
     fn ordinary_segments_may_take_the_short_way(
         begun in 0usize..6,
         scaled in proptest::bool::ANY,
-        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..9, 0i64..5, 0i64..5, 0u32..2), 0..60),
+        steps in proptest::collection::vec((proptest::bool::ANY, 0usize..12, 0i64..5, 0i64..5, 0u32..2), 0..60),
     ) {
         let flags = [
             TcpFlags::ACK,
@@ -154,6 +154,9 @@ proptest::proptest! {
             TcpFlags::SYN,
             TcpFlags::SYN | TcpFlags::ACK,
             TcpFlags::RST,
+            TcpFlags::ACK,
+            TcpFlags::ACK | TcpFlags::FIN | TcpFlags::RST,
+            TcpFlags::ACK | TcpFlags::RST,
             TcpFlags::ACK,
         ];
         let (mut short, mut general) = (Tcp::default(), Tcp::default());
@@ -174,7 +177,11 @@ proptest::proptest! {
                 flags: flags[what],
                 window: if what == 3 && data == 0 && odd { 0 } else { 500 },
                 window_scale: 7,
-                options: if scaled { TcpOptions::WINDOW_SCALE } else { TcpOptions::empty() },
+                options: match (what, scaled) {
+                    (11, _) => TcpOptions::INCOMPLETE,
+                    (_, true) => TcpOptions::WINDOW_SCALE,
+                    (_, false) => TcpOptions::empty(),
+                },
                 ..TcpSegment::default()
             };
             if matches!(seq, 1 | 3 | 4) {
@@ -248,10 +255,32 @@ fn what_continues_a_stream_behind_a_reset_is_not_missing() {
 }
 
 #[test]
+fn a_reset_tells_of_bytes_before_it_until_its_stream_goes_on() {
+    let streams = |more: &[_]| {
+        let (_, _, tcp) = opened(more);
+        (tcp.stream_bytes()[1], tcp.has_holes())
+    };
+    let data = ('<', "PA", 901, 101, 100);
+    let beyond = ('<', "R", 1501, 0, 0);
+    assert_eq!(streams(&[data, beyond]), (599, true), "the last may be a FIN");
+    assert_eq!(streams(&[data, beyond, data]), (599, true), "a copy is nothing new");
+    assert_eq!(streams(&[data, beyond, ('<', "R", 901, 0, 5)]), (599, true), "the text of a RST is none of the stream");
+    assert_eq!(streams(&[('<', "R", 1001, 0, 0), ('<', "FA", 901, 101, 0)]), (0, false), "a FIN goes on");
+    assert_eq!(streams(&[('<', "R", 902, 0, 0)]), (0, true), "a FIN, most likely");
+    let reset = ('<', "R", 1001, 0, 0);
+    assert_eq!(streams(&[data, reset, ('<', "FR", 1001, 0, 0)]), (100, false));
+    assert_eq!(streams(&[data, reset, ('<', "FPA", 901, 101, 100)]), (100, false));
+    // Bytes that only RSTs tell of were sent all the same.
+    assert_eq!(opened(&[('<', "R", 1401, 101, 0), ('>', "R", 601, 0, 0)]).0, ConnState::RSTR);
+}
+
+#[test]
 fn only_a_reset_that_acknowledges_the_syn_refuses_it() {
     assert_eq!(play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 11, 0)]).0, ConnState::REJ);
-    let (state, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, 77_788, 0)]);
-    assert_eq!((state, tcp.has_stray()), (ConnState::S0, true));
+    for ack in [77_788, 5, u32::MAX] {
+        let (state, _, tcp) = play(&[('>', "S", 10, 0, 0), ('<', "RA", 0, ack, 0)]);
+        assert_eq!((state, tcp.has_stray()), (ConnState::S0, true));
+    }
     let answered = [('>', "S", 10, 0, 0), ('<', "RA", 0, 77_788, 0), ('<', "SA", 900, 11, 0), ('>', "A", 11, 901, 0)];
     assert_eq!(play(&answered).0, ConnState::S1);
 }

@@ -1,8 +1,8 @@
 //! The segments that open and close nearly every connection, the short way.
 //!
-//! Why beside [`Tcp::accept`], which is right for every segment: at ten packets a connection half of all segments are of
-//! these, and the dozens of questions that it asks of each have answers that no branch predictor guesses: 3 wrong guesses
-//! and 280 instructions (cachegrind's model). A property test holds that both come to the same.
+//! Why beside [`Tcp::accept`], which is right for every segment: at ten packets a connection half of all segments are
+//! of these, and the dozens of questions that it asks of each have answers that no branch predictor guesses: 3 wrong
+//! guesses and 280 instructions (cachegrind's model). A property test holds that both come to the same.
 
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
@@ -16,8 +16,8 @@ const SYN_ACK: u16 = SYN | ACK;
 const FIN_ACK: u16 = FIN | ACK;
 
 impl Tcp {
-    /// Takes in the SYN, the SYN-ACK, the ACK of it, a FIN or what is acknowledged around it, where each stands as it should
-    /// and nothing unusual came before; `false`, with nothing changed, for any other.
+    /// Takes in the SYN, the SYN-ACK, the ACK of it, a FIN, or an ACK before or behind one, if it stands where it
+    /// should and nothing unusual came before; `false`, with nothing changed, for any other.
     #[inline]
     pub(super) fn textbook(
         &mut self,
@@ -64,8 +64,8 @@ impl Tcp {
     #[inline]
     fn answers(&mut self, segment: &TcpSegment, direction: Direction, time: Timestamp) -> bool {
         let [originator, responder] = &mut self.ends;
-        let next = segment.ack == originator.start().wrapping_add(1) && originator.awaits_answer();
-        if direction != Direction::Reverse || !next || responder.is_placed() || self.syn_ack != NEVER {
+        let heard = segment.ack == originator.start().wrapping_add(1) && originator.awaits_answer();
+        if direction != Direction::Reverse || !heard || responder.is_placed() || self.syn_ack != NEVER {
             return false;
         }
         self.syn_ack = time.as_nanos();
@@ -124,16 +124,13 @@ impl Tcp {
         true
     }
 
-    /// How many more bytes a segment acknowledges, if it is the next of its stream, both ends are open or closed in order,
-    /// and the peer has been seen to send those bytes, its SYN among them.
+    /// How many more bytes a segment acknowledges, if it is the next of its stream, both ends are open or closed in
+    /// order, and the peer has been seen to send those bytes, its SYN among them.
     #[inline]
     fn newly(&self, segment: &TcpSegment, direction: Direction) -> Option<i64> {
         let (end, peer) = (&self.ends[direction.index()], &self.ends[direction.opposite().index()]);
-        let ahead = i64::from(segment.ack.wrapping_sub(peer.acked_seq()) as i32);
-        let newly = ahead.max(0);
-        let seen = (peer.acked() + ahead > 0) & (peer.acked() + newly <= peer.last()) & (segment.ack != 0);
         let orderly = is_orderly(end) & is_orderly(peer);
-        (orderly & seen & (segment.seq == end.next_seq())).then_some(newly)
+        peer.more_acknowledged(segment.ack).filter(|_| orderly & (segment.seq == end.next_seq()))
     }
 }
 

@@ -136,8 +136,8 @@ impl Dynamics {
     /// An ACK of data of which there may be two copies: the timestamp that it echoes may tell which one it answers
     /// (RFC 7323 section 4.3 rule C, RFC 3522 section 3.2).
     ///
-    /// It is that of the earliest segment it acknowledges: one before the first copy may have been sent with the same, and
-    /// the first copy lost.
+    /// It is that of the earliest segment it acknowledges: one before the first copy may have been sent with the same,
+    /// and the first copy lost.
     pub(super) fn resolve<W: Witness>(
         &mut self,
         of: Direction,

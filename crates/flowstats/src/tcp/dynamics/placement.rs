@@ -91,7 +91,7 @@ impl Dynamics {
         }
         if from >= last {
             if from == last && payload > 0 && before.reset_beyond {
-                // Overtaken by the RST, or that was not heeded.
+                // The RST overtook it, or nobody heeded the RST.
                 self.note_guess(event, witness);
                 self.note_reordering(event, witness);
             }

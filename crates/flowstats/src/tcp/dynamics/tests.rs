@@ -521,7 +521,8 @@ mod round_trips {
             (HANDSHAKE[0], stamps(1000, 0)),
             (HANDSHAKE[1], stamps(5000, 1000)),
             (HANDSHAKE[2], stamps(1010, 5000)),
-            // Two segments in one tick, of which the second may be lost; an ACK delayed for both copies echoes the first.
+            // Two segments in one tick, of which the second may be lost; an ACK delayed for both copies echoes the
+            // first.
             (REQUEST, stamps(1020, 5000)),
             ((1020.1, ">PA", 151, 901, 50), stamps(1020, 5000)),
             ((1220.0, ">PA", 151, 901, 50), stamps(1220, 5000)),
