@@ -74,10 +74,10 @@ impl State {
         Self::from_bits_retain(Self::ORIGINATOR_FIN.bits() << side.index())
     }
 
-    /// These bits, or none.
+    /// `state` if it `holds`, as [`Notes::when`](crate::event::Notes::when).
     #[inline]
-    fn when(self, on: bool) -> Self {
-        Self::from_bits_retain(self.bits() * u32::from(on))
+    fn when(holds: bool, state: Self) -> Self {
+        Self::from_bits_retain(state.bits() & u32::from(holds).wrapping_neg())
     }
 }
 
@@ -163,10 +163,10 @@ fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
     let goes_on = !(rst | syn) & (reverse == by_responder);
     let reset = (rst | state.contains(State::RESET)) & !goes_on;
     entry.state = state.difference(State::RESET | State::RESET_BY_RESPONDER)
-        | State::UNDERWAY.when(reverse | !syn)
-        | State::fin(direction).when(fin)
-        | State::RESET.when(reset)
-        | State::RESET_BY_RESPONDER.when(by_responder);
+        | State::when(reverse | !syn, State::UNDERWAY)
+        | State::when(fin, State::fin(direction))
+        | State::when(reset, State::RESET)
+        | State::when(by_responder, State::RESET_BY_RESPONDER);
     fin | rst
 }
 

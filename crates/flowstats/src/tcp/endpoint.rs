@@ -207,8 +207,8 @@ impl Endpoint {
         self.more_acknowledged(ack).filter(|_| open)
     }
 
-    /// How many more bytes `ack` acknowledges, its SYN being among what is then acknowledged, and nothing that it has not been
-    /// seen to send.
+    /// How many more bytes `ack` acknowledges, if its SYN is among what is then acknowledged, and nothing that it has
+    /// not been seen to send.
     #[inline]
     pub(super) fn more_acknowledged(&self, ack: u32) -> Option<i64> {
         let ahead = i64::from(ack.wrapping_sub(self.acked_seq()) as i32);

@@ -127,10 +127,7 @@ impl History {
     /// Not in line: an ordinary segment nearly never adds one.
     #[inline(never)]
     fn add(&mut self, letter: u8, direction: Direction) {
-        self.push(match direction {
-            Direction::Forward => letter.to_ascii_uppercase(),
-            Direction::Reverse => letter,
-        });
+        self.push(cased(letter, direction));
     }
 
     /// Adds the letter if this end has not earned it before.
@@ -141,8 +138,7 @@ impl History {
     pub(super) fn once(&mut self, letter: Letter, end: &mut Endpoint, direction: Direction) {
         let first = !end.has(letter);
         end.letters |= letter.bit();
-        // Upper case lies one bit below lower case.
-        let byte = letter.byte() & !(u8::from(direction == Direction::Forward) << 5);
+        let byte = cased(letter.byte(), direction);
         if let Self::Short { len, letters } = self
             && let Some(place) = letters.get_mut(usize::from(*len))
         {
@@ -161,6 +157,12 @@ impl History {
             self.add(letter.byte(), direction);
         }
     }
+}
+
+/// A lower-case letter as `direction` has it: upper case, one bit below, for the originator.
+#[inline]
+fn cased(letter: u8, direction: Direction) -> u8 {
+    letter & !(u8::from(direction == Direction::Forward) << 5)
 }
 
 /// Events whose letter comes at the 1st, 10th, 100th, … time.

@@ -129,13 +129,14 @@ impl Tcp {
     #[inline]
     fn newly(&self, segment: &TcpSegment, direction: Direction) -> Option<i64> {
         let (end, peer) = (&self.ends[direction.index()], &self.ends[direction.opposite().index()]);
-        let orderly = is_orderly(end) & is_orderly(peer);
+        let orderly = is_there(end) & is_there(peer);
         peer.more_acknowledged(segment.ack).filter(|_| orderly & (segment.seq == end.next_seq()))
     }
 }
 
+/// Whether it is open, or closed by a FIN.
 #[inline]
-fn is_orderly(end: &Endpoint) -> bool {
+fn is_there(end: &Endpoint) -> bool {
     // Neighbours, so one comparison.
     matches!(end.state(), State::Established | State::Closed)
 }

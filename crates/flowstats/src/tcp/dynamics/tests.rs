@@ -493,19 +493,28 @@ mod round_trips {
         assert_eq!(played.rtts()[2..], ["ambiguous>", "rtt>A 20"]);
     }
 
+    fn stamps(value: u32, echo: u32) -> More {
+        More { stamps: Some((value, echo)), ..More::default() }
+    }
+
+    /// Behind a handshake and a request with timestamps.
+    fn asked_with_stamps(more: &[(Row, More)]) -> Played {
+        let asked = [
+            (HANDSHAKE[0], stamps(1000, 0)),
+            (HANDSHAKE[1], stamps(5000, 1000)),
+            (HANDSHAKE[2], stamps(1010, 5000)),
+            (REQUEST, stamps(1020, 5000)),
+        ];
+        play_with(&[&asked[..], more].concat(), EndReason::Forced)
+    }
+
     #[test]
     fn a_timestamp_tells_which_copy_was_answered() {
-        let stamps = |value, echo| More { stamps: Some((value, echo)), ..More::default() };
         let rows = |echo| {
-            let rows = [
-                (HANDSHAKE[0], stamps(1000, 0)),
-                (HANDSHAKE[1], stamps(5000, 1000)),
-                (HANDSHAKE[2], stamps(1010, 5000)),
-                (REQUEST, stamps(1020, 5000)),
+            asked_with_stamps(&[
                 ((1220.0, ">PA", 101, 901, 50), stamps(1220, 5000)),
                 ((1230.0, "<A", 901, 151, 0), stamps(5230, echo)),
-            ];
-            play_with(&rows, EndReason::Forced)
+            ])
         };
         assert_eq!(rows(1220).rtts()[2..], ["rtt>T 10"]);
         let first = rows(1020);
@@ -516,35 +525,21 @@ mod round_trips {
 
     #[test]
     fn a_timestamp_that_earlier_data_had_too_tells_no_copy() {
-        let stamps = |value, echo| More { stamps: Some((value, echo)), ..More::default() };
-        let rows = [
-            (HANDSHAKE[0], stamps(1000, 0)),
-            (HANDSHAKE[1], stamps(5000, 1000)),
-            (HANDSHAKE[2], stamps(1010, 5000)),
-            // Two segments in one tick, of which the second may be lost; an ACK delayed for both copies echoes the
-            // first.
-            (REQUEST, stamps(1020, 5000)),
+        // In the tick of the request another segment, which may be lost; an ACK delayed for both echoes the request.
+        let played = asked_with_stamps(&[
             ((1020.1, ">PA", 151, 901, 50), stamps(1020, 5000)),
             ((1220.0, ">PA", 151, 901, 50), stamps(1220, 5000)),
             ((1230.0, "<A", 901, 201, 0), stamps(5230, 1020)),
-        ];
-        let played = play_with(&rows, EndReason::Forced);
+        ]);
         assert_eq!(played.rtts()[2..], ["ambiguous>"]);
         assert_eq!(played.sent_again(), ["Timeout 50"]);
     }
 
     #[test]
     fn an_unseen_retransmission_is_betrayed_by_its_timestamp() {
-        let stamps = |value, echo| More { stamps: Some((value, echo)), ..More::default() };
-        let rows = [
-            (HANDSHAKE[0], stamps(1000, 0)),
-            (HANDSHAKE[1], stamps(5000, 1000)),
-            (HANDSHAKE[2], stamps(1010, 5000)),
-            (REQUEST, stamps(1020, 5000)),
-            // The copy of 1220 was lost by the capture.
-            ((1230.0, "<A", 901, 151, 0), stamps(5230, 1220)),
-        ];
-        assert_eq!(play_with(&rows, EndReason::Forced).rtts()[2..], ["ambiguous>"]);
+        // The copy of 1220 was lost by the capture.
+        let played = asked_with_stamps(&[((1230.0, "<A", 901, 151, 0), stamps(5230, 1220))]);
+        assert_eq!(played.rtts()[2..], ["ambiguous>"]);
     }
 
     #[test]
