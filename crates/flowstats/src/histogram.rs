@@ -15,8 +15,8 @@ mod exchange;
 
 use std::fmt;
 
-use buckets::bounds;
 pub(crate) use buckets::bucket;
+use buckets::{CODE_OF_FIRST, CODED, bounds, code};
 use counts::Counts;
 
 pub use exchange::DecodeError;
@@ -40,11 +40,18 @@ pub use exchange::DecodeError;
 #[repr(align(64))]
 pub struct Histogram {
     counts: Counts,
-    /// The smallest value; the largest there can be if there is none.
-    least: u64,
-    /// How far the largest value lies above the smallest.
-    span: u64,
+    /// So many whole numbers from `usual` on change neither end, and have a [`code`]: that a value is one of them is the
+    /// only question to ask before it is counted.
+    ///
+    /// `usual` is the smallest value, or the first that has a code if there is a smaller one. Beyond all numbers if
+    /// there are no values.
+    usual: u64,
+    reach: u64,
+    /// The largest value, 0 if there is none.
+    greatest: u64,
 }
+
+const _: () = assert!(size_of::<Histogram>() == 64);
 
 impl Default for Histogram {
     fn default() -> Self {
@@ -58,17 +65,24 @@ impl Histogram {
 
     /// Without values. Takes no memory on the heap.
     pub const fn new() -> Self {
-        Self { counts: Counts::EMPTY, least: u64::MAX, span: 0 }
+        Self { counts: Counts::EMPTY, usual: u64::MAX, reach: 0, greatest: 0 }
     }
 
     /// Takes in one value.
     #[inline]
     pub fn record(&mut self, value: u64) {
-        // Nearly always false: one comparison and no store. Values below the smallest wrap to large ones.
-        if value.wrapping_sub(self.least) > self.span {
-            self.stretch(value, value);
+        // Nearly always true: one comparison and no store. Values below the smallest wrap to large ones.
+        if value.wrapping_sub(self.usual) < self.reach {
+            self.counts.add_one(code(value));
+        } else {
+            self.record_unusual(value);
         }
-        self.counts.add_one(bucket(value));
+    }
+
+    #[inline(never)]
+    fn record_unusual(&mut self, value: u64) {
+        self.stretch(value, value);
+        self.counts.add_one(bucket(value) + CODE_OF_FIRST);
     }
 
     /// Asks the processor to bring the place of `value` closer: for who records into very many histograms.
@@ -88,24 +102,27 @@ impl Histogram {
 
     /// Takes in all values of another histogram.
     pub fn merge(&mut self, other: &Self) {
-        let Self { counts, least, span } = other;
+        let Self { counts, usual, reach: _, greatest } = other;
         if !counts.is_empty() {
-            self.stretch(*least, least + span);
+            self.stretch(*usual, *greatest);
             self.counts.merge(counts);
         }
     }
 
-    /// Before the values themselves are counted.
-    #[inline(never)]
+    /// Moves the ends apart for further values.
     fn stretch(&mut self, least: u64, greatest: u64) {
-        let greatest = if self.is_empty() { greatest } else { greatest.max(self.greatest()) };
-        self.least = self.least.min(least);
-        self.span = greatest - self.least;
+        self.usual = self.usual.min(least.max(CODED.start));
+        self.greatest = self.greatest.max(greatest);
+        self.reach = (self.greatest.min(CODED.end - 1) + 1).saturating_sub(self.usual);
     }
 
     /// Beyond all values if there is none.
-    fn greatest(&self) -> u64 {
-        self.least + self.span
+    fn least(&self) -> u64 {
+        if self.usual > CODED.start {
+            return self.usual;
+        }
+        // Down there buckets are values.
+        self.counts.first().map_or(self.usual, |bucket| bounds(bucket).0)
     }
 
     /// How many values there are; saturates.
@@ -120,19 +137,20 @@ impl Histogram {
 
     /// The smallest value, exactly; `None` if there is none.
     pub fn min(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(self.least)
+        (!self.is_empty()).then(|| self.least())
     }
 
     /// The largest value, exactly.
     pub fn max(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(self.greatest())
+        (!self.is_empty()).then_some(self.greatest)
     }
 
     /// The arithmetic mean, within [`RELATIVE_ERROR`](Self::RELATIVE_ERROR).
     ///
     /// Not kept beside the counts: a sum that every record changes would cost more than all the rest of it.
     pub fn mean(&self) -> Option<f64> {
-        let values = self.counts.iter().map(|(bucket, count)| (self.representative(bucket) as f64, count as f64));
+        let said = self.representatives();
+        let values = self.counts.iter().map(|(bucket, count)| (said(bucket) as f64, count as f64));
         let (sum, count) = values.fold((0.0, 0.0), |(sum, all), (value, count)| (sum + value * count, all + count));
         (count > 0.0).then(|| sum / count)
     }
@@ -152,19 +170,24 @@ impl Histogram {
     pub fn quantiles(&self, levels: &[f64]) -> Vec<Option<u64>> {
         let total = self.counts.total();
         let in_order = self.counts.in_order();
+        let said = self.representatives();
         let value = |index| match index {
             // The ends are known exactly.
-            0 => self.least,
-            _ if index + 1 == total => self.greatest(),
-            _ => self.representative(in_order(index)),
+            0 => self.least(),
+            _ if index + 1 == total => self.greatest,
+            _ => said(in_order(index)),
         };
         levels.iter().map(|&level| index_of(level, total).map(value)).collect()
     }
 
-    /// The value said of everything in a bucket: its middle, but nothing that lies beyond what was recorded.
-    fn representative(&self, bucket: usize) -> u64 {
-        let (low, high) = bounds(bucket);
-        (low + (high - low) / 2).clamp(self.least, self.greatest())
+    /// Tells the value that is said of everything in a bucket: its middle, but nothing that lies beyond what was
+    /// recorded.
+    fn representatives(&self) -> impl Fn(usize) -> u64 + use<> {
+        let (least, greatest) = (self.least(), self.greatest);
+        move |bucket| {
+            let (low, high) = bounds(bucket);
+            (low + (high - low) / 2).max(least).min(greatest)
+        }
     }
 
     /// The buckets that hold values, ascending: the smallest and the largest value each can hold, and how many it does.
@@ -207,7 +230,7 @@ impl fmt::Debug for Histogram {
 /// Two histograms are equal if they hold the same counts; how they keep them does not matter.
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
-        let ends = |of: &Self| (of.least, of.span);
+        let ends = |of: &Self| (of.usual, of.greatest);
         ends(self) == ends(other) && self.counts.iter().eq(other.counts.iter())
     }
 }

@@ -16,9 +16,15 @@ fn of(values: &[u64]) -> Histogram {
     histogram
 }
 
-/// Values of every magnitude alike.
+/// Values of every magnitude alike, and those where the way to their bucket changes.
 fn magnitudes() -> impl Strategy<Value = u64> {
-    prop_oneof![40 => (any::<u64>(), 0..64u32).prop_map(|(value, shift)| value >> shift), 1 => Just(u64::MAX), 1 => Just(0)]
+    prop_oneof![
+        40 => (any::<u64>(), 0..64u32).prop_map(|(value, shift)| value >> shift),
+        1 => Just(u64::MAX),
+        1 => Just(0),
+        1 => 126..130u64,
+        1 => (1 << 53) - 2..(1u64 << 53) + 2,
+    ]
 }
 
 /// What latencies look like: a narrow body, in nanoseconds, with a tail.

@@ -15,23 +15,31 @@ const OCTAVES: usize = (u64::BITS - BITS) as usize + 1;
 /// How many buckets there are in all.
 pub(super) const BUCKETS: usize = OCTAVES * PER_OCTAVE;
 
-/// From here on a whole number may have more digits than double precision.
-const INEXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+/// The values that have a [`code`]: below them buckets are not cut from octaves, above a whole number may have more
+/// digits than double precision.
+pub(super) const CODED: std::ops::Range<u64> = PER_OCTAVE as u64..1 << f64::MANTISSA_DIGITS;
 
-/// The bucket of a value, below [`BUCKETS`].
+/// By how much the code of a value is more than its bucket.
+pub(super) const CODE_OF_FIRST: usize = (f64::MAX_EXP as usize - 1 + BITS as usize - 1) << BITS;
+
+/// The bucket of a value within [`CODED`], [`CODE_OF_FIRST`] above.
 ///
 /// A number in double precision begins with its binary logarithm and the bits behind the leading one, which is what is
 /// wanted. Why not `leading_zeros`: without instructions that not every processor has, it took as long as all the rest
 /// of a record.
+#[inline(always)]
+pub(super) fn code(value: u64) -> usize {
+    ((value as i64 as f64).to_bits() >> (f64::MANTISSA_DIGITS - 1 - BITS)) as usize
+}
+
+/// The bucket of a value, below [`BUCKETS`].
 #[inline]
 pub(crate) fn bucket(value: u64) -> usize {
-    const LINEAR: u64 = PER_OCTAVE as u64;
-    if (LINEAR..INEXACT).contains(&value) {
-        const ZERO: u64 = (f64::MAX_EXP as u64 - 1 + BITS as u64 - 1) << BITS;
-        ((value as i64 as f64).to_bits() >> (f64::MANTISSA_DIGITS - 1 - BITS)).wrapping_sub(ZERO) as usize
+    if CODED.contains(&value) {
+        code(value).wrapping_sub(CODE_OF_FIRST)
     } else {
         // Values below 128 count as if they were of the second octave's width, which is theirs too.
-        let shift = (u64::BITS - 1 - BITS) - (value | LINEAR).leading_zeros();
+        let shift = (u64::BITS - 1 - BITS) - (value | PER_OCTAVE as u64).leading_zeros();
         ((shift as usize) << BITS) + (value >> shift) as usize
     }
 }

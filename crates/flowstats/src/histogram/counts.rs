@@ -3,7 +3,7 @@
 //! Why not as a sorted list first: of many histograms, each with a few values, every record was a search through several
 //! lines that are in no cache, 90 ns. One that is only appended to is touched in one place.
 
-use super::buckets::{BUCKETS, PER_OCTAVE};
+use super::buckets::{BUCKETS, CODE_OF_FIRST, PER_OCTAVE};
 
 /// Buckets that there is room for at first (16 bytes).
 const FIRST: usize = 8;
@@ -20,8 +20,8 @@ const SAVING: usize = 2;
 /// Bits of a count that are in the window.
 const BITS: u32 = u16::BITS;
 
-/// [`Counts::base`] without a window: no bucket lies in a window that begins here.
-const LISTED: usize = BUCKETS;
+/// [`Counts::first_code`] without a window: no bucket lies in a window that begins here.
+const LISTED: usize = BUCKETS + CODE_OF_FIRST;
 
 /// One structure for both forms, so that the frequent case of the hot path is one comparison: a bucket within the
 /// window.
@@ -30,8 +30,8 @@ pub(super) struct Counts {
     /// The lower bits of a count for every bucket of some consecutive octaves; without a window the buckets that were
     /// hit, in the order in which they were.
     cells: Vec<u16>,
-    /// The bucket of `cells[0]`, a multiple of [`PER_OCTAVE`]; or [`LISTED`].
-    base: usize,
+    /// The code of the bucket of `cells[0]`, which is a multiple of [`PER_OCTAVE`]; or [`LISTED`].
+    first_code: usize,
     /// Hardly ever there are any.
     carried: Option<Box<Carried>>,
 }
@@ -48,23 +48,25 @@ impl std::fmt::Debug for Counts {
 }
 
 impl Counts {
-    pub const EMPTY: Self = Self { cells: Vec::new(), base: LISTED, carried: None };
+    pub const EMPTY: Self = Self { cells: Vec::new(), first_code: LISTED, carried: None };
 
+    /// Counts one hit of the bucket that has this [`code`](super::buckets::code).
     #[inline]
-    pub fn add_one(&mut self, bucket: usize) {
-        if let Some(count) = self.cells.get_mut(bucket.wrapping_sub(self.base))
-            && *count != u16::MAX
-        {
-            *count += 1;
-        } else {
-            self.add(bucket, 1);
+    pub fn add_one(&mut self, code: usize) {
+        let Some(count) = self.cells.get_mut(code.wrapping_sub(self.first_code)) else {
+            return self.add(code.wrapping_sub(CODE_OF_FIRST), 1);
+        };
+        let (sum, over) = count.overflowing_add(1);
+        *count = sum;
+        if over {
+            self.carry(code.wrapping_sub(CODE_OF_FIRST), 1);
         }
     }
 
     /// Asks the processor to bring the place closer where `bucket` will be counted.
     #[inline]
     pub fn prefetch(&self, bucket: usize) {
-        let place = if self.is_listed() { self.cells.len().wrapping_sub(1) } else { bucket.wrapping_sub(self.base) };
+        let place = if self.is_listed() { self.cells.len().wrapping_sub(1) } else { bucket.wrapping_sub(self.base()) };
         if let Some(cell) = self.cells.get(place) {
             flowcore::prefetch(cell);
         }
@@ -72,7 +74,13 @@ impl Counts {
 
     #[inline]
     fn is_listed(&self) -> bool {
-        self.base == LISTED
+        self.first_code == LISTED
+    }
+
+    /// The bucket of the window's first cell.
+    #[inline]
+    fn base(&self) -> usize {
+        self.first_code - CODE_OF_FIRST
     }
 
     #[inline(never)]
@@ -82,7 +90,8 @@ impl Counts {
             return;
         }
         self.cover(bucket, bucket);
-        let count = &mut self.cells[bucket - self.base];
+        let base = self.base();
+        let count = &mut self.cells[bucket - base];
         let sum = u64::from(*count).saturating_add(times);
         *count = sum as u16;
         self.carry(bucket, sum >> BITS);
@@ -139,14 +148,15 @@ impl Counts {
             // Not more than `NEVER_LISTED` of them: no count goes beyond its bits.
             let listed = std::mem::replace(&mut self.cells, vec![0; to - from]);
             listed.iter().for_each(|&bucket| self.cells[usize::from(bucket) - from] += 1);
-            self.base = from;
+            self.first_code = from + CODE_OF_FIRST;
             return;
         }
-        (from, to) = (from.min(self.base), to.max(self.base + self.cells.len()));
+        let base = self.base();
+        (from, to) = (from.min(base), to.max(base + self.cells.len()));
         if to - from > self.cells.len() {
             let mut wider = vec![0; to - from];
-            wider[self.base - from..][..self.cells.len()].copy_from_slice(&self.cells);
-            (self.base, self.cells) = (from, wider);
+            wider[base - from..][..self.cells.len()].copy_from_slice(&self.cells);
+            (self.first_code, self.cells) = (from + CODE_OF_FIRST, wider);
         }
     }
 
@@ -155,13 +165,14 @@ impl Counts {
             self.clone_from(other);
             return;
         }
-        let Self { cells, base, carried: _ } = other;
+        let Self { cells, first_code: _, carried: _ } = other;
         if other.is_listed() {
-            cells.iter().for_each(|&bucket| self.add_one(usize::from(bucket)));
+            cells.iter().for_each(|&bucket| self.add_one(usize::from(bucket) + CODE_OF_FIRST));
             return;
         }
-        self.cover(*base, base + cells.len() - 1);
-        let shift = base - self.base;
+        let base = other.base();
+        self.cover(base, base + cells.len() - 1);
+        let shift = base - self.base();
         for (place, &count) in cells.iter().enumerate().filter(|(_, count)| **count > 0) {
             let mine = &mut self.cells[shift + place];
             let (sum, over) = mine.overflowing_add(count);
@@ -176,6 +187,15 @@ impl Counts {
     pub fn is_empty(&self) -> bool {
         // A window is made for something that was counted.
         self.cells.is_empty()
+    }
+
+    /// The least bucket that was hit.
+    pub fn first(&self) -> Option<usize> {
+        if self.is_listed() {
+            self.cells.iter().min().map(|&bucket| usize::from(bucket))
+        } else {
+            self.iter().next().map(|(bucket, _)| bucket)
+        }
     }
 
     /// How often any was hit; saturates.
@@ -201,7 +221,7 @@ impl Counts {
         let mut before = 0u64;
         let carried = self.carried();
         for (octave, cells) in self.cells.chunks(PER_OCTAVE).enumerate() {
-            let from = self.base + octave * PER_OCTAVE;
+            let from = self.base() + octave * PER_OCTAVE;
             let within = from..from + PER_OCTAVE;
             let [first, end] = [within.start, within.end].map(|end| find(carried, end).unwrap_or_else(|at| at));
             let all = carried[first..end].iter().fold(sum(cells), |sum, &(_, times)| sum.saturating_add(more(times)));
@@ -216,7 +236,7 @@ impl Counts {
                 }
             }
         }
-        self.base + self.cells.len() - 1
+        self.base() + self.cells.len() - 1
     }
 
     /// A count of which the window has these lower bits.
@@ -244,7 +264,7 @@ impl Counts {
             Vec::new()
         };
         let window = if self.is_listed() { &[][..] } else { &self.cells };
-        let windowed = (self.base..).zip(window).map(|(bucket, &count)| (bucket, self.whole(bucket, count)));
+        let windowed = (self.base()..).zip(window).map(|(bucket, &count)| (bucket, self.whole(bucket, count)));
         listed.into_iter().chain(windowed.filter(|&(_, count)| count > 0))
     }
 
@@ -279,7 +299,7 @@ mod tests {
         let mut truth = std::collections::BTreeMap::new();
         for step in 0..1500usize {
             let bucket = 3000 + step * step % 741;
-            counts.add_one(bucket);
+            counts.add_one(bucket + CODE_OF_FIRST);
             *truth.entry(bucket).or_insert(0u64) += 1;
             assert!(counts.iter().eq(truth.iter().map(|(&bucket, &count)| (bucket, count))), "step {step}");
             assert_eq!(counts.total(), step as u64 + 1);
@@ -295,8 +315,8 @@ mod tests {
         for full in [u64::from(u16::MAX), u64::from(u32::MAX)] {
             let mut counts = Counts::EMPTY;
             counts.add(7, full);
-            counts.add_one(7);
-            counts.add_one(7);
+            counts.add_one(7 + CODE_OF_FIRST);
+            counts.add_one(7 + CODE_OF_FIRST);
             assert_eq!(counts.iter().collect::<Vec<_>>(), [(7, full + 2)]);
             let mut sum = counts.clone();
             sum.merge(&counts);
