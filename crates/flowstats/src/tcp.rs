@@ -588,7 +588,8 @@ impl Tcp {
     /// Whether of the last position of a stream only an ACK tells, or what stands behind it: it may be a FIN's.
     fn may_end_unseen(&self, side: Direction) -> bool {
         let tail = self.rare.as_ref().map_or(0, |rare| rare.tails[side.index()]);
-        tail > 0 && tail == self.ends[side.index()].last() && self.unseen_before_reset(side).is_none()
+        // Beyond what was seen only where a SYN that was captured late has set the stream back.
+        tail > 0 && tail >= self.ends[side.index()].last() && self.unseen_before_reset(side).is_none()
     }
 
     /// How many positions a RST of this end tells of that stand before it and were not seen, if any; the last may be a

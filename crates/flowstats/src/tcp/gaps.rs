@@ -57,12 +57,22 @@ impl Gaps {
         self.acknowledged.last().is_some_and(|stretch| stretch.1 == last)
     }
 
-    /// The stream jumped from `from` to `to`.
+    /// The stream jumped from `from` to `to`. What of it was missed already is not missed twice: a SYN that is captured
+    /// late sets the stream back.
     pub(super) fn skip(&mut self, from: i64, to: i64) {
-        if from < to {
-            self.open.push((from, to));
-            self.forget();
+        if from >= to {
+            return;
         }
+        if self.acknowledged.iter().all(|stretch| stretch.1 <= from) {
+            self.open.push((from, to));
+        } else {
+            let mut fresh = vec![(from, to)];
+            for &(start, end) in &self.acknowledged {
+                cut(&mut fresh, start, end);
+            }
+            self.open.append(&mut fresh);
+        }
+        self.forget();
     }
 
     /// A segment brought `from..to` after all: what was missed of it is not.

@@ -305,6 +305,23 @@ fn what_comes_behind_a_late_syn_ack_is_not_missing() {
 }
 
 #[test]
+fn what_is_acknowledged_again_behind_a_late_syn_ack_is_missing_once() {
+    let segments = [
+        ('>', "S", 10, 0, 0),
+        ('>', "A", 11, 51, 0),
+        ('>', "A", 11, 151, 0),
+        ('<', "SA", 50, 11, 0),
+        ('>', "A", 11, 151, 0),
+        ('<', "PA", 101, 11, 50),
+        ('>', "A", 11, 201, 0),
+        ('<', "PA", 151, 11, 50),
+    ];
+    // The last of what is only acknowledged may be a FIN.
+    let missed = |number| play(&segments[..number]).2.missed_bytes()[1];
+    assert_eq!((3..=8).map(missed).collect::<Vec<_>>(), [99, 99, 99, 50, 99, 50]);
+}
+
+#[test]
 fn a_fin_that_was_not_captured_is_no_missing_byte() {
     let fin_lost = [('<', "PA", 901, 101, 100), ('>', "A", 101, 1002, 0)];
     let (_, _, tcp) = opened(&fin_lost);
