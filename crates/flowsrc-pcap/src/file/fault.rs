@@ -60,7 +60,13 @@ impl Complaint<'_> {
             let seconds = self.order.largest as f64 / 1e9;
             let _infallible = match self.order.within_interface {
                 1 => write!(clause, ", by {seconds} s"),
-                count => write!(clause, ", the first of {count}, by up to {seconds} s"),
+                count if count == self.order.backwards => {
+                    write!(clause, ", the first of {count}, by up to {seconds} s")
+                }
+                // The trust line counts the small ones too.
+                count => {
+                    write!(clause, ", the first of {count} by more than 1 ms within an interface, by up to {seconds} s")
+                }
             };
             clauses.push(clause);
         }
@@ -92,7 +98,7 @@ mod tests {
             complaint.words().unwrap(),
             "x.pcap.gz: packet 12 at byte 1056 of the decompressed stream (gzip): the file ends within it; 11 packets \
              before it were read; time runs backwards at packet 3 at byte 200 of the decompressed stream (gzip), the \
-             first of 2, by up to 2 s"
+             first of 2 by more than 1 ms within an interface, by up to 2 s"
         );
     }
 
