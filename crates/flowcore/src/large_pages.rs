@@ -1,4 +1,4 @@
-//! Arrays in large pages, and the call that asks the kernel for them.
+//! Arrays in large pages, and the calls that ask the kernel for them.
 //!
 //! Why: every packet touches places that are far apart, and with pages of 4 KiB most of them miss the processor's
 //! address translation too (on the machine of `benches/README.md` 35 to 100 ns each from 8 MiB on; with pages of 2 MiB
@@ -6,15 +6,14 @@
 //! begins anywhere, and what lies before the first whole large page and behind the last stays in small ones.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::mem::MaybeUninit;
+use std::alloc::{Layout, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// A large page of x86-64, and of others with pages of 4 KiB.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Room for so many elements and no more, which therefore never move; in large pages if it fills one at least.
+/// Room for so many elements and no more; in large pages if it fills one at least.
 #[derive(Debug)]
 pub(crate) struct Room<T> {
     start: NonNull<T>,
@@ -31,16 +30,7 @@ impl<T> Room<T> {
     /// No elements, and room for `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
         let layout = Self::layout(capacity);
-        if layout.size() == 0 {
-            return Self { start: NonNull::dangling(), len: 0, capacity };
-        }
-        // SAFETY: the layout's size is not 0.
-        let memory = unsafe { alloc(layout) };
-        let Some(start) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(layout) };
-        if layout.align() >= LARGE_PAGE {
-            // SAFETY: so many bytes were allocated there.
-            prefer(unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), layout.size()) });
-        }
+        let start = if layout.size() == 0 { NonNull::dangling() } else { memory::take(layout).cast() };
         Self { start, len: 0, capacity }
     }
 
@@ -48,7 +38,7 @@ impl<T> Room<T> {
         let plain = Layout::array::<T>(capacity).ok();
         let layout = plain.and_then(|plain| {
             let align = if plain.size() >= LARGE_PAGE { LARGE_PAGE } else { align_of::<T>() };
-            plain.align_to(align).ok().map(|layout| if align == LARGE_PAGE { layout.pad_to_align() } else { layout })
+            plain.align_to(align).ok().map(|layout| if is_large(layout) { layout.pad_to_align() } else { layout })
         });
         // As for `Vec`: more than half of the address space.
         layout.unwrap_or_else(|| panic!("capacity overflow"))
@@ -69,14 +59,28 @@ impl<T> Room<T> {
         }
     }
 
-    /// Moves the elements to where there is room for `capacity`, or at least for all of them.
+    /// Moves the elements to where there is room for `capacity`, or at least for all of them. Of large ones it is the
+    /// pages that move, if the kernel can: nothing is copied, nor ever there twice.
     pub(crate) fn enlarge(&mut self, capacity: usize) {
-        let mut room = Self::new(capacity.max(self.len));
+        let capacity = capacity.max(self.len);
+        let (old, new) = (Self::layout(self.capacity), Self::layout(capacity));
+        if is_large(old) && new.size() >= old.size() {
+            // SAFETY: it was taken with this layout, and is not looked at where it was any more.
+            if let Some(start) = unsafe { memory::stretch(self.start.cast(), old, new) } {
+                (self.start, self.capacity) = (start.cast(), capacity);
+                return;
+            }
+        }
+        let mut room = Self::new(capacity);
         // SAFETY: there is room for them, the two do not overlap, and nothing is left here to be dropped again.
         unsafe { self.start.copy_to_nonoverlapping(room.start, self.len) };
         room.len = std::mem::take(&mut self.len);
         *self = room;
     }
+}
+
+fn is_large(layout: Layout) -> bool {
+    layout.align() >= LARGE_PAGE
 }
 
 impl<T> Deref for Room<T> {
@@ -100,29 +104,115 @@ impl<T> DerefMut for Room<T> {
 impl<T> Drop for Room<T> {
     fn drop(&mut self) {
         let layout = Self::layout(self.capacity);
-        // SAFETY: each element is dropped once, and the memory given back as it was allocated.
+        // SAFETY: each element is dropped once, and the memory given back as it was taken.
         unsafe {
             std::ptr::drop_in_place(&raw mut **self);
             if layout.size() > 0 {
-                dealloc(self.start.as_ptr().cast(), layout);
+                memory::give_back(self.start.cast(), layout);
             }
         }
     }
 }
 
-/// Asks for large pages under memory that is not in use yet. Without effect on what the program computes, and on
-/// kernels that do not give them on request (`/sys/kernel/mm/transparent_hugepage/enabled`: `never`).
-fn prefer(memory: &mut [MaybeUninit<u8>]) {
-    // The interpreter that looks for undefined behaviour does not know the call.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    {
-        use rustix::mm::{Advice, madvise};
-        // SAFETY: the pages lie within memory that is borrowed for writing alone, and this advice changes no contents.
-        // A refusal (no such pages here) leaves everything as it is.
-        let _refused = unsafe { madvise(memory.as_mut_ptr().cast(), memory.len(), Advice::LinuxHugepage) };
+/// Memory by layouts: large ones are mapped, and asked for in large pages. That has no effect where kernels do not give
+/// them on request (`/sys/kernel/mm/transparent_hugepage/enabled`: `never`).
+#[cfg(all(target_os = "linux", not(miri)))]
+mod memory {
+    use std::alloc::{alloc, dealloc};
+    use std::ptr::null_mut;
+
+    use rustix::io::Result;
+    use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap_fixed, munmap};
+
+    use super::*;
+
+    /// `layout` is not empty, and a large one is a multiple of its alignment.
+    pub(super) fn take(layout: Layout) -> NonNull<u8> {
+        let taken = if is_large(layout) {
+            map(layout.size(), ProtFlags::READ | ProtFlags::WRITE).ok().inspect(|start| {
+                // SAFETY: it was just mapped, and this advice changes no contents. A refusal (no such pages here) leaves
+                // everything as it is.
+                let _refused = unsafe { madvise(start.as_ptr().cast(), layout.size(), Advice::LinuxHugepage) };
+            })
+        } else {
+            // SAFETY: the layout's size is not 0.
+            NonNull::new(unsafe { alloc(layout) })
+        };
+        taken.unwrap_or_else(|| handle_alloc_error(layout))
     }
-    #[cfg(not(all(target_os = "linux", not(miri))))]
-    let _ = memory;
+
+    /// # Safety
+    /// `start` was taken with `layout` and is not used any more.
+    pub(super) unsafe fn give_back(start: NonNull<u8>, layout: Layout) {
+        if is_large(layout) {
+            // SAFETY: as promised. It cannot fail on a whole mapping, and if it did would only stay.
+            let _stays = unsafe { munmap(start.as_ptr().cast(), layout.size()) };
+        } else {
+            // SAFETY: as promised.
+            unsafe { dealloc(start.as_ptr(), layout) };
+        }
+    }
+
+    /// What is at `start`, elsewhere with more room behind it; `None`, with nothing changed, if that cannot be.
+    ///
+    /// # Safety
+    /// `start` was taken with the layout `old`, a large one, and is not used any more if it moved; `new` is not smaller.
+    pub(super) unsafe fn stretch(start: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+        // Where it goes to is chosen here: only to an address that is aligned as its own do large pages move whole.
+        let place = map(new.size(), ProtFlags::empty()).ok()?;
+        let [from, to] = [start, place].map(|start| start.as_ptr().cast());
+        // SAFETY: both are whole mappings of these sizes that nobody else knows of.
+        let moved = unsafe { mremap_fixed(from, old.size(), new.size(), MremapFlags::MAYMOVE, to) };
+        if moved.is_err() {
+            // SAFETY: it was just mapped, and nobody has it.
+            let _stays = unsafe { munmap(to, new.size()) };
+            return None;
+        }
+        Some(place)
+    }
+
+    /// So many bytes that begin where a large page may.
+    fn map(bytes: usize, protection: ProtFlags) -> Result<NonNull<u8>> {
+        let whole = bytes.checked_add(LARGE_PAGE).ok_or(rustix::io::Errno::NOMEM)?;
+        // SAFETY: a new mapping, wherever there is room.
+        let start = unsafe { mmap_anonymous(null_mut(), whole, protection, MapFlags::PRIVATE) }?.cast::<u8>();
+        let before = start.align_offset(LARGE_PAGE);
+        let aligned = start.wrapping_add(before);
+        for (place, surplus) in [(start, before), (aligned.wrapping_add(bytes), LARGE_PAGE - before)] {
+            if surplus > 0 {
+                // SAFETY: of the mapping just made, what is not wanted; nobody has it.
+                let _stays = unsafe { munmap(place.cast(), surplus) };
+            }
+        }
+        NonNull::new(aligned).ok_or(rustix::io::Errno::NOMEM)
+    }
+}
+
+/// The same without such calls: the interpreter that looks for undefined behaviour does not know them.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod memory {
+    use std::alloc::{alloc, dealloc};
+
+    use super::*;
+
+    /// `layout` is not empty.
+    pub(super) fn take(layout: Layout) -> NonNull<u8> {
+        // SAFETY: the layout's size is not 0.
+        NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    /// # Safety
+    /// `start` was taken with `layout` and is not used any more.
+    pub(super) unsafe fn give_back(start: NonNull<u8>, layout: Layout) {
+        // SAFETY: as promised.
+        unsafe { dealloc(start.as_ptr(), layout) };
+    }
+
+    /// # Safety
+    /// None.
+    pub(super) unsafe fn stretch(_: NonNull<u8>, _: Layout, _: Layout) -> Option<NonNull<u8>> {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -143,8 +233,17 @@ mod tests {
             if capacity * 8 >= LARGE_PAGE {
                 assert_eq!(words.as_ptr() as usize % LARGE_PAGE, 0);
             }
-            words.enlarge(2 * capacity);
-            assert_eq!((words.len(), words.capacity()), (capacity, 2 * capacity));
+            for more in [2 * capacity, 2 * capacity, 7 * capacity] {
+                words.enlarge(more);
+                assert_eq!((words.len(), words.capacity()), (capacity, more));
+                assert!(words.iter().zip(0..).all(|(&word, number)| word == number));
+                if more * 8 >= LARGE_PAGE {
+                    assert_eq!(words.as_ptr() as usize % LARGE_PAGE, 0);
+                }
+            }
+            words.fill_to(usize::MAX, || next.next().unwrap_or(0));
+            words.enlarge(0);
+            assert_eq!((words.len(), words.capacity()), (7 * capacity, 7 * capacity), "never less than there is");
             assert!(words.iter().zip(0..).all(|(&word, number)| word == number));
         }
     }

@@ -4,49 +4,27 @@ use super::FlowId;
 use crate::large_pages::Room;
 use crate::prefetch::prefetch;
 
-/// Bytes of address space per chunk. Memory behind it is taken by the page, so that a large chunk costs nothing.
-const CHUNK_BYTES: usize = 16 << 20;
-
-/// The first chunk begins with about so many bytes: few flows take little memory.
+/// There is room for so many bytes at first: few flows take little memory.
 const SMALL_BYTES: usize = 256 << 10;
+
+/// Then for so many, and for twice as many each time it does not suffice. It is address space: memory behind it is taken
+/// by the page.
+const LARGE_BYTES: usize = 16 << 20;
 
 /// Elements made at once.
 const BLOCK: usize = 1024;
 
-/// One `T` per flow id, without a second hash. Grows by blocks, and moves what it holds at most once, while it is
-/// little.
+/// One `T` per flow id, without a second hash. Grows by blocks.
 ///
 /// Ids are reused after a flow's `End` event: whoever keeps state here resets it on [`Marks::BEGIN`](crate::Marks).
 #[derive(Debug)]
 pub struct Slots<T> {
-    /// All but the last are full. Each has room for [`Self::CHUNK`] elements, the first at first for
-    /// [`Self::SMALL`].
-    chunks: Vec<Room<T>>,
+    room: Room<T>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new() }
-    }
-}
-
-impl<T> Slots<T> {
-    /// Elements per chunk, a power of two and a multiple of [`BLOCK`].
-    const CHUNK: usize = {
-        let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
-        let fitting = CHUNK_BYTES / element;
-        if fitting < BLOCK { BLOCK } else { (fitting / 2 + 1).next_power_of_two() }
-    };
-
-    /// Elements that the first chunk has room for at first, a multiple of [`BLOCK`].
-    const SMALL: usize = {
-        let element = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
-        (SMALL_BYTES / element).next_multiple_of(BLOCK)
-    };
-
-    #[inline]
-    fn place(id: FlowId) -> (usize, usize) {
-        (id.0 as usize / Self::CHUNK, id.0 as usize % Self::CHUNK)
+        Self { room: Room::new(0) }
     }
 }
 
@@ -61,45 +39,37 @@ impl<T: Default> Slots<T> {
     #[inline]
     pub fn entry(&mut self, id: FlowId) -> &mut T {
         debug_assert_ne!(id, FlowId::NONE, "events without a flow have no slot");
-        let (chunk, place) = Self::place(id);
-        if self.get(id).is_none() {
-            return self.grow(chunk, place);
+        let place = id.0 as usize;
+        if place >= self.room.len() {
+            self.grow(place + 1);
         }
-        &mut self.chunks[chunk][place]
+        &mut self.room[place]
     }
 
+    /// Makes `len` elements at least.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, chunk: usize, place: usize) -> &mut T {
-        while self.chunks.len() <= chunk {
-            self.fill_last(Self::CHUNK);
-            self.chunks.push(Room::new(if self.chunks.is_empty() { Self::SMALL } else { Self::CHUNK }));
+    fn grow(&mut self, len: usize) {
+        let len = len.next_multiple_of(BLOCK);
+        if len > self.room.capacity() {
+            let elements = |bytes: usize| bytes / size_of::<T>().max(1);
+            let small = elements(SMALL_BYTES).next_multiple_of(BLOCK);
+            let more = elements(LARGE_BYTES).max(2 * self.room.capacity()).max(len);
+            self.room.enlarge(if len <= small { small } else { more });
         }
-        self.fill_last((place + 1).next_multiple_of(BLOCK));
-        &mut self.chunks[chunk][place]
-    }
-
-    /// Makes elements until the last chunk has `len`.
-    fn fill_last(&mut self, len: usize) {
-        let Some(last) = self.chunks.last_mut() else { return };
-        if len > last.capacity() {
-            last.enlarge(Self::CHUNK);
-        }
-        last.fill_to(len, T::default);
+        self.room.fill_to(len, T::default);
     }
 
     /// The state of `id`, if its block was ever made.
     #[inline]
     pub fn get(&self, id: FlowId) -> Option<&T> {
-        let (chunk, place) = Self::place(id);
-        self.chunks.get(chunk)?.get(place)
+        self.room.get(id.0 as usize)
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut T> {
-        let (chunk, place) = Self::place(id);
-        self.chunks.get_mut(chunk)?.get_mut(place)
+        self.room.get_mut(id.0 as usize)
     }
 
     /// Asks the processor to bring the state of `id` closer.
@@ -112,7 +82,7 @@ impl<T: Default> Slots<T> {
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() * size_of::<T>()
+        self.room.len() * size_of::<T>()
     }
 }
 
@@ -130,17 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_moves_or_is_lost_from_one_chunk_to_the_next() {
+    fn nothing_is_lost_however_many_there_are() {
         let mut slots = Slots::<[u64; 32]>::new();
-        let last = 2 * Slots::<[u64; 32]>::CHUNK as u32 + 5;
-        slots.entry(FlowId(3))[0] = 3;
-        slots.entry(FlowId(5000))[0] = 5;
-        let before: *const _ = slots.entry(FlowId(3));
-        slots.entry(FlowId(last))[31] = 9;
-        assert_eq!((slots.entry(FlowId(3))[0], slots.entry(FlowId(5000))[0]), (3, 5));
-        assert!(std::ptr::eq(before, slots.entry(FlowId(3))), "it has moved when it was little, and never again");
-        assert_eq!(slots.get(FlowId(last)).map(|slot| slot[31]), Some(9));
-        assert_eq!(slots.get(FlowId(last / 2)), Some(&[0; 32]));
-        assert_eq!(slots.memory_bytes() % (BLOCK * 256), 0);
+        let last = 3 * (LARGE_BYTES / 256) as u32 + 5;
+        let places = [3, 1023, 1024, 5000, last / 3, last / 2, last];
+        for (place, number) in places.into_iter().zip(1..) {
+            slots.entry(FlowId(place))[31] = number;
+        }
+        let kept = places.map(|place| slots.get(FlowId(place)).map_or(0, |slot| slot[31]));
+        assert_eq!(kept, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(slots.get(FlowId(last - 1)), Some(&[0; 32]));
+        assert_eq!(slots.memory_bytes(), (last as usize + 1).next_multiple_of(BLOCK) * 256);
+    }
+
+    #[test]
+    fn slots_without_size_are_slots_too() {
+        let mut slots = Slots::<()>::new();
+        slots.entry(FlowId(40_000_000));
+        assert_eq!((slots.get(FlowId(7)), slots.memory_bytes()), (Some(&()), 0));
     }
 }
