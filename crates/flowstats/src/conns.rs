@@ -348,12 +348,12 @@ impl Conns {
             Ok(more) => *recent = more,
             Err(counts) => open.outgrow(event.direction, counts),
         }
-        match event.detail {
+        match &event.detail {
             Detail::Tcp(segment) => match &mut self.followed {
-                None => open.tcp.observe(&segment, event.payload_bytes, event.direction, event.time),
+                None => open.tcp.observe(segment, event.payload_bytes, event.direction, event.time),
                 Some(followed) => {
                     let Followed { dynamics, spans } = followed.entry(event.flow);
-                    dynamics.observe(&mut open.tcp, event, &segment, &mut Keeper { spans, pages: &mut self.pages });
+                    dynamics.observe(&mut open.tcp, event, segment, &mut Keeper { spans, pages: &mut self.pages });
                 }
             },
             _ => {

@@ -113,7 +113,11 @@ impl Flows {
                 }
             }
         }
-        events.append(&mut self.ended);
+        if events.is_empty() {
+            std::mem::swap(events, &mut self.ended);
+        } else {
+            events.append(&mut self.ended);
+        }
         self.live > 0
     }
 

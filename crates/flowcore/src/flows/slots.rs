@@ -40,17 +40,17 @@ impl<T: Default> Slots<T> {
     pub fn entry(&mut self, id: FlowId) -> &mut T {
         debug_assert_ne!(id, FlowId::NONE, "events without a flow have no slot");
         let place = id.0 as usize;
-        if place >= self.room.len() {
-            self.grow(place + 1);
+        if place < self.room.len() {
+            return &mut self.room[place];
         }
-        &mut self.room[place]
+        self.grow(place)
     }
 
-    /// Makes `len` elements at least.
+    /// Makes elements up to that of a place, and more.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, len: usize) {
-        let len = len.next_multiple_of(BLOCK);
+    fn grow(&mut self, place: usize) -> &mut T {
+        let len = (place + 1).next_multiple_of(BLOCK);
         if len > self.room.capacity() {
             let elements = |bytes: usize| bytes / size_of::<T>().max(1);
             let small = elements(SMALL_BYTES).next_multiple_of(BLOCK);
@@ -58,6 +58,7 @@ impl<T: Default> Slots<T> {
             self.room.enlarge(if len <= small { small } else { more });
         }
         self.room.fill_to(len, T::default);
+        &mut self.room[place]
     }
 
     /// The state of `id`, if its block was ever made.

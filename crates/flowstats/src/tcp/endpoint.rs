@@ -211,10 +211,11 @@ impl Endpoint {
     /// not been seen to send.
     #[inline]
     pub(super) fn more_acknowledged(&self, ack: u32) -> Option<i64> {
+        debug_assert!(self.acked <= self.last, "what is acknowledged is covered");
         let ahead = i64::from(ack.wrapping_sub(self.acked_seq()) as i32);
-        let newly = ahead.max(0);
-        let seen = (self.acked + ahead > 0) & (self.acked + newly <= self.last) & (ack != 0);
-        seen.then_some(newly)
+        // From 1 to the last one seen, in one comparison: what lies before comes out larger.
+        let seen = ((self.acked + ahead - 1) as u64) < self.last as u64;
+        (seen & (ack != 0)).then_some(ahead.max(0))
     }
 
     /// Whether it has earned a letter.
