@@ -180,7 +180,7 @@ impl Hosts {
         size_of::<Followed>() + size_of::<Seat>()
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
         let Seat { tally: place, course } = self.seats.entry(event.flow);
         if !course.begun() {
@@ -199,14 +199,15 @@ impl Hosts {
             return;
         };
         tally.note_packet(event);
-        let mut told = Told { tally, place, course, samples: &mut self.samples };
-        let followed = self.open.entry(event.flow);
-        if told.course.turned() {
-            let turned = FlowEvent { direction: event.direction.opposite(), ..*event };
-            followed.observe(&turned, segment, &mut told);
+        let turned;
+        let event = if course.turned() {
+            turned = FlowEvent { direction: event.direction.opposite(), ..*event };
+            &turned
         } else {
-            followed.observe(event, segment, &mut told);
-        }
+            event
+        };
+        let mut told = Told { tally, place, course, samples: &mut self.samples };
+        self.open.entry(event.flow).observe(event, segment, &mut told);
     }
 
     /// Finds the row of a connection that begins, and takes in its first segment.
