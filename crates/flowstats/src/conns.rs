@@ -2,9 +2,6 @@
 
 mod columns;
 mod course;
-mod histories;
-
-use std::sync::Arc;
 
 use bitflags::bitflags;
 use flowcore::flows::Slots;
@@ -15,8 +12,7 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch_whole,
 };
 
-use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, Keeper, Pages, Spans, Tcp, udp_state};
-use histories::Histories;
+use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, History, Keeper, Pages, Spans, Tcp, udp_state};
 
 pub use columns::{COLUMNS, ColumnDef, column};
 pub use course::COURSE_COLUMNS;
@@ -155,6 +151,8 @@ struct Open {
     doubts: Doubts,
     /// A connection is here: its first event, or the first that a filter let through, was seen.
     begun: bool,
+    /// What its packets have beside IP is kept: `side` lies farther away.
+    layered: bool,
 }
 
 const _: () = assert!(size_of::<Open>() == 160);
@@ -203,7 +201,7 @@ pub struct Connection {
     /// Zeek's connection state.
     pub state: ConnState,
     /// Zeek's history letters; empty for protocols that have none.
-    pub history: Arc<str>,
+    pub history: History,
     /// What TCP adds.
     pub tcp: Option<TcpFacts>,
     /// Round trips, retransmissions, requests and the like, if they were asked for ([`Depth::Course`]).
@@ -264,7 +262,6 @@ pub struct Conns {
     pages: Pages,
     live: usize,
     finished: Vec<Connection>,
-    histories: Histories,
     /// What holds of every connection that ends from now on.
     shared: Doubts,
 }
@@ -377,7 +374,7 @@ impl Conns {
             open.doubts |= Doubts::IDLE;
         }
         // Written where it stays: it is large.
-        self.finished.push(describe(open, record, self.shared, &mut self.histories));
+        self.finished.push(describe(open, record, self.shared));
         if let Some(connection) = self.finished.last_mut()
             && connection.tcp.is_some()
             && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
@@ -404,9 +401,10 @@ fn prepare(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) -> bool {
     }
     open.doubts |= Doubts::of_packet(event);
     if event.layers != 0
-        && open.side.as_ref().is_none_or(|side| side.layers.is_none())
+        && !open.layered
         && let Some(layers) = batch.frames.layers(event)
     {
+        open.layered = true;
         open.side.get_or_insert_default().layers = Some(Box::new(layers.clone()));
     }
     if event.marks.contains(Marks::DUPLICATE) {
@@ -429,7 +427,7 @@ fn begin(open: &mut Open, event: &FlowEvent, batch: &Batch<'_>) {
 }
 
 #[inline(always)]
-fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut Histories) -> Connection {
+fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts) -> Connection {
     let counts = open.counts();
     let [forward, reverse] = counts;
     let mut doubts = open.doubts | shared;
@@ -455,23 +453,21 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts, histories: &mut H
                 missed_bytes,
                 active_until: open.tcp.active_until(),
             };
-            (open.tcp.state(), histories.get(open.tcp.history().letters()), Some(facts))
+            (open.tcp.state(), open.tcp.history().clone(), Some(facts))
         }
         Protocol::UDP | Protocol::UDP_LITE => {
             let flipped = matches!(flow.evidence, Evidence::Ports);
-            let history = match (flipped, forward.payload_bytes > 0, reverse.payload_bytes > 0) {
-                (false, false, false) => "",
-                (false, true, false) => "D",
-                (false, false, true) => "d",
-                (false, true, true) => "Dd",
-                (true, false, false) => "^",
-                (true, true, false) => "^D",
-                (true, false, true) => "^d",
-                (true, true, true) => "^dD",
-            };
-            (udp_state(forward.packets > 0, reverse.packets > 0), histories.get(history.as_bytes()), None)
+            let mut history = History::default();
+            for (said, letter) in
+                [(flipped, b'^'), (forward.payload_bytes > 0, b'D'), (reverse.payload_bytes > 0, b'd')]
+            {
+                if said {
+                    history.push(letter);
+                }
+            }
+            (udp_state(forward.packets > 0, reverse.packets > 0), history, None)
         }
-        _ => (ConnState::OTH, histories.get(b""), None),
+        _ => (ConnState::OTH, History::default(), None),
     };
     let side = open.side.as_deref_mut();
     Connection {

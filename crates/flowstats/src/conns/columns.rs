@@ -110,7 +110,7 @@ pub static COLUMNS: [ColumnDef; 41] = [
     define(["ip_version", "IPV", "4 or 6."], FACT, |c| Value::U64(if c.flow.key.src.is_v4() { 4 } else { 6 })),
     define(["state", "STATE", "Zeek's connection state."], FACT, |c| Value::Word(c.state.name())).shown(1),
     define(["history", "HISTORY", "Zeek's history letters; upper case = originator."], FACT, |c| {
-        if c.history.is_empty() { Value::Missing } else { Value::Text(Arc::clone(&c.history)) }
+        if c.history.letters().is_empty() { Value::Missing } else { text(c.history.as_str()) }
     })
     .shown(5),
     define(

@@ -45,7 +45,7 @@ fn packets_and_bytes_are_counted_by_direction_and_layer() {
     let reverse = Counts { packets: 1, wire_bytes: 200, network_bytes: 186, payload_bytes: 158 };
     assert_eq!(connection.counts, [forward, reverse]);
     assert_eq!(connection.duration(), Nanos::new(5_000_000));
-    assert_eq!((connection.state, &*connection.history), (ConnState::SF, "Dd"));
+    assert_eq!((connection.state, connection.history.as_str()), (ConnState::SF, "Dd"));
     assert!(connection.doubts.is_empty());
 }
 

@@ -104,7 +104,7 @@ impl History {
     }
 
     /// Adds a letter as it is.
-    pub(super) fn push(&mut self, letter: u8) {
+    pub(crate) fn push(&mut self, letter: u8) {
         match self {
             Self::Short { len, letters } => {
                 if let Some(place) = letters.get_mut(usize::from(*len)) {
