@@ -111,8 +111,8 @@ pub struct Hosts {
     seats: Slots<Seat>,
     live: usize,
     /// Connections that go beyond [`Options::most_rows`], those that [`Options::listing`] hides, then one per
-    /// remote.
-    tallies: Vec<Tally>,
+    /// remote. By their index, as if that were a flow's id: they lie as far apart as flows do.
+    tallies: Slots<Tally>,
     /// `remotes[i]` belongs to `tallies[i + FIRST_REMOTE]`.
     remotes: Vec<Remote>,
     /// Connections of which the whitelist has yet to say whether they have a row.
@@ -143,12 +143,14 @@ impl Hosts {
     /// With nothing seen yet.
     pub fn new(options: Options) -> Self {
         let most_rows = if options.most_rows == 0 { MOST_ROWS } else { options.most_rows };
+        let mut tallies = Slots::new();
+        tallies.entry(FlowId(FIRST_REMOTE));
         Self {
             options: Options { most_rows, ..options },
             open: Slots::new(),
             seats: Slots::new(),
             live: 0,
-            tallies: (0..FIRST_REMOTE).map(|_| Tally::default()).collect(),
+            tallies,
             remotes: Vec::new(),
             undecided: Undecided::default(),
             samples: Vec::new(),
@@ -194,7 +196,7 @@ impl Hosts {
             }
             return;
         }
-        let Some(tally) = self.tallies.get_mut(place as usize) else {
+        let Some(tally) = self.tallies.get_mut(FlowId(place)) else {
             self.take_undecided(event, segment, batch);
             return;
         };
@@ -261,7 +263,7 @@ impl Hosts {
         self.take_samples();
         let Some(Waiting { remote, tally, .. }) = self.undecided.take(waiting) else { return false };
         let place = self.row(remote, marks);
-        self.tallies[place as usize].merge(&tally);
+        self.tallies.entry(FlowId(place)).merge(&tally);
         self.seats.entry(flow).tally = place;
         true
     }
@@ -279,8 +281,8 @@ impl Hosts {
         if self.remotes.len() >= self.options.most_rows {
             return OTHERS;
         }
-        let place = self.tallies.len() as u32;
-        self.tallies.push(Tally::default());
+        let place = FIRST_REMOTE + self.remotes.len() as u32;
+        self.tallies.entry(FlowId(place));
         self.remotes.push(remote);
         self.places.insert(remote, place);
         place
@@ -292,13 +294,13 @@ impl Hosts {
         let [mut farther, mut nearer] = [(); 2].map(|()| samples.chunks(STRIDE));
         for step in 0..samples.len().div_ceil(STRIDE) + 2 {
             for sample in farther.next().unwrap_or_default() {
-                if let Some(tally) = tallies.get(sample.tally as usize) {
+                if let Some(tally) = tallies.get(FlowId(sample.tally)) {
                     prefetch(tally.histogram(sample.measure));
                 }
             }
             if step > 0 {
                 for sample in nearer.next().unwrap_or_default() {
-                    if let Some(tally) = tallies.get(sample.tally as usize) {
+                    if let Some(tally) = tallies.get(FlowId(sample.tally)) {
                         tally.histogram(sample.measure).prefetch(sample.value);
                     }
                 }
@@ -332,7 +334,7 @@ impl Hosts {
                 _ => false,
             };
             if let Some(seat) = self.seats.get(event.flow)
-                && let Some(tally) = self.tallies.get(seat.tally as usize)
+                && let Some(tally) = self.tallies.get(FlowId(seat.tally))
             {
                 // A bare ACK seldom tells the remote's tally anything: for it, once more for what it touches in any
                 // case.
@@ -348,7 +350,7 @@ impl Hosts {
         let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.course.begun()) else { return };
         let followed = self.open.entry(id);
         let Seat { tally: place, mut course } = std::mem::take(seat);
-        if let Some(tally) = self.tallies.get_mut(place as usize) {
+        if let Some(tally) = self.tallies.get_mut(FlowId(place)) {
             if followed.tcp.lacks_syn_ack() {
                 tally.doubts |= Doubts::GAP;
             }
@@ -374,7 +376,7 @@ impl Analyzer for Hosts {
     }
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
-        let far = self.live + self.tallies.len() >= PREFETCH_FROM;
+        let far = self.live + self.remotes.len() >= PREFETCH_FROM;
         let (mut from, mut through) = (self.from, self.through);
         let mut farther = batch.events.chunks(STRIDE);
         let mut nearer = batch.events.chunks(STRIDE);

@@ -81,6 +81,11 @@ impl<T: Default> Slots<T> {
         }
     }
 
+    /// All states that were made, by id: more than were asked for, since they are made by the block.
+    pub fn as_slice(&self) -> &[T] {
+        &self.room
+    }
+
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         self.room.len() * size_of::<T>()

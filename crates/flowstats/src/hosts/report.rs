@@ -173,7 +173,8 @@ impl Hosts {
     /// only for that.
     fn with_undecided(&self) -> (Cow<'_, [Tally]>, Vec<Remote>) {
         let mut new = Vec::new();
-        let mut tallies = Cow::Borrowed(self.tallies.as_slice());
+        let known = FIRST_REMOTE as usize + self.remotes.len();
+        let mut tallies = Cow::Borrowed(self.tallies.as_slice().get(..known).unwrap_or_default());
         for (remote, shown) in self.undecided.by_remote() {
             let tallies = tallies.to_mut();
             let place = match self.places.get(&remote) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use flowcore::FlowId;
+use flowcore::flows::Slots;
 
 use super::{Remote, Tally};
 
@@ -51,9 +52,9 @@ impl Undecided {
 
     /// The tally with this index, among `rows` or among these.
     #[inline]
-    pub fn tally_or<'a>(&'a mut self, rows: &'a mut [Tally], place: u32) -> Option<&'a mut Tally> {
+    pub fn tally_or<'a>(&'a mut self, rows: &'a mut Slots<Tally>, place: u32) -> Option<&'a mut Tally> {
         if !Self::is_one(place) {
-            return rows.get_mut(place as usize);
+            return rows.get_mut(FlowId(place));
         }
         self.waiting.get_mut((place - FROM) as usize)?.as_mut().map(|waiting| &mut waiting.tally)
     }
