@@ -35,6 +35,7 @@ impl<T> Room<T> {
     }
 
     fn layout(capacity: usize) -> Layout {
+        const { assert!(align_of::<T>() < LARGE_PAGE, "a mapping begins where a large page may, and no farther") };
         let plain = Layout::array::<T>(capacity).ok();
         let layout = plain.and_then(|plain| {
             let align = if plain.size() >= LARGE_PAGE { LARGE_PAGE } else { align_of::<T>() };
@@ -60,7 +61,8 @@ impl<T> Room<T> {
     }
 
     /// Moves the elements to where there is room for `capacity`, or at least for all of them. Of large ones it is the
-    /// pages that move, if the kernel can: nothing is copied, nor ever there twice.
+    /// pages that move, if the kernel can: nothing is copied, nor ever there twice. While they move there is address
+    /// space for both.
     pub(crate) fn enlarge(&mut self, capacity: usize) {
         let capacity = capacity.max(self.len);
         let (old, new) = (Self::layout(self.capacity), Self::layout(capacity));
@@ -122,7 +124,7 @@ mod memory {
     use std::ptr::null_mut;
 
     use rustix::io::Result;
-    use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap_fixed, munmap};
+    use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap, mremap_fixed, munmap};
 
     use super::*;
 
@@ -145,7 +147,7 @@ mod memory {
     /// `start` was taken with `layout` and is not used any more.
     pub(super) unsafe fn give_back(start: NonNull<u8>, layout: Layout) {
         if is_large(layout) {
-            // SAFETY: as promised. It cannot fail on a whole mapping, and if it did would only stay.
+            // SAFETY: as promised. If it fails, where the kernel can keep no more mappings apart, it only stays.
             let _stays = unsafe { munmap(start.as_ptr().cast(), layout.size()) };
         } else {
             // SAFETY: as promised.
@@ -153,22 +155,23 @@ mod memory {
         }
     }
 
-    /// What is at `start`, elsewhere with more room behind it; `None`, with nothing changed, if that cannot be.
+    /// What is at `start`, with more room behind it, elsewhere if need be; `None`, with nothing changed, if that cannot
+    /// be.
     ///
     /// # Safety
     /// `start` was taken with the layout `old`, a large one, and is not used any more if it moved; `new` is not smaller.
     pub(super) unsafe fn stretch(start: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        // Where it goes to is chosen here: only to an address that is aligned as its own do large pages move whole.
-        let place = map(new.size(), ProtFlags::empty()).ok()?;
-        let [from, to] = [start, place].map(|start| start.as_ptr().cast());
-        // SAFETY: both are whole mappings of these sizes that nobody else knows of.
-        let moved = unsafe { mremap_fixed(from, old.size(), new.size(), MremapFlags::MAYMOVE, to) };
-        if moved.is_err() {
-            // SAFETY: it was just mapped, and nobody has it.
-            let _stays = unsafe { munmap(to, new.size()) };
-            return None;
-        }
-        Some(place)
+        let from = start.as_ptr().cast();
+        let moved = match map(new.size(), ProtFlags::empty()) {
+            // Where it goes to is chosen here: only to an address that is aligned as its own do large pages move whole.
+            // SAFETY: both are whole mappings of these sizes that nobody else knows of. If it fails nobody knows whether
+            // the second is still there, so it is not given back: address space without memory.
+            Ok(to) => unsafe { mremap_fixed(from, old.size(), new.size(), MremapFlags::MAYMOVE, to.as_ptr().cast()) },
+            // Address space is short: where it is, or wherever there is some, in small pages if need be.
+            // SAFETY: a whole mapping of this size that nobody else knows of.
+            Err(_) => unsafe { mremap(from, old.size(), new.size(), MremapFlags::MAYMOVE) },
+        };
+        NonNull::new(moved.ok()?.cast())
     }
 
     /// So many bytes that begin where a large page may.
@@ -241,6 +244,11 @@ mod tests {
                     assert_eq!(words.as_ptr() as usize % LARGE_PAGE, 0);
                 }
             }
+            let mut less = Room::<u64>::new(3 * capacity);
+            let mut next_of_less = 0..;
+            less.fill_to(capacity, || next_of_less.next().unwrap_or(0));
+            less.enlarge(0);
+            assert_eq!((&less[..], less.capacity()), (&words[..], capacity), "copied, where there is less room");
             words.fill_to(usize::MAX, || next.next().unwrap_or(0));
             words.enlarge(0);
             assert_eq!((words.len(), words.capacity()), (7 * capacity, 7 * capacity), "never less than there is");

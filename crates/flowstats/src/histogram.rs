@@ -68,7 +68,7 @@ impl Histogram {
         Self { counts: Counts::EMPTY, usual: u64::MAX, reach: 0, greatest: 0 }
     }
 
-    /// Takes in one value.
+    /// Takes in one value. Those below 128 and from 2⁵³ on take a longer way.
     #[inline]
     pub fn record(&mut self, value: u64) {
         // Nearly always true: one comparison and no store. Values below the smallest wrap to large ones.

@@ -111,7 +111,7 @@ pub struct Hosts {
     seats: Slots<Seat>,
     live: usize,
     /// Connections that go beyond [`Options::most_rows`], those that [`Options::listing`] hides, then one per
-    /// remote. By their index, as if that were a flow's id: they lie as far apart as flows do.
+    /// remote. By their index, as if that were a flow's id: they are met at random, and so in large pages.
     tallies: Slots<Tally>,
     /// `remotes[i]` belongs to `tallies[i + FIRST_REMOTE]`.
     remotes: Vec<Remote>,
@@ -144,7 +144,7 @@ impl Hosts {
     pub fn new(options: Options) -> Self {
         let most_rows = if options.most_rows == 0 { MOST_ROWS } else { options.most_rows };
         let mut tallies = Slots::new();
-        tallies.entry(FlowId(FIRST_REMOTE));
+        tallies.entry(FlowId(HIDDEN));
         Self {
             options: Options { most_rows, ..options },
             open: Slots::new(),

@@ -347,9 +347,7 @@ impl Tcp {
         if !flags.contains(TcpFlags::RST) {
             if let Some(rare) = rare {
                 let to = data + i64::from(payload) + i64::from(flags.contains(TcpFlags::FIN));
-                if data <= last {
-                    rare.gaps[direction.index()].fill(data, to);
-                }
+                rare.gaps[direction.index()].fill(data, to);
                 let tail = &mut rare.tails[direction.index()];
                 if (data..to).contains(&(*tail - 1)) {
                     *tail = 0;
@@ -568,7 +566,7 @@ impl Tcp {
         let missed = self.missed_positions();
         [Direction::Forward, Direction::Reverse].map(|side| {
             let end = &self.ends[side.index()];
-            let unsure = self.may_end_unseen(side) && end.acked() >= end.last();
+            let unsure = self.may_end_unseen(side) && end.last() <= end.acked().max(self.tail(side) - 1);
             missed[side.index()].saturating_sub(u64::from(unsure))
         })
     }
@@ -587,9 +585,14 @@ impl Tcp {
 
     /// Whether of the last position of a stream only an ACK tells, or what stands behind it: it may be a FIN's.
     fn may_end_unseen(&self, side: Direction) -> bool {
-        let tail = self.rare.as_ref().map_or(0, |rare| rare.tails[side.index()]);
+        let tail = self.tail(side);
         // Beyond what was seen only where a SYN that was captured late has set the stream back.
         tail > 0 && tail >= self.ends[side.index()].last() && self.unseen_before_reset(side).is_none()
+    }
+
+    /// The position up to which a stream was neither seen nor jumped over by payload; 0 = none.
+    fn tail(&self, side: Direction) -> i64 {
+        self.rare.as_ref().map_or(0, |rare| rare.tails[side.index()])
     }
 
     /// How many positions a RST of this end tells of that stand before it and were not seen, if any; the last may be a
@@ -608,7 +611,8 @@ impl Tcp {
     pub fn stream_bytes(&self) -> [u64; 2] {
         [Direction::Forward, Direction::Reverse].map(|side| {
             let end = &self.ends[side.index()];
-            let unseen_fin = self.may_end_unseen(side) && !end.has_counted_fin();
+            // One beyond what was seen is not among the bytes.
+            let unseen_fin = self.may_end_unseen(side) && self.tail(side) == end.last() && !end.has_counted_fin();
             // The last of those may be a FIN's too.
             let before_reset = self.unseen_before_reset(side).unwrap_or(0);
             let before_reset = before_reset.saturating_sub(u64::from(!end.has_counted_fin()));

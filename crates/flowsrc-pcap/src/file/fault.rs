@@ -59,11 +59,12 @@ impl Complaint<'_> {
             let mut clause = format!("time runs backwards at packet {} at byte {}{stream}", step.packet, step.offset);
             let seconds = self.order.largest as f64 / 1e9;
             let _infallible = match self.order.within_interface {
-                1 => write!(clause, ", by {seconds} s"),
+                1 if self.order.backwards == 1 => write!(clause, ", by {seconds} s"),
                 count if count == self.order.backwards => {
                     write!(clause, ", the first of {count}, by up to {seconds} s")
                 }
-                // The trust line counts the small ones too.
+                // The trust line counts the small steps too, and those between interfaces.
+                1 => write!(clause, ", the only one by more than 1 ms within an interface, by {seconds} s"),
                 count => {
                     write!(clause, ", the first of {count} by more than 1 ms within an interface, by up to {seconds} s")
                 }

@@ -97,10 +97,15 @@ impl Gaps {
             let known = acked.min(*end);
             if known > *start {
                 *missed += (known - *start) as u64;
-                if acknowledged.len() == MOST_MISSED {
-                    acknowledged.remove(0);
+                match acknowledged.last_mut() {
+                    Some(latest) if latest.1 == *start => latest.1 = known,
+                    _ => {
+                        if acknowledged.len() == MOST_MISSED {
+                            acknowledged.remove(0);
+                        }
+                        acknowledged.push((*start, known));
+                    }
                 }
-                acknowledged.push((*start, known));
                 *start = known;
             }
             start < end

@@ -319,6 +319,16 @@ fn what_is_acknowledged_again_behind_a_late_syn_ack_is_missing_once() {
     // The last of what is only acknowledged may be a FIN.
     let missed = |number| play(&segments[..number]).2.missed_bytes()[1];
     assert_eq!((3..=8).map(missed).collect::<Vec<_>>(), [99, 99, 99, 50, 99, 50]);
+    let late = [segments[0], segments[1], segments[2], segments[3]];
+    // What stands farther on is found too, and no byte that was seen is taken for a FIN.
+    let (_, _, tcp) = play(&[&late[..], &[segments[5]]].concat());
+    assert_eq!((tcp.missed_bytes()[1], tcp.stream_bytes()[1]), (50, 100));
+    let (_, _, tcp) = play(&[&late[..], &[('<', "PA", 51, 11, 50)]].concat());
+    assert_eq!((tcp.missed_bytes()[1], tcp.stream_bytes()[1]), (49, 50));
+    // However many ACKs told of them.
+    let acks: Vec<_> = (1..=6).map(|step| ('>', "A", 11, 51 + 100 * step, 0)).collect();
+    let (_, _, tcp) = play(&[&segments[..2], &acks, &[segments[3], acks[5]]].concat());
+    assert_eq!(tcp.missed_bytes()[1], 599);
 }
 
 #[test]
