@@ -428,7 +428,13 @@ impl Tcp {
                     self.bearing |= Bearing::SYN_REPEATED;
                 }
             }
-            (Direction::Reverse, true, true) if self.syn_ack == NEVER => self.syn_ack = time.as_nanos(),
+            (Direction::Reverse, true, true) if self.syn_ack == NEVER => {
+                // One that answers another SYN says nothing of the time that this took.
+                let [originator, _] = &self.ends;
+                if !originator.has_syn() || originator.sent_behind_syn(segment.ack) {
+                    self.syn_ack = time.as_nanos();
+                }
+            }
             // Who goes on has heard an ACK; the next one may answer this.
             (Direction::Reverse, false, _) if self.syn_ack != NEVER => self.bearing |= Bearing::LATE_ACK,
             (Direction::Reverse, true, true) if !is_copy(time, self.syn_ack) => {

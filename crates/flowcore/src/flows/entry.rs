@@ -173,14 +173,20 @@ fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
 /// How far before a flow's first segment its SYN may arrive late and still belong to it.
 const LATE_SYN: u32 = 1 << 16;
 
+/// More than a SYN brings (RFC 7413): the most payload that a packet has.
+const MOST_WITH_SYN: u32 = 1 << 16;
+
 /// Whether a SYN begins a new connection between the same ports.
 ///
 /// A SYN that repeats the known initial number belongs to the flow, closed or not. Another number from the originator
-/// is a new connection, as is any SYN without ACK once the flow was closed. A SYN from the responder of an open flow
-/// is a simultaneous open (RFC 9293 section 3.5).
+/// is a new connection, as is any SYN without ACK once the flow was closed, and then a SYN-ACK that answers another SYN,
+/// which was not captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5).
 fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
     if tcp.flags.contains(TcpFlags::ACK) {
-        return false;
+        // It acknowledges what the SYN brought too.
+        let answered = if direction == Direction::Forward { tcp.seq } else { tcp.ack.wrapping_sub(1) };
+        let other = answered.wrapping_sub(entry.isn) > MOST_WITH_SYN;
+        return other && entry.state.contains(State::ISN) && entry.state.is_closed();
     }
     match direction {
         Direction::Forward if entry.state.contains(State::ISN) => tcp.seq != entry.isn,

@@ -155,6 +155,29 @@ fn a_new_initial_number_opens_a_new_flow_and_a_repeated_one_does_not() {
 }
 
 #[test]
+fn a_syn_ack_for_another_syn_opens_a_new_flow_once_the_old_one_is_closed() {
+    let (client, server) = ((A, 4000), (B, 80));
+    let syn_ack = TcpFlags::SYN | TcpFlags::ACK;
+    let fin = TcpFlags::FIN | TcpFlags::ACK;
+    let flow = |last: &[FlowEvent]| {
+        let first = [
+            tcp(0, client, server, TcpFlags::SYN, 100, 0),
+            tcp(1, server, client, syn_ack, 900, 101),
+            tcp(2, client, server, TcpFlags::ACK, 101, 901),
+        ];
+        serials(&[&first, last].concat())[3..].to_vec()
+    };
+    let reset = tcp(3, server, client, TcpFlags::RST, 901, 101);
+    let other = |at| tcp(at, server, client, syn_ack, 800_000_900, 1_500_000_101);
+    assert_eq!(flow(&[reset.clone(), other(4)]), [Some(0), Some(1)]);
+    let closed = [tcp(3, client, server, fin, 101, 901), tcp(4, server, client, fin, 901, 102)];
+    assert_eq!(flow(&[&closed[..], &[other(5)]].concat()), [Some(0), Some(0), Some(1)]);
+    // Its own once more, and another while it is open.
+    assert_eq!(flow(&[reset, tcp(4, server, client, syn_ack, 900, 101)]), [Some(0), Some(0)]);
+    assert_eq!(flow(&[other(4)]), [Some(0)]);
+}
+
+#[test]
 fn a_syn_that_comes_late_joins_the_flow_of_its_data() {
     let data = tcp(0, (B, 4000), (A, 80), TcpFlags::ACK, 101, 901);
     let syn = tcp(1, (B, 4000), (A, 80), TcpFlags::SYN, 100, 0);

@@ -332,6 +332,19 @@ fn what_is_acknowledged_again_behind_a_late_syn_ack_is_missing_once() {
 }
 
 #[test]
+fn a_syn_ack_for_another_syn_gives_no_handshake_time() {
+    let other = 1_000_000;
+    let (_, _, tcp) = play(&[
+        ('>', "S", 10, 0, 0),
+        ('<', "SA", 900, other + 1, 0),
+        ('>', "A", other + 1, 901, 0),
+        ('>', "PA", other + 1, 901, 30),
+    ]);
+    let times = tcp.handshake_times();
+    assert_eq!((times.syn_ack, times.ack), (None, None));
+}
+
+#[test]
 fn a_fin_that_was_not_captured_is_no_missing_byte() {
     let fin_lost = [('<', "PA", 901, 101, 100), ('>', "A", 101, 1002, 0)];
     let (_, _, tcp) = opened(&fin_lost);
