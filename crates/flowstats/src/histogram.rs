@@ -180,13 +180,13 @@ impl Histogram {
         levels.iter().map(|&level| index_of(level, total).map(value)).collect()
     }
 
-    /// Tells the value that is said of everything in a bucket: its middle, but nothing that lies beyond what was
-    /// recorded.
+    /// Tells the value that is said of everything in a bucket that was hit: its middle, but nothing that lies beyond what
+    /// was recorded.
     fn representatives(&self) -> impl Fn(usize) -> u64 + use<> {
         let (least, greatest) = (self.least(), self.greatest);
         move |bucket| {
             let (low, high) = bounds(bucket);
-            (low + (high - low) / 2).max(least).min(greatest)
+            (low + (high - low) / 2).clamp(least, greatest)
         }
     }
 

@@ -182,6 +182,7 @@ impl Hosts {
         size_of::<Followed>() + size_of::<Seat>()
     }
 
+    /// Takes in a segment. In line with the walk over the batch: to call it took 18 instructions of 1000 a packet.
     #[inline(always)]
     fn take(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
         let Seat { tally: place, course } = self.seats.entry(event.flow);

@@ -191,11 +191,7 @@ impl Counts {
 
     /// The least bucket that was hit.
     pub fn first(&self) -> Option<usize> {
-        if self.is_listed() {
-            self.cells.iter().min().map(|&bucket| usize::from(bucket))
-        } else {
-            self.iter().next().map(|(bucket, _)| bucket)
-        }
+        self.iter().next().map(|(bucket, _)| bucket)
     }
 
     /// How often any was hit; saturates.
