@@ -152,6 +152,8 @@ struct Unusual {
     rst_seq: [Option<u32>; 2],
     /// The highest position at which each end has sent a RST, unless it went on below. 0 = none.
     reset_at: [i64; 2],
+    /// The highest position of each end's stream that a RST of its peer acknowledges. 0 = none.
+    reset_acked: [i64; 2],
     /// A port has connected to itself: what one direction acknowledges is its own.
     own: bool,
     /// What may be no segment of this connection.
@@ -252,7 +254,7 @@ impl Tcp {
                 self.hold(segment, &FlowEvent { time, payload_bytes: payload, direction, ..FlowEvent::default() });
             }
             Verdict::Release => {
-                if let Some(held) = self.release() {
+                if let Some(held) = self.release_borne_out() {
                     self.leap(&held);
                     self.accept(&held.segment, held.payload, held.direction, held.time);
                 }
@@ -296,6 +298,7 @@ impl Tcp {
             rare.gaps[direction.index()].restart();
             rare.tails[direction.index()] = 0;
             rare.reset_at[direction.index()] = 0;
+            rare.reset_acked[direction.index()] = 0;
         }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
@@ -333,6 +336,10 @@ impl Tcp {
         if flags.contains(TcpFlags::RST) {
             let highest = &mut rare.get_or_insert_default().reset_at[direction.index()];
             *highest = position.max(*highest);
+            if flags.contains(TcpFlags::ACK) && peer.is_placed() {
+                let highest = &mut rare.get_or_insert_default().reset_acked[direction.opposite().index()];
+                *highest = peer.position(segment.ack).max(*highest);
+            }
         }
         let advanced = end.advance(position, sequence_space, flags, payload);
         let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
@@ -346,8 +353,15 @@ impl Tcp {
         }
         if !flags.contains(TcpFlags::RST) {
             if let Some(rare) = rare {
-                let to = data + i64::from(payload) + i64::from(flags.contains(TcpFlags::FIN));
-                rare.gaps[direction.index()].fill(data, to);
+                let fin = data + i64::from(payload);
+                let to = fin + i64::from(flags.contains(TcpFlags::FIN));
+                rare.gaps[direction.index()].fill(data, fin);
+                if to > fin && end.last() > to && end.acked() <= to && rare.gaps[direction.index()].begin_at(fin) {
+                    // A stream that is there up to its FIN ends there: what stands behind it is nobody's.
+                    rare.gaps[direction.index()].close();
+                    end.end_at(to);
+                }
+                rare.gaps[direction.index()].fill(fin, to);
                 let tail = &mut rare.tails[direction.index()];
                 if (data..to).contains(&(*tail - 1)) {
                     *tail = 0;
@@ -429,9 +443,10 @@ impl Tcp {
                 }
             }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => {
-                // One that answers another SYN says nothing of the time that this took.
+                // One that answers another SYN says nothing of the time that this took, nor does one captured late.
                 let [originator, _] = &self.ends;
-                if !originator.has_syn() || originator.sent_behind_syn(segment.ack) {
+                let answers = !originator.has_syn() || originator.sent_behind_syn(segment.ack);
+                if answers && !is_heard_already(&self.ends, segment) {
                     self.syn_ack = time.as_nanos();
                 }
             }
@@ -562,7 +577,7 @@ impl Tcp {
     pub fn has_holes(&self) -> bool {
         let both = [Direction::Forward, Direction::Reverse];
         self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
-            || both.into_iter().any(|side| self.unseen_before_reset(side).is_some())
+            || both.into_iter().any(|side| self.unseen_before_reset(side).is_some() || self.reset_tells_of_more(side))
             || self.may_have_moved()
     }
 
@@ -608,6 +623,13 @@ impl Tcp {
         self.ends[side.index()].bytes_before(reset_at)
     }
 
+    /// Whether a RST acknowledges what this end was not seen to send.
+    fn reset_tells_of_more(&self, side: Direction) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| self.ends[side.index()].bytes_before(rare.reset_acked[side.index()]).is_some())
+    }
+
     /// Whether something was acknowledged that was not seen before: bytes, a FIN, or the responder's SYN.
     pub fn has_gaps(&self) -> bool {
         self.missed_positions() != [0; 2] || self.lacks_syn_ack()
@@ -630,6 +652,12 @@ impl Tcp {
 /// Whether a step of the handshake is the one of `before` captured again: no timer is that short.
 fn is_copy(time: Timestamp, before: i64) -> bool {
     time.as_nanos().wrapping_sub(before).unsigned_abs() < retransmit::COPY.get().unsigned_abs()
+}
+
+/// Whether a SYN-ACK comes behind what the originator has acknowledged it with: the capture has it late.
+fn is_heard_already([originator, responder]: &[Endpoint; 2], segment: &TcpSegment) -> bool {
+    let heard = originator.has(Letter::Ack) || originator.has(Letter::Data);
+    heard && responder.is_placed() && responder.acked() > 0 && segment.seq == responder.start()
 }
 
 /// Adds the letters that a segment earns by its control bits and payload.

@@ -8,7 +8,7 @@ use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos, Timestamp};
 
 use super::{Connection, TcpFacts};
-use crate::tcp::HandshakeDoubts;
+use crate::tcp::{Handshake, HandshakeDoubts};
 
 /// One column: how it is described and where its value comes from.
 pub struct ColumnDef {
@@ -232,7 +232,10 @@ pub static COLUMNS: [ColumnDef; 41] = [
         |c| {
             c.timed(|| {
                 tcp(c, |facts| {
-                    facts.handshake.syn_ack.map_or(Value::Missing, |_| Value::Word(facts.handshake.doubts.name()))
+                    let Handshake { syn, syn_ack, ack, doubts } = facts.handshake;
+                    // Of one step alone there is no time.
+                    let timed = syn_ack.is_some() && (syn.is_some() || ack.is_some());
+                    if timed { Value::Word(doubts.name()) } else { Value::Missing }
                 })
             })
         },

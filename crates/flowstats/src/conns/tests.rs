@@ -127,6 +127,7 @@ fn tcp(rows: &[(i64, bool, TcpFlags, u32, u32, u32)]) -> Vec<Connection> {
 const SYN: TcpFlags = TcpFlags::SYN;
 const SYN_ACK: TcpFlags = TcpFlags::SYN.union(TcpFlags::ACK);
 const ACK: TcpFlags = TcpFlags::ACK;
+const RST: TcpFlags = TcpFlags::RST;
 
 /// Microseconds of a handshake's time, and what that is to the truth.
 fn told(connection: &Connection, name: &str) -> (i64, Bound) {
@@ -156,6 +157,8 @@ fn a_handshakes_time_that_ends_with_data_may_be_the_applications() {
     let found = tcp(&rows((10_100, false, ACK, 11, 51, 0)));
     assert_eq!(told(&found[0], "handshake_ns"), (10_100, Bound::Exact));
     assert_eq!(evidence(&found[0]), Value::Word("exact"));
+    // One step alone has no time.
+    assert_eq!(evidence(&tcp(&[(0, true, SYN_ACK, 50, 11, 0), (10, true, RST, 51, 0, 0)])[0]), Value::Missing);
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct Held {
     notes: Notes,
     /// Its sequence number, and its acknowledgment, lead away.
     leads: [bool; 2],
+    /// It stands behind a FIN.
+    behind_fin: bool,
     /// How far the connection had come: see [`Tcp::progress`].
     progress: [i64; 2],
 }
@@ -105,13 +107,17 @@ impl Tcp {
     #[inline]
     pub(super) fn judge(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
         let waits = self.rare.as_ref().is_some_and(|rare| rare.held.is_some());
-        if !waits && self.is_next(segment, by) { Verdict::Take } else { self.weigh(segment, payload, by, time) }
+        if !waits && self.is_next(segment, payload, by) {
+            Verdict::Take
+        } else {
+            self.weigh(segment, payload, by, time)
+        }
     }
 
     /// Whether it stands where its stream goes on and acknowledges nothing that was not seen, or is the first of its end:
     /// most segments, and nothing to weigh.
     #[inline]
-    fn is_next(&self, segment: &TcpSegment, by: Direction) -> bool {
+    fn is_next(&self, segment: &TcpSegment, payload: u32, by: Direction) -> bool {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         // One question: no predictor guesses its parts.
         let ahead = segment.ack.wrapping_sub(peer.next_seq()) as i32;
@@ -119,12 +125,13 @@ impl Tcp {
         let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
         let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
         let begins = end.state() == State::Inactive;
-        heard & ((begins & !answers) | (!begins & next))
+        let text_behind_fin = (payload > 0) & (end.state() == State::Closed);
+        heard & ((begins & !answers) | (!begins & next)) & !text_behind_fin
     }
 
     #[inline(never)]
     fn weigh(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
-        let leads = self.leads_away(segment, by);
+        let leads = self.leads_away(segment, payload, by);
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         match held {
             None if leads == [false; 2] => self.behind_probe(segment, by).map_or(Verdict::Take, Verdict::BehindProbe),
@@ -160,8 +167,31 @@ impl Tcp {
         (acknowledges && begins(by.opposite(), segment.ack)).then_some(by.opposite())
     }
 
+    /// Whether a segment stands behind its sender's FIN, or brings payload in its place, which a receiver ignores (RFC 9293
+    /// section 3.10.7.4), or acknowledges what stands behind the other's where both have sent one.
+    #[inline]
+    fn is_behind_fin(&self, segment: &TcpSegment, payload: u32, by: Direction) -> bool {
+        let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
+        let flags = segment.flags;
+        if !end.has_finished() || flags.intersects(TcpFlags::SYN | TcpFlags::RST) {
+            return false;
+        }
+        let stands = payload > 0 || !flags.contains(TcpFlags::FIN);
+        let acknowledges = flags.contains(TcpFlags::ACK) && peer.has_finished();
+        (stands && end.position(segment.seq) + i64::from(payload) > end.last())
+            || (acknowledges && peer.position(segment.ack) > peer.last())
+    }
+
     /// Whether a segment shows that the bytes before those of `held` were there, though they were not seen.
     fn passes(&self, held: &Held, segment: &TcpSegment, by: Direction) -> bool {
+        if held.behind_fin {
+            // The FIN was none, if its receiver goes on to acknowledge.
+            let end = &self.ends[held.direction.index()];
+            return by != held.direction
+                && segment.flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
+                && self.ends[by.index()].is_open()
+                && end.position(segment.ack) > end.last();
+        }
         let beyond = |of: Direction, number: u32| {
             let end = &self.ends[of.index()];
             let from = held.claim(of).map(|claim| end.position(claim.wrapping_sub(held.length(of))));
@@ -172,7 +202,7 @@ impl Tcp {
 
     /// Whether its sequence number, and its acknowledgment, lead away from all that the windows allow.
     #[inline]
-    fn leads_away(&self, segment: &TcpSegment, by: Direction) -> [bool; 2] {
+    fn leads_away(&self, segment: &TcpSegment, payload: u32, by: Direction) -> [bool; 2] {
         let flags = segment.flags;
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         if flags.contains(TcpFlags::SYN) {
@@ -185,6 +215,9 @@ impl Tcp {
             let asked = peer.state() == State::SynSent && peer.has_syn();
             let second = peer.has_syn() && end.has_syn() && segment.seq != end.start();
             return [second, asked && !peer.sent_behind_syn(segment.ack)];
+        }
+        if self.is_behind_fin(segment, payload, by) {
+            return [true, false];
         }
         if flags.contains(TcpFlags::RST) && self.refuses(segment, by) {
             return [true, false];
@@ -257,7 +290,9 @@ impl Tcp {
         let resets = held.segment.flags & segment.flags & (TcpFlags::RST | TcpFlags::SYN);
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
         let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
-        if !resets.is_empty() || refused || (same && time - held.time < COPY) {
+        // Nor do segments that no receiver takes.
+        let behind_fin = held.behind_fin || self.is_behind_fin(segment, payload, by);
+        if !resets.is_empty() || refused || behind_fin || (same && time - held.time < COPY) {
             return false;
         }
         let near = |of: Direction, number: u32| {
@@ -277,7 +312,8 @@ impl Tcp {
             datagram_id: event.datagram_id,
             interface: event.interface,
             notes: event.notes,
-            leads: self.leads_away(segment, event.direction),
+            leads: self.leads_away(segment, event.payload_bytes, event.direction),
+            behind_fin: self.is_behind_fin(segment, event.payload_bytes, event.direction),
             progress: self.progress(segment, event.direction),
         };
         if held.begins() {
@@ -290,6 +326,16 @@ impl Tcp {
     /// The segment that waits; it does no longer.
     pub(super) fn release(&mut self) -> Option<Held> {
         self.rare.as_mut().and_then(|rare| rare.held.take())
+    }
+
+    /// The same of one that was borne out: a FIN in whose place it stands was none.
+    pub(super) fn release_borne_out(&mut self) -> Option<Held> {
+        let held = self.release()?;
+        let end = &mut self.ends[held.direction.index()];
+        if held.behind_fin && end.position(held.segment.seq) < end.last() {
+            end.forget_fin();
+        }
+        Some(held)
     }
 
     /// Takes over the numbers of a segment that was borne out, if its stream has gone on by more than half of all of them:
@@ -335,7 +381,7 @@ impl Tcp {
             let went_on = [Direction::Forward, Direction::Reverse]
                 .into_iter()
                 .any(|of| (resets || held.claim(of).is_some()) && now[of.index()] > held.progress[of.index()]);
-            !went_on && !held.segment.flags.contains(TcpFlags::SYN)
+            !went_on && !held.behind_fin && !held.segment.flags.contains(TcpFlags::SYN)
         })
     }
 

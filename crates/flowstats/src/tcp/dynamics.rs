@@ -219,7 +219,7 @@ impl Dynamics {
                 }
             }
             Verdict::Release => {
-                if let Some(held) = tcp.release() {
+                if let Some(held) = tcp.release_borne_out() {
                     let missed = tcp.missed_bytes();
                     if tcp.leap(&held) {
                         self.note_leap(missed, tcp, &held.event(), &held.segment, witness);

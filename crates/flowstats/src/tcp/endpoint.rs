@@ -384,6 +384,22 @@ impl Endpoint {
         self.acked = self.acked.max(acked);
     }
 
+    /// The stream ends before `position`: what was seen behind it is none of it.
+    pub(super) fn end_at(&mut self, position: i64) {
+        self.last = position;
+    }
+
+    /// Whether it has sent a FIN, which is the last of its stream.
+    #[inline]
+    pub(super) fn has_finished(&self) -> bool {
+        self.state == State::Closed && self.has_counted_fin()
+    }
+
+    /// What took a position was no FIN of this stream.
+    pub(super) fn forget_fin(&mut self) {
+        self.letters &= !FIN_COUNTED;
+    }
+
     /// Bytes up to `position` are dealt with: seen, or known to be missing.
     #[inline]
     pub(super) fn cover(&mut self, position: i64) {

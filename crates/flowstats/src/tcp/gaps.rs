@@ -41,6 +41,16 @@ impl Gaps {
         self.are_closed() && self.acknowledged.iter().all(|stretch| stretch.1 <= last)
     }
 
+    /// Whether the lowest of those that are open begins at `position`.
+    pub(super) fn begin_at(&self, position: i64) -> bool {
+        self.open.iter().map(|stretch| stretch.0).min() == Some(position)
+    }
+
+    /// What is open is no stretch of the stream: it ends before.
+    pub(super) fn close(&mut self) {
+        self.open.clear();
+    }
+
     /// How many bytes of `from..to` are open.
     pub(super) fn open_within(&self, from: i64, to: i64) -> i64 {
         self.open.iter().map(|&(start, end)| (end.min(to) - start.max(from)).max(0)).sum()

@@ -206,8 +206,8 @@ pub(super) enum Step {
 }
 
 impl Steps {
-    /// Takes in a segment with SYN; `done`: the handshake was complete before.
-    pub(super) fn syn(&mut self, event: &FlowEvent, segment: &TcpSegment, done: bool) -> Step {
+    /// Takes in a segment with SYN; `done`: the handshake was complete before; `late`: a SYN-ACK that was acknowledged before.
+    pub(super) fn syn(&mut self, event: &FlowEvent, segment: &TcpSegment, done: bool, late: bool) -> Step {
         let nanos = event.time.as_nanos();
         let stamp = if segment.options.contains(TcpOptions::TIMESTAMP) { segment.timestamp.0 } else { 0 };
         let ack = segment.flags.contains(TcpFlags::ACK);
@@ -237,7 +237,7 @@ impl Steps {
             }
             (Direction::Reverse, true) => {
                 self.syn_acks = self.syn_acks.saturating_add(1);
-                if !done {
+                if !done && !late {
                     self.last_syn_ack = self.last_syn_ack.max(nanos);
                     if self.syn_acks > 1 && stamp == self.stamps[1] {
                         self.seen |= Seen::TWIN_SYN_ACKS;
@@ -252,12 +252,10 @@ impl Steps {
                         self.seen |= Seen::ECN_ACCURATE;
                     }
                 }
-                if self.syn_ack == NEVER {
+                if self.syn_ack == NEVER && !late {
                     self.syn_ack = nanos;
-                    Step::First
-                } else {
-                    Step::Again
                 }
+                if self.syn_acks == 1 { Step::First } else { Step::Again }
             }
             (Direction::Reverse, false) => {
                 let step = if self.seen.contains(Seen::OTHER_SYN) { Step::Again } else { Step::First };
@@ -275,6 +273,11 @@ impl Steps {
     /// The SYN-ACK acknowledged the SYN's data.
     pub(super) fn accept_data(&mut self) {
         self.seen |= Seen::SYN_DATA_ACKED;
+    }
+
+    /// Whether the SYN brought data that the SYN-ACK did not acknowledge, as far as was seen.
+    pub(super) fn has_refused_data(&self) -> bool {
+        self.seen & (Seen::SYN_DATA | Seen::SYN_DATA_ACKED) == Seen::SYN_DATA
     }
 
     /// Whether a SYN of the originator was seen.

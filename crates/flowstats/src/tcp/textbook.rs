@@ -84,6 +84,9 @@ impl Tcp {
     fn follows(&mut self, segment: &TcpSegment, payload: u32, direction: Direction, time: Timestamp) -> bool {
         let Some(newly) = self.newly(segment, direction) else { return false };
         let (this, other) = (direction.index(), direction.opposite().index());
+        if payload > 0 && !self.ends[this].is_open() {
+            return false;
+        }
         let [originator, responder] = &self.ends;
         if self.ack == NEVER && self.syn_ack != NEVER {
             let third = direction == Direction::Forward

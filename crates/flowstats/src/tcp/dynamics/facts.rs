@@ -37,10 +37,12 @@ impl Dynamics {
         self.note_retransmission(kind, 0, &probe, witness);
     }
 
-    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; SYN and RST set none.
+    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none, nor does
+    /// the SYN of one who has asked: nobody can send to him before he has sent again.
     pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment) {
         let by = event.direction;
-        let sets_none = segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
+        let syn = segment.flags.contains(TcpFlags::SYN);
+        let sets_none = segment.flags.contains(TcpFlags::RST) || (syn && !segment.flags.contains(TcpFlags::ACK));
         if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
             let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
             side.zero_windows = side.zero_windows.saturating_add(1);
@@ -48,8 +50,8 @@ impl Dynamics {
                 side.zero_since = event.time.as_nanos();
                 side.zero_told = NEVER;
             }
-            let fin = u32::from(segment.flags.contains(TcpFlags::FIN));
-            let end = segment.seq.wrapping_add(event.payload_bytes).wrapping_add(fin);
+            let control = u32::from(syn) + u32::from(segment.flags.contains(TcpFlags::FIN));
+            let end = segment.seq.wrapping_add(event.payload_bytes).wrapping_add(control);
             if side.zero_told == NEVER && end == tcp.ends()[by.index()].next_seq() {
                 side.zero_told = event.time.as_nanos();
             }

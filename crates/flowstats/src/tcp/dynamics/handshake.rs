@@ -7,7 +7,7 @@ use super::{Before, Dynamics, Seen, since};
 use crate::tcp::opening::Step;
 use crate::tcp::retransmit::{COPY, SHORTEST_TIMER};
 use crate::tcp::rtt::echoes_later;
-use crate::tcp::{Endpoint, NEVER, Outcome, Retransmission, RttMethod, Tcp, Witness};
+use crate::tcp::{Endpoint, NEVER, Outcome, Retransmission, RttMethod, State, Tcp, Witness, is_heard_already};
 
 impl Dynamics {
     pub(super) fn note_syn<W: Witness>(
@@ -44,7 +44,13 @@ impl Dynamics {
             }
             return self.note_duplicate(event, witness);
         }
-        let step = self.steps.syn(event, segment, before.established);
+        if before.ends[by.index()].state() == State::Reset && tcp.ends()[by.index()].state() == State::Established {
+            // It had not refused.
+            self.seen.remove(Seen::RESET | Seen::RESET_BY_RESPONDER | Seen::BARE_RESET);
+            self.outcome = Outcome::Unanswered;
+        }
+        let late = ack && by == Direction::Reverse && is_heard_already(&before.ends, segment);
+        let step = self.steps.syn(event, segment, before.established, late);
         // The timer of a SYN is longer (RFC 6298 section 2.1); of crossed steps no times are kept.
         let close = latest == NEVER || ack == (by == Direction::Forward) || since(latest, event.time) < SHORTEST_TIMER;
         // Nor does a copy that was delayed by the network for longer.
@@ -65,7 +71,11 @@ impl Dynamics {
                 if tcp.ends()[0].acked() > 1 && self.steps.has_syn() {
                     self.steps.accept_data();
                 }
-                self.handshake_sample(Direction::Forward, event, segment, witness);
+                if late {
+                    self.note_ambiguous(Direction::Forward, event.time, witness);
+                } else {
+                    self.handshake_sample(Direction::Forward, event, segment, witness);
+                }
             }
             (Step::First, _, _) => {}
             (Step::Again, _, false) => self.note_retransmission(Retransmission::Syn, 0, event, witness),

@@ -105,6 +105,14 @@ impl Dynamics {
             self.advance(before.fresh, fin, event, segment, witness);
             return true;
         }
+        if fin && tcp.ends()[by.index()].last() < last {
+            // Where it stands the stream ends; what was seen behind it was none of it.
+            self.note_invalid(by, event.time, witness);
+            self.trouble.get_or_insert_default().sides[by.index()].holes = Latest::default();
+            self.talk.tear();
+            self.advance(before.fresh, fin, event, segment, witness);
+            return true;
+        }
         let round_trip = self.round_trip();
         let newest = self.sent[by.index()];
         let stamped = segment.options.contains(TcpOptions::TIMESTAMP);
@@ -182,6 +190,8 @@ impl Dynamics {
         let doubted = match verdict {
             // The byte may have been taken.
             _ if after_probe => was.acked() > from,
+            // What came with a SYN and was not taken is sent again at once, without a timer.
+            Again::Sent(_) if by == Direction::Forward && from == 1 && self.steps.has_refused_data() => true,
             Again::Overtaken if length == 0 => !seen.is_told() || seen.order() == Order::Unknown,
             // A message of one byte is sent again just so.
             Again::Sent(_) if payload == 1 && last - from == 1 => true,

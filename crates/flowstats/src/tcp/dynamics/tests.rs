@@ -449,6 +449,9 @@ mod handshakes {
         assert_eq!(played.heard("response 15 15"), 1);
         let refused = [rows[0], ((10.0, "<SA", 900, 101, 0), More::default())];
         assert_eq!(play_with(&refused, EndReason::Forced).facts.opening.fast_open, crate::tcp::FastOpen::Tried);
+        // It is sent again at once: no timer has run out.
+        let again = [refused[0], refused[1], ((10.1, ">PA", 101, 901, 30), More::default())];
+        assert_eq!(play_with(&again, EndReason::Forced).facts.sides[0].guessed, 1);
     }
 
     #[test]

@@ -90,3 +90,40 @@ fn of_two_syns_that_met_an_ack_tells_no_round_trip() {
     let later = [both[0], both[1], both[2], both[3], (30.0, ">PA", 101, 1001, 50), (40.0, "<A", 1001, 151, 0)];
     assert_eq!(play(&later).rtts(), ["rtt>A 10"]);
 }
+
+#[test]
+fn a_syn_ack_that_is_captured_behind_its_ack_has_no_time() {
+    let late = (1032.0, "<SA", 900, 101, 0);
+    let rows = [HANDSHAKE[0], HANDSHAKE[2], late, (1040.0, ">PA", 101, 901, 50), (1050.0, "<PA", 901, 151, 500)];
+    let again = (1035.0, "<SA", 900, 101, 0);
+    for rows in [rows.to_vec(), [&rows[..3], &[again], &rows[3..]].concat()] {
+        let played = play(&rows);
+        let opening = played.facts.opening;
+        assert_eq!((opening.outcome, opening.syn_ack, opening.syn_rtt()), (Outcome::Established, None, None));
+        assert_eq!((opening.ack_rtt(), opening.rtt(), opening.connect()), (None, None, None));
+        assert_eq!(played.rtts(), ["ambiguous>", "rtt>P 10"]);
+        assert_eq!((played.facts.sides[1].missing_bytes, played.heard("response 10 10")), (0, 1));
+    }
+}
+
+#[test]
+fn a_window_that_the_syn_ack_closes_is_closed() {
+    let shut = More { window: Some(0), ..More::default() };
+    let open = More::default();
+    let probe = (2010.1, ">A", 100, 901, 0);
+    let rows = [
+        (HANDSHAKE[0], open),
+        (HANDSHAKE[1], shut),
+        (HANDSHAKE[2], open),
+        (probe, open),
+        ((2020.1, "<A", 901, 101, 0), open),
+        ((2021.0, ">PA", 101, 901, 50), open),
+    ];
+    let played = play_with(&rows, EndReason::Forced);
+    let [asker, shutter] = played.facts.sides;
+    assert_eq!((asker.sent_again(Retransmission::WindowProbe), played.sent_again().len()), (1, 1));
+    assert_eq!((shutter.zero_windows, ms(shutter.zero_window_time)), (1, 1010.1));
+    // To whoever has asked nobody can send yet.
+    let played = play_with(&[(HANDSHAKE[0], shut), (HANDSHAKE[1], open), (HANDSHAKE[2], open)], EndReason::Forced);
+    assert_eq!(played.facts.sides[0].zero_windows, 0);
+}

@@ -240,3 +240,91 @@ fn a_reset_behind_a_gap_is_doubted_until_its_sender_is_heard_of_again() {
         assert_eq!(followed.tcp.has_holes(), doubted, "{seen}");
     }
 }
+
+#[test]
+fn what_stands_behind_a_fin_is_invalid_unless_its_receiver_takes_it() {
+    let closed = [REQUEST, RESPONSE, (1031.0, ">FA", 151, 1401, 0), (1032.0, "<A", 1401, 152, 0)];
+    let begun = [&HANDSHAKE[..], &closed[..]].concat();
+    let behind = |at, seq, payload| (at, ">PA", seq, 1401, payload);
+    for more in [
+        // At once, in its place, and twice.
+        &[behind(1033.0, 152, 40)][..],
+        &[behind(1033.0, 151, 40)],
+        &[behind(1033.0, 152, 40), (1034.0, "<A", 1401, 152, 0)],
+        &[behind(1033.0, 152, 40), (1035.0, "<FA", 1401, 152, 0), (1035.1, ">A", 152, 1402, 0)],
+        // Both have closed: its receiver acknowledges another connection's.
+        &[(1033.0, "<FA", 1401, 152, 0), behind(1050.0, 20_152, 40), (1051.0, "<A", 9000, 20_192, 0)],
+    ] {
+        let (played, followed) = played(&[&begun[..], more].concat());
+        assert!(played.facts.invalid >= 1, "{more:?}");
+        assert_eq!(played.heard("invalid"), played.facts.invalid as usize, "{more:?}");
+        assert_eq!(followed.tcp.stream_bytes(), [50, 500], "{more:?}");
+        assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false), "{more:?}");
+        assert_eq!((played.facts.turns.requests, played.sent_again()), (1, vec![]), "{more:?}");
+    }
+    // Two do not bear each other out.
+    let (twice, followed) = played(&[&begun[..], &[behind(1033.0, 152, 40), behind(1034.0, 192, 40)]].concat());
+    assert_eq!((twice.facts.invalid, followed.tcp.stream_bytes()), (2, [50, 500]));
+    // The receiver does: somebody else has sent the FIN, in the place of a byte.
+    let taken = [behind(1033.0, 151, 40), (1034.0, "<A", 1401, 191, 0)];
+    let (played, followed) = played(&[&begun[..6], &taken].concat());
+    assert_eq!((played.facts.invalid, followed.tcp.stream_bytes()), (0, [90, 500]));
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false));
+}
+
+#[test]
+fn a_stream_that_is_there_up_to_its_fin_ends_with_it() {
+    let forged = (1033.0, "<PA", 901 + 5000, 151, 50);
+    let ends = [(1040.0, "<FA", 1401, 151, 0), (1040.1, ">A", 151, 1402, 0)];
+    let (cut, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged], &ends].concat());
+    assert_eq!((cut.facts.invalid, followed.tcp.stream_bytes()), (1, [50, 500]));
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false));
+    // Whether what stood behind was among the response.
+    assert_eq!((cut.sent_again(), cut.heard("response ? ?")), (vec![], 1), "{:?}", cut.heard);
+    // With its last bytes.
+    let last = (1040.0, "<FPA", 1401, 151, 100);
+    let (cut, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged, last]].concat());
+    assert_eq!((cut.facts.invalid, followed.tcp.stream_bytes()), (1, [50, 600]));
+    // Some before the FIN are still to come: then it is not known which of them is right.
+    let early = (1040.0, "<FA", 1501, 151, 0);
+    let (kept, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged, early]].concat());
+    assert_eq!((kept.facts.invalid, followed.tcp.has_holes()), (0, true));
+    // What was acknowledged was there.
+    let heard = (1034.0, ">A", 151, 901 + 5050, 0);
+    let (kept, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged, heard], &ends[..1]].concat());
+    assert_eq!((kept.facts.invalid, followed.tcp.missed_bytes()), (0, [0, 4500 - 1]), "the FIN is none of them");
+}
+
+#[test]
+fn who_answers_with_a_syn_ack_has_not_refused() {
+    let exchange = [HANDSHAKE[1], HANDSHAKE[2], REQUEST, RESPONSE];
+    let (clean, _) = played(&[&HANDSHAKE[..1], &exchange].concat());
+    for (refusal, again) in [((1002.0, "<R", 0, 0, 0), 0), ((1002.0, "<RA", 0, 101, 0), 1)] {
+        let asked_again = [(1005.0, ">S", 100, 0, 0)];
+        let rows = [&HANDSHAKE[..1], &[refusal], &asked_again[..again], &exchange].concat();
+        let (played, followed) = played(&rows);
+        let opening = played.facts.opening;
+        assert_eq!((followed.tcp.state(), opening.outcome), (ConnState::S1, Outcome::Established), "{refusal:?}");
+        assert_eq!((played.facts.reset_by, opening.repeated_syns), (None, again as u32), "{refusal:?}");
+        assert_eq!(played.facts.turns, clean.facts.turns, "{refusal:?}");
+        assert_eq!(followed.tcp.stream_bytes(), [50, 500], "{refusal:?}");
+        assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false), "{refusal:?}");
+        assert!(followed.tcp.may_go_on(), "{refusal:?}");
+    }
+    // Nothing else comes: it has.
+    let (alone, followed) = played(&[HANDSHAKE[0], (1002.0, "<R", 0, 0, 0)]);
+    assert_eq!((followed.tcp.state(), alone.facts.opening.outcome), (ConnState::REJ, Outcome::Refused));
+}
+
+#[test]
+fn a_reset_that_acknowledges_what_was_not_seen_tells_of_it() {
+    let begun = [&HANDSHAKE[..], &[REQUEST, RESPONSE]].concat();
+    let reset = |ack| (1050.0, ">RA", 151, ack, 0);
+    for (ack, told) in [(1401, false), (1001, false), (1402, true), (5001, true), (901 + 50_000_000, false)] {
+        let (_, followed) = played(&[&begun[..], &[reset(ack)]].concat());
+        assert_eq!((followed.tcp.has_holes(), followed.tcp.missed_bytes()), (told, [0; 2]), "{ack}");
+    }
+    // It was captured behind the RST.
+    let (_, followed) = played(&[&begun[..], &[reset(5001), (1050.1, "<PA", 1401, 151, 3600)]].concat());
+    assert!(!followed.tcp.has_holes());
+}
