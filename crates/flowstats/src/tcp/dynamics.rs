@@ -4,6 +4,7 @@ mod acknowledgments;
 mod facts;
 mod handshake;
 mod placement;
+mod textbook;
 
 use flowcore::event::{EndReason, Notes};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
@@ -111,6 +112,22 @@ struct Before {
     reset_beyond: bool,
 }
 
+impl Before {
+    /// Of a segment with `payload`, where nothing is missing and nobody has reset.
+    #[inline]
+    fn untroubled(tcp: &Tcp, payload: u32) -> Self {
+        Self {
+            ends: *tcp.ends(),
+            established: tcp.ack != NEVER,
+            missed: [0; 2],
+            missed_bytes: [0; 2],
+            end_missed: [false; 2],
+            fresh: i64::from(payload),
+            reset_beyond: false,
+        }
+    }
+}
+
 impl Dynamics {
     /// Bytes of state for one connection, beside what only connections in trouble have.
     pub const fn bytes_per_connection() -> usize {
@@ -203,9 +220,17 @@ impl Dynamics {
         self.note_sent(event, segment);
     }
 
-    /// Any other segment; those that cannot be of this connection wait for one that bears them out.
+    /// Any other segment, the short way if it can.
     #[inline(never)]
     fn particular<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
+        if !self.by_the_book(tcp, event, segment, witness) {
+            self.general(tcp, event, segment, witness);
+        }
+    }
+
+    /// Any segment; those that cannot be of this connection wait for one that bears them out.
+    #[inline(never)]
+    fn general<W: Witness>(&mut self, tcp: &mut Tcp, event: &FlowEvent, segment: &TcpSegment, witness: &mut W) {
         match tcp.judge(segment, event.payload_bytes, event.direction, event.time) {
             Verdict::Take => self.accept(tcp, event, segment, witness),
             Verdict::BehindProbe(of) => {
@@ -307,9 +332,15 @@ impl Dynamics {
         self.note_end(&before, tcp, event, flags, witness);
         let was = &before.ends[by.index()];
         let control = flags.intersects(TcpFlags::BOUNDARY);
-        // An ordinary segment is not asked for its number.
         let unusual = control || !before.established || segment.seq != was.next_seq();
-        let id = if unusual { self.judge_number(by, event.datagram_id as u16) } else { event.datagram_id as u16 };
+        self.note_sent_with_number(unusual, event, segment);
+    }
+
+    /// What a segment leaves behind; an ordinary one is not asked for its number.
+    #[inline]
+    fn note_sent_with_number(&mut self, unusual: bool, event: &FlowEvent, segment: &TcpSegment) {
+        let (by, id) = (event.direction, event.datagram_id as u16);
+        let id = if unusual { self.judge_number(by, id) } else { id };
         self.note_sent(event, segment);
         self.sent[by.index()].id = id;
     }

@@ -58,7 +58,7 @@ proptest! {
         let (mut heard, mut expected) = (Heard::default(), Heard::default());
         for (event, segment) in &segments {
             short.observe(event, segment, &mut heard);
-            general.dynamics.particular(&mut general.tcp, event, segment, &mut expected);
+            general.dynamics.general(&mut general.tcp, event, segment, &mut expected);
             prop_assert_eq!(&heard.0, &expected.0);
             prop_assert_eq!(short.course(), general.course());
         }
