@@ -66,6 +66,9 @@ const VISITS: usize = 2 * STRIDE;
 /// How far ahead among the ids that were freed the next one to give out is prefetched.
 const FREED_AHEAD: usize = 4;
 
+/// By how many events an id that may be given out only then comes before those that wait.
+const SOON: u64 = 64;
+
 /// Events hashed and prefetched ahead of their look-up.
 const STRIDE: usize = 32;
 
@@ -82,9 +85,9 @@ pub struct Flows {
     verdicts: Slots<KeptVerdict>,
     /// Ids never given out begin here.
     next: u32,
-    /// The first of the ids to give out again, the latest first: what is kept of them is still in the caches. Each
-    /// one's entry knows the one behind it; see [`Entry::isn`].
-    free: FlowId,
+    /// The ids to give out again, the latest first: what is kept of them is still in the caches. Not linked through their
+    /// entries: each would be waited for, where it may just as well be asked for ahead.
+    free: Vec<FlowId>,
     /// Ids freed by one of the last [`STEP`] events, oldest first, each with that event's number. By events rather than
     /// by steps, so that ids do not depend on how events were cut into batches.
     freed: VecDeque<(FlowId, u64)>,
@@ -122,7 +125,7 @@ impl Flows {
             origins: Slots::new(),
             verdicts: Slots::new(),
             next: 0,
-            free: FlowId::NONE,
+            free: Vec::new(),
             freed: VecDeque::new(),
             event: 0,
             live: 0,
@@ -380,15 +383,17 @@ impl Flows {
             && self.event - freed >= STEP as u64
         {
             self.freed.pop_front();
-            self.give_back(id);
+            self.free.push(id);
         }
-        let id = if self.free.is_some() {
-            let id = self.free;
-            self.free = FlowId(self.entries.entry(id).isn);
+        let id = if let Some(id) = self.free.pop() {
             if self.is_large() {
-                let soon = self.freed.get(FREED_AHEAD).map_or(self.free, |&(id, _)| id);
-                self.entries.prefetch(soon);
-                self.origins.prefetch(soon);
+                let due = |&&(_, freed): &&(_, u64)| self.event - freed + SOON >= STEP as u64;
+                let freed = self.freed.get(FREED_AHEAD).filter(due).map(|&(id, _)| id);
+                let free = || self.free.len().checked_sub(FREED_AHEAD).map(|place| self.free[place]);
+                if let Some(soon) = freed.or_else(free) {
+                    self.entries.prefetch(soon);
+                    self.origins.prefetch(soon);
+                }
             }
             id
         } else {
@@ -421,12 +426,6 @@ impl Flows {
         let deadline = event.time + idle_time(&self.limits, self.entries.entry(id), || event.time);
         self.wheel.remind(deadline, (id, generation));
         Some(id)
-    }
-
-    /// Puts an id first among those to give out.
-    fn give_back(&mut self, id: FlowId) {
-        self.entries.entry(id).isn = self.free.0;
-        self.free = id;
     }
 }
 

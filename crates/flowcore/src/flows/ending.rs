@@ -109,7 +109,7 @@ impl Flows {
                 {
                     let last = entry.last;
                     self.end(id, EndReason::Forced, last);
-                    self.give_back(id);
+                    self.free.push(id);
                 }
             }
         }

@@ -15,7 +15,6 @@ pub(super) struct Entry {
     /// Time of the latest event.
     pub(super) last: Timestamp,
     /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
-    /// Of an entry that waits to be used again: the id that waits behind it.
     pub(super) isn: u32,
     pub(super) tag: u32,
     /// Tells this flow from earlier ones with the same id. 0 = never used.
