@@ -95,6 +95,8 @@ pub struct Tally {
     pub gaps: u64,
     /// Bytes of such data.
     pub missing_bytes: u64,
+    /// Single positions of streams that were acknowledged and not captured: bytes, or FINs.
+    pub unseen_ends: u64,
     /// Segments whose control bits contradict each other.
     pub invalid: u64,
     /// Acknowledgments that give no round trip because of a retransmission (Karn's rule).
@@ -152,6 +154,7 @@ impl Tally {
             duplicates,
             guessed,
             gaps,
+            unseen_ends,
             missing_bytes,
             invalid,
             ambiguous,
@@ -179,6 +182,7 @@ impl Tally {
             (&mut self.duplicates, duplicates),
             (&mut self.guessed, guessed),
             (&mut self.gaps, gaps),
+            (&mut self.unseen_ends, unseen_ends),
             (&mut self.missing_bytes, missing_bytes),
             (&mut self.invalid, invalid),
             (&mut self.ambiguous, ambiguous),
@@ -211,7 +215,7 @@ impl Tally {
     pub fn doubts(&self) -> Doubts {
         let mut doubts = self.doubts;
         doubts.set(Doubts::MIDSTREAM, self.midstream > 0);
-        doubts |= if self.gaps > 0 { Doubts::GAP } else { Doubts::empty() };
+        doubts |= if self.gaps + self.unseen_ends > 0 { Doubts::GAP } else { Doubts::empty() };
         doubts
     }
 
@@ -402,6 +406,10 @@ impl Witness for Told<'_> {
     }
 
     fn missing(&mut self, _: Direction, bytes: u64, _: Timestamp) {
+        if bytes == 0 {
+            self.tally.unseen_ends += 1;
+            return;
+        }
         self.tally.gaps += 1;
         self.tally.missing_bytes += bytes;
     }
@@ -411,6 +419,10 @@ impl Witness for Told<'_> {
     }
 
     fn found(&mut self, _: Direction, bytes: u64, all: bool) {
+        if bytes == 0 {
+            self.tally.unseen_ends = self.tally.unseen_ends.saturating_sub(1);
+            return;
+        }
         self.tally.missing_bytes = self.tally.missing_bytes.saturating_sub(bytes);
         self.tally.gaps = self.tally.gaps.saturating_sub(u64::from(all));
     }

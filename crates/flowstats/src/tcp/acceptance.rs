@@ -184,6 +184,9 @@ impl Tcp {
 
     /// Whether a segment shows that the bytes before those of `held` were there, though they were not seen.
     fn passes(&self, held: &Held, segment: &TcpSegment, by: Direction) -> bool {
+        if self.is_reset() {
+            return false;
+        }
         if held.behind_fin {
             // The FIN was none, if its receiver goes on to acknowledge.
             let end = &self.ends[held.direction.index()];
@@ -274,6 +277,11 @@ impl Tcp {
         }
     }
 
+    /// Whether an end has sent a RST and was not seen to go on from where it was.
+    fn is_reset(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.reset_at.iter().any(|&position| position > 0))
+    }
+
     /// Whether a segment that leads away itself shows that `held` was right.
     fn bears_out(
         &self,
@@ -290,9 +298,10 @@ impl Tcp {
         let resets = held.segment.flags & segment.flags & (TcpFlags::RST | TcpFlags::SYN);
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
         let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
-        // Nor do segments that no receiver takes.
+        // Nor do segments that no receiver takes, or that come when the connection is over: then the ports are used again.
+        let over = self.is_reset();
         let behind_fin = held.behind_fin || self.is_behind_fin(segment, payload, by);
-        if !resets.is_empty() || refused || behind_fin || (same && time - held.time < COPY) {
+        if !resets.is_empty() || refused || behind_fin || over || (same && time - held.time < COPY) {
             return false;
         }
         let near = |of: Direction, number: u32| {

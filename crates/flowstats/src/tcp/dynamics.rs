@@ -290,8 +290,14 @@ impl Dynamics {
         let (now, then) = (tcp.missed_bytes()[by.index()], before.missed_bytes[by.index()]);
         if now > then {
             // The last of a gap was no FIN: the stream goes on behind it.
-            witness.missing_too(by, now - then);
+            if self.talk.settle(by) {
+                witness.found(by, 0, false);
+                witness.missing(by, now - then, event.time);
+            } else {
+                witness.missing_too(by, now - then);
+            }
         } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
+            self.talk.settle(by);
             witness.found(by, then - now, now == 0);
         }
         let end = &tcp.ends()[of.index()];

@@ -70,6 +70,8 @@ pub(super) struct Conversation {
     torn: bool,
     /// Of them, some of the originator: they may be of its next request, if no response was seen between.
     lost_request: bool,
+    /// The latest that is missing of a direction is one position by itself, which may have been a FIN.
+    doubtful: [bool; 2],
     /// The current turn overlapped.
     overlaps: bool,
     /// See [`Turns::farewell`].
@@ -90,6 +92,7 @@ impl Default for Conversation {
             server_first: 0,
             torn: false,
             lost_request: false,
+            doubtful: [false; 2],
             overlaps: false,
             farewell: false,
             open: false,
@@ -197,6 +200,12 @@ impl Conversation {
     pub(super) fn lose(&mut self, of: Direction) {
         self.torn = true;
         self.lost_request |= of == Direction::Forward;
+        self.doubtful[of.index()] = true;
+    }
+
+    /// It is known now what that was, if there was one; whether there was.
+    pub(super) fn settle(&mut self, of: Direction) -> bool {
+        std::mem::take(&mut self.doubtful[of.index()])
     }
 
     /// Bytes of `of` were acknowledged but never seen: the turn's times prove nothing, and a message that must have been

@@ -173,7 +173,7 @@ pub trait Witness {
     #[inline]
     fn farewell(&mut self) {}
 
-    /// So many bytes that `by` sent were acknowledged but never seen; with a FIN that was not seen either there may be none.
+    /// So many bytes that `by` sent were acknowledged but never seen; 0: a byte or a FIN, nobody can tell.
     #[inline]
     fn missing(&mut self, by: Direction, bytes: u64, time: Timestamp) {}
 
@@ -181,7 +181,8 @@ pub trait Witness {
     #[inline]
     fn missing_too(&mut self, by: Direction, bytes: u64) {}
 
-    /// So many of the bytes that were missing by `by` were captured after all; `all`: none is missing any more.
+    /// So many of the bytes that were missing by `by` were captured after all; `all`: none is missing any more. 0: what
+    /// was a byte or a FIN is known now.
     #[inline]
     fn found(&mut self, by: Direction, bytes: u64, all: bool) {}
 

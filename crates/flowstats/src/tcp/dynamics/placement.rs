@@ -27,13 +27,26 @@ impl Dynamics {
         if sender.position(segment.seq) > sender.last() {
             self.talk.tear();
         }
-        let surely = tcp.missed_bytes()[of.index()].saturating_sub(before.missed_bytes[of.index()]);
-        witness.missing(of, surely, event.time);
-        if surely == 0 {
-            // It may have been a FIN.
-            return self.talk.lose(of);
+        let (positions, bytes) = (tcp.missed_positions()[of.index()], tcp.missed_bytes()[of.index()]);
+        let surely = bytes.saturating_sub(before.missed_bytes[of.index()]);
+        let doubted = positions.saturating_sub(bytes);
+        let was_doubted = self.talk.settle(of);
+        if was_doubted {
+            // It was no FIN.
+            witness.found(of, 0, false);
         }
-        self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
+        let only_doubted = positions.saturating_sub(before.missed[of.index()]) <= doubted;
+        if was_doubted || !only_doubted {
+            witness.missing(of, surely, event.time);
+            self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
+        } else if surely > 0 {
+            witness.missing_too(of, surely);
+        }
+        if only_doubted {
+            // What is missing now may have been a FIN.
+            witness.missing(of, 0, event.time);
+            self.talk.lose(of);
+        }
     }
 
     /// The capture has missed more than half of all sequence numbers before a segment, where it had `missed` bytes before.

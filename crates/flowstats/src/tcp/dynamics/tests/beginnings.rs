@@ -127,3 +127,21 @@ fn a_window_that_the_syn_ack_closes_is_closed() {
     let played = play_with(&[(HANDSHAKE[0], shut), (HANDSHAKE[1], open), (HANDSHAKE[2], open)], EndReason::Forced);
     assert_eq!(played.facts.sides[0].zero_windows, 0);
 }
+
+#[test]
+fn of_a_direction_that_is_not_captured_the_fin_is_no_request() {
+    let answers = [HANDSHAKE[1], (1020.0, "<A", 901, 201, 0), (1030.0, "<PA", 901, 201, 500)];
+    let closed = [(1040.0, "<A", 1401, 202, 0), (1040.1, "<FA", 1401, 202, 0)];
+    let played = play(&[&answers[..], &closed].concat());
+    let Course { turns, sides, .. } = played.facts;
+    assert_eq!((turns.requests, turns.responses, turns.unanswered()), (1, 1, 0));
+    assert_eq!((sides[0].missing_bytes, played.heard("missing 99"), played.heard("too 1")), (100, 1, 1));
+    assert_eq!(played.heard("missing"), 2, "what may be a FIN is told as none");
+    // Single bytes, each echoed: those that the stream goes on behind were bytes, and asked for something.
+    let key = |number: u32, at| [(at, "<A", 900 + number, 101 + number, 0), (at + 1.0, "<PA", 900 + number, 101 + number, 1)];
+    let keys = [key(1, 1020.0), key(2, 1030.0), key(3, 1040.0)].concat();
+    let played = play(&[&answers[..1], &keys].concat());
+    let Course { turns, sides, .. } = played.facts;
+    assert_eq!((turns.requests, turns.responses, sides[0].missing_bytes), (2, 2, 2), "the third may be a FIN");
+    assert_eq!((played.heard("missing 1"), played.heard("missing 0"), played.heard("found 0")), (2, 3, 2));
+}

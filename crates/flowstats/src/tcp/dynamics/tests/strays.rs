@@ -328,3 +328,24 @@ fn a_reset_that_acknowledges_what_was_not_seen_tells_of_it() {
     let (_, followed) = played(&[&begun[..], &[reset(5001), (1050.1, "<PA", 1401, 151, 3600)]].concat());
     assert!(!followed.tcp.has_holes());
 }
+
+#[test]
+fn behind_a_reset_another_connection_of_the_same_ports_is_invalid() {
+    let begun = [&HANDSHAKE[..], &[REQUEST, RESPONSE]].concat();
+    let (c, s) = (1_500_000_000, 800_000_000);
+    let other = [
+        (2000.0, ">PA", c, s, 10),
+        (2010.0, "<PA", s, c + 10, 300),
+        (2020.0, ">PA", c + 10, s + 300, 10),
+        (2030.0, "<PA", s + 300, c + 20, 300),
+        (2040.0, ">FA", c + 20, s + 600, 0),
+        (2040.1, "<FA", s + 600, c + 21, 0),
+        (2040.2, ">A", c + 21, s + 601, 0),
+    ];
+    for reset in [(1040.0, ">RA", 151, 1401, 0), (1040.0, "<RA", 1401, 151, 0), (1040.0, "<R", 1401, 0, 0)] {
+        let (played, followed) = played(&[&begun[..], &[reset], &other].concat());
+        assert_eq!((played.facts.invalid, followed.tcp.missed_bytes()), (7, [0; 2]), "{reset:?}");
+        assert_eq!((followed.tcp.stream_bytes(), played.facts.turns.requests), ([50, 500], 1), "{reset:?}");
+        assert_eq!(played.sent_again(), Vec::<&str>::new(), "{reset:?}");
+    }
+}
