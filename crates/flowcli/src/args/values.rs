@@ -18,7 +18,7 @@ pub enum Format {
     Jsonl,
     /// One JSON document
     Json,
-    /// Comma-separated values (RFC 4180)
+    /// Comma-separated values (RFC 4180, lines ending in LF)
     Csv,
     /// Tab-separated values
     Tsv,
