@@ -506,9 +506,8 @@ impl Tcp {
 
     /// Whether it is under way, and nothing says that it is over.
     pub fn may_go_on(&self) -> bool {
-        let states = || self.ends.iter().map(Endpoint::state);
-        states().any(|state| matches!(state, State::Established | State::Partial))
-            && states().all(|state| state != State::Reset)
+        self.ends.iter().any(|end| matches!(end.state(), State::Established | State::Partial))
+            && !self.ends.iter().any(Endpoint::is_reset)
     }
 
     fn is_closed_by_both(&self) -> bool {

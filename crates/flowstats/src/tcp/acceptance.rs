@@ -238,7 +238,7 @@ impl Tcp {
         if blind {
             return [false; 2];
         }
-        let known = !matches!(end.state(), State::Inactive | State::Reset);
+        let known = end.has_begun() && !end.is_reset();
         let seq = known && {
             let (at, window) = (end.position(segment.seq), self.window(by.opposite()));
             let lowest = if end.has_syn() { 0 } else { i64::MIN };

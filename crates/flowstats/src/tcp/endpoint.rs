@@ -33,6 +33,9 @@ const IMPLAUSIBLE: i64 = 1 << 20;
 /// Beside the letters: a FIN takes one of the positions up to [`Endpoint::last`].
 const FIN_COUNTED: u16 = 1 << 14;
 
+/// Beside the letters: it has gone on behind its RST, so that nobody has heeded that.
+const UNHEEDED: u16 = 1 << 13;
+
 /// Beside the letters: the window scale that its SYN told, and whether one did.
 const SCALE: u16 = 0xf << SCALE_AT;
 const SCALE_AT: u32 = 8;
@@ -49,7 +52,7 @@ pub struct Endpoint {
     acked: i64,
     /// Initial sequence number; one before the first one seen if there was no SYN.
     start: u32,
-    /// History letters already given, by bit, [`EXPECTED`], [`FIN_COUNTED`] and [`SCALE`].
+    /// History letters already given, by bit, [`EXPECTED`], [`FIN_COUNTED`], [`UNHEEDED`] and [`SCALE`].
     pub(super) letters: u16,
     state: State,
     previous: State,
@@ -265,6 +268,11 @@ impl Endpoint {
         self.next_seq().wrapping_sub(u32::from(self.has_counted_fin()))
     }
 
+    /// Whether it has sent a RST, and was not seen to go on behind it.
+    pub(super) fn is_reset(&self) -> bool {
+        self.state == State::Reset && self.letters & UNHEEDED == 0
+    }
+
     /// Whether it has neither closed nor reset.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.state, State::Closed | State::Reset)
@@ -345,8 +353,12 @@ impl Endpoint {
             return true;
         }
         let lone_fin = flags.contains(TcpFlags::FIN) && self.last == 1;
-        if self.state == State::Reset && !lone_fin {
+        if flags.contains(TcpFlags::RST) {
+            self.letters &= !UNHEEDED;
+        }
+        if self.is_reset() && !lone_fin {
             if self.goes_on_behind_reset(position, finish, flags) {
+                self.letters |= UNHEEDED;
                 self.count_fin(flags);
                 self.last = finish;
             }
@@ -369,8 +381,8 @@ impl Endpoint {
         payload == 0
     }
 
-    /// Whether an end that has sent a RST goes on where its stream was, so that nobody has heeded the RST. Nothing else
-    /// is believed of it.
+    /// Whether an end that has sent a RST goes on where its stream was, so that nobody has heeded the RST. Before that
+    /// nothing else is believed of it.
     pub(super) fn goes_on_behind_reset(&self, position: i64, finish: i64, flags: TcpFlags) -> bool {
         self.state == State::Reset
             && position <= self.last

@@ -138,7 +138,8 @@ fn of_a_direction_that_is_not_captured_the_fin_is_no_request() {
     assert_eq!((sides[0].missing_bytes, played.heard("missing 99"), played.heard("too 1")), (100, 1, 1));
     assert_eq!(played.heard("missing"), 2, "what may be a FIN is told as none");
     // Single bytes, each echoed: those that the stream goes on behind were bytes, and asked for something.
-    let key = |number: u32, at| [(at, "<A", 900 + number, 101 + number, 0), (at + 1.0, "<PA", 900 + number, 101 + number, 1)];
+    let key =
+        |number: u32, at| [(at, "<A", 900 + number, 101 + number, 0), (at + 1.0, "<PA", 900 + number, 101 + number, 1)];
     let keys = [key(1, 1020.0), key(2, 1030.0), key(3, 1040.0)].concat();
     let played = play(&[&answers[..1], &keys].concat());
     let Course { turns, sides, .. } = played.facts;

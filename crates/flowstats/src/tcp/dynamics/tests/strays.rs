@@ -349,3 +349,20 @@ fn behind_a_reset_another_connection_of_the_same_ports_is_invalid() {
         assert_eq!(played.sent_again(), Vec::<&str>::new(), "{reset:?}");
     }
 }
+
+#[test]
+fn who_goes_on_behind_a_reset_has_a_stream_as_before() {
+    let begun = [&HANDSHAKE[..], &[REQUEST, RESPONSE]].concat();
+    let unheeded = [(1040.0, "<R", 1401, 0, 0), (1050.0, "<PA", 1401, 151, 100), (1050.1, ">A", 151, 1501, 0)];
+    for far in [10_000, 5_000_000] {
+        let gap = [
+            (2000.0, "<A", 1501 + far, 151, 1000),
+            (2001.0, "<A", 2501 + far, 151, 1000),
+            (2010.0, ">A", 151, 3501 + far, 0),
+        ];
+        let (played, followed) = played(&[&begun[..], &unheeded, &gap].concat());
+        assert_eq!((played.facts.invalid, followed.tcp.missed_bytes()), (0, [0, u64::from(far)]));
+        assert_eq!((followed.tcp.stream_bytes()[1], followed.tcp.state()), (2600 + u64::from(far), ConnState::RSTR));
+        assert!(followed.tcp.may_go_on() && !followed.tcp.has_holes());
+    }
+}
