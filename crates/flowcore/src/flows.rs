@@ -66,7 +66,7 @@ const VISITS: usize = 2 * STRIDE;
 /// How far ahead among the ids that were freed the next one to give out is prefetched.
 const FREED_AHEAD: usize = 4;
 
-/// By how many events an id that may be given out only then comes before those that wait.
+/// An id that may be given out within so many events is asked for rather than those that may be already.
 const SOON: u64 = 64;
 
 /// Events hashed and prefetched ahead of their look-up.
@@ -85,8 +85,8 @@ pub struct Flows {
     verdicts: Slots<KeptVerdict>,
     /// Ids never given out begin here.
     next: u32,
-    /// The ids to give out again, the latest first: what is kept of them is still in the caches. Not linked through their
-    /// entries: each would be waited for, where it may just as well be asked for ahead.
+    /// The ids to give out again, the latest at the end: what is kept of them is still in the caches. Not linked through
+    /// their entries: each would be waited for, where it may just as well be asked for ahead.
     free: Vec<FlowId>,
     /// Ids freed by one of the last [`STEP`] events, oldest first, each with that event's number. By events rather than
     /// by steps, so that ids do not depend on how events were cut into batches.
@@ -389,7 +389,7 @@ impl Flows {
             if self.is_large() {
                 let due = |&&(_, freed): &&(_, u64)| self.event - freed + SOON >= STEP as u64;
                 let freed = self.freed.get(FREED_AHEAD).filter(due).map(|&(id, _)| id);
-                let free = || self.free.len().checked_sub(FREED_AHEAD).map(|place| self.free[place]);
+                let free = || self.free.len().checked_sub(FREED_AHEAD + 1).map(|place| self.free[place]);
                 if let Some(soon) = freed.or_else(free) {
                     self.entries.prefetch(soon);
                     self.origins.prefetch(soon);

@@ -42,7 +42,8 @@ bitflags! {
         const LOSS = 4;
         /// The input broke off while the connection was open.
         const INPUT_CUT = 8;
-        /// A packet of it was cut before its lengths could be read.
+        /// A packet of it was cut before its lengths could be read, or, where the course is followed, before options that
+        /// tell what was sent again.
         const HEADERS_CUT = 16;
         /// Whoever reads had enough while the connection was open.
         const STOPPED = 32;
@@ -382,6 +383,9 @@ impl Conns {
             // What it held goes with the connection, and the next one begins from nothing.
             let Followed { dynamics, spans } = followed;
             dynamics.finish(&mut open.tcp, reason, &mut Keeper { spans, pages: &mut self.pages });
+            if dynamics.lacks_options() {
+                connection.doubts |= Doubts::HEADERS_CUT;
+            }
             connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
             *dynamics = Dynamics::default();
         }

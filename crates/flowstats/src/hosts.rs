@@ -358,6 +358,9 @@ impl Hosts {
             if followed.tcp.has_holes() {
                 tally.doubts |= Doubts::HOLE;
             }
+            if followed.dynamics.lacks_options() {
+                tally.doubts |= Doubts::HEADERS_CUT;
+            }
             let mut told = Told { tally, place, course: &mut course, samples: &mut self.samples };
             followed.finish(reason, &mut told);
         }

@@ -154,6 +154,10 @@ struct Unusual {
     reset_at: [i64; 2],
     /// The highest position of each end's stream that a RST of its peer acknowledges. 0 = none.
     reset_acked: [i64; 2],
+    /// The latest that each end has sent is a RST.
+    silent: [bool; 2],
+    /// Each end has sent payload before what it was met with, whose SYN was not seen by then.
+    below: [bool; 2],
     /// A port has connected to itself: what one direction acknowledges is its own.
     own: bool,
     /// What may be no segment of this connection.
@@ -278,6 +282,7 @@ impl Tcp {
         self.note_room(segment, direction);
         self.handshake(segment, payload, direction, time);
         self.note_completeness(flags, payload);
+        self.note_beginning(segment, direction);
         if !self.is_closed_by_both() {
             self.active = time.as_nanos();
         }
@@ -299,6 +304,8 @@ impl Tcp {
             rare.tails[direction.index()] = 0;
             rare.reset_at[direction.index()] = 0;
             rare.reset_acked[direction.index()] = 0;
+            rare.silent[direction.index()] = false;
+            rare.below[direction.index()] = false;
         }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {
@@ -333,11 +340,18 @@ impl Tcp {
         {
             rare.reset_at[direction.index()] = 0;
         }
+        if let Some(rare) = &mut *rare
+            && !flags.contains(TcpFlags::SYN)
+        {
+            rare.silent[direction.index()] = false;
+        }
         if flags.contains(TcpFlags::RST) {
-            let highest = &mut rare.get_or_insert_default().reset_at[direction.index()];
+            let rare = rare.get_or_insert_default();
+            rare.silent[direction.index()] = true;
+            let highest = &mut rare.reset_at[direction.index()];
             *highest = position.max(*highest);
             if flags.contains(TcpFlags::ACK) && peer.is_placed() {
-                let highest = &mut rare.get_or_insert_default().reset_acked[direction.opposite().index()];
+                let highest = &mut rare.reset_acked[direction.opposite().index()];
                 *highest = peer.position(segment.ack).max(*highest);
             }
         }
@@ -351,14 +365,19 @@ impl Tcp {
                 rare.tails[direction.index()] = data;
             }
         }
+        if payload > 0 && data < 1 && !end.has_syn() {
+            rare.get_or_insert_default().below[direction.index()] = true;
+        }
         if !flags.contains(TcpFlags::RST) {
             if let Some(rare) = rare {
                 let fin = data + i64::from(payload);
                 let to = fin + i64::from(flags.contains(TcpFlags::FIN));
                 rare.gaps[direction.index()].fill(data, fin);
-                if to > fin && end.last() > to && end.acked() <= to && rare.gaps[direction.index()].begin_at(fin) {
+                let cut = to > fin && end.last() > to && end.acked() <= to && !end.is_reset();
+                if cut && rare.gaps[direction.index()].begin_at(fin) {
                     // A stream that is there up to its FIN ends there: what stands behind it is nobody's.
                     rare.gaps[direction.index()].close();
+                    rare.tails[direction.index()] = 0;
                     end.end_at(to);
                 }
                 rare.gaps[direction.index()].fill(fin, to);
@@ -377,6 +396,26 @@ impl Tcp {
         }
         let smooth = self.rare.is_none() || self.is_smooth();
         self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);
+    }
+
+    /// Of an end that was met midway the SYN is captured after all: what was seen keeps its place, and what lies between
+    /// may come yet.
+    fn note_beginning(&mut self, segment: &TcpSegment, direction: Direction) {
+        let Some(by) = self.ends[direction.index()].begins_before(segment.seq, segment.flags) else { return };
+        self.ends[direction.index()].begin_earlier(by);
+        let side = direction.index();
+        let rare = self.rare.get_or_insert_default();
+        rare.gaps[side].shift(by);
+        for position in [&mut rare.tails[side], &mut rare.reset_at[side], &mut rare.reset_acked[side]] {
+            *position += if *position > 0 { by } else { 0 };
+        }
+        if let Some(held) = &mut rare.held {
+            held.shift(direction, by);
+        }
+        // Where it was seen in another order nobody can tell how much of it.
+        if !std::mem::take(&mut rare.below[side]) {
+            rare.gaps[side].skip(1, 1 + by);
+        }
     }
 
     /// Whether nothing is open or to come yet, nothing may have been a FIN, and no SYN-ACK waits for the ACK that bears

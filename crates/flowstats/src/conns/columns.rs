@@ -64,12 +64,6 @@ impl ColumnDef {
         self
     }
 
-    /// A lower bound where something is missing, though it is no count.
-    pub(super) const fn at_least(mut self) -> Self {
-        self.column.bound = Bound::AtLeast;
-        self
-    }
-
     /// In a plain text table, given up at `priority` (0 = never).
     const fn shown(mut self, priority: u8) -> Self {
         self.default = true;

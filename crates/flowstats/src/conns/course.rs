@@ -75,7 +75,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.max())
     })
-    .at_least(),
+    .about(),
     define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
         samples(c, &[Direction::Forward, Direction::Reverse])
     }),
@@ -83,7 +83,8 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         ["rtt_ambiguous", "RTT-AMB", "ACKs that tell no round trip (Karn's rule), of both directions."],
         COUNT,
         |c| both(c, |side| side.ambiguous_rtts),
-    ),
+    )
+    .about(),
     define(["rtt_to", "RTT-TO", "The end farther from the capture point, by the shortest round trip."], FACT, |c| {
         let of = c.course.as_ref().and_then(|followed| farther(&followed.1));
         of.map_or(Value::Missing, |of| end(of.opposite()))
@@ -237,7 +238,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         SPAN,
         |c| last_byte(c, |durations| durations.max()),
     )
-    .at_least(),
+    .about(),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
     }),

@@ -226,7 +226,8 @@ const BACK: [ColumnDef; 24] = [
     ),
     define(["rtt_ambiguous", "AMBIGUOUS", "Acknowledgments that give no round trip (Karn's rule)."], COUNT, |h| {
         Value::U64(h.tally.ambiguous)
-    }),
+    })
+    .about(),
     define(
         ["guessed", "GUESSED", "Of those sent again, reordered or doubled: how many time alone tells apart."],
         COUNT,

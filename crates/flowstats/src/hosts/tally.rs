@@ -97,7 +97,7 @@ pub struct Tally {
     pub missing_bytes: u64,
     /// Single positions of streams that were acknowledged and not captured: bytes, or FINs.
     pub unseen_ends: u64,
-    /// Segments whose control bits contradict each other.
+    /// Segments whose control bits or numbers no connection has.
     pub invalid: u64,
     /// Acknowledgments that give no round trip because of a retransmission (Karn's rule).
     pub ambiguous: u64,

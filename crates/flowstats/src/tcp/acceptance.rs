@@ -78,7 +78,7 @@ impl Held {
             && peer.has_syn()
             && !self.leads[1]
             && ack > 0;
-        heard && end.has_syn() && self.leads[0] && end.position(self.segment.seq) < 0
+        heard && end.has_syn() && end.is_open() && self.leads[0] && end.position(self.segment.seq) < 0
     }
 
     /// Whether it is a SYN, with ACK or without.
@@ -94,6 +94,11 @@ impl Held {
             && acknowledges
             && by != self.direction
             && segment.ack == self.segment.seq.wrapping_add(1).wrapping_add(self.payload)
+    }
+
+    /// The stream of `of` begins so much earlier than was thought.
+    pub(super) fn shift(&mut self, of: Direction, by: i64) {
+        self.progress[of.index()] += by;
     }
 
     /// Bytes of the stream of `of` that it brings.
@@ -167,8 +172,9 @@ impl Tcp {
         (acknowledges && begins(by.opposite(), segment.ack)).then_some(by.opposite())
     }
 
-    /// Whether a segment stands behind its sender's FIN, or brings payload in its place, which a receiver ignores (RFC 9293
-    /// section 3.10.7.4), or acknowledges what stands behind the other's where both have sent one.
+    /// Whether a segment stands behind its sender's FIN, or brings payload in its place and behind it (a single byte in
+    /// its place is a probe), which a receiver ignores (RFC 9293 section 3.10.7.4); or whether it acknowledges what stands
+    /// behind the other's, where both have sent one.
     #[inline]
     fn is_behind_fin(&self, segment: &TcpSegment, payload: u32, by: Direction) -> bool {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
@@ -277,9 +283,9 @@ impl Tcp {
         }
     }
 
-    /// Whether an end has sent a RST and was not seen to go on from where it was.
+    /// Whether the latest of an end was a RST: whoever sends anything else has not sent it, or it was not heeded.
     fn is_reset(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.reset_at.iter().any(|&position| position > 0))
+        self.rare.as_ref().is_some_and(|rare| rare.silent.contains(&true))
     }
 
     /// Whether a segment that leads away itself shows that `held` was right.
@@ -298,10 +304,9 @@ impl Tcp {
         let resets = held.segment.flags & segment.flags & (TcpFlags::RST | TcpFlags::SYN);
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
         let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
-        // Nor do segments that no receiver takes, or that come when the connection is over: then the ports are used again.
-        let over = self.is_reset();
-        let behind_fin = held.behind_fin || self.is_behind_fin(segment, payload, by);
-        if !resets.is_empty() || refused || behind_fin || over || (same && time - held.time < COPY) {
+        // Nor do segments that no receiver takes, or that come when all is over: then the ports are used again.
+        let over = self.is_reset() || held.behind_fin || self.is_behind_fin(segment, payload, by);
+        if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
         let near = |of: Direction, number: u32| {
@@ -337,12 +342,14 @@ impl Tcp {
         self.rare.as_mut().and_then(|rare| rare.held.take())
     }
 
-    /// The same of one that was borne out: a FIN in whose place it stands was none.
+    /// The same of one that was borne out: a FIN that it stands behind was none.
     pub(super) fn release_borne_out(&mut self) -> Option<Held> {
         let held = self.release()?;
-        let end = &mut self.ends[held.direction.index()];
-        if held.behind_fin && end.position(held.segment.seq) < end.last() {
-            end.forget_fin();
+        if held.behind_fin {
+            let end = &mut self.ends[held.direction.index()];
+            end.take_fin_back();
+            // What lies between may have been seen and been taken for invalid.
+            end.cover(end.position(held.segment.seq));
         }
         Some(held)
     }

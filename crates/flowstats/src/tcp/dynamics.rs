@@ -91,6 +91,8 @@ bitflags::bitflags! {
         const OTHER_OPENING = 256;
         /// Something was jumped over, and may not have come yet: [`Trouble`] lies farther away.
         const HOLES = 512;
+        /// Options of a segment were cut by the snap length.
+        const CUT = 1024;
     }
 }
 
@@ -194,6 +196,7 @@ impl Dynamics {
     ) {
         let by = event.direction;
         let of = by.opposite();
+        self.note_options(segment);
         self.note_congestion(event, segment);
         if newly > 0 {
             let end = &tcp.ends()[of.index()];
@@ -274,6 +277,7 @@ impl Dynamics {
         };
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;
+        self.note_options(segment);
         tcp.take_in(segment, event.payload_bytes, by, event.time);
         if first && !flags.contains(TcpFlags::SYN) {
             witness.midstream(event.time);
@@ -290,15 +294,15 @@ impl Dynamics {
         let (now, then) = (tcp.missed_bytes()[by.index()], before.missed_bytes[by.index()]);
         if now > then {
             // The last of a gap was no FIN: the stream goes on behind it.
-            if self.talk.settle(by) {
-                witness.found(by, 0, false);
-                witness.missing(by, now - then, event.time);
-            } else {
-                witness.missing_too(by, now - then);
-            }
+            self.note_no_fin(by, now - then, event, segment, witness);
         } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
-            self.talk.settle(by);
-            witness.found(by, then - now, now == 0);
+            let end_found = before.end_missed[by.index()] && !tcp.end_missed()[by.index()];
+            if end_found && self.talk.take_doubt(by) {
+                witness.found(by, 0, false);
+            }
+            if then > now {
+                witness.found(by, then - now, now == 0);
+            }
         }
         let end = &tcp.ends()[of.index()];
         if flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK {

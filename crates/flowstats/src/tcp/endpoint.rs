@@ -160,6 +160,25 @@ impl Endpoint {
         }
     }
 
+    /// How far before the stream of an end that was met midway `seq`, the number of its SYN, stands, if it can be that.
+    pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags) -> Option<i64> {
+        let midway = match self.state {
+            State::Partial => true,
+            State::Closed => matches!(self.previous, State::Inactive | State::Partial),
+            _ => false,
+        };
+        let before = i64::from(self.start.wrapping_sub(seq) as i32);
+        let can = midway && !self.has_syn() && flags.contains(TcpFlags::SYN);
+        (can && (1..=IMPLAUSIBLE).contains(&before)).then_some(before)
+    }
+
+    /// The stream begins so much earlier than was thought: positions count from there.
+    pub(super) fn begin_earlier(&mut self, by: i64) {
+        self.start = self.start.wrapping_sub(by as u32);
+        self.last += by;
+        self.acked += if self.acked > 0 { by } else { 0 };
+    }
+
     fn restart(&mut self, seq: u32, sequence_space: u64, flags: TcpFlags) {
         self.letters &= !FIN_COUNTED;
         self.count_fin(flags);
@@ -356,6 +375,10 @@ impl Endpoint {
         if flags.contains(TcpFlags::RST) {
             self.letters &= !UNHEEDED;
         }
+        if self.has_finished() && delta > 0 {
+            // One more FIN: a stream has one end.
+            return true;
+        }
         if self.is_reset() && !lone_fin {
             if self.goes_on_behind_reset(position, finish, flags) {
                 self.letters |= UNHEEDED;
@@ -407,9 +430,12 @@ impl Endpoint {
         self.state == State::Closed && self.has_counted_fin()
     }
 
-    /// What took a position was no FIN of this stream.
-    pub(super) fn forget_fin(&mut self) {
+    /// What took a position was no FIN of this stream, which goes on.
+    pub(super) fn take_fin_back(&mut self) {
         self.letters &= !FIN_COUNTED;
+        if self.state == State::Closed {
+            self.become_state(self.previous);
+        }
     }
 
     /// Bytes up to `position` are dealt with: seen, or known to be missing.

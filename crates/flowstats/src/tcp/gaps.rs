@@ -43,7 +43,7 @@ impl Gaps {
 
     /// Whether the lowest of those that are open begins at `position`.
     pub(super) fn begin_at(&self, position: i64) -> bool {
-        self.open.iter().map(|stretch| stretch.0).min() == Some(position)
+        self.open.first().is_some_and(|stretch| stretch.0 == position)
     }
 
     /// What is open is no stretch of the stream: it ends before.
@@ -60,6 +60,13 @@ impl Gaps {
     pub(super) fn restart(&mut self) {
         self.open.clear();
         self.acknowledged.clear();
+    }
+
+    /// The stream begins so much earlier than was thought.
+    pub(super) fn shift(&mut self, by: i64) {
+        for (start, end) in self.open.iter_mut().chain(&mut self.acknowledged) {
+            (*start, *end) = (*start + by, *end + by);
+        }
     }
 
     /// Whether nothing was seen behind the latest that was missed, the stream being known up to `last`.

@@ -91,7 +91,7 @@ pub struct Opening {
     pub first_syn: Option<Timestamp>,
     /// Its latest SYN before the SYN-ACK.
     pub last_syn: Option<Timestamp>,
-    /// The first SYN-ACK.
+    /// The first SYN-ACK; none if it was captured behind its ACK.
     pub syn_ack: Option<Timestamp>,
     /// The latest SYN-ACK before the ACK.
     pub last_syn_ack: Option<Timestamp>,
@@ -206,7 +206,8 @@ pub(super) enum Step {
 }
 
 impl Steps {
-    /// Takes in a segment with SYN; `done`: the handshake was complete before; `late`: a SYN-ACK that was acknowledged before.
+    /// Takes in a segment with SYN; `done`: the handshake was complete before; `late`: it is a SYN-ACK that was
+    /// acknowledged before.
     pub(super) fn syn(&mut self, event: &FlowEvent, segment: &TcpSegment, done: bool, late: bool) -> Step {
         let nanos = event.time.as_nanos();
         let stamp = if segment.options.contains(TcpOptions::TIMESTAMP) { segment.timestamp.0 } else { 0 };

@@ -155,7 +155,8 @@ pub(super) fn step(
         State::Reset => {
             let answers = flags & (TcpFlags::BOUNDARY | TcpFlags::ACK) == TcpFlags::SYN | TcpFlags::ACK;
             if answers && !from_originator && end.previous() == State::Inactive && peer.state() == State::SynSent {
-                // It has not refused after all: that RST had no ACK (RFC 9293 section 3.10.7.3), or was asked again.
+                // It has not refused after all: that RST had no ACK (RFC 9293 section 3.10.7.3), or the SYN was
+                // sent again.
                 peer.become_state(State::Established);
                 end.become_state(State::Established);
             }

@@ -255,7 +255,7 @@ impl Side {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
     pub sides: [Side; 2],
-    /// Segments with control bits that no connection has.
+    /// Segments that no connection has; see [`Witness::invalid`](super::Witness::invalid).
     pub invalid: u32,
 }
 

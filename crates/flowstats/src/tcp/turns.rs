@@ -204,7 +204,7 @@ impl Conversation {
     }
 
     /// It is known now what that was, if there was one; whether there was.
-    pub(super) fn settle(&mut self, of: Direction) -> bool {
+    pub(super) fn take_doubt(&mut self, of: Direction) -> bool {
         std::mem::take(&mut self.doubtful[of.index()])
     }
 
@@ -241,6 +241,15 @@ impl Conversation {
                 speaker
             }
         }
+    }
+
+    /// A byte of the originator that was acknowledged and never seen was a request: the responder, who speaks, answered it.
+    /// The message behind it begins `now`.
+    pub(super) fn missed_before_answer<W: Witness>(&mut self, begin: u32, now: Timestamp, witness: &mut W) {
+        self.complete(Speaker::Responder, NEVER, witness);
+        self.ask(NEVER, begin, witness, now);
+        self.torn = true;
+        self.responses = self.responses.saturating_add(1);
     }
 
     /// The response, if there was one, is complete; the newest of it was seen at `answered`.

@@ -187,7 +187,8 @@ pub trait Witness {
     fn found(&mut self, by: Direction, bytes: u64, all: bool) {}
 
     /// A segment that no connection has: several of SYN, FIN and RST, no ACK without SYN or RST, or numbers far outside the
-    /// windows, which nothing else bore out. Of the latter it is told when that is known.
+    /// windows or behind a FIN, which nothing else bore out. Of the latter it is told when that is known; of what was seen
+    /// behind a FIN before that came, once.
     #[inline]
     fn invalid(&mut self, by: Direction, time: Timestamp) {}
 
@@ -195,7 +196,7 @@ pub trait Witness {
     #[inline]
     fn closing(&mut self, by: Direction, time: Timestamp) {}
 
-    /// The first RST.
+    /// The first RST; once more if that was a refusal that a SYN-ACK took back.
     #[inline]
     fn reset(&mut self, by: Direction, time: Timestamp) {}
 

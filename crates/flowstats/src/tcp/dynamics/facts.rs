@@ -37,8 +37,8 @@ impl Dynamics {
         self.note_retransmission(kind, 0, &probe, witness);
     }
 
-    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none, nor does
-    /// the SYN of one who has asked: nobody can send to him before he has sent again.
+    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none, nor
+    /// does a SYN without ACK: nobody can send to its sender before the next segment.
     pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment) {
         let by = event.direction;
         let syn = segment.flags.contains(TcpFlags::SYN);
@@ -123,6 +123,17 @@ impl Dynamics {
     pub(super) fn round_trip(&self) -> Option<Nanos> {
         let [forward, reverse] = self.shortest;
         Some(Nanos::new(forward.nanos()?.saturating_add(reverse.nanos()?)))
+    }
+
+    pub(super) fn note_options(&mut self, segment: &TcpSegment) {
+        if segment.options.contains(TcpOptions::INCOMPLETE) {
+            self.seen |= Seen::CUT;
+        }
+    }
+
+    /// Whether something was found out of segments whose options, which might have told otherwise, were not captured whole.
+    pub fn lacks_options(&self) -> bool {
+        self.seen.contains(Seen::CUT) && self.trouble.is_some()
     }
 
     /// What was found out, as known now.

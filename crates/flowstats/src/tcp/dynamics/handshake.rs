@@ -58,7 +58,7 @@ impl Dynamics {
         if step == Step::Again && (close || same) {
             self.note_guess(event, witness);
         }
-        if step == Step::Again {
+        if step == Step::Again || late {
             self.trouble.get_or_insert_default().sides[by.index()].syn_time = event.time.as_nanos();
         }
         self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
@@ -72,7 +72,9 @@ impl Dynamics {
                     self.steps.accept_data();
                 }
                 if late {
-                    self.note_ambiguous(Direction::Forward, event.time, witness);
+                    if self.steps.has_syn() {
+                        self.note_ambiguous(Direction::Forward, event.time, witness);
+                    }
                 } else {
                     self.handshake_sample(Direction::Forward, event, segment, witness);
                 }

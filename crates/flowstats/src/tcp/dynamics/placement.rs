@@ -20,6 +20,7 @@ impl Dynamics {
         segment: &TcpSegment,
         witness: &mut W,
     ) {
+        let was_answered = self.was_answered(of);
         self.trouble.get_or_insert_default().sides[of.index()].miss(tcp.ends()[of.index()].acked(), event.time);
         let answered = self.sent[1].time;
         self.tear_by_holes(Timestamp::MAX);
@@ -30,15 +31,20 @@ impl Dynamics {
         let (positions, bytes) = (tcp.missed_positions()[of.index()], tcp.missed_bytes()[of.index()]);
         let surely = bytes.saturating_sub(before.missed_bytes[of.index()]);
         let doubted = positions.saturating_sub(bytes);
-        let was_doubted = self.talk.settle(of);
+        let was_doubted = self.talk.take_doubt(of);
         if was_doubted {
             // It was no FIN.
             witness.found(of, 0, false);
         }
         let only_doubted = positions.saturating_sub(before.missed[of.index()]) <= doubted;
+        if was_doubted && was_answered {
+            self.talk.missed_before_answer(segment.ack, event.time, witness);
+        }
+        if !only_doubted || (was_doubted && !was_answered) {
+            self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
+        }
         if was_doubted || !only_doubted {
             witness.missing(of, surely, event.time);
-            self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         } else if surely > 0 {
             witness.missing_too(of, surely);
         }
@@ -47,6 +53,31 @@ impl Dynamics {
             witness.missing(of, 0, event.time);
             self.talk.lose(of);
         }
+    }
+
+    /// The last that is missing of `by` was no FIN, as its stream goes on behind it.
+    pub(super) fn note_no_fin<W: Witness>(
+        &mut self,
+        by: Direction,
+        bytes: u64,
+        event: &FlowEvent,
+        segment: &TcpSegment,
+        witness: &mut W,
+    ) {
+        if !self.talk.take_doubt(by) {
+            return witness.missing_too(by, bytes);
+        }
+        witness.found(by, 0, false);
+        witness.missing(by, bytes, event.time);
+        if self.was_answered(by) {
+            self.talk.missed_before_answer(segment.seq, event.time, witness);
+        }
+    }
+
+    /// Whether the responder has spoken since what the originator sent was missed last.
+    fn was_answered(&self, of: Direction) -> bool {
+        let missed = self.trouble.as_ref().map_or(NEVER, |trouble| trouble.sides[of.index()].missed_time);
+        of == Direction::Forward && self.speaker.is(Direction::Reverse) && self.sent[1].time >= missed
     }
 
     /// The capture has missed more than half of all sequence numbers before a segment, where it had `missed` bytes before.
@@ -86,6 +117,13 @@ impl Dynamics {
             let now = &tcp.ends()[by.index()];
             if was.has_begun() && now.start() != was.start() {
                 self.restart(by, now.last());
+                let earlier = i64::from(was.start().wrapping_sub(now.start()));
+                if now.last() > earlier {
+                    // What was met midway began before: that may come yet.
+                    self.seen |= Seen::HOLES;
+                    let hole = Hole { from: 1, to: 1 + earlier, time: event.time, ids: [0; 2], stamp: 0 };
+                    self.trouble.get_or_insert_default().sides[by.index()].holes.push(hole);
+                }
             }
             if payload > 0 && before.fresh > 0 {
                 self.renew(event, segment);
@@ -100,6 +138,11 @@ impl Dynamics {
             if from > last && last > 0 {
                 self.jump(was, from, event, segment);
             }
+            return true;
+        }
+        if fin && was.has_finished() && to > last {
+            // One more FIN, behind the first.
+            self.note_invalid(by, event.time, witness);
             return true;
         }
         if from >= last {

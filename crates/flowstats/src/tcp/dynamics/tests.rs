@@ -449,9 +449,11 @@ mod handshakes {
         assert_eq!(played.heard("response 15 15"), 1);
         let refused = [rows[0], ((10.0, "<SA", 900, 101, 0), More::default())];
         assert_eq!(play_with(&refused, EndReason::Forced).facts.opening.fast_open, crate::tcp::FastOpen::Tried);
-        // It is sent again at once: no timer has run out.
-        let again = [refused[0], refused[1], ((10.1, ">PA", 101, 901, 30), More::default())];
-        assert_eq!(play_with(&again, EndReason::Forced).facts.sides[0].guessed, 1);
+        // It is sent again at once: no timer has run out, whatever the timestamps say.
+        let at = |stamp| More { stamps: Some((stamp, 1)), ..cookie };
+        let again = [(rows[0].0, at(100)), (refused[1].0, at(1)), ((10.1, ">PA", 101, 901, 30), at(110))];
+        let played = play_with(&again, EndReason::Forced);
+        assert_eq!((played.sent_again(), played.facts.sides[0].guessed), (vec!["Timeout 30"], 1));
     }
 
     #[test]

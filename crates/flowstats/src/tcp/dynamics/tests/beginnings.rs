@@ -62,7 +62,7 @@ fn what_an_ack_was_captured_just_before_is_neither_missing_nor_sent_again() {
         followed.observe(&event, &segment, &mut heard);
     }
     let gaps: Vec<_> = heard.0.iter().filter(|line| line.starts_with("missing") || line.starts_with("found")).collect();
-    assert_eq!(gaps, ["missing 999", "found 500 of more", "found 499", "missing 0", "found 0"]);
+    assert_eq!(gaps, ["missing 999", "found 500 of more", "found 499", "missing 0", "found 0 of more"]);
     assert!(!followed.tcp.has_gaps() && !followed.tcp.has_holes());
     assert_eq!(followed.tcp.stream_bytes(), [50, 1000]);
     let side = followed.course().sides[1];
@@ -104,6 +104,11 @@ fn a_syn_ack_that_is_captured_behind_its_ack_has_no_time() {
         assert_eq!(played.rtts(), ["ambiguous>", "rtt>P 10"]);
         assert_eq!((played.facts.sides[1].missing_bytes, played.heard("response 10 10")), (0, 1));
     }
+    // Twice as one packet, and without the SYN: nothing is sent again, and no round trip was to be had.
+    let one = More { id: 7, ..More::default() };
+    let twice = [(HANDSHAKE[2], More::default()), (late, one), ((1032.5, "<SA", 900, 101, 0), one)];
+    let played = play_with(&twice, EndReason::Forced);
+    assert_eq!((played.sent_again(), played.rtts()), (vec!["duplicate"], vec![]));
 }
 
 #[test]
@@ -145,4 +150,76 @@ fn of_a_direction_that_is_not_captured_the_fin_is_no_request() {
     let Course { turns, sides, .. } = played.facts;
     assert_eq!((turns.requests, turns.responses, sides[0].missing_bytes), (2, 2, 2), "the third may be a FIN");
     assert_eq!((played.heard("missing 1"), played.heard("missing 0"), played.heard("found 0")), (2, 3, 2));
+    // The second was captured: the one before it was a byte, and its echo an answer.
+    let seen = [(1030.0, ">PA", 102, 902, 1), (1031.0, "<PA", 902, 103, 1)];
+    let played = play(&[&HANDSHAKE[..], &key(1, 1020.0), &seen].concat());
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
+    assert_eq!((played.heard("response ? ?"), played.heard("response 1 1")), (1, 1));
+}
+
+#[test]
+fn of_a_gap_that_is_filled_in_part_the_end_stays_in_doubt() {
+    let told = |rows: &[Row<'_>]| {
+        let played = play(&[&HANDSHAKE[..], rows].concat());
+        let about = |line: &&String| ["missing", "found", "too"].iter().any(|word| line.starts_with(word));
+        played.heard.iter().filter(about).cloned().collect::<Vec<_>>()
+    };
+    let acks = [(1020.0, "<A", 901, 201, 0), (1030.0, "<A", 901, 202, 0)];
+    let late = (1031.0, ">PA", 101, 901, 50);
+    assert_eq!(told(&[acks[0], acks[1], late]), ["missing 99", "too 1", "missing 0", "found 50 of more"]);
+    // What was never told to be in doubt by itself is not told to be known.
+    assert_eq!(told(&[acks[0], (1031.0, ">FA", 200, 901, 0)]), ["missing 99"]);
+}
+
+#[test]
+fn a_syn_that_is_captured_behind_what_it_began_sets_nothing_back() {
+    // The FIN of another direction is first, then the SYN, then the SYN-ACK and the rest.
+    let rows = [
+        (1000.0, "<FA", 911, 114, 0),
+        (1001.0, ">S", 100, 0, 0),
+        (1002.0, "<SA", 900, 101, 0),
+        (1003.0, "<A", 901, 113, 0),
+        (1004.0, "<PA", 901, 113, 10),
+        (1005.0, ">PA", 101, 901, 12),
+    ];
+    let mut followed = Followed::default();
+    for (number, row) in rows.into_iter().enumerate() {
+        let (event, segment) = event(row, More::default());
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+        let missed: u64 = followed.tcp.missed_bytes().iter().sum();
+        assert!(missed <= 12, "{missed} after {number}");
+    }
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [12, 10]));
+    // Data, data before it, then the SYN: all of it was seen.
+    let swapped = [
+        (1000.0, ">PA", 111, 901, 20),
+        (1000.1, ">PA", 101, 901, 10),
+        (1000.2, ">S", 100, 0, 0),
+        (1000.3, "<SA", 900, 101, 0),
+        (1010.0, "<A", 901, 131, 0),
+    ];
+    let played = play(&swapped);
+    assert_eq!((played.facts.sides[0].missing_bytes, played.heard("missing")), (0, 0));
+    // The first of it comes last.
+    let late = [swapped[0], swapped[2], swapped[3], swapped[1], swapped[4]];
+    let played = play(&late);
+    assert_eq!((played.facts.sides[0].missing_bytes, played.heard("missing")), (0, 0));
+    assert_eq!(played.sent_again(), ["reordering"]);
+    // It does not come at all.
+    let played = play(&[swapped[0], swapped[2], swapped[3], swapped[4]]);
+    assert_eq!((played.facts.sides[0].missing_bytes, played.heard("missing 10")), (10, 1));
+}
+
+#[test]
+fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
+    let rows = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, (1300.0, ">PA", 101, 901, 50), RESPONSE];
+    for (rows, lacks) in [(&rows[..], true), (&[rows[0], rows[1], rows[2], rows[3], rows[5]], false)] {
+        let mut followed = Followed::default();
+        for row in rows {
+            let (event, mut segment) = event(*row, More::default());
+            segment.options |= TcpOptions::INCOMPLETE;
+            followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+        }
+        assert_eq!(followed.dynamics.lacks_options(), lacks);
+    }
 }

@@ -246,18 +246,19 @@ fn what_stands_behind_a_fin_is_invalid_unless_its_receiver_takes_it() {
     let closed = [REQUEST, RESPONSE, (1031.0, ">FA", 151, 1401, 0), (1032.0, "<A", 1401, 152, 0)];
     let begun = [&HANDSHAKE[..], &closed[..]].concat();
     let behind = |at, seq, payload| (at, ">PA", seq, 1401, payload);
-    for more in [
-        // At once, in its place, and twice.
-        &[behind(1033.0, 152, 40)][..],
-        &[behind(1033.0, 151, 40)],
-        &[behind(1033.0, 152, 40), (1034.0, "<A", 1401, 152, 0)],
-        &[behind(1033.0, 152, 40), (1035.0, "<FA", 1401, 152, 0), (1035.1, ">A", 152, 1402, 0)],
+    for (invalid, more) in [
+        // At once, in its place, and one more FIN.
+        (1, &[behind(1033.0, 152, 40)][..]),
+        (1, &[behind(1033.0, 151, 40)]),
+        (1, &[(1033.0, ">FA", 152, 1401, 0)]),
+        (1, &[(1033.0, ">FA", 201, 1401, 0)]),
+        (1, &[behind(1033.0, 152, 40), (1034.0, "<A", 1401, 152, 0)]),
+        (1, &[behind(1033.0, 152, 40), (1035.0, "<FA", 1401, 152, 0), (1035.1, ">A", 152, 1402, 0)]),
         // Both have closed: its receiver acknowledges another connection's.
-        &[(1033.0, "<FA", 1401, 152, 0), behind(1050.0, 20_152, 40), (1051.0, "<A", 9000, 20_192, 0)],
+        (2, &[(1033.0, "<FA", 1401, 152, 0), behind(1050.0, 20_152, 40), (1051.0, "<A", 9000, 20_192, 0)]),
     ] {
         let (played, followed) = played(&[&begun[..], more].concat());
-        assert!(played.facts.invalid >= 1, "{more:?}");
-        assert_eq!(played.heard("invalid"), played.facts.invalid as usize, "{more:?}");
+        assert_eq!((played.facts.invalid, played.heard("invalid")), (invalid, invalid as usize), "{more:?}");
         assert_eq!(followed.tcp.stream_bytes(), [50, 500], "{more:?}");
         assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false), "{more:?}");
         assert_eq!((played.facts.turns.requests, played.sent_again()), (1, vec![]), "{more:?}");
@@ -267,8 +268,20 @@ fn what_stands_behind_a_fin_is_invalid_unless_its_receiver_takes_it() {
     assert_eq!((twice.facts.invalid, followed.tcp.stream_bytes()), (2, [50, 500]));
     // The receiver does: somebody else has sent the FIN, in the place of a byte.
     let taken = [behind(1033.0, 151, 40), (1034.0, "<A", 1401, 191, 0)];
-    let (played, followed) = played(&[&begun[..6], &taken].concat());
-    assert_eq!((played.facts.invalid, followed.tcp.stream_bytes()), (0, [90, 500]));
+    let (once, followed) = played(&[&begun[..6], &taken].concat());
+    assert_eq!((once.facts.invalid, followed.tcp.stream_bytes()), (0, [90, 500]));
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false));
+    // Two for each ACK: the first is given up, and the stream goes on all the same.
+    let pairs = [
+        behind(1033.0, 151, 40),
+        behind(1033.1, 191, 40),
+        (1034.0, "<A", 1401, 231, 0),
+        behind(1035.0, 231, 40),
+        behind(1035.1, 271, 40),
+        (1036.0, "<A", 1401, 311, 0),
+    ];
+    let (played, followed) = played(&[&begun[..6], &pairs].concat());
+    assert_eq!((played.facts.invalid, followed.tcp.stream_bytes()), (1, [210, 500]));
     assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false));
 }
 
@@ -285,6 +298,12 @@ fn a_stream_that_is_there_up_to_its_fin_ends_with_it() {
     let last = (1040.0, "<FPA", 1401, 151, 100);
     let (cut, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged, last]].concat());
     assert_eq!((cut.facts.invalid, followed.tcp.stream_bytes()), (1, [50, 600]));
+    // What was missed ahead of it stays so.
+    let missed = [(1033.5, ">A", 151, 1451, 0), (1034.0, "<PA", 1451, 151, 50), (1035.0, "<A", 1601, 151, 0)];
+    let fin = [(1040.0, "<FA", 1501, 151, 0)];
+    let (cut, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &missed, &fin].concat());
+    assert_eq!((cut.facts.invalid, followed.tcp.missed_bytes()), (1, [0, 50]));
+    assert_eq!((cut.facts.sides[1].missing_bytes, followed.tcp.stream_bytes()), (50, [50, 600]));
     // Some before the FIN are still to come: then it is not known which of them is right.
     let early = (1040.0, "<FA", 1501, 151, 0);
     let (kept, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE, forged, early]].concat());
@@ -306,6 +325,7 @@ fn who_answers_with_a_syn_ack_has_not_refused() {
         let opening = played.facts.opening;
         assert_eq!((followed.tcp.state(), opening.outcome), (ConnState::S1, Outcome::Established), "{refusal:?}");
         assert_eq!((played.facts.reset_by, opening.repeated_syns), (None, again as u32), "{refusal:?}");
+        assert_eq!(played.heard("reset Reverse"), 1, "{refusal:?}");
         assert_eq!(played.facts.turns, clean.facts.turns, "{refusal:?}");
         assert_eq!(followed.tcp.stream_bytes(), [50, 500], "{refusal:?}");
         assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false), "{refusal:?}");
@@ -348,6 +368,11 @@ fn behind_a_reset_another_connection_of_the_same_ports_is_invalid() {
         assert_eq!((followed.tcp.stream_bytes(), played.facts.turns.requests), ([50, 500], 1), "{reset:?}");
         assert_eq!(played.sent_again(), Vec::<&str>::new(), "{reset:?}");
     }
+    // Its sender was only lent his name: he acknowledges what comes, and what comes behind a gap is of the same connection.
+    let forged = [(1040.0, ">R", 151, 0, 0), (1050.0, "<A", 1401, 151, 1000), (1050.1, ">A", 151, 2401, 0)];
+    let gap = [(2000.0, "<A", 5_000_000, 151, 1000), (2001.0, "<A", 5_001_000, 151, 1000)];
+    let (played, followed) = played(&[&begun[..], &forged, &gap, &[(2010.0, ">A", 151, 5_002_000, 0)]].concat());
+    assert_eq!((played.facts.invalid, followed.tcp.missed_bytes()), (0, [0, 5_000_000 - 2401]));
 }
 
 #[test]
