@@ -156,7 +156,7 @@ struct Unusual {
     reset_acked: [i64; 2],
     /// The latest that each end has sent is a RST.
     silent: [bool; 2],
-    /// Each end has sent payload before what it was met with, whose SYN was not seen by then.
+    /// Each end has sent payload or a FIN before what it was met with, whose SYN was not seen by then.
     below: [bool; 2],
     /// A port has connected to itself: what one direction acknowledges is its own.
     own: bool,
@@ -355,7 +355,15 @@ impl Tcp {
                 *highest = peer.position(segment.ack).max(*highest);
             }
         }
-        let advanced = end.advance(position, sequence_space, flags, payload);
+        let reset_at = rare.as_ref().map_or(0, |rare| rare.reset_at[direction.index()]);
+        let overtaken = position > last && position + sequence_space as i64 <= reset_at && control.is_empty();
+        let advanced = if overtaken {
+            // Its RST, which stands behind it, was captured first.
+            end.cover(position + sequence_space as i64);
+            true
+        } else {
+            end.advance(position, sequence_space, flags, payload)
+        };
         let data = if flags.contains(TcpFlags::SYN) { position + 1 } else { position };
         if data > last && last > 0 && end.last() >= data {
             // Whatever stands beyond the last byte seen tells of bytes before it: data, a bare ACK or a FIN.
@@ -365,7 +373,7 @@ impl Tcp {
                 rare.tails[direction.index()] = data;
             }
         }
-        if payload > 0 && data < 1 && !end.has_syn() {
+        if (payload > 0 || flags.contains(TcpFlags::FIN)) && data < 1 && !end.has_syn() {
             rare.get_or_insert_default().below[direction.index()] = true;
         }
         if !flags.contains(TcpFlags::RST) {
@@ -416,6 +424,8 @@ impl Tcp {
         if !std::mem::take(&mut rare.below[side]) {
             rare.gaps[side].skip(1, 1 + by);
         }
+        // The SYN's own place is no byte's.
+        rare.gaps[side].fill(0, 1);
     }
 
     /// Whether nothing is open or to come yet, nothing may have been a FIN, and no SYN-ACK waits for the ACK that bears

@@ -160,7 +160,8 @@ impl Endpoint {
         }
     }
 
-    /// How far before the stream of an end that was met midway `seq`, the number of its SYN, stands, if it can be that.
+    /// How far before the stream of an end that was met midway `seq`, the number of its SYN, stands, if it can be that; -1 if
+    /// what was met first had the number of the SYN itself, as an ACK between two that connect at once.
     pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags) -> Option<i64> {
         let midway = match self.state {
             State::Partial => true,
@@ -169,10 +170,10 @@ impl Endpoint {
         };
         let before = i64::from(self.start.wrapping_sub(seq) as i32);
         let can = midway && !self.has_syn() && flags.contains(TcpFlags::SYN);
-        (can && (1..=IMPLAUSIBLE).contains(&before)).then_some(before)
+        (can && before != 0 && (-1..=IMPLAUSIBLE).contains(&before)).then_some(before)
     }
 
-    /// The stream begins so much earlier than was thought: positions count from there.
+    /// The stream begins so much earlier than was thought: positions count from there. Nothing that was seen is lost.
     pub(super) fn begin_earlier(&mut self, by: i64) {
         self.start = self.start.wrapping_sub(by as u32);
         self.last += by;

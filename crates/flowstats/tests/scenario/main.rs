@@ -49,6 +49,7 @@ laws! {
     handshake_times_are_true_or_absent: laws::handshake,
     a_capture_loss_never_passes_as_complete: laws::missing,
     a_lossless_capture_misses_nothing: laws::nothing_missing,
+    a_capture_in_disorder_misses_nothing: laws::nothing_missing_in_disorder,
     the_stream_is_as_long_as_the_capture_shows: laws::stream,
     states_are_those_of_the_ends: laws::states,
     files_and_events_in_any_batches_give_the_same_rows: laws::same_rows,
