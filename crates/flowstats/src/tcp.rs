@@ -447,8 +447,12 @@ impl Tcp {
         }
         let from = end.position(segment.seq.wrapping_add(u32::from(syn)));
         let to = from + i64::from(payload);
-        let within = self.rare.as_ref().map_or(0, |rare| rare.gaps[direction.index()].open_within(from, to));
-        (to - from.max(end.last())).max(0) + within
+        (to - from.max(end.last())).max(0) + self.open_within(direction, from, to)
+    }
+
+    /// How many positions of `from..to` were jumped over, and not seen or acknowledged since.
+    fn open_within(&self, side: Direction, from: i64, to: i64) -> i64 {
+        self.rare.as_ref().map_or(0, |rare| rare.gaps[side.index()].open_within(from, to))
     }
 
     /// Counts what `side`'s peer has acknowledged though it was never seen.

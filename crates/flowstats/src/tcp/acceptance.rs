@@ -44,6 +44,8 @@ pub(super) struct Held {
     leads: [bool; 2],
     /// It stands behind a FIN.
     behind_fin: bool,
+    /// Where such segments begin that it follows without a gap, itself included.
+    run: u32,
     /// How far the connection had come: see [`Tcp::progress`].
     progress: [i64; 2],
 }
@@ -196,10 +198,11 @@ impl Tcp {
         if held.behind_fin {
             // The FIN was none, if its receiver goes on to acknowledge.
             let end = &self.ends[held.direction.index()];
+            let begin = end.position(held.segment.seq);
             return by != held.direction
                 && segment.flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && self.ends[by.index()].is_open()
-                && end.position(segment.ack) > end.last();
+                && end.position(segment.ack) > end.last().max(begin);
         }
         let beyond = |of: Direction, number: u32| {
             let end = &self.ends[of.index()];
@@ -318,7 +321,14 @@ impl Tcp {
 
     /// Keeps a segment of which [`judge`](Self::judge) said so; the one that waited before was none of this connection.
     pub(super) fn hold(&mut self, segment: &TcpSegment, event: &FlowEvent) -> Option<Held> {
+        let behind_fin = self.is_behind_fin(segment, event.payload_bytes, event.direction);
+        let before = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
+        let follows = |before: &&Held| {
+            let end = before.segment.seq.wrapping_add(before.payload);
+            behind_fin && before.behind_fin && before.direction == event.direction && end == segment.seq
+        };
         let held = Held {
+            run: before.filter(follows).map_or(segment.seq, |before| before.run),
             segment: *segment,
             time: event.time,
             payload: event.payload_bytes,
@@ -327,7 +337,7 @@ impl Tcp {
             interface: event.interface,
             notes: event.notes,
             leads: self.leads_away(segment, event.payload_bytes, event.direction),
-            behind_fin: self.is_behind_fin(segment, event.payload_bytes, event.direction),
+            behind_fin,
             progress: self.progress(segment, event.direction),
         };
         if held.begins() {
@@ -345,10 +355,13 @@ impl Tcp {
     /// The same of one that was borne out: a FIN that it stands behind was none.
     pub(super) fn release_borne_out(&mut self) -> Option<Held> {
         let held = self.release()?;
-        if held.behind_fin {
+        if held.behind_fin
+            && let Some(rare) = &mut self.rare
+        {
             let end = &mut self.ends[held.direction.index()];
             end.take_fin_back();
-            // What lies between may have been seen and been taken for invalid.
+            // What it follows was seen, and taken for invalid.
+            rare.gaps[held.direction.index()].skip(end.last(), end.position(held.run));
             end.cover(end.position(held.segment.seq));
         }
         Some(held)

@@ -294,7 +294,7 @@ impl Dynamics {
         let (now, then) = (tcp.missed_bytes()[by.index()], before.missed_bytes[by.index()]);
         if now > then {
             // The last of a gap was no FIN: the stream goes on behind it.
-            self.note_no_fin(by, now - then, event, segment, witness);
+            self.note_no_fin(by, now - then, event, witness);
         } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
             let end_found = before.end_missed[by.index()] && !tcp.end_missed()[by.index()];
             if end_found && self.talk.take_doubt(by) {

@@ -11,7 +11,7 @@ const MOST_MISSED: usize = 32;
 pub struct Gaps {
     /// Sorted, disjoint, not empty: `from..to` by position.
     open: Vec<(i64, i64)>,
-    /// In the order of their acknowledgments.
+    /// The same of those that were acknowledged.
     acknowledged: Vec<(i64, i64)>,
     missed: u64,
 }
@@ -22,8 +22,8 @@ impl Gaps {
         self.missed
     }
 
-    /// The most bytes that the lists take, half of the first in reserve.
-    pub(super) const MOST_BYTES: usize = (2 * (MOST + 1) + MOST_MISSED + 1) * size_of::<(i64, i64)>();
+    /// The most bytes that the lists take, half of each in reserve.
+    pub(super) const MOST_BYTES: usize = 2 * (MOST + 1 + MOST_MISSED + 1) * size_of::<(i64, i64)>();
 
     /// Bytes that the list takes.
     pub(super) fn list_bytes(&self) -> usize {
@@ -99,8 +99,11 @@ impl Gaps {
         self.forget();
     }
 
-    /// Lets go of the lowest ones beyond [`MOST`].
+    /// Lets go of the lowest ones beyond [`MOST`]. A beginning that is known late stands before what was open.
     fn forget(&mut self) {
+        if !self.open.is_sorted() {
+            self.open.sort_unstable();
+        }
         self.open.drain(..self.open.len().saturating_sub(MOST));
         self.acknowledged.drain(..self.acknowledged.len().saturating_sub(MOST_MISSED));
     }
@@ -127,6 +130,9 @@ impl Gaps {
             }
             start < end
         });
+        if !acknowledged.is_sorted() {
+            acknowledged.sort_unstable();
+        }
         self.missed > before
     }
 }
@@ -161,6 +167,14 @@ mod tests {
         assert_eq!((gaps.open.len(), gaps.list_bytes() <= Gaps::MOST_BYTES), (MOST, true));
         assert!(gaps.acknowledge(300_000));
         assert_eq!(gaps.missed(), 100_000 + 30 * 50 + 50, "a lower bound: the lowest are forgotten");
+    }
+
+    #[test]
+    fn a_beginning_that_is_known_late_comes_first() {
+        let mut gaps = Gaps::default();
+        gaps.skip(31, 41);
+        gaps.skip(1, 11);
+        assert!(gaps.begin_at(1) && !gaps.begin_at(31));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) struct Conversation {
     lost_request: bool,
     /// The latest that is missing of a direction is one position by itself, which may have been a FIN.
     doubtful: [bool; 2],
+    /// The originator's was behind the bytes of a request.
+    within_request: bool,
     /// The current turn overlapped.
     overlaps: bool,
     /// See [`Turns::farewell`].
@@ -93,6 +95,7 @@ impl Default for Conversation {
             torn: false,
             lost_request: false,
             doubtful: [false; 2],
+            within_request: false,
             overlaps: false,
             farewell: false,
             open: false,
@@ -197,10 +200,18 @@ impl Conversation {
     }
 
     /// One position of `of` was acknowledged and never seen: a byte, or its FIN.
-    pub(super) fn lose(&mut self, of: Direction) {
+    pub(super) fn lose(&mut self, speaker: Speaker, of: Direction) {
         self.torn = true;
         self.lost_request |= of == Direction::Forward;
         self.doubtful[of.index()] = true;
+        if of == Direction::Forward {
+            self.within_request = speaker == Speaker::Originator;
+        }
+    }
+
+    /// Whether what [`lose`](Self::lose) was told of belongs to a request that was under way.
+    pub(super) fn lost_within_request(&self, of: Direction) -> bool {
+        of == Direction::Forward && self.within_request
     }
 
     /// It is known now what that was, if there was one; whether there was.
@@ -244,10 +255,11 @@ impl Conversation {
     }
 
     /// A byte of the originator that was acknowledged and never seen was a request: the responder, who speaks, answered it.
-    /// The message behind it begins `now`.
-    pub(super) fn missed_before_answer<W: Witness>(&mut self, begin: u32, now: Timestamp, witness: &mut W) {
+    /// That was told `now`.
+    pub(super) fn missed_before_answer<W: Witness>(&mut self, now: Timestamp, witness: &mut W) {
         self.complete(Speaker::Responder, NEVER, witness);
-        self.ask(NEVER, begin, witness, now);
+        // The message under way stays the responder's.
+        self.ask(NEVER, self.begin, witness, now);
         self.torn = true;
         self.responses = self.responses.saturating_add(1);
     }

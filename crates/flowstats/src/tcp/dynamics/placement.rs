@@ -37,10 +37,11 @@ impl Dynamics {
             witness.found(of, 0, false);
         }
         let only_doubted = positions.saturating_sub(before.missed[of.index()]) <= doubted;
-        if was_doubted && was_answered {
-            self.talk.missed_before_answer(segment.ack, event.time, witness);
+        let by_itself = was_doubted && !self.talk.lost_within_request(of);
+        if by_itself && was_answered {
+            self.talk.missed_before_answer(event.time, witness);
         }
-        if !only_doubted || (was_doubted && !was_answered) {
+        if !only_doubted || (by_itself && !was_answered) {
             self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         }
         if was_doubted || !only_doubted {
@@ -51,26 +52,19 @@ impl Dynamics {
         if only_doubted {
             // What is missing now may have been a FIN.
             witness.missing(of, 0, event.time);
-            self.talk.lose(of);
+            self.talk.lose(self.speaker, of);
         }
     }
 
     /// The last that is missing of `by` was no FIN, as its stream goes on behind it.
-    pub(super) fn note_no_fin<W: Witness>(
-        &mut self,
-        by: Direction,
-        bytes: u64,
-        event: &FlowEvent,
-        segment: &TcpSegment,
-        witness: &mut W,
-    ) {
+    pub(super) fn note_no_fin<W: Witness>(&mut self, by: Direction, bytes: u64, event: &FlowEvent, witness: &mut W) {
         if !self.talk.take_doubt(by) {
             return witness.missing_too(by, bytes);
         }
         witness.found(by, 0, false);
         witness.missing(by, bytes, event.time);
-        if self.was_answered(by) {
-            self.talk.missed_before_answer(segment.seq, event.time, witness);
+        if self.was_answered(by) && !self.talk.lost_within_request(by) {
+            self.talk.missed_before_answer(event.time, witness);
         }
     }
 
@@ -118,7 +112,7 @@ impl Dynamics {
             if was.has_begun() && now.start() != was.start() {
                 self.restart(by, now.last());
                 let earlier = i64::from(was.start().wrapping_sub(now.start()));
-                if now.last() > earlier {
+                if now.last() > earlier && tcp.open_within(by, 1, 1 + earlier) > 0 {
                     // What was met midway began before: that may come yet.
                     self.seen |= Seen::HOLES;
                     let hole = Hole { from: 1, to: 1 + earlier, time: event.time, ids: [0; 2], stamp: 0 };

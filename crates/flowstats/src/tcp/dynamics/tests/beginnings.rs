@@ -155,6 +155,22 @@ fn of_a_direction_that_is_not_captured_the_fin_is_no_request() {
     let played = play(&[&HANDSHAKE[..], &key(1, 1020.0), &seen].concat());
     assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
     assert_eq!((played.heard("response ? ?"), played.heard("response 1 1")), (1, 1));
+    // The same with numbers the other way round.
+    let swapped = [
+        (1000.0, ">S", 900, 0, 0),
+        (1010.0, "<SA", 100, 901, 0),
+        (1010.1, ">A", 901, 101, 0),
+        (1020.0, "<A", 101, 902, 0),
+        (1021.0, "<PA", 101, 902, 1),
+        (1030.0, ">PA", 902, 102, 1),
+        (1031.0, "<PA", 102, 903, 1),
+    ];
+    let Course { turns, .. } = play(&swapped).facts;
+    assert_eq!((turns.requests, turns.responses, turns.overlapped), (2, 2, 0));
+    // A byte that is lost of a request under way is no request.
+    let within = [REQUEST, (1025.0, "<A", 901, 152, 0), (1030.0, "<PA", 901, 152, 500), (1040.0, ">PA", 152, 1401, 50)];
+    let Course { turns, sides, .. } = play(&[&HANDSHAKE[..], &within].concat()).facts;
+    assert_eq!((turns.requests, turns.responses, sides[0].missing_bytes), (2, 1, 1));
 }
 
 #[test]
@@ -205,6 +221,11 @@ fn a_syn_that_is_captured_behind_what_it_began_sets_nothing_back() {
     let played = play(&late);
     assert_eq!((played.facts.sides[0].missing_bytes, played.heard("missing")), (0, 0));
     assert_eq!(played.sent_again(), ["reordering"]);
+    // Turns have times, since nothing is missing.
+    let turns = [(1020.0, "<PA", 901, 131, 50), (1030.0, ">PA", 131, 951, 20), (1040.0, "<PA", 951, 151, 50)];
+    for rows in [&swapped[..], &late[..]] {
+        assert_eq!(play(&[rows, &turns].concat()).heard("response 10 10"), 1, "{rows:?}");
+    }
     // It does not come at all.
     let played = play(&[swapped[0], swapped[2], swapped[3], swapped[4]]);
     assert_eq!((played.facts.sides[0].missing_bytes, played.heard("missing 10")), (10, 1));

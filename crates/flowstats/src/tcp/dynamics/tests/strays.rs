@@ -280,9 +280,16 @@ fn what_stands_behind_a_fin_is_invalid_unless_its_receiver_takes_it() {
         behind(1035.1, 271, 40),
         (1036.0, "<A", 1401, 311, 0),
     ];
-    let (played, followed) = played(&[&begun[..6], &pairs].concat());
-    assert_eq!((played.facts.invalid, followed.tcp.stream_bytes()), (1, [210, 500]));
+    let (twice, followed) = played(&[&begun[..6], &pairs].concat());
+    assert_eq!((twice.facts.invalid, followed.tcp.stream_bytes()), (1, [210, 500]));
     assert_eq!((followed.tcp.missed_bytes(), followed.tcp.has_holes()), ([0; 2], false));
+    // What was not seen before it is missing; what nobody acknowledges bears out nothing.
+    let lost = [behind(1033.0, 1151, 40), (1034.0, "<A", 1401, 1191, 0)];
+    let (_, followed) = played(&[&begun[..6], &lost].concat());
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([999, 0], [1090, 500]));
+    let stray = [behind(1033.0, 151, 40), behind(1033.1, 1 << 30, 40), (1034.0, "<A", 1401, 191, 0)];
+    let (_, followed) = played(&[&begun[..6], &stray].concat());
+    assert!(followed.tcp.stream_bytes()[0] <= 90, "{:?}", followed.tcp.stream_bytes());
 }
 
 #[test]
