@@ -167,6 +167,18 @@ struct Unusual {
     tails: [i64; 2],
 }
 
+impl Unusual {
+    /// One end's numbers begin anew.
+    fn restart(&mut self, side: usize) {
+        self.gaps[side].restart();
+        self.tails[side] = 0;
+        self.reset_at[side] = 0;
+        self.reset_acked[side] = 0;
+        self.silent[side] = false;
+        self.below[side] = false;
+    }
+}
+
 impl Default for Tcp {
     fn default() -> Self {
         Self {
@@ -260,7 +272,9 @@ impl Tcp {
             }
             Verdict::Release => {
                 if let Some(held) = self.release_borne_out() {
-                    self.leap(&held);
+                    if !self.begin_anew(&held) {
+                        self.leap(&held);
+                    }
                     self.accept(&held.segment, held.payload, held.direction, held.time);
                 }
                 self.accept(segment, payload, direction, time);
@@ -301,12 +315,7 @@ impl Tcp {
         if end.begin(segment.seq, flags, sequence_space)
             && let Some(rare) = rare
         {
-            rare.gaps[direction.index()].restart();
-            rare.tails[direction.index()] = 0;
-            rare.reset_at[direction.index()] = 0;
-            rare.reset_acked[direction.index()] = 0;
-            rare.silent[direction.index()] = false;
-            rare.below[direction.index()] = false;
+            rare.restart(direction.index());
         }
         let position = end.position(segment.seq);
         let other_reset = flags.contains(TcpFlags::RST) && {

@@ -14,7 +14,8 @@ pub(super) struct Entry {
     pub(super) words: [u64; 5],
     /// Time of the latest event.
     pub(super) last: Timestamp,
-    /// The originator's initial sequence number if `State::ISN`; the sequence number of its first segment otherwise.
+    /// The originator's initial sequence number if `State::SYN`, that or more if `State::ISN`; otherwise the sequence number
+    /// of its first segment.
     pub(super) isn: u32,
     pub(super) tag: u32,
     /// Tells this flow from earlier ones with the same id. 0 = never used.
@@ -38,7 +39,8 @@ bitflags::bitflags! {
         const LIVE = 1;
         /// The originator is the second end of the words.
         const SWAPPED = 1 << 1;
-        /// The originator's initial sequence number is known.
+        /// The originator's initial sequence number is known, if only from what a SYN-ACK acknowledges: the SYN may have
+        /// brought data as well.
         const ISN = 1 << 2;
         /// Both have sent, or the originator something other than a SYN: not a mere attempt.
         const UNDERWAY = 1 << 3;
@@ -47,6 +49,8 @@ bitflags::bitflags! {
         const RESPONDER_FIN = 1 << 5;
         const RESET = 1 << 6;
         const RESET_BY_RESPONDER = 1 << 7;
+        /// The originator's SYN was seen.
+        const SYN = 1 << 8;
     }
 }
 
@@ -138,7 +142,13 @@ pub(super) fn should_end(
 #[inline]
 pub(super) fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
     match &event.detail {
-        Detail::Tcp(tcp) => note_tcp(entry, tcp.flags, event.direction),
+        Detail::Tcp(tcp) => {
+            if is_beginning(entry.state, tcp.flags, event.direction) {
+                entry.isn = tcp.seq;
+                entry.state |= State::ISN | State::SYN;
+            }
+            note_tcp(entry, tcp.flags, event.direction)
+        }
         Detail::Socket(socket) => {
             entry.state |= State::UNDERWAY;
             if socket.last {
@@ -148,6 +158,13 @@ pub(super) fn note(entry: &mut Entry, event: &FlowEvent) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a segment is the first SYN of its flow's originator, at whatever time it is captured.
+#[inline]
+fn is_beginning(state: State, flags: TcpFlags, direction: Direction) -> bool {
+    let syn = flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN;
+    syn & (direction == Direction::Forward) & !state.contains(State::SYN)
 }
 
 /// Notes what a segment does to the connection, as far as its expiry depends on it. Whether it ends something.
@@ -169,11 +186,14 @@ fn note_tcp(entry: &mut Entry, flags: TcpFlags, direction: Direction) -> bool {
     fin | rst
 }
 
-/// How far before a flow's first segment its SYN may arrive late and still belong to it.
+/// How far before a flow's first segment, or before what its SYN-ACK tells, its SYN may arrive late and still belong to
+/// it.
 const LATE_SYN: u32 = 1 << 16;
 
 /// More than a SYN brings (RFC 7413): the most payload that a packet has.
 const MOST_WITH_SYN: u32 = 1 << 16;
+
+const _: () = assert!(MOST_WITH_SYN <= LATE_SYN);
 
 /// Whether a SYN begins a new connection between the same ports.
 ///
@@ -188,7 +208,7 @@ fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
         return other && entry.state.contains(State::ISN) && entry.state.is_closed();
     }
     match direction {
-        Direction::Forward if entry.state.contains(State::ISN) => tcp.seq != entry.isn,
+        Direction::Forward if entry.state.contains(State::SYN) => tcp.seq != entry.isn,
         Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
         Direction::Reverse => entry.state.is_closed(),
     }

@@ -185,6 +185,16 @@ fn a_syn_that_comes_late_joins_the_flow_of_its_data() {
 }
 
 #[test]
+fn a_syn_with_data_joins_the_flow_of_its_syn_ack_and_another_does_not() {
+    // TCP Fast Open: the SYN-ACK acknowledges 40 bytes that the SYN brought.
+    let syn_ack = tcp(0, (A, 80), (B, 4000), TcpFlags::SYN | TcpFlags::ACK, 900, 141);
+    let syn = |ms, seq| tcp(ms, (B, 4000), (A, 80), TcpFlags::SYN, seq, 0);
+    assert_eq!(serials(&[syn_ack, syn(1, 100), syn(2, 100), syn(3, 99)]), [Some(0), Some(0), Some(0), Some(1)]);
+    assert_eq!(serials(&[syn_ack, syn(1, 141)]), [Some(0), Some(1)]);
+    assert_eq!(serials(&[syn_ack, syn(1, 140)]), [Some(0), Some(0)]);
+}
+
+#[test]
 fn a_simultaneous_open_is_one_flow() {
     let syn_ack = TcpFlags::SYN | TcpFlags::ACK;
     assert_eq!(

@@ -196,10 +196,11 @@ impl Tcp {
             return false;
         }
         if held.behind_fin {
-            // The FIN was none, if its receiver goes on to acknowledge.
+            // The FIN was none, if its receiver goes on to acknowledge. Far behind it another connection goes on.
             let end = &self.ends[held.direction.index()];
             let begin = end.position(held.segment.seq);
             return by != held.direction
+                && begin - end.last() <= self.window(by).max(NEAR)
                 && segment.flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && self.ends[by.index()].is_open()
                 && end.position(segment.ack) > end.last().max(begin);
@@ -219,14 +220,18 @@ impl Tcp {
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         if flags.contains(TcpFlags::SYN) {
             // Another connection's, or nobody's (RFC 5961 section 4): the flow table knows what begins anew.
-            let other = self.ack != NEVER && end.state() == State::Established && segment.seq != end.start();
+            let other = ((self.ack != NEVER && end.state() == State::Established) || end.has_finished())
+                && segment.seq != end.start()
+                && end.begins_before(segment.seq, flags).is_none();
             if other || !flags.contains(TcpFlags::ACK) || self.ack != NEVER {
                 return [other, other && flags.contains(TcpFlags::ACK)];
             }
             // An answer to no SYN that was sent (RFC 9293 section 3.10.7.3), or one beside another, which may be the true one.
             let asked = peer.state() == State::SynSent && peer.has_syn();
             let second = peer.has_syn() && end.has_syn() && segment.seq != end.start();
-            return [second, asked && !peer.sent_behind_syn(segment.ack)];
+            // Or to one before whatever was seen of its receiver.
+            let apart = peer.state() == State::Partial && peer.is_beyond(segment.ack, self.window(by));
+            return [second, apart || (asked && !peer.sent_behind_syn(segment.ack))];
         }
         if self.is_behind_fin(segment, payload, by) {
             return [true, false];
@@ -308,7 +313,12 @@ impl Tcp {
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
         let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
         // Nor do segments that no receiver takes, or that come when all is over: then the ports are used again.
-        let over = self.is_reset() || held.behind_fin || self.is_behind_fin(segment, payload, by);
+        let ended = |of: Direction, leads: bool| leads && self.ends[of.index()].has_finished();
+        let over = self.is_reset()
+            || held.behind_fin
+            || self.is_behind_fin(segment, payload, by)
+            || ended(by, leads[0])
+            || ended(by.opposite(), leads[1]);
         if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
@@ -365,6 +375,29 @@ impl Tcp {
             end.cover(end.position(held.segment.seq));
         }
         Some(held)
+    }
+
+    /// A segment was borne out that shows that nothing of its connection was seen before: a SYN-ACK that answers another SYN,
+    /// or what leads away in both directions where only an ACK of one was seen. Whether it was so.
+    pub(super) fn begin_anew(&mut self, held: &Held) -> bool {
+        let (this, other) = (held.direction.index(), held.direction.opposite().index());
+        let answers = held.segment.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN | TcpFlags::ACK;
+        let alone = !answers && self.ends[this].may_have_begun_with_probe() && !self.ends[other].has_begun();
+        // Nearer, it acknowledges what a SYN brought that was not captured.
+        let far = held.leads[1] && self.ends[other].is_beyond(held.segment.ack, NEAR);
+        if !far || !(answers || (alone && held.leads[0])) {
+            return false;
+        }
+        self.ends[other].expect(held.segment.ack);
+        if alone {
+            self.ends[this].begin_midway(held.segment.seq);
+        }
+        self.syn = NEVER;
+        if let Some(rare) = &mut self.rare {
+            rare.restart(this);
+            rare.restart(other);
+        }
+        true
     }
 
     /// Takes over the numbers of a segment that was borne out, if its stream has gone on by more than half of all of them:

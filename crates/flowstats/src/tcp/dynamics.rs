@@ -249,7 +249,9 @@ impl Dynamics {
             Verdict::Release => {
                 if let Some(held) = tcp.release_borne_out() {
                     let missed = tcp.missed_bytes();
-                    if tcp.leap(&held) {
+                    if tcp.begin_anew(&held) {
+                        self.steps.forget_syn();
+                    } else if tcp.leap(&held) {
                         self.note_leap(missed, tcp, &held.event(), &held.segment, witness);
                     }
                     self.accept(tcp, &held.event(), &held.segment, witness);

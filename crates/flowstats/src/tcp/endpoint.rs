@@ -133,16 +133,15 @@ impl Endpoint {
             State::Inactive => {
                 let ahead = i64::from(seq.wrapping_sub(self.start) as i32) - 1;
                 if syn {
-                    // A SYN-ACK that the capture has before it acknowledged this very SYN.
-                    let expected = self.letters & EXPECTED != 0 && seq == self.start;
-                    let acked = if expected { self.acked.min(sequence_space as i64) } else { 0 };
+                    // A SYN-ACK that the capture has before it acknowledged this very SYN, and what it brought.
+                    let space = sequence_space as i64;
+                    let heard = i64::from(self.acked_seq().wrapping_sub(seq) as i32);
+                    let expected = seq == self.start || (1..=space).contains(&heard);
+                    let acked = if self.letters & EXPECTED != 0 && expected { heard.min(space) } else { 0 };
                     self.restart(seq, sequence_space, flags);
                     self.acked = acked;
                 } else if self.letters & EXPECTED == 0 || ahead.abs() > IMPLAUSIBLE {
-                    // As if there had been a SYN, so that positions count alike.
-                    self.start = seq.wrapping_sub(1);
-                    self.last = 1;
-                    self.acked = 0;
+                    self.begin_midway(seq);
                 }
                 // Otherwise what was acknowledged before tells from where on the stream is known.
                 self.letters |= EXPECTED;
@@ -152,7 +151,7 @@ impl Endpoint {
                 self.restart(seq, sequence_space, flags);
                 true
             }
-            State::Reset if syn && self.previous == State::Inactive => {
+            State::Reset if syn && self.previous == State::Inactive && seq != self.start => {
                 self.restart(seq, sequence_space, flags);
                 true
             }
@@ -161,16 +160,18 @@ impl Endpoint {
     }
 
     /// How far before the stream of an end that was met midway `seq`, the number of its SYN, stands, if it can be that; -1 if
-    /// what was met first had the number of the SYN itself, as an ACK between two that connect at once.
+    /// what was met first had the number of the SYN itself, as an ACK between two that connect at once. Where its peer's
+    /// SYN-ACK came first, it is what the SYN brought.
     pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags) -> Option<i64> {
-        let midway = match self.state {
-            State::Partial => true,
-            State::Closed => matches!(self.previous, State::Inactive | State::Partial),
-            _ => false,
+        let least = match self.state {
+            State::Partial => -1,
+            State::Closed if matches!(self.previous, State::Inactive | State::Partial) => -1,
+            State::Established => 1,
+            _ => return None,
         };
         let before = i64::from(self.start.wrapping_sub(seq) as i32);
-        let can = midway && !self.has_syn() && flags.contains(TcpFlags::SYN);
-        (can && before != 0 && (-1..=IMPLAUSIBLE).contains(&before)).then_some(before)
+        let can = !self.has_syn() && flags.contains(TcpFlags::SYN);
+        (can && before != 0 && (least..=IMPLAUSIBLE).contains(&before)).then_some(before)
     }
 
     /// The stream begins so much earlier than was thought: positions count from there. Nothing that was seen is lost.
@@ -178,6 +179,11 @@ impl Endpoint {
         self.start = self.start.wrapping_sub(by as u32);
         self.last += by;
         self.acked += if self.acked > 0 { by } else { 0 };
+    }
+
+    /// Its numbers as if there had been a SYN before the first segment, so that positions count alike.
+    pub(super) fn begin_midway(&mut self, seq: u32) {
+        (self.start, self.last, self.acked) = (seq.wrapping_sub(1), 1, 0);
     }
 
     fn restart(&mut self, seq: u32, sequence_space: u64, flags: TcpFlags) {
@@ -263,6 +269,12 @@ impl Endpoint {
     #[inline]
     pub(super) fn precedes_syn(&self, ack: u32, peer: &Self) -> bool {
         (self.position(ack) < 1) & self.has_syn() & peer.has_syn()
+    }
+
+    /// Whether `number` lies farther than `window` from all that was seen of its stream.
+    pub(super) fn is_beyond(&self, number: u32, window: i64) -> bool {
+        let position = self.position(number);
+        position < 1 - window || position > self.last.max(self.acked) + window
     }
 
     /// How many bytes lie between the last byte seen and `position`, if there are some and not too many to be

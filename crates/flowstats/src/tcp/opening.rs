@@ -271,6 +271,11 @@ impl Steps {
         }
     }
 
+    /// The SYN that was seen is not the one that was answered: when that was sent is not known.
+    pub(super) fn forget_syn(&mut self) {
+        (self.first_syn, self.last_syn) = (NEVER, NEVER);
+    }
+
     /// The SYN-ACK acknowledged the SYN's data.
     pub(super) fn accept_data(&mut self) {
         self.seen |= Seen::SYN_DATA_ACKED;

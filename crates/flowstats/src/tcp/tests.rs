@@ -340,8 +340,48 @@ fn a_syn_ack_for_another_syn_gives_no_handshake_time() {
         ('>', "A", other + 1, 901, 0),
         ('>', "PA", other + 1, 901, 30),
     ]);
+    // The SYN that it answers was not captured; that it was answered is known.
     let times = tcp.handshake_times();
-    assert_eq!((times.syn_ack, times.ack), (None, None));
+    assert_eq!((times.syn, times.syn_ack.is_some(), times.ack.is_some()), (None, true, true));
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0; 2], [30, 0]));
+    // An ACK of what was before alone does not tell of it.
+    let (_, _, tcp) = play(&[
+        ('>', "A", 10, 800, 0),
+        ('<', "SA", 2_000_000_900, other + 2_000_000_000, 0),
+        ('>', "A", other + 2_000_000_000, 2_000_000_901, 0),
+        ('>', "PA", other + 2_000_000_000, 2_000_000_901, 30),
+    ]);
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0; 2], [30, 0]));
+}
+
+#[test]
+fn numbers_that_lead_away_in_both_directions_behind_one_ack_alone_are_another_connections() {
+    let far = 900_000_000;
+    let goes_on =
+        [('>', "PA", far, far + 900, 20), ('>', "PA", far + 20, far + 900, 30), ('<', "A", far + 900, far + 50, 0)];
+    let (_, _, tcp) = play(&[&[('>', "A", 10, 800, 0)], &goes_on[..]].concat());
+    assert_eq!((tcp.missed_bytes(), tcp.stream_bytes()), ([0; 2], [50, 0]));
+    // Data was captured before: what lies between was as well, or is missing.
+    let (_, _, tcp) = play(&[&[('>', "A", 10, 800, 5)], &goes_on[..]].concat());
+    assert_eq!(tcp.missed_bytes()[0], u64::from(far) - 15);
+}
+
+#[test]
+fn a_stream_that_has_ended_does_not_go_on_a_gigabyte_later() {
+    let (fin, far) = (('>', "FA", 101, 901, 0), 900_000_000);
+    let next = [
+        ('>', "A", far, far + 900, 0),
+        ('>', "PA", far, far + 900, 20),
+        ('<', "A", far + 900, far + 20, 0),
+        ('<', "FA", far + 900, far + 20, 0),
+    ];
+    for ends in [&[fin][..], &[fin, ('<', "FA", 901, 102, 0), ('>', "A", 102, 902, 0)]] {
+        let (_, _, tcp) = opened(&[ends, &next].concat());
+        assert!(tcp.missed_bytes().iter().sum::<u64>() < 2, "{:?}", tcp.missed_bytes());
+        // Nor with a SYN-ACK.
+        let (_, _, tcp) = opened(&[ends, &[('<', "SA", far, far + 1, 0)], &next].concat());
+        assert!(tcp.missed_bytes().iter().sum::<u64>() < 2, "{:?}", tcp.missed_bytes());
+    }
 }
 
 #[test]

@@ -318,15 +318,7 @@ pub fn nothing_missing_in_disorder(case: &Case) -> Verdict {
             // Beyond a small window what comes too early is none of the connection.
             continue;
         }
-        // A SYN with data, behind the SYN-ACK that acknowledges it, passes for another connection's (README, limits).
-        let first = |syn_ack: bool| {
-            shuffled.iter().position(|packet| {
-                let segment = &case.history.sightings[packet.sighting].segment;
-                segment.syn && segment.ack.is_some() == syn_ack && (syn_ack || segment.len > 0)
-            })
-        };
-        let split = first(false).zip(first(true)).is_some_and(|(syn, syn_ack)| syn > syn_ack);
-        if split || case.most_pieces(&shuffled) > MOST_PIECES {
+        if case.most_pieces(&shuffled) > MOST_PIECES {
             continue;
         }
         for connection in &ours {

@@ -232,6 +232,41 @@ fn a_syn_that_is_captured_behind_what_it_began_sets_nothing_back() {
 }
 
 #[test]
+fn a_syn_with_data_that_is_captured_behind_its_syn_ack_brings_nothing_new_to_be_missed() {
+    // TCP Fast Open: 40 bytes come with the SYN, 60 behind it.
+    let (syn, syn_ack, more) =
+        ((1000.0, ">S", 100, 0, 40), (1000.1, "<SA", 900, 141, 0), (1000.2, ">PA", 141, 901, 60));
+    let end = (1001.0, "<A", 901, 201, 0);
+    for rows in [[syn_ack, syn, more, end], [syn_ack, more, syn, end], [more, syn_ack, syn, end]] {
+        let mut followed = Followed::default();
+        for row in rows {
+            let (event, segment) = event(row, More::default());
+            followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+        }
+        let tcp = &followed.tcp;
+        assert_eq!((tcp.missed_bytes(), tcp.stream_bytes(), tcp.has_holes()), ([0; 2], [100, 0], false), "{rows:?}");
+    }
+}
+
+#[test]
+fn a_syn_ack_that_is_captured_behind_the_end_of_it_all_sets_nothing_back() {
+    let rows = [
+        (1000.0, ">A", 101, 901, 0),
+        (1000.1, ">S", 100, 0, 0),
+        (1000.2, ">A", 101, 1437, 0),
+        (1000.3, "<R", 1901, 0, 0),
+        (1000.4, "<SA", 900, 101, 0),
+        (1000.5, "<A", 901, 101, 1000),
+    ];
+    let mut followed = Followed::default();
+    for row in rows {
+        let (event, segment) = event(row, More::default());
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+    }
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [0, 1000]));
+}
+
+#[test]
 fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
     let rows = [HANDSHAKE[0], HANDSHAKE[1], HANDSHAKE[2], REQUEST, (1300.0, ">PA", 101, 901, 50), RESPONSE];
     for (rows, lacks) in [(&rows[..], true), (&[rows[0], rows[1], rows[2], rows[3], rows[5]], false)] {
