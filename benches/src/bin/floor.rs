@@ -9,7 +9,7 @@ use benches::stage::Stage;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [stage, path] = arguments.as_slice() else {
-        eprintln!("usage: floor walk|pcap-file|read|decode|table|conns|course FILE");
+        eprintln!("usage: floor walk|pcap-file|read|decode|table|conns|course|hosts FILE");
         return ExitCode::from(2);
     };
     let Some(stage) = Stage::named(stage) else {
