@@ -14,8 +14,8 @@ pub(super) struct Entry {
     pub(super) words: [u64; 5],
     /// Time of the latest event.
     pub(super) last: Timestamp,
-    /// The originator's initial sequence number if `State::SYN`, that or more if `State::ISN`; otherwise the sequence number
-    /// of its first segment.
+    /// The originator's initial sequence number if `State::SYN`, that or more if `State::ISN`; otherwise the sequence
+    /// number of its first segment.
     pub(super) isn: u32,
     pub(super) tag: u32,
     /// Tells this flow from earlier ones with the same id. 0 = never used.
@@ -39,8 +39,8 @@ bitflags::bitflags! {
         const LIVE = 1;
         /// The originator is the second end of the words.
         const SWAPPED = 1 << 1;
-        /// The originator's initial sequence number is known, if only from what a SYN-ACK acknowledges: the SYN may have
-        /// brought data as well.
+        /// The originator's initial sequence number is known, if only from what a SYN-ACK acknowledges: the SYN may
+        /// have brought data as well.
         const ISN = 1 << 2;
         /// Both have sent, or the originator something other than a SYN: not a mere attempt.
         const UNDERWAY = 1 << 3;
@@ -128,7 +128,8 @@ pub(super) fn should_end(
     }
     match &event.detail {
         Detail::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN) => {
-            is_reuse(entry, tcp, direction_in(entry.state, place.swapped)).then_some((EndReason::EndOfFlow, entry.last))
+            let direction = direction_in(entry.state, place.swapped);
+            is_reuse(entry, tcp, direction, event.time - entry.last).then_some((EndReason::EndOfFlow, entry.last))
         }
         // Another socket with the same ends, after the one before it was destroyed.
         Detail::Socket(SocketRef { first: true, last: false, .. }) => {
@@ -193,14 +194,20 @@ const LATE_SYN: u32 = 1 << 16;
 /// More than a SYN brings (RFC 7413): the most payload that a packet has.
 const MOST_WITH_SYN: u32 = 1 << 16;
 
+// Whatever a SYN brought, it is found behind its SYN-ACK.
 const _: () = assert!(MOST_WITH_SYN <= LATE_SYN);
 
-/// Whether a SYN begins a new connection between the same ports.
+/// No capture has so old a SYN behind a later FIN: what comes after so much silence is new.
+const LONG_CLOSED: Nanos = Nanos::from_secs(1);
+
+/// Whether a SYN begins a new connection between the same ports, `gap` after what was seen last.
 ///
-/// A SYN that repeats the known initial number belongs to the flow, closed or not. Another number from the originator
-/// is a new connection, as is any SYN without ACK once the flow was closed, and then a SYN-ACK that answers another SYN,
-/// which was not captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5).
-fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
+/// A SYN that repeats the known initial number belongs to the flow, closed or not, and so does one a little below the
+/// first number that was seen, if that was no SYN's. Another number from the originator is a new connection, as is any SYN
+/// without ACK of the responder once the flow was closed, and then a SYN-ACK that answers another SYN, which was not
+/// captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5); once either end has
+/// sent a FIN it is none, and who was taken for the responder may have begun the first connection too.
+fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction, gap: Nanos) -> bool {
     if tcp.flags.contains(TcpFlags::ACK) {
         // It acknowledges what the SYN brought too.
         let answered = if direction == Direction::Forward { tcp.seq } else { tcp.ack.wrapping_sub(1) };
@@ -210,6 +217,9 @@ fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction) -> bool {
     match direction {
         Direction::Forward if entry.state.contains(State::SYN) => tcp.seq != entry.isn,
         Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
-        Direction::Reverse => entry.state.is_closed(),
+        Direction::Reverse => {
+            let half_closed = entry.state.intersects(State::ORIGINATOR_FIN | State::RESPONDER_FIN);
+            entry.state.is_closed() || (half_closed && gap >= LONG_CLOSED)
+        }
     }
 }

@@ -185,6 +185,20 @@ fn a_syn_that_comes_late_joins_the_flow_of_its_data() {
 }
 
 #[test]
+fn a_syn_after_one_fin_begins_a_new_flow_whoever_sends_it() {
+    // The flow was met midway, its client taken for the responder; the second FIN was not captured.
+    let middle = [
+        tcp(0, (B, 4000), (A, 5000), TcpFlags::ACK, 700, 300),
+        tcp(1, (A, 5000), (B, 4000), TcpFlags::ACK | TcpFlags::FIN, 300, 700),
+    ];
+    let syn = |ms| tcp(ms, (A, 5000), (B, 4000), TcpFlags::SYN, 1_000_000_300, 0);
+    assert_eq!(serials(&[middle[0], middle[1], syn(2000)]), [Some(0), Some(0), Some(1)]);
+    // The FIN was captured before the SYN: a capture in disorder.
+    assert_eq!(serials(&[middle[0], middle[1], syn(3)]), [Some(0); 3]);
+    assert_eq!(serials(&[middle[0], syn(2000)]), [Some(0); 2], "two that connect to each other at once");
+}
+
+#[test]
 fn a_syn_with_data_joins_the_flow_of_its_syn_ack_and_another_does_not() {
     // TCP Fast Open: the SYN-ACK acknowledges 40 bytes that the SYN brought.
     let syn_ack = tcp(0, (A, 80), (B, 4000), TcpFlags::SYN | TcpFlags::ACK, 900, 141);
