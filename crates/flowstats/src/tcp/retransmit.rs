@@ -219,6 +219,7 @@ impl Repetition {
 pub fn classify(seen: &Repetition) -> Again {
     let asked = seen.duplicate_acks > 0;
     let bare = seen.payload == 0 && !seen.fin;
+    let probe = seen.payload <= 1 && seen.below == 1 && !seen.fin;
     let order = seen.order();
     match order {
         _ if seen.fresh => {}
@@ -228,7 +229,7 @@ pub fn classify(seen: &Repetition) -> Again {
         Order::Before | Order::After | Order::Unknown => {}
     }
     let soon = |since: Nanos| (Nanos::ZERO..COPY).contains(&since) && seen.id_age.is_none();
-    if !seen.fresh && ((bare && soon(seen.since_probe)) || soon(seen.since_repeat)) {
+    if !seen.fresh && (((bare || probe) && soon(seen.since_probe)) || soon(seen.since_repeat)) {
         return Again::Duplicate;
     }
     if order == Order::Unknown && !asked && !seen.fresh {
@@ -239,7 +240,6 @@ pub fn classify(seen: &Repetition) -> Again {
             return Again::Overtaken;
         }
     }
-    let probe = seen.payload <= 1 && seen.below == 1 && !seen.fin;
     Again::Sent(if probe && seen.zero_window {
         Retransmission::WindowProbe
     } else if probe && seen.idle {

@@ -200,8 +200,8 @@ impl Dynamics {
         let recovered = recovered && !fresh;
         let zero_window = self.watches(watch::ZERO, of);
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
-        let latest =
-            side.repeats.iter_mut().next().map_or(newest.time, |repeat| repeat.time.as_nanos().max(newest.time));
+        let repeated = side.repeats.iter_mut().next().map_or(NEVER, |repeat| repeat.time.as_nanos());
+        let latest = newest.time.max(repeated).max(side.probe_time);
         // Nothing but a SYN may have been sent; of one that answers a SYN without acknowledging it no time is kept.
         let opened = || self.steps.answered(by).0.max(self.steps.answered(Direction::Forward).0);
         let sent_at = if newest.time == NEVER { opened() } else { newest.time };

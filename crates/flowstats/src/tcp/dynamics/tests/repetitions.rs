@@ -81,6 +81,24 @@ fn probes_are_no_loss() {
 }
 
 #[test]
+fn a_probe_that_is_captured_twice_is_one() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    for (payload, ids) in [(0, [7, 8]), (1, [7, 8]), (0, [0, 0]), (1, [0, 0])] {
+        let probe = |time| (time, ">A", 150, 901, payload);
+        let mut rows: Vec<_> = HANDSHAKE.iter().map(|&one| row(one, 0)).collect();
+        rows.extend([row(REQUEST, ids[0].min(1)), row((1030.0, "<A", 901, 151, 0), 0)]);
+        rows.extend([
+            row(probe(61_000.0), ids[0]),
+            row(probe(61_000.05), ids[0]),
+            row((61_010.0, "<A", 901, 151, 0), 0),
+        ]);
+        rows.extend([row(probe(121_000.0), ids[1]), row(probe(121_000.05), ids[1])]);
+        let (played, probe) = (play_with(&rows, EndReason::Forced), format!("KeepAlive {payload}"));
+        assert_eq!(played.sent_again(), [probe.as_str(), "duplicate", &probe, "duplicate"], "{payload} {ids:?}");
+    }
+}
+
+#[test]
 fn a_zero_window_is_probed_and_timed() {
     let zero = More { window: Some(0), ..More::default() };
     let plain = More::default();
