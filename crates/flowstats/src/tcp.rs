@@ -161,6 +161,8 @@ struct Unusual {
     below: [bool; 2],
     /// A port has connected to itself: what one direction acknowledges is its own.
     own: bool,
+    /// What was seen first was another connection's: this one has no beginning.
+    begun_anew: bool,
     /// What may be no segment of this connection.
     held: Option<Held>,
     /// Positions up to which a stream was neither seen nor jumped over by payload; the last of them may be a FIN's. 0 = none.
@@ -297,7 +299,7 @@ impl Tcp {
         self.note_room(segment, direction);
         self.handshake(segment, payload, direction, time);
         self.note_completeness(flags, payload);
-        self.note_beginning(segment, direction);
+        self.note_beginning(segment, payload, direction);
         if !self.is_closed_by_both() {
             self.active = time.as_nanos();
         }

@@ -196,11 +196,10 @@ impl Tcp {
             return false;
         }
         if held.behind_fin {
-            // The FIN was none, if its receiver goes on to acknowledge. Far behind it another connection goes on.
+            // The FIN was none, if its receiver goes on to acknowledge.
             let end = &self.ends[held.direction.index()];
             let begin = end.position(held.segment.seq);
             return by != held.direction
-                && begin - end.last() <= self.window(by).max(NEAR)
                 && segment.flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && self.ends[by.index()].is_open()
                 && end.position(segment.ack) > end.last().max(begin);
@@ -222,16 +221,16 @@ impl Tcp {
             // Another connection's, or nobody's (RFC 5961 section 4): the flow table knows what begins anew.
             let other = ((self.ack != NEVER && end.state() == State::Established) || end.has_finished())
                 && segment.seq != end.start()
-                && end.begins_before(segment.seq, flags).is_none();
+                && end.begins_before(segment.seq, flags, payload).is_none();
             if other || !flags.contains(TcpFlags::ACK) || self.ack != NEVER {
                 return [other, other && flags.contains(TcpFlags::ACK)];
             }
             // An answer to no SYN that was sent (RFC 9293 section 3.10.7.3), or one beside another, which may be the true one.
             let asked = peer.state() == State::SynSent && peer.has_syn();
             let second = peer.has_syn() && end.has_syn() && segment.seq != end.start();
-            // Or to one before whatever was seen of its receiver.
-            let apart = peer.state() == State::Partial && peer.is_beyond(segment.ack, self.window(by));
-            return [second, apart || (asked && !peer.sent_behind_syn(segment.ack))];
+            // Or to one far from whatever was seen of its receiver, which was met midway.
+            let unseen = peer.state() == State::Partial && peer.is_beyond(segment.ack, self.window(by));
+            return [second, unseen || (asked && !peer.sent_behind_syn(segment.ack))];
         }
         if self.is_behind_fin(segment, payload, by) {
             return [true, false];
@@ -313,12 +312,15 @@ impl Tcp {
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
         let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
         // Nor do segments that no receiver takes, or that come when all is over: then the ports are used again.
-        let ended = |of: Direction, leads: bool| leads && self.ends[of.index()].has_finished();
+        let ended = |of: Direction, leads: [bool; 2]| {
+            (leads[0] && self.ends[of.index()].has_finished())
+                || (leads[1] && self.ends[of.opposite().index()].has_finished())
+        };
         let over = self.is_reset()
             || held.behind_fin
             || self.is_behind_fin(segment, payload, by)
-            || ended(by, leads[0])
-            || ended(by.opposite(), leads[1]);
+            || ended(by, leads)
+            || ended(held.direction, held.leads);
         if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
@@ -377,26 +379,27 @@ impl Tcp {
         Some(held)
     }
 
-    /// A segment was borne out that shows that nothing of its connection was seen before: a SYN-ACK that answers another SYN,
-    /// or what leads away in both directions where only an ACK of one was seen. Whether it was so.
+    /// Whether `held`, which was borne out, shows that what was seen before was another connection's: it leads far away from
+    /// a SYN that nobody has answered as a SYN-ACK, or in both directions from nothing but ACKs of one. Then the numbers
+    /// begin with it, and nothing lies between.
     pub(super) fn begin_anew(&mut self, held: &Held) -> bool {
         let (this, other) = (held.direction.index(), held.direction.opposite().index());
-        let answers = held.segment.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN | TcpFlags::ACK;
-        let alone = !answers && self.ends[this].may_have_begun_with_probe() && !self.ends[other].has_begun();
+        let [sender, peer] = [&self.ends[this], &self.ends[other]];
+        let syn_ack = held.segment.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN | TcpFlags::ACK;
+        let answers =
+            syn_ack && held.direction == Direction::Reverse && !sender.has_begun() && peer.has_brought_nothing();
+        let goes_on = !syn_ack && held.leads[0] && sender.may_have_begun_with_probe() && !peer.has_begun();
         // Nearer, it acknowledges what a SYN brought that was not captured.
-        let far = held.leads[1] && self.ends[other].is_beyond(held.segment.ack, NEAR);
-        if !far || !(answers || (alone && held.leads[0])) {
+        let far = held.leads[1] && peer.is_beyond(held.segment.ack, NEAR);
+        if !far || !(answers || goes_on) || self.missed_positions() != [0; 2] {
             return false;
         }
-        self.ends[other].expect(held.segment.ack);
-        if alone {
+        if goes_on {
             self.ends[this].begin_midway(held.segment.seq);
         }
+        self.ends[other].forget(held.segment.ack);
         self.syn = NEVER;
-        if let Some(rare) = &mut self.rare {
-            rare.restart(this);
-            rare.restart(other);
-        }
+        self.rare.get_or_insert_default().begun_anew = true;
         true
     }
 

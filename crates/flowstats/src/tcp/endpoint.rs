@@ -111,8 +111,22 @@ impl Endpoint {
     /// Whether it was met midway with a segment that brought nothing, and nothing else is known of where it stands: that may
     /// have been a probe, one below the next byte (RFC 9293 sections 3.8.4 and 3.8.6.1).
     pub(super) fn may_have_begun_with_probe(&self) -> bool {
-        const ELSE: u16 = super::Letter::Syn.bit() | super::Letter::Data.bit() | super::Letter::Fin.bit();
+        self.has_brought_nothing() && !self.has_syn()
+    }
+
+    /// Whether nothing is known of it but a SYN without data, or the number of ACKs.
+    pub(super) fn has_brought_nothing(&self) -> bool {
+        const ELSE: u16 = super::Letter::Data.bit() | super::Letter::Fin.bit();
         self.has_begun() && self.letters & ELSE == 0 && self.last == 1 && self.acked == 0
+    }
+
+    /// What was seen of it was another connection's: of this one it is known what its peer's SYN-ACK acknowledges.
+    pub(super) fn forget(&mut self, ack: u32) {
+        self.letters &= !(super::Letter::Syn.bit() | FIN_COUNTED | SCALE | SCALE_KNOWN);
+        if self.state == State::Partial {
+            self.become_state(State::Inactive);
+        }
+        self.expect(ack);
     }
 
     /// The first segment seen was a probe: the stream goes on one behind it.
@@ -133,11 +147,9 @@ impl Endpoint {
             State::Inactive => {
                 let ahead = i64::from(seq.wrapping_sub(self.start) as i32) - 1;
                 if syn {
-                    // A SYN-ACK that the capture has before it acknowledged this very SYN, and what it brought.
-                    let space = sequence_space as i64;
-                    let heard = i64::from(self.acked_seq().wrapping_sub(seq) as i32);
-                    let expected = seq == self.start || (1..=space).contains(&heard);
-                    let acked = if self.letters & EXPECTED != 0 && expected { heard.min(space) } else { 0 };
+                    // A SYN-ACK that the capture has before it acknowledged this very SYN.
+                    let expected = self.letters & EXPECTED != 0 && seq == self.start;
+                    let acked = if expected { self.acked.min(sequence_space as i64) } else { 0 };
                     self.restart(seq, sequence_space, flags);
                     self.acked = acked;
                 } else if self.letters & EXPECTED == 0 || ahead.abs() > IMPLAUSIBLE {
@@ -159,19 +171,20 @@ impl Endpoint {
         }
     }
 
-    /// How far before the stream of an end that was met midway `seq`, the number of its SYN, stands, if it can be that; -1 if
-    /// what was met first had the number of the SYN itself, as an ACK between two that connect at once. Where its peer's
-    /// SYN-ACK came first, it is what the SYN brought.
-    pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags) -> Option<i64> {
-        let least = match self.state {
-            State::Partial => -1,
-            State::Closed if matches!(self.previous, State::Inactive | State::Partial) => -1,
-            State::Established => 1,
+    /// How far before the stream of an end `seq`, the number of its SYN, stands, if it can be that; -1 if what was met first
+    /// had the number of the SYN itself, as an ACK between two that connect at once. Where the SYN-ACK was captured first it
+    /// is what the SYN brought, `payload` at most.
+    pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags, payload: u32) -> Option<i64> {
+        let seen = if self.state == State::Closed { self.previous } else { self.state };
+        let (least, most) = match (self.state, seen) {
+            (State::Inactive, _) if self.letters & EXPECTED != 0 => (1, i64::from(payload)),
+            (State::Partial, _) | (State::Closed, State::Inactive | State::Partial) => (-1, IMPLAUSIBLE),
+            (_, State::Established) => (1, IMPLAUSIBLE),
             _ => return None,
         };
         let before = i64::from(self.start.wrapping_sub(seq) as i32);
         let can = !self.has_syn() && flags.contains(TcpFlags::SYN);
-        (can && before != 0 && (least..=IMPLAUSIBLE).contains(&before)).then_some(before)
+        (can && before != 0 && (least..=most).contains(&before)).then_some(before)
     }
 
     /// The stream begins so much earlier than was thought: positions count from there. Nothing that was seen is lost.
@@ -321,7 +334,7 @@ impl Endpoint {
         self.last += i64::from(payload);
     }
 
-    /// Sets the numbers of an end that has sent nothing yet by what its peer acknowledges first.
+    /// Sets the numbers of an end of which nothing is known by what its peer acknowledges first.
     #[inline]
     pub(super) fn expect(&mut self, ack: u32) {
         self.letters |= EXPECTED;

@@ -7,8 +7,9 @@ use super::{Gaps, Letter, Tcp, state};
 impl Tcp {
     /// Of an end that was met midway the SYN is captured after all: what was seen keeps its place, and what lies between
     /// may come yet.
-    pub(super) fn note_beginning(&mut self, segment: &TcpSegment, direction: Direction) {
-        let Some(by) = self.ends[direction.index()].begins_before(segment.seq, segment.flags) else { return };
+    pub(super) fn note_beginning(&mut self, segment: &TcpSegment, payload: u32, direction: Direction) {
+        let end = &self.ends[direction.index()];
+        let Some(by) = end.begins_before(segment.seq, segment.flags, payload) else { return };
         self.ends[direction.index()].begin_earlier(by);
         let side = direction.index();
         let rare = self.rare.get_or_insert_default();
@@ -136,9 +137,10 @@ impl Tcp {
             .is_some_and(|rare| self.ends[side.index()].bytes_before(rare.reset_acked[side.index()]).is_some())
     }
 
-    /// Whether something was acknowledged that was not seen before: bytes, a FIN, or the responder's SYN.
+    /// Whether something was acknowledged that was not seen before: bytes, a FIN, or a SYN.
     pub fn has_gaps(&self) -> bool {
-        self.missed_positions() != [0; 2] || self.lacks_syn_ack()
+        let begun_anew = self.rare.as_ref().is_some_and(|rare| rare.begun_anew);
+        self.missed_positions() != [0; 2] || self.lacks_syn_ack() || begun_anew
     }
 
     /// Payload bytes by sequence numbers, sent or acknowledged; indexed by [`Direction`].

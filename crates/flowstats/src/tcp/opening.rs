@@ -271,7 +271,7 @@ impl Steps {
         }
     }
 
-    /// The SYN that was seen is not the one that was answered: when that was sent is not known.
+    /// The SYN-ACK answers another SYN than the one that was seen: when that was sent is not known.
     pub(super) fn forget_syn(&mut self) {
         (self.first_syn, self.last_syn) = (NEVER, NEVER);
     }

@@ -64,7 +64,13 @@ impl Dynamics {
         self.seen.set(Seen::OPENING, self.steps.has_syn() || self.steps.has_syn_ack());
         self.seen.set(Seen::OTHER_OPENING, self.steps.has_other_syn());
         match (step, by, ack) {
-            (Step::First, Direction::Forward, false) => witness.syn(event.time),
+            (Step::First, Direction::Forward, false) => {
+                witness.syn(event.time);
+                // The SYN-ACK was captured before it, and acknowledged more than a SYN.
+                if before.ends[0].start() != segment.seq && self.steps.has_syn_ack() {
+                    self.steps.accept_data();
+                }
+            }
             (Step::First, Direction::Reverse, true) => {
                 witness.syn_ack(event.time);
                 // More than the SYN is acknowledged: its data was taken.

@@ -237,15 +237,28 @@ fn a_syn_with_data_that_is_captured_behind_its_syn_ack_brings_nothing_new_to_be_
     let (syn, syn_ack, more) =
         ((1000.0, ">S", 100, 0, 40), (1000.1, "<SA", 900, 141, 0), (1000.2, ">PA", 141, 901, 60));
     let end = (1001.0, "<A", 901, 201, 0);
-    for rows in [[syn_ack, syn, more, end], [syn_ack, more, syn, end], [more, syn_ack, syn, end]] {
+    let fin = (1000.8, ">FA", 201, 901, 0);
+    let orders = [
+        [syn_ack, syn, more, fin, end],
+        [syn_ack, more, syn, fin, end],
+        [more, syn_ack, syn, fin, end],
+        [syn_ack, end, syn, more, fin],
+        [syn_ack, more, fin, syn, end],
+    ];
+    for rows in orders {
         let mut followed = Followed::default();
         for row in rows {
             let (event, segment) = event(row, More::default());
             followed.observe(&event, &segment, &mut crate::tcp::Nobody);
         }
-        let tcp = &followed.tcp;
+        let (tcp, course) = (&followed.tcp, followed.course());
         assert_eq!((tcp.missed_bytes(), tcp.stream_bytes(), tcp.has_holes()), ([0; 2], [100, 0], false), "{rows:?}");
+        assert_eq!((course.invalid, course.opening.fast_open), (0, crate::tcp::FastOpen::Used), "{rows:?}");
     }
+    // Of the 60 bytes the capture lacks 20, the last of which may have been a FIN.
+    let less = (1000.2, ">PA", 141, 901, 40);
+    let played = play(&[syn_ack, end, syn, less]);
+    assert_eq!(played.facts.sides[0].missing_bytes, 19);
 }
 
 #[test]

@@ -398,3 +398,27 @@ fn who_goes_on_behind_a_reset_has_a_stream_as_before() {
         assert!(followed.tcp.may_go_on() && !followed.tcp.has_holes());
     }
 }
+
+#[test]
+fn a_syn_ack_that_answers_another_syn_begins_anew() {
+    // A port used again: the SYN of the second attempt was not captured.
+    let far = 900_000_000;
+    let next = [
+        (2010.0, "<SA", far + 800, far + 1, 0),
+        (2010.1, ">A", far + 1, far + 801, 0),
+        (2020.0, ">PA", far + 1, far + 801, 50),
+        (2030.0, "<PA", far + 801, far + 51, 500),
+        (2030.1, ">A", far + 51, far + 1301, 0),
+    ];
+    let (alone, seen) = played(&next);
+    for before in [(1000.0, ">S", 100, 0, 0), (1000.0, ">A", 100, 7000, 0)] {
+        let (played, followed) = played(&[&[before][..], &next].concat());
+        let opening = played.facts.opening;
+        assert_eq!((opening.first_syn, opening.last_syn, opening.connect()), (None, None, None), "{before:?}");
+        assert_eq!((opening.outcome, followed.tcp.state()), (Outcome::Established, seen.tcp.state()), "{before:?}");
+        assert_eq!(played.rtts(), alone.rtts(), "{before:?}");
+        assert_eq!(played.facts.turns, alone.facts.turns, "{before:?}");
+        assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0; 2], "{before:?}");
+        assert!(followed.tcp.has_gaps() && !followed.tcp.has_syn(), "{before:?}");
+    }
+}
