@@ -197,7 +197,7 @@ const MOST_WITH_SYN: u32 = 1 << 16;
 // Whatever a SYN brought, it is found behind its SYN-ACK.
 const _: () = assert!(MOST_WITH_SYN <= LATE_SYN);
 
-/// No capture has so old a SYN behind a later FIN: what comes after so much silence is new.
+/// No capture has so old a SYN behind a later FIN: a SYN after so much silence is new.
 const LONG_CLOSED: Nanos = Nanos::from_secs(1);
 
 /// Whether a SYN begins a new connection between the same ports, `gap` after what was seen last.
@@ -205,21 +205,22 @@ const LONG_CLOSED: Nanos = Nanos::from_secs(1);
 /// A SYN that repeats the known initial number belongs to the flow, closed or not, and so does one a little below the
 /// first number that was seen, if that was no SYN's. Another number from the originator is a new connection, as is any SYN
 /// without ACK of the responder once the flow was closed, and then a SYN-ACK that answers another SYN, which was not
-/// captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5); once either end has
-/// sent a FIN it is none, and who was taken for the responder may have begun the first connection too.
+/// captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5). Some time after either
+/// end has sent a FIN the flow counts as closed here: the other FIN was not captured.
 fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction, gap: Nanos) -> bool {
+    let half_closed = entry.state.intersects(State::ORIGINATOR_FIN | State::RESPONDER_FIN);
+    let over = entry.state.is_closed() || (half_closed && gap >= LONG_CLOSED);
     if tcp.flags.contains(TcpFlags::ACK) {
-        // It acknowledges what the SYN brought too.
+        // It acknowledges what the SYN brought too; what was seen first without a SYN stands near it on either side.
         let answered = if direction == Direction::Forward { tcp.seq } else { tcp.ack.wrapping_sub(1) };
-        let other = answered.wrapping_sub(entry.isn) > MOST_WITH_SYN;
-        return other && entry.state.contains(State::ISN) && entry.state.is_closed();
+        let ahead = answered.wrapping_sub(entry.isn);
+        let known = entry.state.contains(State::ISN);
+        let other = if known { ahead > MOST_WITH_SYN } else { ahead.min(ahead.wrapping_neg()) > LATE_SYN };
+        return other && over;
     }
     match direction {
         Direction::Forward if entry.state.contains(State::SYN) => tcp.seq != entry.isn,
         Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
-        Direction::Reverse => {
-            let half_closed = entry.state.intersects(State::ORIGINATOR_FIN | State::RESPONDER_FIN);
-            entry.state.is_closed() || (half_closed && gap >= LONG_CLOSED)
-        }
+        Direction::Reverse => over,
     }
 }

@@ -170,6 +170,13 @@ fn a_syn_ack_for_another_syn_opens_a_new_flow_once_the_old_one_is_closed() {
     let reset = tcp(3, server, client, TcpFlags::RST, 901, 101);
     let other = |at| tcp(at, server, client, syn_ack, 800_000_900, 1_500_000_101);
     assert_eq!(flow(&[reset, other(4)]), [Some(0), Some(1)]);
+    // Nor need the beginning of the old one have been captured, or all of its end.
+    let met = tcp(0, client, server, TcpFlags::ACK, 101, 901);
+    assert_eq!(serials(&[met, reset, other(4)]), [Some(0), Some(0), Some(1)]);
+    assert_eq!(serials(&[met, reset, tcp(4, server, client, syn_ack, 900, 101)]), [Some(0); 3]);
+    let half_closed = tcp(3, client, server, fin, 101, 901);
+    assert_eq!(flow(&[half_closed, other(2000)]), [Some(0), Some(1)]);
+    assert_eq!(flow(&[half_closed, other(20)]), [Some(0); 2]);
     let closed = [tcp(3, client, server, fin, 101, 901), tcp(4, server, client, fin, 901, 102)];
     assert_eq!(flow(&[&closed[..], &[other(5)]].concat()), [Some(0), Some(0), Some(1)]);
     // Its own once more, and another while it is open.

@@ -72,15 +72,22 @@ impl Held {
         self.leads[usize::from(!own)].then_some(number)
     }
 
-    /// Whether it stands before the beginning of its stream, whose SYN was seen, and yet acknowledges what its peer may have
-    /// sent: it has gone on by more than half of all sequence numbers.
-    fn has_gone_round(&self, [end, peer]: [&Endpoint; 2]) -> bool {
-        let ack = peer.position(self.segment.ack);
-        let heard = self.segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK
-            && peer.has_syn()
-            && !self.leads[1]
-            && ack > 0;
-        heard && end.has_syn() && end.is_open() && self.leads[0] && end.position(self.segment.seq) < 0
+    /// Which streams have gone on by more than half of all sequence numbers: of both the SYN was seen, and it stands before
+    /// the beginning of its own, or acknowledges what stands before that of the other. What it says of the other one is
+    /// plausible, or leads there just so.
+    fn has_gone_round(&self, ends: &[Endpoint; 2]) -> [bool; 2] {
+        let (this, other) = (self.direction.index(), self.direction.opposite().index());
+        let (end, peer) = (&ends[this], &ends[other]);
+        let heard = self.segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK;
+        let (seq, ack) = (end.position(self.segment.seq), peer.position(self.segment.ack));
+        let own = self.leads[0] && seq < 0 && end.is_open();
+        let others = self.leads[1] && ack < 0 && peer.is_open();
+        let told = (own || !self.leads[0]) && (others || (!self.leads[1] && ack > 0));
+        let mut round = [false; 2];
+        if heard && end.has_syn() && peer.has_syn() && told {
+            (round[this], round[other]) = (own, others);
+        }
+        round
     }
 
     /// Whether it is a SYN, with ACK or without.
@@ -198,7 +205,7 @@ impl Tcp {
         if held.behind_fin {
             // The FIN was none, if its receiver goes on to acknowledge.
             let end = &self.ends[held.direction.index()];
-            let begin = end.position(held.segment.seq);
+            let begin = end.position(held.run);
             return by != held.direction
                 && segment.flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && self.ends[by.index()].is_open()
@@ -270,11 +277,15 @@ impl Tcp {
         [seq, ack]
     }
 
-    /// Whether a RST answers a SYN-ACK that waits, and nothing else: it has the number that this acknowledged.
+    /// Whether a RST answers a SYN-ACK that waits, or the ACK with which somebody answered a SYN who knows the ports from
+    /// before (RFC 9293 section 3.5.1, figure 9), and nothing else: it has the number that this acknowledged.
     fn refuses(&self, segment: &TcpSegment, by: Direction) -> bool {
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         held.is_some_and(|held| {
-            held.segment.flags.contains(TcpFlags::SYN | TcpFlags::ACK)
+            let flags = held.segment.flags;
+            let asked = self.ends[by.index()].state() == State::SynSent;
+            flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
+                && (flags.contains(TcpFlags::SYN) || asked)
                 && held.direction != by
                 && held.leads[1]
                 && held.segment.ack == segment.seq
@@ -310,17 +321,25 @@ impl Tcp {
             == (segment.seq, segment.ack, segment.flags, payload, by);
         let resets = held.segment.flags & segment.flags & (TcpFlags::RST | TcpFlags::SYN);
         // A SYN is sent again as it was, right or wrong; a RST says that what it answers was wrong.
-        let refused = held.segment.flags.contains(TcpFlags::SYN) && segment.flags.contains(TcpFlags::RST);
+        let refused = segment.flags.contains(TcpFlags::RST)
+            && (held.segment.flags.contains(TcpFlags::SYN) || self.refuses(segment, by));
         // Nor do segments that no receiver takes, or that come when all is over: then the ports are used again.
         let ended = |of: Direction, leads: [bool; 2]| {
             (leads[0] && self.ends[of.index()].has_finished())
                 || (leads[1] && self.ends[of.opposite().index()].has_finished())
         };
+        // Where one end is done, the other does not go on elsewhere in answer to other numbers.
+        let peer = &self.ends[by.opposite().index()];
+        let elsewhere = self.ends.iter().any(|end| end.has_finished() || end.is_reset())
+            && segment.flags.contains(TcpFlags::ACK)
+            && peer.is_placed()
+            && peer.is_beyond(segment.ack, self.window(by));
         let over = self.is_reset()
             || held.behind_fin
             || self.is_behind_fin(segment, payload, by)
             || ended(by, leads)
-            || ended(held.direction, held.leads);
+            || ended(held.direction, held.leads)
+            || elsewhere;
         if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
@@ -389,8 +408,8 @@ impl Tcp {
         let answers =
             syn_ack && held.direction == Direction::Reverse && !sender.has_begun() && peer.has_brought_nothing();
         let goes_on = !syn_ack && held.leads[0] && sender.may_have_begun_with_probe() && !peer.has_begun();
-        // Nearer, it acknowledges what a SYN brought that was not captured.
-        let far = held.leads[1] && peer.is_beyond(held.segment.ack, NEAR);
+        // A little ahead, it acknowledges what a SYN brought that was not captured.
+        let far = held.leads[1] && !(1..=NEAR).contains(&peer.position(held.segment.ack));
         if !far || !(answers || goes_on) || self.missed_positions() != [0; 2] {
             return false;
         }
@@ -403,22 +422,23 @@ impl Tcp {
         true
     }
 
-    /// Takes over the numbers of a segment that was borne out, if its stream has gone on by more than half of all of them:
-    /// what lies between was missed, but for what its peer may not have had. Whether it was so.
-    pub(super) fn leap(&mut self, held: &Held) -> bool {
-        let (this, other) = (held.direction.index(), held.direction.opposite().index());
-        if !held.has_gone_round([&self.ends[this], &self.ends[other]]) {
-            return false;
+    /// Takes over the numbers of a segment that was borne out, of the streams that have gone on by more than half of all
+    /// numbers: what lies between was missed, but for what its peer may not have had. Whether each was such a one.
+    pub(super) fn leap(&mut self, held: &Held) -> [bool; 2] {
+        let round = held.has_gone_round(&self.ends);
+        for of in [Direction::Forward, Direction::Reverse].into_iter().filter(|of| round[of.index()]) {
+            let own = of == held.direction;
+            let end = &self.ends[of.index()];
+            let (last, number) = (end.last(), if own { held.segment.seq } else { held.segment.ack });
+            let to = end.position(number) + (1 << 32);
+            let acked = if own { to - self.window(of.opposite()) } else { to };
+            let rare = self.rare.get_or_insert_default();
+            rare.gaps[of.index()].skip(last, to);
+            rare.gaps[of.index()].acknowledge(acked);
+            rare.tails[of.index()] = 0;
+            self.ends[of.index()].leap(to, acked);
         }
-        let last = self.ends[this].last();
-        let to = self.ends[this].position(held.segment.seq) + (1 << 32);
-        let acked = to - self.window(held.direction.opposite());
-        let rare = self.rare.get_or_insert_default();
-        rare.gaps[this].skip(last, to);
-        rare.gaps[this].acknowledge(acked);
-        rare.tails[this] = 0;
-        self.ends[this].leap(to, acked);
-        true
+        round
     }
 
     /// Whether a segment waits that was not borne out.

@@ -251,8 +251,11 @@ impl Dynamics {
                     let missed = tcp.missed_bytes();
                     if tcp.begin_anew(&held) {
                         self.steps.forget_syn();
-                    } else if tcp.leap(&held) {
-                        self.note_leap(missed, tcp, &held.event(), &held.segment, witness);
+                    } else {
+                        let leapt = tcp.leap(&held);
+                        for of in [Direction::Forward, Direction::Reverse].into_iter().filter(|of| leapt[of.index()]) {
+                            self.note_leap(of, missed, tcp, &held.event(), &held.segment, witness);
+                        }
                     }
                     self.accept(tcp, &held.event(), &held.segment, witness);
                 }

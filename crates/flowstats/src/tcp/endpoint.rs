@@ -458,6 +458,7 @@ impl Endpoint {
 
     /// What took a position was no FIN of this stream, which goes on.
     pub(super) fn take_fin_back(&mut self) {
+        self.last -= i64::from(self.has_counted_fin());
         self.letters &= !FIN_COUNTED;
         if self.state == State::Closed {
             self.become_state(self.previous);

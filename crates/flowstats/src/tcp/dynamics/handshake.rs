@@ -66,6 +66,11 @@ impl Dynamics {
         match (step, by, ack) {
             (Step::First, Direction::Forward, false) => {
                 witness.syn(event.time);
+                let responder = &tcp.ends()[1];
+                if responder.is_reset() && responder.previous() == State::Inactive && tcp.ends()[0].acked() == 1 {
+                    // The RST that acknowledges it was captured before it.
+                    self.outcome = Outcome::Refused;
+                }
                 // The SYN-ACK was captured before it, and acknowledged more than a SYN.
                 if before.ends[0].start() != segment.seq && self.steps.has_syn_ack() {
                     self.steps.accept_data();
@@ -74,7 +79,7 @@ impl Dynamics {
             (Step::First, Direction::Reverse, true) => {
                 witness.syn_ack(event.time);
                 // More than the SYN is acknowledged: its data was taken.
-                if tcp.ends()[0].acked() > 1 && self.steps.has_syn() {
+                if tcp.ends()[0].position(segment.ack) > 1 && self.steps.has_syn() {
                     self.steps.accept_data();
                 }
                 if late {

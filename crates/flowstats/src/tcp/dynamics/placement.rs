@@ -74,16 +74,18 @@ impl Dynamics {
         of == Direction::Forward && self.speaker.is(Direction::Reverse) && self.sent[1].time >= missed
     }
 
-    /// The capture has missed more than half of all sequence numbers before a segment, where it had `missed` bytes before.
+    /// The capture has missed more than half of all sequence numbers of a stream before a segment, where it had `missed`
+    /// bytes before.
     pub(super) fn note_leap<W: Witness>(
         &mut self,
+        of: Direction,
         missed: [u64; 2],
         tcp: &Tcp,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
     ) {
-        let of = event.direction;
+        let number = if of == event.direction { segment.seq } else { segment.ack };
         let end = &tcp.ends()[of.index()];
         self.tear_by_holes(Timestamp::MAX);
         let answered = self.sent[1].time;
@@ -91,7 +93,7 @@ impl Dynamics {
         self.trouble.get_or_insert_default().sides[of.index()].miss(end.acked(), event.time);
         let bytes = tcp.missed_bytes()[of.index()].saturating_sub(missed[of.index()]);
         witness.missing(of, bytes, event.time);
-        self.speaker = self.talk.missed(self.speaker, of, answered, segment.seq, event.time, witness);
+        self.speaker = self.talk.missed(self.speaker, of, answered, number, event.time, witness);
     }
 
     /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.

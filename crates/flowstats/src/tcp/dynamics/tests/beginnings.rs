@@ -292,3 +292,31 @@ fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
         assert_eq!(followed.dynamics.lacks_options(), lacks);
     }
 }
+
+#[test]
+fn a_syn_that_is_captured_behind_its_rst_was_refused() {
+    let played = play(&[(1000.0, "<RA", 0, 101, 0), (1000.5, ">S", 100, 0, 0)]);
+    assert_eq!(played.facts.opening.outcome, Outcome::Refused);
+    // Nothing tells of this one that it answers the SYN.
+    let played = play(&[(1000.0, "<R", 900, 0, 0), (1000.5, ">S", 100, 0, 0)]);
+    assert_ne!(played.facts.opening.outcome, Outcome::Refused);
+}
+
+#[test]
+fn data_that_a_syn_ack_refuses_was_not_taken_though_it_is_acknowledged_by_then() {
+    let rows = [
+        (1000.0, ">S", 100, 0, 40),
+        (1000.1, ">A", 101, 901, 40),
+        (1000.2, "<A", 901, 141, 0),
+        (1000.3, "<SA", 900, 101, 0),
+    ];
+    assert_eq!(play(&rows).facts.opening.fast_open, crate::tcp::FastOpen::Tried);
+}
+
+#[test]
+fn a_syn_ack_that_answers_a_syn_a_little_before_makes_nothing_missing() {
+    let rows = [(1000.0, ">S", 5000, 0, 0), (1010.0, "<SA", 900, 101, 0), HANDSHAKE[2], REQUEST, RESPONSE];
+    let played = play(&rows);
+    assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0; 2]);
+    assert_eq!(played.facts.opening.outcome, Outcome::Established);
+}

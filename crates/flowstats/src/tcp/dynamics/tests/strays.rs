@@ -286,7 +286,7 @@ fn what_stands_behind_a_fin_is_invalid_unless_its_receiver_takes_it() {
     // What was not seen before it is missing; what nobody acknowledges bears out nothing.
     let lost = [behind(1033.0, 1151, 40), (1034.0, "<A", 1401, 1191, 0)];
     let (_, followed) = played(&[&begun[..6], &lost].concat());
-    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([999, 0], [1090, 500]));
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([1000, 0], [1090, 500]));
     let stray = [behind(1033.0, 151, 40), behind(1033.1, 1 << 30, 40), (1034.0, "<A", 1401, 191, 0)];
     let (_, followed) = played(&[&begun[..6], &stray].concat());
     assert!(followed.tcp.stream_bytes()[0] <= 90, "{:?}", followed.tcp.stream_bytes());
@@ -421,4 +421,66 @@ fn a_syn_ack_that_answers_another_syn_begins_anew() {
         assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0; 2], "{before:?}");
         assert!(followed.tcp.has_gaps() && !followed.tcp.has_syn(), "{before:?}");
     }
+}
+
+#[test]
+fn an_ack_that_answers_a_syn_with_other_numbers_and_the_rst_behind_it_change_nothing() {
+    // RFC 9293 section 3.5.1, figure 9: the server still knows the ports from before.
+    let answered = [HANDSHAKE[0], (1001.0, "<A", 777_777, 1_000_000_100, 0), (1001.1, ">R", 1_000_000_100, 0, 0)];
+    let (alone, followed) = played(&answered);
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [0; 2]));
+    assert_eq!((alone.facts.invalid, alone.facts.opening.outcome), (2, Outcome::Unanswered));
+    assert_eq!((alone.facts.turns.requests, alone.heard("established")), (0, 0));
+    let again = [
+        (2000.0, ">S", 100, 0, 0),
+        (2010.0, "<SA", 900, 101, 0),
+        (2010.1, ">A", 101, 901, 0),
+        (2020.0, ">PA", 101, 901, 50),
+        (2030.0, "<PA", 901, 151, 500),
+    ];
+    let (then, followed) = played(&[&answered[..], &again].concat());
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [50, 500]));
+    assert_eq!((then.facts.turns.requests, then.facts.turns.responses), (1, 1));
+}
+
+#[test]
+fn both_streams_may_go_on_by_more_than_half_of_all_numbers() {
+    let (sent, heard) = (2_200_000_151, 2_500_001_401);
+    let goes_on = [
+        (30_000.0, ">PA", sent, heard, 100),
+        (30_010.0, "<PA", heard, sent + 100, 1000),
+        (30_020.0, ">A", sent + 100, heard + 1000, 0),
+    ];
+    let (played, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &goes_on].concat());
+    assert_eq!(followed.tcp.missed_bytes(), [2_200_000_000, 2_500_000_000]);
+    assert_eq!(followed.tcp.stream_bytes(), [2_200_000_150, 2_500_001_500]);
+    assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
+}
+
+#[test]
+fn a_stream_that_is_acknowledged_beyond_half_of_all_numbers_has_gone_on_so_far() {
+    let heard = 3_000_001_401;
+    let goes_on = [
+        (30_000.0, ">PA", 151, heard, 100),
+        (30_010.0, "<PA", heard, 251, 1000),
+        (30_020.0, ">A", 251, heard + 1000, 0),
+    ];
+    let (played, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &goes_on].concat());
+    assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000]);
+    assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
+}
+
+#[test]
+fn what_stands_behind_a_forged_fin_is_there_once_it_is_acknowledged() {
+    let text = |begin| (1030.0, "<A", begin, 151, 1000);
+    let before = [&HANDSHAKE[..], &[REQUEST]].concat();
+    // In the place of the FIN, in two pieces; each is acknowledged.
+    let forged = [(1020.0, "<FA", 901, 151, 0), text(901), text(1901)];
+    let acks = [(1040.0, ">A", 151, 1901, 0), (1040.1, ">A", 151, 2901, 0)];
+    let (_, followed) = played(&[&before[..], &forged, &acks].concat());
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [50, 2000]));
+    // Behind it: the byte in its place was not captured.
+    let behind = [(1020.0, "<FA", 901, 151, 0), text(902), (1040.0, ">A", 151, 1902, 0)];
+    let (_, followed) = played(&[&before[..], &behind].concat());
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0, 1], [50, 1001]));
 }
