@@ -254,6 +254,11 @@ impl Conversation {
         }
     }
 
+    /// The message under way goes on at `number`, farther from where it began than numbers can tell.
+    pub(super) fn go_on_at(&mut self, number: u32) {
+        self.begin = number.wrapping_sub(1);
+    }
+
     /// A byte of the originator that was acknowledged and never seen was a request: the responder, who speaks, answered it.
     /// That was told `now`.
     pub(super) fn missed_before_answer<W: Witness>(&mut self, now: Timestamp, witness: &mut W) {

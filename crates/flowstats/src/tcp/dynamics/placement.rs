@@ -94,6 +94,9 @@ impl Dynamics {
         let bytes = tcp.missed_bytes()[of.index()].saturating_sub(missed[of.index()]);
         witness.missing(of, bytes, event.time);
         self.speaker = self.talk.missed(self.speaker, of, answered, number, event.time, witness);
+        if self.speaker.is(of) {
+            self.talk.go_on_at(number);
+        }
     }
 
     /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
@@ -130,7 +133,9 @@ impl Dynamics {
         let length = i64::from(payload) + i64::from(fin);
         let from = was.position(segment.seq);
         let (to, last) = (from + length, was.last());
-        if length == 0 && from != last - 1 {
+        // Of two clocks, an ACK that stands before its sender's FIN, which the capture has seen acknowledged already.
+        let overtaken = from == last - 1 && before.end_missed[by.index()] && self.has_just_missed(by, event.time);
+        if length == 0 && (from != last - 1 || overtaken) {
             if from > last && last > 0 {
                 self.jump(was, from, event, segment);
             }
@@ -248,7 +253,7 @@ impl Dynamics {
             // A message of one byte is sent again just so.
             Again::Sent(_) if payload == 1 && last - from == 1 => true,
             // An old ACK, of what was missed, looks like a probe.
-            _ if length == 0 && seen.order() == Order::Unknown && before.missed[by.index()] > 0 => true,
+            _ if length == 0 && before.missed[by.index()] > 0 => true,
             _ => !seen.is_told() || (recovered && seen.order() != Order::Before),
         };
         if doubted {

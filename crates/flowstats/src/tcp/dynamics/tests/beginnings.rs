@@ -320,3 +320,26 @@ fn a_syn_ack_that_answers_a_syn_a_little_before_makes_nothing_missing() {
     assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0; 2]);
     assert_eq!(played.facts.opening.outcome, Outcome::Established);
 }
+
+#[test]
+fn an_ack_that_stands_before_a_fin_whose_ack_was_captured_first_is_no_probe() {
+    // The server's clock is behind; both write timestamps.
+    let row = |row, stamps| (row, More { stamps: Some(stamps), ..More::default() });
+    let close = |late: f64| {
+        let mut rows: Vec<_> = HANDSHAKE.iter().map(|&one| row(one, (10, 20))).collect();
+        rows.extend([
+            row(REQUEST, (40, 20)),
+            row(RESPONSE, (60, 40)),
+            row((1100.0, ">FA", 151, 1401, 0), (110, 60)),
+            row((1120.5, ">A", 152, 1402, 0), (131, 125)),
+            row((1120.5 + late, "<A", 1401, 152, 0), (125, 110)),
+            row((1120.6 + late, "<FA", 1401, 152, 0), (125, 110)),
+        ]);
+        play_with(&rows, EndReason::Forced)
+    };
+    let played = close(0.5);
+    assert_eq!((played.sent_again(), played.facts.sides[1].guessed), (vec![], 0));
+    // After a longer while it may have been one, and the FIN sent again.
+    let played = close(10.0);
+    assert_eq!((played.sent_again(), played.facts.sides[1].guessed), (vec!["KeepAlive 0", "Spurious 0"], 2));
+}

@@ -468,6 +468,7 @@ fn a_stream_that_is_acknowledged_beyond_half_of_all_numbers_has_gone_on_so_far()
     let (played, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &goes_on].concat());
     assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000]);
     assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
 }
 
 #[test]
