@@ -275,7 +275,7 @@ impl Tcp {
             Verdict::Release => {
                 if let Some(held) = self.release_borne_out() {
                     if !self.begin_anew(&held) {
-                        self.leap(&held);
+                        self.leap(&held, direction);
                     }
                     self.accept(&held.segment, held.payload, held.direction, held.time);
                 }

@@ -72,17 +72,20 @@ impl Held {
         self.leads[usize::from(!own)].then_some(number)
     }
 
-    /// Which streams have gone on by more than half of all sequence numbers: of both the SYN was seen, and it stands before
-    /// the beginning of its own, or acknowledges what stands before that of the other. What it says of the other one is
-    /// plausible, or leads there just so.
-    fn has_gone_round(&self, ends: &[Endpoint; 2]) -> [bool; 2] {
+    /// Which streams have gone on by more than half of all sequence numbers: of both the SYN was seen, and it stands
+    /// before the beginning of its own, or acknowledges what stands before that of the other. What it says of the other is
+    /// plausible, or leads there just so; both have only where the other end, `by`, bore it out: old segments of one sender
+    /// look alike.
+    fn has_gone_round(&self, ends: &[Endpoint; 2], by: Direction) -> [bool; 2] {
         let (this, other) = (self.direction.index(), self.direction.opposite().index());
         let (end, peer) = (&ends[this], &ends[other]);
         let heard = self.segment.flags & (TcpFlags::ACK | TcpFlags::SYN | TcpFlags::RST) == TcpFlags::ACK;
         let (seq, ack) = (end.position(self.segment.seq), peer.position(self.segment.ack));
         let own = self.leads[0] && seq < 0 && end.is_open();
         let others = self.leads[1] && ack < 0 && peer.is_open();
-        let told = (own || !self.leads[0]) && (others || (!self.leads[1] && ack > 0));
+        let told = (own || !self.leads[0])
+            && (others || (!self.leads[1] && ack > 0))
+            && !(own && others && by == self.direction);
         let mut round = [false; 2];
         if heard && end.has_syn() && peer.has_syn() && told {
             (round[this], round[other]) = (own, others);
@@ -328,11 +331,10 @@ impl Tcp {
             (leads[0] && self.ends[of.index()].has_finished())
                 || (leads[1] && self.ends[of.opposite().index()].has_finished())
         };
-        // Where one end is done, the other does not go on elsewhere in answer to other numbers.
+        // Nor does who answers other numbers of an end that is done.
         let peer = &self.ends[by.opposite().index()];
-        let elsewhere = self.ends.iter().any(|end| end.has_finished() || end.is_reset())
+        let elsewhere = (peer.has_finished() || peer.is_reset())
             && segment.flags.contains(TcpFlags::ACK)
-            && peer.is_placed()
             && peer.is_beyond(segment.ack, self.window(by));
         let over = self.is_reset()
             || held.behind_fin
@@ -398,9 +400,9 @@ impl Tcp {
         Some(held)
     }
 
-    /// Whether `held`, which was borne out, shows that what was seen before was another connection's: it leads far away from
-    /// a SYN that nobody has answered as a SYN-ACK, or in both directions from nothing but ACKs of one. Then the numbers
-    /// begin with it, and nothing lies between.
+    /// Whether `held`, which was borne out, shows that what was seen before was another connection's: it leads far away
+    /// from a SYN that nobody has answered as a SYN-ACK, or in both directions from nothing but an ACK of one. Then the
+    /// numbers begin with it, and nothing lies between.
     pub(super) fn begin_anew(&mut self, held: &Held) -> bool {
         let (this, other) = (held.direction.index(), held.direction.opposite().index());
         let [sender, peer] = [&self.ends[this], &self.ends[other]];
@@ -417,15 +419,17 @@ impl Tcp {
             self.ends[this].begin_midway(held.segment.seq);
         }
         self.ends[other].forget(held.segment.ack);
+        self.widest[other] = 0;
         self.syn = NEVER;
         self.rare.get_or_insert_default().begun_anew = true;
         true
     }
 
     /// Takes over the numbers of a segment that was borne out, of the streams that have gone on by more than half of all
-    /// numbers: what lies between was missed, but for what its peer may not have had. Whether each was such a one.
-    pub(super) fn leap(&mut self, held: &Held) -> [bool; 2] {
-        let round = held.has_gone_round(&self.ends);
+    /// numbers: what lies between was missed, but for what its peer may not have had. Whether each was such a one; `by`
+    /// bore it out.
+    pub(super) fn leap(&mut self, held: &Held, by: Direction) -> [bool; 2] {
+        let round = held.has_gone_round(&self.ends, by);
         for of in [Direction::Forward, Direction::Reverse].into_iter().filter(|of| round[of.index()]) {
             let own = of == held.direction;
             let end = &self.ends[of.index()];
@@ -435,7 +439,8 @@ impl Tcp {
             let rare = self.rare.get_or_insert_default();
             rare.gaps[of.index()].skip(last, to);
             rare.gaps[of.index()].acknowledge(acked);
-            rare.tails[of.index()] = 0;
+            // Of what was only acknowledged the last may have been a FIN.
+            rare.tails[of.index()] = if own { 0 } else { to };
             self.ends[of.index()].leap(to, acked);
         }
         round

@@ -252,8 +252,10 @@ impl Dynamics {
                     if tcp.begin_anew(&held) {
                         self.steps.forget_syn();
                     } else {
-                        let leapt = tcp.leap(&held);
-                        for of in [Direction::Forward, Direction::Reverse].into_iter().filter(|of| leapt[of.index()]) {
+                        let leapt = tcp.leap(&held, event.direction);
+                        // What it acknowledges was there before it.
+                        let sides = [held.direction.opposite(), held.direction];
+                        for of in sides.into_iter().filter(|of| leapt[of.index()]) {
                             self.note_leap(of, missed, tcp, &held.event(), &held.segment, witness);
                         }
                     }

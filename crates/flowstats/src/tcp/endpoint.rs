@@ -120,7 +120,7 @@ impl Endpoint {
         self.has_begun() && self.letters & ELSE == 0 && self.last == 1 && self.acked == 0
     }
 
-    /// What was seen of it was another connection's: of this one it is known what its peer's SYN-ACK acknowledges.
+    /// What was seen of it was another connection's: of this one it is known what its peer acknowledges.
     pub(super) fn forget(&mut self, ack: u32) {
         self.letters &= !(super::Letter::Syn.bit() | FIN_COUNTED | SCALE | SCALE_KNOWN);
         if self.state == State::Partial {
@@ -171,9 +171,9 @@ impl Endpoint {
         }
     }
 
-    /// How far before the stream of an end `seq`, the number of its SYN, stands, if it can be that; -1 if what was met first
-    /// had the number of the SYN itself, as an ACK between two that connect at once. Where the SYN-ACK was captured first it
-    /// is what the SYN brought, `payload` at most.
+    /// How far before the stream of an end `seq`, the number of its SYN, stands, if it can be that; -1 if what was met
+    /// first had the number of the SYN itself, as an ACK between two that connect at once. Where the SYN-ACK was captured
+    /// first it is what the SYN brought, `payload` at most.
     pub(super) fn begins_before(&self, seq: u32, flags: TcpFlags, payload: u32) -> Option<i64> {
         let seen = if self.state == State::Closed { self.previous } else { self.state };
         let (least, most) = match (self.state, seen) {
@@ -458,7 +458,8 @@ impl Endpoint {
 
     /// What took a position was no FIN of this stream, which goes on.
     pub(super) fn take_fin_back(&mut self) {
-        self.last -= i64::from(self.has_counted_fin());
+        // Its place is a byte's that was not seen, if it was the last.
+        self.last -= i64::from(self.has_counted_fin() && self.acked < self.last);
         self.letters &= !FIN_COUNTED;
         if self.state == State::Closed {
             self.become_state(self.previous);

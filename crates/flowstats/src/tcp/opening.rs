@@ -164,6 +164,8 @@ bitflags::bitflags! {
         /// IPv4 identifications are counted upwards, as far as was seen.
         const COUNTS = 2048;
         const OTHER_COUNTS = 4096;
+        /// The SYN-ACK acknowledged less than what the originator was seen to send before its SYN was captured.
+        const REFUSED_EARLY = 8192;
     }
 }
 
@@ -279,6 +281,15 @@ impl Steps {
     /// The SYN-ACK acknowledged the SYN's data.
     pub(super) fn accept_data(&mut self) {
         self.seen |= Seen::SYN_DATA_ACKED;
+    }
+
+    /// The SYN-ACK, captured before the SYN, acknowledged none of its data.
+    pub(super) fn refuse_early(&mut self) {
+        self.seen |= Seen::REFUSED_EARLY;
+    }
+
+    pub(super) fn has_refused_early(&self) -> bool {
+        self.seen.contains(Seen::REFUSED_EARLY)
     }
 
     /// Whether the SYN brought data that the SYN-ACK did not acknowledge, as far as was seen.

@@ -67,20 +67,24 @@ impl Dynamics {
             (Step::First, Direction::Forward, false) => {
                 witness.syn(event.time);
                 let responder = &tcp.ends()[1];
-                if responder.is_reset() && responder.previous() == State::Inactive && tcp.ends()[0].acked() == 1 {
+                if responder.is_reset() && responder.previous() == State::Inactive && tcp.ends()[0].acked() > 0 {
                     // The RST that acknowledges it was captured before it.
                     self.outcome = Outcome::Refused;
                 }
                 // The SYN-ACK was captured before it, and acknowledged more than a SYN.
-                if before.ends[0].start() != segment.seq && self.steps.has_syn_ack() {
+                let behind = before.ends[0].start() != segment.seq;
+                if behind && self.steps.has_syn_ack() && !self.steps.has_refused_early() {
                     self.steps.accept_data();
                 }
             }
             (Step::First, Direction::Reverse, true) => {
                 witness.syn_ack(event.time);
                 // More than the SYN is acknowledged: its data was taken.
-                if tcp.ends()[0].position(segment.ack) > 1 && self.steps.has_syn() {
+                let acknowledged = tcp.ends()[0].position(segment.ack);
+                if acknowledged > 1 && self.steps.has_syn() {
                     self.steps.accept_data();
+                } else if acknowledged < 1 && !self.steps.has_syn() {
+                    self.steps.refuse_early();
                 }
                 if late {
                     if self.steps.has_syn() {

@@ -253,7 +253,8 @@ impl Dynamics {
             // A message of one byte is sent again just so.
             Again::Sent(_) if payload == 1 && last - from == 1 => true,
             // An old ACK, of what was missed, looks like a probe.
-            _ if length == 0 && before.missed[by.index()] > 0 => true,
+            _ if length == 0 && before.missed[by.index()] > 0 && seen.order() == Order::Unknown => true,
+            _ if length == 0 && before.end_missed[by.index()] => true,
             _ => !seen.is_told() || (recovered && seen.order() != Order::Before),
         };
         if doubted {

@@ -295,8 +295,10 @@ fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
 
 #[test]
 fn a_syn_that_is_captured_behind_its_rst_was_refused() {
-    let played = play(&[(1000.0, "<RA", 0, 101, 0), (1000.5, ">S", 100, 0, 0)]);
-    assert_eq!(played.facts.opening.outcome, Outcome::Refused);
+    for (ack, data) in [(101, 0), (101, 40), (141, 40)] {
+        let played = play(&[(1000.0, "<RA", 0, ack, 0), (1000.5, ">S", 100, 0, data)]);
+        assert_eq!(played.facts.opening.outcome, Outcome::Refused);
+    }
     // Nothing tells of this one that it answers the SYN.
     let played = play(&[(1000.0, "<R", 900, 0, 0), (1000.5, ">S", 100, 0, 0)]);
     assert_ne!(played.facts.opening.outcome, Outcome::Refused);
@@ -310,6 +312,9 @@ fn data_that_a_syn_ack_refuses_was_not_taken_though_it_is_acknowledged_by_then()
         (1000.2, "<A", 901, 141, 0),
         (1000.3, "<SA", 900, 101, 0),
     ];
+    assert_eq!(play(&rows).facts.opening.fast_open, crate::tcp::FastOpen::Tried);
+    // The SYN is captured last.
+    let rows = [(1000.0, ">PA", 141, 901, 60), (1000.1, "<SA", 900, 101, 0), (1000.2, ">S", 100, 0, 40)];
     assert_eq!(play(&rows).facts.opening.fast_open, crate::tcp::FastOpen::Tried);
 }
 

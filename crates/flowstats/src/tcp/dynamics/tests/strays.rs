@@ -454,7 +454,13 @@ fn both_streams_may_go_on_by_more_than_half_of_all_numbers() {
     let (played, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &goes_on].concat());
     assert_eq!(followed.tcp.missed_bytes(), [2_200_000_000, 2_500_000_000]);
     assert_eq!(followed.tcp.stream_bytes(), [2_200_000_150, 2_500_001_500]);
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2), "the first response may go on");
     assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
+    // An old connection's FIN, sent again and again, is none of it, whatever its numbers are.
+    let old = |time| (time, "<FA", 3_500_000_000, 3_400_000_000, 0);
+    let rows = [&HANDSHAKE[..], &[REQUEST, old(1100.0), old(1300.0), old(1700.0)]].concat();
+    let (_, followed) = self::played(&rows);
+    assert_eq!(followed.tcp.missed_bytes(), [0; 2]);
 }
 
 #[test]
@@ -467,6 +473,10 @@ fn a_stream_that_is_acknowledged_beyond_half_of_all_numbers_has_gone_on_so_far()
     ];
     let (played, followed) = played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &goes_on].concat());
     assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000]);
+    // The last of them may have been a FIN.
+    let ends = [(30_000.0, ">A", 151, heard, 0), (30_000.1, ">FA", 151, heard, 0)];
+    let (_, followed) = self::played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &ends].concat());
+    assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000 - 1]);
     assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
     assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
 }
@@ -480,8 +490,32 @@ fn what_stands_behind_a_forged_fin_is_there_once_it_is_acknowledged() {
     let acks = [(1040.0, ">A", 151, 1901, 0), (1040.1, ">A", 151, 2901, 0)];
     let (_, followed) = played(&[&before[..], &forged, &acks].concat());
     assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [50, 2000]));
+    // It stands among what was acknowledged.
+    let among = [(1020.0, "<A", 901, 151, 1000), (1020.1, ">A", 151, 1901, 0), (1020.2, "<FA", 1400, 151, 0)];
+    let (_, followed) = played(&[&before[..], &among, &[text(1901), acks[1]]].concat());
+    assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [50, 2000]));
     // Behind it: the byte in its place was not captured.
     let behind = [(1020.0, "<FA", 901, 151, 0), text(902), (1040.0, ">A", 151, 1902, 0)];
     let (_, followed) = played(&[&before[..], &behind].concat());
     assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0, 1], [50, 1001]));
+}
+
+#[test]
+fn a_gap_of_a_half_closed_connection_is_told_whoever_tells_of_it() {
+    // The client has sent its FIN; of what the server sends 200,000 bytes were not captured.
+    let closed =
+        [&HANDSHAKE[..], &[REQUEST, RESPONSE, (1035.0, ">FA", 151, 1401, 0), (1035.1, "<A", 1401, 152, 0)]].concat();
+    let data = |time, more: u32| (time, "<A", 201_401 + more, 152, 1000);
+    let ack = |time, more: u32| (time, ">A", 152, 201_401 + more, 0);
+    let orders = [
+        vec![data(1040.0, 0), data(1040.1, 1000), ack(1040.2, 2000)],
+        vec![data(1040.0, 0), ack(1040.1, 1000), data(1040.2, 1000)],
+        vec![ack(1040.0, 0), ack(1040.1, 1000), ack(1040.2, 2000)],
+    ];
+    for rows in orders {
+        let (told, followed) = played(&[&closed[..], &rows].concat());
+        let missed = followed.tcp.missed_bytes()[1];
+        assert!((200_000..=201_999).contains(&missed), "{missed} {rows:?}");
+        assert_eq!(told.facts.invalid, 0, "{rows:?}");
+    }
 }
