@@ -228,6 +228,28 @@ impl<R> Subject<R> {
         if fields.is_empty() { Err(usage("no column is left")) } else { Ok(fields) }
     }
 
+    /// The rank of `field` where the user named columns: those that were added by name, or to sort by, go behind all others
+    /// that may go.
+    pub fn rank(&self, field: &Field<R>, chosen: Option<&str>, sort: &[SortKey]) -> u8 {
+        let is_meant = |name: &str| self.field(name).is_ok_and(|meant| std::ptr::eq(meant, field));
+        let mut taken_away = false;
+        let mut added = false;
+        // Of columns that were all chosen none is above the others.
+        for name in
+            chosen.into_iter().filter(|chosen| chosen.trim_start().starts_with(['+', '-'])).flat_map(|c| c.split(','))
+        {
+            let name = name.trim();
+            taken_away = if name.starts_with(['+', '-']) { name.starts_with('-') } else { taken_away };
+            added |= !taken_away && is_meant(name.trim_start_matches(['+', '-']));
+        }
+        let asked = added || sort.iter().any(|key| is_meant(&key.column));
+        match field.rank {
+            0 => 0,
+            _ if asked => 1,
+            rank => rank.saturating_add(1),
+        }
+    }
+
     /// The order that the user asked for.
     ///
     /// # Errors
@@ -489,5 +511,18 @@ mod tests {
     fn a_missing_cell_comes_last_in_either_direction() {
         assert_eq!(compare(&Value::Missing, &Value::U64(1), false), Ordering::Greater);
         assert_eq!(compare(&Value::Missing, &Value::U64(1), true), Ordering::Greater);
+    }
+
+    #[test]
+    fn what_was_added_or_sorted_by_goes_last() {
+        let subject = subject();
+        let ranks = |chosen: Option<&str>, sort: &[SortKey]| {
+            subject.fields.iter().map(|field| subject.rank(field, chosen, sort)).collect::<Vec<_>>()
+        };
+        assert_eq!(ranks(None, &[]), [2; 4]);
+        assert_eq!(ranks(Some("+note,bytes,-name"), &[]), [1, 2, 1, 2]);
+        assert_eq!(ranks(Some("-note,+nick"), &[]), [2, 2, 2, 1]);
+        assert_eq!(ranks(Some("note,bytes"), &[]), [2; 4], "none above the others");
+        assert_eq!(ranks(None, &[SortKey { column: "bytes".to_owned(), descending: None }]), [1, 2, 2, 2]);
     }
 }

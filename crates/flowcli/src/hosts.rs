@@ -229,6 +229,7 @@ fn edge_fields() -> [Field<Host>; 2] {
 /// How the user wants to see rows.
 struct Sheet<'a> {
     args: &'a HostsArgs,
+    subject: &'a Subject<Host>,
     edge: &'a Edge,
     fields: Vec<&'a Field<Host>>,
     order: Order<Host>,
@@ -236,9 +237,11 @@ struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     fn new(args: &'a HostsArgs, subject: &'a Subject<Host>, edge: &'a Edge) -> Result<Self, Error> {
-        let mut fields = subject.choose(args.columns.as_deref(), args.output != Format::Table, edge)?;
-        if args.by_port && args.columns.is_none() && args.output == Format::Table {
-            let port = subject.field("port")?;
+        let chosen = args.columns.as_deref();
+        let mut fields = subject.choose(chosen, args.output != Format::Table, edge)?;
+        let relative = chosen.is_none_or(|chosen| chosen.trim_start().starts_with(['+', '-']));
+        let port = subject.field("port")?;
+        if args.by_port && relative && !fields.iter().any(|field| std::ptr::eq(*field, port)) {
             let place = fields.iter().position(|field| field.column.name == "host").map_or(0, |place| place + 1);
             fields.insert(place, port);
         }
@@ -249,7 +252,7 @@ impl<'a> Sheet<'a> {
             [] => subject.order(&[key("connections", true), key("host", false)], edge)?,
             keys => subject.order(keys, edge)?,
         };
-        Ok(Self { args, edge, fields, order })
+        Ok(Self { args, subject, edge, fields, order })
     }
 
     /// The rows that are shown, in their order; what has no row of its own comes last.
@@ -291,13 +294,14 @@ impl<'a> Sheet<'a> {
             wide_hint: "-o wide shows all",
         };
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
-        let asked = |field: &Field<Host>| {
+        let stays = |field: &Field<Host>| {
             let name = &field.column.name;
             let sorted = self.args.sort.iter().any(|key| is_same(name, &key.column));
-            sorted || name.starts_with("lat_p") || name.starts_with("rtt_p")
+            let tells_rows_apart = self.args.by_port && name == "port";
+            sorted || tells_rows_apart || name.starts_with("lat_p") || name.starts_with("rtt_p")
         };
-        // What the user named stays on a narrow terminal.
-        let ranks: Vec<u8> = self.fields.iter().map(|field| if asked(field) { 0 } else { field.rank }).collect();
+        let rank = |field| self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort);
+        let ranks: Vec<u8> = self.fields.iter().map(|&field| if stays(field) { 0 } else { rank(field) }).collect();
         let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
         writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;

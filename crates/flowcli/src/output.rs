@@ -330,7 +330,9 @@ impl<'s, R> Output<'s, R> {
     /// What of a column makes it go first when the terminal is too narrow: before all that nothing is in it, unless it
     /// was asked for by name.
     fn rank(&self, source: &Source<'_, R>) -> u8 {
-        let rank = source.first.map_or(u8::MAX, |field| field.rank);
+        let wishes = &self.wishes;
+        let named = |field| self.subject.rank(field, wishes.columns.as_deref(), &wishes.sort);
+        let rank = source.first.map_or(u8::MAX, named);
         let is_missing = |record: &R| {
             let mut missing = true;
             source.with_cell(record, &self.edge, |cell| missing = matches!(cell, Value::Missing));

@@ -375,6 +375,28 @@ fn charts_and_tables_keep_to_a_narrow_terminal_and_say_what_did_not_fit() {
 }
 
 #[test]
+fn on_a_narrow_terminal_what_was_asked_for_goes_last() {
+    let captures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures");
+    for (arguments, titles) in [
+        ("conns -r {}/failures.pcap.lz4 --sort duration_ns --top 5", &["DURATION"][..]),
+        ("conns -r {}/lossy.pcap.zst --columns +retrans,requests", &["RETRANS", "REQUESTS"]),
+        ("hosts -r {}/web.pcapng.zst --by-port", &["PORT"]),
+        ("hosts -r {}/web.pcapng.zst --by-port --columns +gaps,-qos_p95", &["PORT", "GAPS"]),
+    ] {
+        let arguments = arguments.replace("{}", captures);
+        let Some(shown) = on_terminal(80, &arguments) else {
+            eprintln!("SKIPPED: needs script and stty");
+            return;
+        };
+        let heading = shown.lines().next().unwrap_or_default();
+        assert!(titles.iter().all(|title| heading.contains(title)), "{arguments}\n{shown}");
+        assert!(shown.contains("too narrow for:"), "{arguments}\n{shown}");
+        let widest = shown.lines().map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|widest| widest <= 80), "{arguments}: {widest:?}\n{shown}");
+    }
+}
+
+#[test]
 fn a_namespace_has_its_name_in_every_view() {
     let name = format!("flowcli-named-{}", std::process::id());
     let ip = |arguments: &str| {
