@@ -189,28 +189,13 @@ impl<R> Subject<R> {
         let asked = move |field: &&Field<R>| field.default || (from_all && !field.costly);
         let default = || self.fields.iter().filter(asked).filter(offered);
         let Some(chosen) = chosen else { return Ok(default().collect()) };
-        let names: Vec<&str> = chosen.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
-        let is_signed = |name: &&str| name.starts_with(['+', '-']);
-        let relative = names.first().is_some_and(is_signed);
-        if !relative && names.iter().any(is_signed) {
+        let relative = is_relative(chosen);
+        if !relative && names(chosen).any(|name| name.starts_with(SIGNS)) {
             return Err(usage("`+` or `-` stands before the first name, or before none"));
         }
         let mut fields: Vec<&Field<R>> = if relative { default().collect() } else { Vec::new() };
-        // A sign holds until the next one: `+a,b,-c` adds a and b.
-        let mut taken_away = false;
-        for name in names {
-            let name = match (name.strip_prefix('-'), name.strip_prefix('+')) {
-                (Some(name), _) => {
-                    taken_away = true;
-                    name
-                }
-                (None, Some(name)) => {
-                    taken_away = false;
-                    name
-                }
-                (None, None) => name,
-            };
+        for (taken_away, name) in signed(chosen) {
             let meant: Vec<&Field<R>> = if name == "all" {
                 self.fields.iter().filter(offered).collect()
             } else {
@@ -228,24 +213,16 @@ impl<R> Subject<R> {
         if fields.is_empty() { Err(usage("no column is left")) } else { Ok(fields) }
     }
 
-    /// The rank of `field` where the user named columns: those that were added by name, or to sort by, go behind all others
-    /// that may go.
+    /// The rank of `field` where the user named columns: of those that may go, the last are what was added by name and what
+    /// rows are sorted by.
     pub fn rank(&self, field: &Field<R>, chosen: Option<&str>, sort: &[SortKey]) -> u8 {
         let is_meant = |name: &str| self.field(name).is_ok_and(|meant| std::ptr::eq(meant, field));
-        let mut taken_away = false;
-        let mut added = false;
         // Of columns that were all chosen none is above the others.
-        for name in
-            chosen.into_iter().filter(|chosen| chosen.trim_start().starts_with(['+', '-'])).flat_map(|c| c.split(','))
-        {
-            let name = name.trim();
-            taken_away = if name.starts_with(['+', '-']) { name.starts_with('-') } else { taken_away };
-            added |= !taken_away && is_meant(name.trim_start_matches(['+', '-']));
-        }
-        let asked = added || sort.iter().any(|key| is_meant(&key.column));
+        let mut added = chosen.into_iter().filter(|chosen| is_relative(chosen)).flat_map(signed);
+        let is_added = added.any(|(taken_away, name)| !taken_away && is_meant(name));
         match field.rank {
             0 => 0,
-            _ if asked => 1,
+            _ if is_added || sort.iter().any(|key| is_meant(&key.column)) => 1,
             rank => rank.saturating_add(1),
         }
     }
@@ -399,6 +376,26 @@ fn percentile(name: &str) -> Option<String> {
 fn is_percentile(known: &str, name: &str) -> bool {
     let family = |name: &str| name.rsplit_once("_p").map(|(family, _)| family.to_owned());
     percentile(known).is_some() && family(known) == family(name)
+}
+
+const SIGNS: [char; 2] = ['+', '-'];
+
+/// The names in a list of columns, with their signs.
+fn names(chosen: &str) -> impl Iterator<Item = &str> {
+    chosen.split(',').map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// Whether a list of columns adds to the default ones, or takes away from them.
+pub fn is_relative(chosen: &str) -> bool {
+    names(chosen).next().is_some_and(|name| name.starts_with(SIGNS))
+}
+
+/// The names in a list of columns, and whether each is taken away: a sign holds until the next one, `+a,b,-c` adds a and b.
+fn signed(chosen: &str) -> impl Iterator<Item = (bool, &str)> {
+    names(chosen).scan(false, |taken_away, name| {
+        *taken_away = if name.starts_with(SIGNS) { name.starts_with('-') } else { *taken_away };
+        Some((*taken_away, name.strip_prefix(SIGNS).unwrap_or(name)))
+    })
 }
 
 #[cfg(test)]

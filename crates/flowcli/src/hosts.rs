@@ -17,7 +17,7 @@ use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
-use crate::fields::{Field, Order, Subject, is_same};
+use crate::fields::{Field, Order, Subject, is_relative, is_same};
 use crate::filter;
 use crate::output::{self, Wishes};
 use crate::progress::Progress;
@@ -239,9 +239,8 @@ impl<'a> Sheet<'a> {
     fn new(args: &'a HostsArgs, subject: &'a Subject<Host>, edge: &'a Edge) -> Result<Self, Error> {
         let chosen = args.columns.as_deref();
         let mut fields = subject.choose(chosen, args.output != Format::Table, edge)?;
-        let relative = chosen.is_none_or(|chosen| chosen.trim_start().starts_with(['+', '-']));
         let port = subject.field("port")?;
-        if args.by_port && relative && !fields.iter().any(|field| std::ptr::eq(*field, port)) {
+        if args.by_port && chosen.is_none_or(is_relative) && !fields.iter().any(|field| std::ptr::eq(*field, port)) {
             let place = fields.iter().position(|field| field.column.name == "host").map_or(0, |place| place + 1);
             fields.insert(place, port);
         }

@@ -186,6 +186,21 @@ fn play(rows: &[Row<'_>]) -> Played {
     play_with(&rows, EndReason::Forced)
 }
 
+/// What was found out, and the state before the end.
+fn played(rows: &[Row<'_>]) -> (Played, Followed) {
+    let mut followed = Followed::default();
+    let mut heard = Heard::default();
+    for &row in rows {
+        // 64 KiB each way.
+        let wide = More { window: Some(65_535), ..More::default() };
+        let (event, segment) = event(row, wide);
+        followed.observe(&event, &segment, &mut heard);
+    }
+    let state = followed.clone();
+    followed.finish(EndReason::Forced, &mut heard);
+    (Played { facts: followed.course(), figures: heard.1.take(&mut heard.2), heard: heard.0 }, state)
+}
+
 /// SYN at 1 s, SYN-ACK after 10 ms, ACK after another 0.1 ms; then `more`.
 fn opened(more: &[Row<'_>]) -> Played {
     let mut rows = HANDSHAKE.to_vec();

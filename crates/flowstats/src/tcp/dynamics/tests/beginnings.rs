@@ -246,14 +246,10 @@ fn a_syn_with_data_that_is_captured_behind_its_syn_ack_brings_nothing_new_to_be_
         [syn_ack, more, fin, syn, end],
     ];
     for rows in orders {
-        let mut followed = Followed::default();
-        for row in rows {
-            let (event, segment) = event(row, More::default());
-            followed.observe(&event, &segment, &mut crate::tcp::Nobody);
-        }
-        let (tcp, course) = (&followed.tcp, followed.course());
+        let (played, Followed { tcp, .. }) = played(&rows);
         assert_eq!((tcp.missed_bytes(), tcp.stream_bytes(), tcp.has_holes()), ([0; 2], [100, 0], false), "{rows:?}");
-        assert_eq!((course.invalid, course.opening.fast_open), (0, crate::tcp::FastOpen::Used), "{rows:?}");
+        let facts = played.facts;
+        assert_eq!((facts.invalid, facts.opening.fast_open), (0, crate::tcp::FastOpen::Used), "{rows:?}");
     }
     // Of the 60 bytes the capture lacks 20, the last of which may have been a FIN.
     let less = (1000.2, ">PA", 141, 901, 40);
@@ -271,11 +267,7 @@ fn a_syn_ack_that_is_captured_behind_the_end_of_it_all_sets_nothing_back() {
         (1000.4, "<SA", 900, 101, 0),
         (1000.5, "<A", 901, 101, 1000),
     ];
-    let mut followed = Followed::default();
-    for row in rows {
-        let (event, segment) = event(row, More::default());
-        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
-    }
+    let (_, followed) = played(&rows);
     assert_eq!((followed.tcp.missed_bytes(), followed.tcp.stream_bytes()), ([0; 2], [0, 1000]));
 }
 

@@ -3,20 +3,6 @@
 use super::*;
 use crate::tcp::ConnState;
 
-fn played(rows: &[Row<'_>]) -> (Played, Followed) {
-    let mut followed = Followed::default();
-    let mut heard = Heard::default();
-    for &row in rows {
-        // 64 KiB each way.
-        let wide = More { window: Some(65_535), ..More::default() };
-        let (event, segment) = event(row, wide);
-        followed.observe(&event, &segment, &mut heard);
-    }
-    let state = followed.clone();
-    followed.finish(EndReason::Forced, &mut heard);
-    (Played { facts: followed.course(), figures: heard.1.take(&mut heard.2), heard: heard.0 }, state)
-}
-
 /// A whole exchange with `stray` in the middle.
 fn with_stray(stray: Row<'_>) -> (Played, Followed) {
     let mut rows = HANDSHAKE.to_vec();
@@ -459,7 +445,7 @@ fn both_streams_may_go_on_by_more_than_half_of_all_numbers() {
     // An old connection's FIN, sent again and again, is none of it, whatever its numbers are.
     let old = |time| (time, "<FA", 3_500_000_000, 3_400_000_000, 0);
     let rows = [&HANDSHAKE[..], &[REQUEST, old(1100.0), old(1300.0), old(1700.0)]].concat();
-    let (_, followed) = self::played(&rows);
+    let (_, followed) = super::played(&rows);
     assert_eq!(followed.tcp.missed_bytes(), [0; 2]);
 }
 
@@ -475,7 +461,7 @@ fn a_stream_that_is_acknowledged_beyond_half_of_all_numbers_has_gone_on_so_far()
     assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000]);
     // The last of them may have been a FIN.
     let ends = [(30_000.0, ">A", 151, heard, 0), (30_000.1, ">FA", 151, heard, 0)];
-    let (_, followed) = self::played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &ends].concat());
+    let (_, followed) = super::played(&[&HANDSHAKE[..], &[REQUEST, RESPONSE], &ends].concat());
     assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000 - 1]);
     assert!(played.sent_again().is_empty(), "{:?}", played.sent_again());
     assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (2, 2));
