@@ -9,6 +9,7 @@
 mod columns;
 mod report;
 mod side;
+mod slab;
 mod tally;
 mod undecided;
 
@@ -30,6 +31,7 @@ pub use report::{Host, Levels, MOST_LEVELS, Who};
 pub use side::{Side, View};
 pub use tally::{Began, Measure, Tally};
 
+use slab::{Place, Slab};
 use tally::{Course, Sample, Told};
 use undecided::{Undecided, Waiting};
 
@@ -94,22 +96,23 @@ const OTHERS: u32 = 0;
 const HIDDEN: u32 = 1;
 const FIRST_REMOTE: u32 = 2;
 
-/// Where an open connection is counted. Apart from how it is followed, and small: they are soon brought near, and what
-/// they lead to can be asked for in time.
+/// Where an open connection is counted and followed. Apart from both, and small: they are soon brought near, and what they
+/// lead to can be asked for in time.
 #[derive(Default)]
 struct Seat {
     /// Index of its remote's tally, or of its own among the undecided ones.
     tally: u32,
+    /// Its place in [`Hosts::open`].
+    followed: Place,
     course: Course,
 }
 
 /// The analyzer: takes in events, keeps one [`Tally`] for every remote.
 pub struct Hosts {
     options: Options,
-    open: Slots<Followed>,
-    /// Beside `open`.
+    /// By flow.
     seats: Slots<Seat>,
-    live: usize,
+    open: Slab<Followed>,
     /// Connections that go beyond [`Options::most_rows`], those that [`Options::listing`] hides, then one per
     /// remote. By their index, as if that were a flow's id: they are met at random, and so in large pages.
     tallies: Slots<Tally>,
@@ -147,9 +150,8 @@ impl Hosts {
         tallies.entry(FlowId(HIDDEN));
         Self {
             options: Options { most_rows, ..options },
-            open: Slots::new(),
             seats: Slots::new(),
-            live: 0,
+            open: Slab::default(),
             tallies,
             remotes: Vec::new(),
             undecided: Undecided::default(),
@@ -168,7 +170,7 @@ impl Hosts {
 
     /// Connections that are open now.
     pub fn open(&self) -> usize {
-        self.live
+        self.open.len()
     }
 
     /// The remotes that have a row, in the order in which they got it; without those of which the whitelist has yet to
@@ -185,12 +187,12 @@ impl Hosts {
     /// Takes in a segment. In line with the walk over the batch: to call it took 18 instructions of 1000 a packet.
     #[inline(always)]
     fn take(&mut self, event: &FlowEvent, segment: &TcpSegment, batch: &Batch<'_>) {
-        let Seat { tally: place, course } = self.seats.entry(event.flow);
+        let Seat { tally: place, followed, course } = self.seats.entry(event.flow);
         if !course.begun() {
             self.begin(event, segment, batch);
             return;
         }
-        let place = *place;
+        let (place, followed) = (*place, *followed);
         if event.marks.contains(Marks::DUPLICATE) {
             if let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) {
                 tally.duplicates += u64::from(event.packets);
@@ -210,7 +212,7 @@ impl Hosts {
             event
         };
         let mut told = Told { tally, place, course, samples: &mut self.samples };
-        self.open.entry(event.flow).observe(event, segment, &mut told);
+        self.open.entry(followed).observe(event, segment, &mut told);
     }
 
     /// Finds the row of a connection that begins, and takes in its first segment.
@@ -227,8 +229,8 @@ impl Hosts {
         } else {
             self.row(remote, event.marks)
         };
-        *self.seats.entry(event.flow) = Seat { tally, course: Course::new(side.turned, side.remote_answers) };
-        self.live += 1;
+        let (followed, course) = (self.open.begin(), Course::new(side.turned, side.remote_answers));
+        *self.seats.entry(event.flow) = Seat { tally, followed, course };
         if let Some(tally) = self.undecided.tally_or(&mut self.tallies, tally) {
             tally.connections += 1;
         }
@@ -245,13 +247,13 @@ impl Hosts {
             }
             return;
         }
-        let Seat { tally: place, course } = self.seats.entry(event.flow);
-        let place = *place;
+        let Seat { tally: place, followed, course } = self.seats.entry(event.flow);
+        let (place, followed) = (*place, *followed);
         let Some(tally) = self.undecided.tally_or(&mut self.tallies, place) else { return };
         tally.note_packet(event);
         let direction = if course.turned() { event.direction.opposite() } else { event.direction };
         let mut told = Told { tally, place, course, samples: &mut self.samples };
-        self.open.entry(event.flow).observe(&FlowEvent { direction, ..*event }, segment, &mut told);
+        self.open.entry(followed).observe(&FlowEvent { direction, ..*event }, segment, &mut told);
     }
 
     /// Moves what a connection without a row has shown to where the whitelist says it belongs; whether it had none.
@@ -326,7 +328,8 @@ impl Hosts {
     #[inline(never)]
     fn prefetch(&self, events: &[FlowEvent]) {
         for event in events {
-            let Some(followed) = self.open.get(event.flow) else { continue };
+            let Some(seat) = self.seats.get(event.flow) else { continue };
+            let Some(followed) = self.open.get(seat.followed) else { continue };
             prefetch(&followed.tcp);
             followed.dynamics.prefetch();
             let control = match &event.detail {
@@ -334,9 +337,7 @@ impl Hosts {
                 Detail::End(_) => true,
                 _ => false,
             };
-            if let Some(seat) = self.seats.get(event.flow)
-                && let Some(tally) = self.tallies.get(FlowId(seat.tally))
-            {
+            if let Some(tally) = self.tallies.get(FlowId(seat.tally)) {
                 // A bare ACK seldom tells the remote's tally anything: for it, once more for what it touches in any
                 // case.
                 prefetch_either((event.payload_bytes > 0) | control, &tally.requests, &followed.tcp);
@@ -349,8 +350,8 @@ impl Hosts {
         // Now or never: the whitelist was asked for the last time.
         self.decide(id, marks);
         let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.course.begun()) else { return };
-        let followed = self.open.entry(id);
-        let Seat { tally: place, mut course } = std::mem::take(seat);
+        let Seat { tally: place, followed: at, mut course } = std::mem::take(seat);
+        let followed = self.open.entry(at);
         if let Some(tally) = self.tallies.get_mut(FlowId(place)) {
             if followed.tcp.lacks_syn_ack() {
                 tally.doubts |= Doubts::GAP;
@@ -365,8 +366,7 @@ impl Hosts {
             followed.finish(reason, &mut told);
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
-        *followed = Followed::default();
-        self.live -= 1;
+        self.open.end(at);
     }
 }
 
@@ -380,7 +380,7 @@ impl Analyzer for Hosts {
     }
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
-        let far = self.live + self.remotes.len() >= PREFETCH_FROM;
+        let far = self.open.len() + self.remotes.len() >= PREFETCH_FROM;
         let (mut from, mut through) = (self.from, self.through);
         let mut farther = batch.events.chunks(STRIDE);
         let mut nearer = batch.events.chunks(STRIDE);
