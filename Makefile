@@ -30,7 +30,7 @@ lint: ## Formatting and clippy, warnings are errors
 	@# A workspace of its own, which nothing above reads: its manifest and lock must at least hold together.
 	$(CARGO) metadata --manifest-path fuzz/Cargo.toml $(LOCKED) --format-version 1 >/dev/null
 
-unit: ## Unit, property, tape and program tests
+unit: ## Unit, property, tape and program tests; what is skipped says SKIPPED and why
 	$(CARGO) test --workspace $(LOCKED)
 
 mutations: ## Two million mutated inputs through every decoder and reader, in release mode

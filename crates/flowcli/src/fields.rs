@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use flowcore::report::{Bound, Column, Meaning, Quality, Unit, Value};
 use flowcore::{Error, ErrorKind, Result, Verdict};
+use flowstats::conns::{COLUMNS, COURSE_COLUMNS};
+use flowstats::hosts::{self, Levels};
 
 use crate::args::SortKey;
 use crate::edge::{Edge, Need};
@@ -93,6 +95,13 @@ impl<R> Field<R> {
     }
 }
 
+/// The command that has a column of exactly this name.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    let of_conns = || COLUMNS.iter().chain(&COURSE_COLUMNS).any(|def| def.column.name == name);
+    let of_hosts = || hosts::columns(&Levels::default()).iter().any(|def| def.column.name == name);
+    if of_conns() { Some("conns") } else { of_hosts().then_some("hosts") }
+}
+
 /// What can be printed of a kind of record.
 pub struct Subject<R: 'static> {
     /// The table's name, as in `conns`.
@@ -139,9 +148,10 @@ impl<R> Subject<R> {
             let message = format!("no column `{name}`; it comes with --percentiles {percent}");
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let hint = match nearest {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "--list-columns shows all".to_owned(),
+        let hint = match (nearest, elsewhere(name)) {
+            (_, Some(command)) => format!("`flow {command}` has it"),
+            (Some(known), None) => format!("did you mean `{known}`?"),
+            (None, None) => "--list-columns shows all".to_owned(),
         };
         Err(Error::new(ErrorKind::Usage, format!("no column `{name}`; {hint}")))
     }
@@ -464,6 +474,8 @@ mod tests {
         let message = |chosen| subject.choose(Some(chosen), false, &Edge::default()).err().unwrap().to_string();
         assert_eq!(message("byte"), "no column `byte`; did you mean `bytes`?");
         assert_eq!(message("zzzzzzzzzz"), "no column `zzzzzzzzzz`; --list-columns shows all");
+        assert_eq!(message("handshake_ns"), "no column `handshake_ns`; `flow conns` has it");
+        assert_eq!(message("retrans_by_remote"), "no column `retrans_by_remote`; `flow hosts` has it");
         assert_eq!(message("nick"), "column `nick` comes with --resolve, which was not given");
         assert!(message("bytes,-name").contains("before the first name"));
         assert!(message("-bytes,-name").contains("no column is left"));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 #![allow(clippy::print_stdout, reason = "the table is what the test is for")]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -40,7 +41,10 @@ fn missing() -> Option<String> {
 #[test]
 fn socket_packets_and_server_agree_about_one_connection() {
     if let Some(missing) = missing() {
-        eprintln!("SKIPPED: socket_packets_and_server_agree_about_one_connection needs {missing}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: socket_packets_and_server_agree_about_one_connection needs {missing}"
+        );
         return;
     }
     // Microseconds of a busy machine are not the path's: what the kernel took to look at a packet is in its own samples

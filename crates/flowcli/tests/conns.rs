@@ -375,6 +375,42 @@ fn too_few_flows_leave_packets_untracked_and_said() {
     flow().arg("-r").arg(path).args(["--max-flows", "1"]).assert().success().stdout(contains("2 untracked"));
 }
 
+/// A pcapng file with one frame without a flow, and statistics that say how many packets its interface has dropped.
+fn with_losses(dropped: u64) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, body, &length].concat()
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let section = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
+    let interface = block(1, &words(&[1, 65_535]));
+    let packet = block(6, &[words(&[0, 0, 0, 16, 16]), vec![0; 16]].concat());
+    // isb_ifdrop.
+    let statistics = block(5, &[words(&[0, 0, 0, 8 << 16 | 5]), dropped.to_le_bytes().to_vec(), vec![0; 4]].concat());
+    [section, interface, packet, statistics].concat()
+}
+
+#[test]
+fn more_loss_than_allowed_has_its_own_exit_code() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let lossy = file("lossy.pcapng", &with_losses(3));
+    let code =
+        |allowed: &str| flow().args(["--max-loss", allowed, "-r"]).arg(&lossy).assert().get_output().status.code();
+    assert_eq!(["0", "2", "3", "74%", "75%"].map(code), [5, 5, 0, 5, 0].map(Some));
+    flow().args(["--max-loss", "2", "-r"]).arg(&lossy).assert().stderr(contains("3 of 4 packets were lost"));
+    let whole = file("whole.pcapng", &with_losses(0));
+    flow().args(["--max-loss", "0", "-r"]).arg(&whole).assert().success().stderr(is_empty());
+    // Unknown is not zero, and said.
+    let silent = file("silent.pcap", &Capture::new().bytes);
+    flow().args(["--max-loss", "0", "-r"]).arg(&silent).assert().success().stderr(contains("is not known"));
+    flow().args(["-q", "--max-loss", "0", "-r"]).arg(&silent).assert().success().stderr(is_empty());
+}
+
 #[test]
 fn idle_times_cut_flows_apart() {
     let folder = tempfile::tempdir().unwrap();

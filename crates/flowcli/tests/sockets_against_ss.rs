@@ -8,6 +8,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde_json::Value;
 use support::Namespace;
@@ -362,7 +363,7 @@ fn every_word_of_ss_has_its_column() {
     eprintln!("{said}");
     let ss = || lines(&namespace, "ss", &["-tuxw0Maniemop", "-OH"]);
     let Some(before) = ss() else {
-        eprintln!("SKIPPED: needs ss");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: needs ss");
         return;
     };
     let printed = lines(&namespace, FLOW, &["sockets", "-a", "--columns", "all", "-o", "jsonl"]).expect("flow runs");

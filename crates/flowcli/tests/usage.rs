@@ -286,7 +286,7 @@ fn completed(shell: &str, script: &str) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap())
         }
         Err(_) => {
-            eprintln!("SKIPPED: {shell} is not installed");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {shell} is not installed");
             None
         }
     }

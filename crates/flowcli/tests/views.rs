@@ -365,7 +365,7 @@ fn charts_and_tables_keep_to_a_narrow_terminal_and_say_what_did_not_fit() {
     let filter = format!("'{}'", pair.filter());
     for view in ["lat", "cpu -i 200ms", "cpu --general -i 200ms", "vol -i 100ms"] {
         let Some(shown) = on_terminal(60, &format!("{view} {filter}")) else {
-            eprintln!("SKIPPED: needs script and stty");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: needs script and stty");
             return;
         };
         let widest = shown.lines().map(|line| line.chars().count()).max();
@@ -385,7 +385,7 @@ fn on_a_narrow_terminal_what_was_asked_for_goes_last() {
     ] {
         let arguments = arguments.replace("{}", captures);
         let Some(shown) = on_terminal(80, &arguments) else {
-            eprintln!("SKIPPED: needs script and stty");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: needs script and stty");
             return;
         };
         let heading = shown.lines().next().unwrap_or_default();
@@ -403,7 +403,7 @@ fn a_namespace_has_its_name_in_every_view() {
         Command::new("ip").args(arguments.split(' ')).output().is_ok_and(|done| done.status.success())
     };
     if !ip(&format!("netns add {name}")) {
-        eprintln!("SKIPPED: network namespaces need root and `ip`");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: network namespaces need root and `ip`");
         return;
     }
     ip(&format!("-n {name} link set lo up"));

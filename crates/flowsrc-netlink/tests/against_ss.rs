@@ -7,6 +7,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use flowcore::socket::{CongestionInfo, Family, SocketType, TimerKind};
 use flowcore::{Addr, SocketSample, SocketState, TcpInfo};
@@ -412,7 +413,7 @@ fn every_socket_and_every_field_that_ss_prints_is_ours() {
             .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let Some(before) = ss() else {
-        eprintln!("SKIPPED: needs ss");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: needs ss");
         return;
     };
     let mut source = Sockets::open(namespace.options()).expect("sock_diag");

@@ -1,6 +1,7 @@
 //! Owners of sockets that are made here: by this process, inherited by another, closed. Needs no privilege.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixDatagram;
@@ -190,7 +191,7 @@ fn one_whose_first_thread_has_ended_is_held_by_the_others() {
     let copy = listener.as_fd().try_clone_to_owned().unwrap();
     command.args(["-c", script]).stdin(copy).stdout(std::process::Stdio::piped());
     let Ok(child) = command.spawn() else {
-        eprintln!("SKIPPED: no python3");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no python3");
         return;
     };
     let heir = Heir(child);
@@ -210,7 +211,7 @@ fn one_whose_first_thread_has_ended_is_held_by_the_others() {
 #[test]
 fn processes_and_descriptors_are_those_of_ss() {
     if Command::new("ss").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: no `ss`");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no `ss`");
         return;
     }
     let _alone = alone();

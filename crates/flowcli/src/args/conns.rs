@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcap -o csv > conns.csv
   flow conns -r capture.pcap 'tcp and port 443'         whole connections; `dport 443` would follow one direction only
   flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections, when they are over
-  tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq .src_ip";
+  tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq 'select(.type == \"conn\") | .src_ip'";
 
 /// Options after tcpdump's habits where it has one for the same thing.
 #[derive(Debug, Args)]

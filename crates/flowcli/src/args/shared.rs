@@ -40,6 +40,9 @@ pub struct InputArgs {
 #[derive(Debug, Args)]
 pub struct EndingArgs {
     /// Exit with 5 if more packets than this were lost: a number, or a part of those seen as in 0.1%
+    ///
+    /// What counts is what the source tells: a classic pcap file tells nothing, which a note says. Packets that found no
+    /// room in the flow table are not lost but untracked.
     #[arg(long, value_name = "LOSS", allow_hyphen_values = true, help_heading = "Exit code")]
     pub max_loss: Option<AllowedLoss>,
 

@@ -237,7 +237,7 @@ pub fn parse_span(text: &str) -> Result<Nanos, String> {
         _ => return Err(format!("no unit `{unit}` in `{text}`; units are ns, us, ms, s, m, h, d")),
     };
     match number.parse::<f64>() {
-        // Casting saturates at the longest span.
+        Ok(number) if number * unit_nanos >= i64::MAX as f64 => Err(format!("`{text}` is longer than 292 years")),
         Ok(number) if number * unit_nanos >= 1.0 => Ok(Nanos::new((number * unit_nanos) as i64)),
         Ok(_) => Err(format!("`{text}` must be at least 1ns")),
         Err(_) => Err(format!("`{text}` is no time, as in 30s or 5m")),
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(timeouts.icmp, Some(Nanos::new(1_500_000_000)));
         assert_eq!(timeouts.tcp_attempt, Some(Nanos::new(250_000_000)));
         assert_eq!(timeouts.other, None);
-        for wrong in ["tcp", "tpc=5m", "tcp=5y", "tcp=0s", "tcp=0.1ns", "tcp=-1s", "tcp="] {
+        for wrong in ["tcp", "tpc=5m", "tcp=5y", "tcp=99999999999999999d", "tcp=0s", "tcp=0.1ns", "tcp=-1s", "tcp="] {
             assert!(wrong.parse::<Timeouts>().is_err(), "{wrong}");
         }
     }

@@ -1,6 +1,7 @@
 //! Who holds a socket.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Command, Output};
@@ -55,7 +56,7 @@ fn a_socket_has_the_name_of_its_holder_or_none() {
     contained.args(["--pid", "--fork", "--mount-proc", FLOW, "sockets"]).args(arguments);
     let contained = contained.output().expect("runs");
     if said(&contained).starts_with("unshare") {
-        eprintln!("SKIPPED: a /proc without others needs root and unshare");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: a /proc without others needs root and unshare");
     } else {
         assert_eq!(holders(&contained), serde_json::json!([null, null, null, "not permitted"]));
         assert!(said(&contained).contains("outside of this container"), "{}", said(&contained));

@@ -1,6 +1,7 @@
 //! `flow sockets --kill`.
 
 use crate::{Namespace, flow, rows, said};
+use std::io::Write;
 
 #[test]
 fn kill_closes_what_the_filter_selects_and_only_with_yes() {
@@ -22,7 +23,7 @@ fn kill_closes_what_the_filter_selects_and_only_with_yes() {
 
     let killed = kill(&["--yes"]);
     if said(&killed).contains("CONFIG_INET_DIAG_DESTROY") {
-        eprintln!("SKIPPED: this kernel cannot close sockets of others");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this kernel cannot close sockets of others");
         return;
     }
     assert!(killed.status.success(), "{}", said(&killed));

@@ -59,7 +59,7 @@ impl Namespace {
     fn new(purpose: &str) -> Option<Self> {
         let name = format!("flowcli-{purpose}-{}", std::process::id());
         if !ip(&format!("netns add {name}")) {
-            eprintln!("SKIPPED: network namespaces need root and `ip`");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: network namespaces need root and `ip`");
             return None;
         }
         let namespace = Self(name);
@@ -163,7 +163,7 @@ fn all_namespaces_are_those_with_a_name_and_those_with_a_process() {
         .stdin(Stdio::null())
         .spawn();
     let Ok(child) = child else {
-        eprintln!("SKIPPED: needs unshare");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: needs unshare");
         return;
     };
     let child = Ended(child);

@@ -1,6 +1,7 @@
 //! What a user without privileges is given and told.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
@@ -23,7 +24,7 @@ impl Nobody {
         }
         let nobody = Self(place);
         if !nobody.command("--version").output().is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: to become nobody needs root and setpriv");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: to become nobody needs root and setpriv");
             return None;
         }
         Some(nobody)

@@ -3,6 +3,7 @@
 
 pub mod frames;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flowcore::wire::LinkType;
@@ -21,7 +22,7 @@ pub fn captures() -> Option<PathBuf> {
     if root.join("truth/packets").is_dir() {
         return Some(root);
     }
-    println!("SKIPPED: no captures at {} (set FLOW_CAPTURES)", root.display());
+    let _ = writeln!(std::io::stderr(), "SKIPPED: no captures at {} (set FLOW_CAPTURES)", root.display());
     None
 }
 

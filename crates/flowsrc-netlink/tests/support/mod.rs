@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -28,7 +28,7 @@ impl Namespace {
     pub fn new(purpose: &str) -> Option<Self> {
         let name = format!("flowtest-{purpose}-{}", std::process::id());
         if !ip(&format!("netns add {name}")) {
-            eprintln!("SKIPPED: network namespaces need root and `ip`");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: network namespaces need root and `ip`");
             return None;
         }
         let namespace = Self { name };
@@ -86,7 +86,7 @@ impl Namespace {
         let mut command = self.command("python3");
         let started = command.arg(script).arg(self.link_local()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let Ok(mut child) = started else {
-            eprintln!("SKIPPED: needs python3");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: needs python3");
             return None;
         };
         let mut said = String::new();

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use flowcore::{Result, Status};
@@ -60,7 +60,7 @@ pub fn corpus() -> Option<PathBuf> {
     if root.join("MANIFEST.tsv").is_file() {
         return Some(root);
     }
-    println!("SKIPPED: no captures at {}; set FLOW_CAPTURES", root.display());
+    let _ = writeln!(std::io::stderr(), "SKIPPED: no captures at {}; set FLOW_CAPTURES", root.display());
     None
 }
 

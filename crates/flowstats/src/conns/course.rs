@@ -128,9 +128,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["rev_retrans", "RETRANS<", "Segments that the responder sent again."], PACKETS, |c| {
         one(c, Direction::Reverse, SideFacts::all_sent_again)
     }),
-    define(["retrans_timeout", "RTO", "Segments sent again because a timer ran out."], PACKETS, |c| {
-        kind(c, Retransmission::Timeout)
-    })
+    define(
+        ["retrans_timeout", "RTO", "Sent again because a timer ran out, tail loss probes (RFC 8985) included."],
+        PACKETS,
+        |c| kind(c, Retransmission::Timeout),
+    )
     .about(),
     define(["retrans_fast", "FAST", "Segments sent again because duplicate ACKs asked for it."], PACKETS, |c| {
         kind(c, Retransmission::Fast)

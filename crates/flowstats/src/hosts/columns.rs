@@ -197,9 +197,11 @@ const BACK: [ColumnDef; 24] = [
         COUNT,
         |h| Value::U64(h.tally.again_by_remote),
     ),
-    define(["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout."], COUNT, |h| {
-        again(&h.tally, Retransmission::Timeout)
-    })
+    define(
+        ["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout or as a tail loss probe."],
+        COUNT,
+        |h| again(&h.tally, Retransmission::Timeout),
+    )
     .about(),
     define(["retrans_fast", "FAST", "Of the retransmissions, those that duplicate ACKs asked for."], COUNT, |h| {
         again(&h.tally, Retransmission::Fast)
