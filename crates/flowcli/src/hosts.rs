@@ -297,10 +297,18 @@ impl<'a> Sheet<'a> {
             let name = &field.column.name;
             let sorted = self.args.sort.iter().any(|key| is_same(name, &key.column));
             let tells_rows_apart = self.args.by_port && name == "port";
-            sorted || tells_rows_apart || name.starts_with("lat_p") || name.starts_with("rtt_p")
+            sorted || tells_rows_apart
         };
-        let rank = |field| self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort);
-        let ranks: Vec<u8> = self.fields.iter().map(|&field| if stays(field) { 0 } else { rank(field) }).collect();
+        let is_level =
+            |field: &Field<Host>| ["lat_p", "rtt_p"].iter().any(|level| field.column.name.starts_with(level));
+        // One of each always stays; of several the last go where nothing else is left to go.
+        let levels = self.fields.iter().filter(|field| is_level(field)).count();
+        let ranks = self.fields.iter().map(|&field| match (stays(field), is_level(field)) {
+            (true, _) => 0,
+            (false, true) => u8::from(levels > 2),
+            (false, false) => self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort),
+        });
+        let ranks: Vec<u8> = ranks.collect();
         let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
         writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;

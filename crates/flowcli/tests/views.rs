@@ -377,14 +377,16 @@ fn charts_and_tables_keep_to_a_narrow_terminal_and_say_what_did_not_fit() {
 #[test]
 fn on_a_narrow_terminal_what_was_asked_for_goes_last() {
     let captures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures");
-    for (arguments, titles) in [
-        ("conns -r {}/failures.pcap.lz4 --sort duration_ns --top 5", &["DURATION"][..]),
-        ("conns -r {}/lossy.pcap.zst --columns +retrans,requests", &["RETRANS", "REQUESTS"]),
-        ("hosts -r {}/web.pcapng.zst --by-port", &["PORT"]),
-        ("hosts -r {}/web.pcapng.zst --by-port --columns +gaps,-qos_p95", &["PORT", "GAPS"]),
+    for (columns, arguments, titles) in [
+        (80, "conns -r {}/failures.pcap.lz4 --sort duration_ns --top 5", &["DURATION"][..]),
+        (80, "conns -r {}/lossy.pcap.zst --columns +retrans,requests", &["RETRANS", "REQUESTS"]),
+        (80, "hosts -r {}/web.pcapng.zst --by-port", &["PORT"]),
+        (80, "hosts -r {}/web.pcapng.zst --by-port --columns +gaps,-qos_p95", &["PORT", "GAPS"]),
+        (60, "hosts -r {}/web.pcapng.zst --percentiles 50,95,99", &["LATp50", "LATp95", "LATp99", "RTTp50"]),
+        (60, "hosts -r {}/web.pcapng.zst", &["LAT", "RTT"]),
     ] {
         let arguments = arguments.replace("{}", captures);
-        let Some(shown) = on_terminal(80, &arguments) else {
+        let Some(shown) = on_terminal(columns, &arguments) else {
             let _ = writeln!(std::io::stderr(), "SKIPPED: needs script and stty");
             return;
         };
@@ -392,7 +394,7 @@ fn on_a_narrow_terminal_what_was_asked_for_goes_last() {
         assert!(titles.iter().all(|title| heading.contains(title)), "{arguments}\n{shown}");
         assert!(shown.contains("too narrow for:"), "{arguments}\n{shown}");
         let widest = shown.lines().map(|line| line.chars().count()).max();
-        assert!(widest.is_some_and(|widest| widest <= 80), "{arguments}: {widest:?}\n{shown}");
+        assert!(widest.is_some_and(|widest| widest <= columns), "{arguments}: {widest:?}\n{shown}");
     }
 }
 
