@@ -154,7 +154,9 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let flags = segment.flags;
-        if !matches!(self.outcome, Outcome::Unanswered) {
+        let ack = !before.established && tcp.handshake_times().ack.is_some();
+        // An ACK behind a RST was on its way before it, or comes from the end that had not heard of it.
+        if self.outcome != Outcome::Unanswered && !(ack && self.outcome == Outcome::Reset) {
             return;
         }
         if flags.contains(TcpFlags::RST) {
@@ -162,7 +164,6 @@ impl Dynamics {
             self.outcome = if refused { Outcome::Refused } else { Outcome::Reset };
             return;
         }
-        let ack = !before.established && tcp.handshake_times().ack.is_some();
         let [originator, responder] = tcp.ends();
         let crossed = self.steps.is_crossed() && originator.acked() > 0 && responder.acked() > 0;
         // The SYN-ACK was not seen, but the responder goes on.

@@ -446,8 +446,13 @@ mod handshakes {
 
     #[test]
     fn a_reset_in_the_middle_of_it() {
-        let played = play(&[HANDSHAKE[0], HANDSHAKE[1], (1011.0, ">R", 101, 0, 0)]);
-        assert_eq!(played.facts.opening.outcome, Outcome::Reset);
+        let reset = [HANDSHAKE[0], HANDSHAKE[1], (1011.0, ">R", 101, 0, 0)];
+        assert_eq!(play(&reset).facts.opening.outcome, Outcome::Reset);
+        // Captured behind the RST that came after it: there are times of it, so it was complete.
+        let played = play(&[reset[0], reset[1], reset[2], (1011.1, ">A", 101, 901, 0)]);
+        let opening = &played.facts.opening;
+        assert_eq!((opening.outcome, opening.ack.is_some()), (Outcome::Established, true));
+        assert_eq!((played.heard("established"), played.heard("reset")), (1, 1));
     }
 
     #[test]
