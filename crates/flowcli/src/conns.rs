@@ -81,6 +81,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         left_out: 0,
         waiting,
         knows_loss: false,
+        knows_untracked: false,
         stopped: false,
         finished: Vec::new(),
     };
@@ -100,6 +101,7 @@ struct Job<'a> {
     /// Somebody waits for rows.
     waiting: bool,
     knows_loss: bool,
+    knows_untracked: bool,
     /// The user had enough before the input ended.
     stopped: bool,
     /// Selects connections that are over.
@@ -112,7 +114,12 @@ struct Job<'a> {
 impl Job<'_> {
     /// What is to do at a moment of the run; `false` once the user has enough.
     fn attend(&mut self, pipeline: &mut Pipeline, source: &mut Files, moment: Moment) -> anyhow::Result<bool> {
+        let untracked = !self.knows_untracked && pipeline.ledger(None).untracked > 0;
         let conns = pipeline.get_mut(&self.conns);
+        if untracked {
+            self.knows_untracked = true;
+            conns.doubt(Doubts::UNTRACKED);
+        }
         match moment {
             Moment::Batch if !self.knows_loss && source.ledger()?.lost_total() > 0 => {
                 self.knows_loss = true;
@@ -125,6 +132,10 @@ impl Job<'_> {
             _ => {}
         }
         conns.take_finished(&mut self.finished);
+        if untracked {
+            // They may have begun behind it.
+            self.finished.iter_mut().for_each(|connection| connection.doubts |= Doubts::UNTRACKED);
+        }
         if let Some(rows) = &self.rows {
             let before = self.finished.len();
             self.finished.retain(|connection| filter::selects(rows, connection));

@@ -116,9 +116,10 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let rows = sheet.arrange(hosts.rows(&*names, levels));
     let count = rows.len() as u64;
     if rows.is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
-        complain(
-            "note: no TCP connections here, which is what hosts are judged by; `flow conns` shows the other flows",
-        );
+        let readable = if snapshot.ledger.cut_total() > 0 { " whose headers can be read" } else { "" };
+        complain(&format!(
+            "note: no TCP connections{readable} here, which is what hosts are judged by; `flow conns` shows the other flows"
+        ));
     }
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
     let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);

@@ -372,7 +372,15 @@ fn a_count_ends_early_and_the_trust_line_says_so() {
 fn too_few_flows_leave_packets_untracked_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::web().save(&folder, "web.pcap");
-    flow().arg("-r").arg(path).args(["--max-flows", "1"]).assert().success().stdout(contains("2 untracked"));
+    let mut narrow = flow();
+    narrow.arg("-r").arg(path).args(["--max-flows", "1"]);
+    narrow.assert().success().stdout(contains("2 untracked"));
+    // Which rows they belong to is not known.
+    let rows = printed(narrow.args(["-o", "jsonl"]));
+    assert_eq!(
+        (rows.matches("\"quality\":\"untracked\"").count(), rows.matches("\"quality\":\"exact\"").count()),
+        (1, 0)
+    );
 }
 
 /// A pcapng file with one frame without a flow, and statistics that say how many packets its interface has dropped.

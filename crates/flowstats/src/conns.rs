@@ -355,8 +355,10 @@ impl Conns {
                 }
             },
             _ => {
-                // A transport header that was cut before its lengths leaves the payload unknown.
-                let unread = event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
+                // A transport header that was cut before its lengths leaves the payload unknown; headers cut before it
+                // leave more so.
+                let cut = matches!(event.stopped, Layer::Network | Layer::Tunnel) && event.notes.contains(Notes::CUT);
+                let unread = cut || event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
                 if unread && !event.notes.contains(Notes::LATER_FRAGMENT) {
                     open.doubts |= Doubts::HEADERS_CUT;
                 }

@@ -15,6 +15,10 @@ const WAYS: usize = 4;
 /// The same packet crosses a host (a bridge, a veth pair, a router) within this time.
 const WITHIN: Nanos = Nanos::from_secs(1);
 
+/// The same of a TCP segment that has neither an IPv4 identification nor timestamps: later, it may have been sent again
+/// (no retransmission timer in use is shorter; RFC 6298 has 1 s).
+const WITHIN_UNTOLD: Nanos = Nanos::new(200_000_000);
+
 #[derive(Copy, Clone, Debug, Default)]
 struct Seen {
     print: u64,
@@ -23,7 +27,7 @@ struct Seen {
 }
 
 /// Recognises a packet by what forwarding leaves alone: key, IP identification, payload length, TCP sequence,
-/// acknowledgment, flags and window, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
+/// acknowledgment, flags, window and timestamps, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
 ///
 /// A repetition on the same interface is a retransmission, not a duplicate. Packets that carry nothing of their own
 /// (IPv6 without a transport header) are told apart by length only; within a second on another interface they count as
@@ -70,6 +74,7 @@ impl Duplicates {
     }
 
     fn was_seen(&mut self, event: &FlowEvent, words: &[u64; 5]) -> bool {
+        let mut within = WITHIN;
         let mut hasher = self.state.build_hasher();
         for &word in words {
             hasher.write_u64(word);
@@ -82,6 +87,10 @@ impl Duplicates {
             Detail::Tcp(tcp) => {
                 hasher.write_u64(u64::from(tcp.seq) << 32 | u64::from(tcp.ack));
                 hasher.write_u64(u64::from(tcp.flags.bits()) << 16 | u64::from(tcp.window));
+                hasher.write_u64(u64::from(tcp.timestamp.0) << 32 | u64::from(tcp.timestamp.1));
+                if event.datagram_id == 0 && tcp.timestamp.0 == 0 {
+                    within = WITHIN_UNTOLD;
+                }
             }
             Detail::Udp(udp) => hasher.write_u64(u64::from(udp.checksum)),
             Detail::Icmp(icmp) => hasher.write_u64(u64::from(icmp.sequence.unwrap_or(0)) << 16 | u64::from(icmp.code)),
@@ -94,7 +103,7 @@ impl Duplicates {
         for place in 0..WAYS {
             let seen = set[place];
             let apart = event.time - seen.time;
-            if seen.print == print && apart <= WITHIN && apart >= Nanos::new(-WITHIN.get()) {
+            if seen.print == print && apart <= within && apart >= Nanos::new(-within.get()) {
                 if seen.interface != event.interface {
                     return true;
                 }

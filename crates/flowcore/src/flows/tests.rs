@@ -306,6 +306,21 @@ fn the_same_packet_on_another_interface_is_a_duplicate_and_a_retransmission_is_n
     again.time = first.time + Nanos::new(200_000_000);
     let (_, _, ledger) = run(Limits::default(), true, &[first, elsewhere, again]);
     assert_eq!(ledger.duplicates, 1);
+    // Elsewhere and later: the same packet only if its number, or its timestamps, say so.
+    let mut later = elsewhere;
+    later.time = first.time + Nanos::new(300_000_000);
+    let numbered = [first, later].map(|event| FlowEvent { datagram_id: 7, ..event });
+    for (stamps, duplicates) in [([5, 5], 1), ([5, 6], 0)] {
+        let mut events = [first, later];
+        for (event, stamp) in events.iter_mut().zip(stamps) {
+            let Detail::Tcp(segment) = &mut event.detail else { panic!("a segment") };
+            segment.timestamp.0 = stamp;
+        }
+        assert_eq!(run(Limits::default(), true, &events).2.duplicates, duplicates);
+    }
+    for (events, duplicates) in [([first, later], 0), (numbered, 1)] {
+        assert_eq!(run(Limits::default(), true, &events).2.duplicates, duplicates);
+    }
 }
 
 #[test]

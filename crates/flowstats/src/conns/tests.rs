@@ -191,6 +191,22 @@ fn a_syn_that_was_captured_twice_is_answered_once() {
 }
 
 #[test]
+fn headers_that_were_cut_before_the_transport_leave_counts_open() {
+    for (stopped, notes, open) in [
+        (Layer::Transport, Notes::CUT, true),
+        (Layer::Tunnel, Notes::CUT, true),
+        (Layer::Network, Notes::CUT, true),
+        // A tunnel with something in it that is not read here.
+        (Layer::Tunnel, Notes::UNKNOWN, false),
+        // Only the payload was cut.
+        (Layer::None, Notes::CUT, false),
+    ] {
+        let found = connections(vec![FlowEvent { stopped, notes, ..udp(0, false, 100) }]);
+        assert_eq!(found[0].doubts == Doubts::HEADERS_CUT, open, "{stopped:?} {notes:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_its_idle_time_cuts_in_two_is_not_told_as_whole() {
     let mut rows = vec![
         (0, false, SYN, 10, 0, 0),

@@ -12,7 +12,8 @@
 //!    within a round trip.
 //! 3. Acknowledged before: spurious. The receiver may say so later, by a duplicate block (RFC 2883).
 //! 4. [`DUPLICATE_ACKS`] and more (RFC 5681 section 3.2), or fewer just before (early retransmit, RFC 5827; RACK, RFC 8985
-//!    section 6), or within a recovery that began so (RFC 6582, RFC 6675): fast.
+//!    section 6), or within a recovery that began so (RFC 6582, RFC 6675): fast, unless so long after them that no answer
+//!    takes as long.
 //! 5. A timer (RFC 6298 section 5; tail loss probes, RFC 8985 section 7): what is left. What follows a timer's
 //!    retransmission of the first byte outstanding, until all that was on its way is acknowledged, is of the timer too:
 //!    duplicate ACKs bring nothing about then (RFC 6582 section 4).
@@ -259,9 +260,12 @@ fn recovery(
     round_trip: Option<Nanos>,
 ) -> Retransmission {
     // From the receiver's side a round trip passes between what asks and what comes.
-    let answer = Nanos::new(round_trip.map_or(0, Nanos::get).saturating_mul(2).max(SHORTEST_TIMER.get()));
-    let prompt = since_duplicate_ack < answer;
-    let asked = duplicate_acks >= DUPLICATE_ACKS || (duplicate_acks > 0 && prompt);
+    let within = |trips: i64, least: Nanos| {
+        since_duplicate_ack < Nanos::new(round_trip.map_or(0, Nanos::get).saturating_mul(trips).max(least.get()))
+    };
+    let prompt = within(2, SHORTEST_TIMER);
+    // The shortest round trip was measured, others take longer; no answer takes so long.
+    let asked = (duplicate_acks >= DUPLICATE_ACKS && within(4, LONG)) || (duplicate_acks > 0 && prompt);
     match recovery {
         Recovery::Timer => Retransmission::Timeout,
         Recovery::Fast if prompt || asked => Retransmission::Fast,
@@ -390,7 +394,8 @@ mod tests {
             (Repetition { payload: 0, below: 1, zero_window: true, ..seen() }, WindowProbe),
             (Repetition { payload: 2, below: 2, idle: true, acknowledged: true, ..seen() }, Spurious),
             (Repetition { acknowledged: true, duplicate_acks: 3, ..seen() }, Spurious),
-            (Repetition { duplicate_acks: 3, ..seen() }, Fast),
+            (Repetition { duplicate_acks: 3, since_duplicate_ack: Nanos::new(900 * MS), ..seen() }, Fast),
+            (Repetition { duplicate_acks: 3, since_duplicate_ack: LONG, ..seen() }, Timeout),
             (Repetition { duplicate_acks: 1, since_duplicate_ack: just, ..seen() }, Fast),
             (Repetition { duplicate_acks: 1, ..seen() }, Timeout),
             (Repetition { recovery: Recovery::Fast, since_duplicate_ack: just, ..seen() }, Fast),

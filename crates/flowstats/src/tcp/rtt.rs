@@ -83,10 +83,10 @@ impl Default for Sent {
 }
 
 /// Whether an ACK echoes a timestamp that was sent after `stamp`: what it answers was sent again, unseen. Without the
-/// option both are 0.
+/// option both are 0; a `stamp` of 0 may stand in options that were not captured whole, and tells nothing.
 #[inline]
 pub(super) fn echoes_later(echo: u32, stamp: u32) -> bool {
-    echo.wrapping_sub(stamp) as i32 > 0
+    (stamp != 0) & (echo.wrapping_sub(stamp) as i32 > 0)
 }
 
 #[cfg(test)]

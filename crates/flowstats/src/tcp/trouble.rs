@@ -90,6 +90,8 @@ pub(super) struct Repeat {
     pub filled: bool,
     /// An ACK of it was seen.
     pub acknowledged: bool,
+    /// The receiver has reported a copy of it as a duplicate.
+    pub reported: bool,
 }
 
 /// The trouble of one direction's data.

@@ -215,13 +215,15 @@ impl Dynamics {
         let position = tcp.ends()[of.index()].position(segment.ack.wrapping_add(segment.duplicate as u32));
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
+        // Each report is of one copy; that may be known to have been needless already.
         let told = side.repeats.iter_mut().find(|repeat| {
-            (repeat.from..repeat.to).contains(&position)
-                && repeat.kind.is_of_data()
-                && repeat.kind != Retransmission::Spurious
+            (repeat.from..repeat.to).contains(&position) && repeat.kind.is_of_data() && !repeat.reported
         });
         if let Some(repeat) = told {
-            take_back(&mut side.retransmissions, repeat, of, event.time, witness);
+            repeat.reported = true;
+            if repeat.kind != Retransmission::Spurious {
+                take_back(&mut side.retransmissions, repeat, of, event.time, witness);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment};
 
 use super::{Before, Dynamics, Seen, since};
 use crate::tcp::opening::Step;
-use crate::tcp::retransmit::{COPY, SHORTEST_TIMER};
+use crate::tcp::retransmit::{COPY, SHORTEST_TIMER, is_earlier};
 use crate::tcp::rtt::echoes_later;
 use crate::tcp::{Endpoint, NEVER, Outcome, Retransmission, RttMethod, State, Tcp, Witness, is_heard_already};
 
@@ -29,17 +29,22 @@ impl Dynamics {
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = again > answered || stamp == segment.timestamp.0;
         // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
+        let age = (event.datagram_id as u16).wrapping_sub(self.sent[by.index()].id) as i16;
+        // Its sender has gone on since, and no timer of a SYN is that short.
+        let overtaken = event.datagram_id != 0 && same_stamp && is_earlier(age);
         let copied = self.steps.has_sent(by, ack)
             && before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()
             && if event.datagram_id == 0 {
                 soon && same_stamp
             } else {
-                event.datagram_id as u16 == self.sent[by.index()].id && since(latest, event.time) < SHORTEST_TIMER
+                (age == 0 || overtaken) && since(latest, event.time) < SHORTEST_TIMER
             };
         if copied {
             if event.datagram_id == 0 {
                 self.steps.note_twin(by);
+            }
+            if event.datagram_id == 0 || (overtaken && !self.steps.counts(by)) {
                 self.note_guess(event, witness);
             }
             return self.note_duplicate(event, witness);

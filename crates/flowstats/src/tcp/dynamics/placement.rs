@@ -402,6 +402,7 @@ impl Dynamics {
             kind,
             filled: earlier == Earlier::Nothing,
             acknowledged: false,
+            reported: false,
         });
     }
 

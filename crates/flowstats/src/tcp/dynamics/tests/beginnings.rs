@@ -286,6 +286,22 @@ fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
 }
 
 #[test]
+fn a_syn_whose_timestamp_was_cut_is_timed_all_the_same() {
+    let stamped = |stamps| More { stamps: Some(stamps), ..More::default() };
+    let syn = event(HANDSHAKE[0], More::default());
+    let mut followed = Followed::default();
+    let mut heard = Heard::default();
+    for (event, mut segment) in [syn, event(HANDSHAKE[1], stamped((900, 77))), event(HANDSHAKE[2], stamped((78, 900)))]
+    {
+        if segment.flags == TcpFlags::SYN {
+            segment.options |= TcpOptions::INCOMPLETE;
+        }
+        followed.observe(&event, &segment, &mut heard);
+    }
+    assert_eq!(heard.0.iter().filter(|line| line.starts_with("rtt")).count(), 2, "{:?}", heard.0);
+}
+
+#[test]
 fn a_syn_that_is_captured_behind_its_rst_was_refused() {
     for (ack, data) in [(101, 0), (101, 40), (141, 40)] {
         let played = play(&[(1000.0, "<RA", 0, ack, 0), (1000.5, ">S", 100, 0, data)]);

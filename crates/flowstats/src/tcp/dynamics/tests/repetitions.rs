@@ -37,6 +37,40 @@ fn what_the_receiver_reports_as_a_duplicate_was_spurious() {
 }
 
 #[test]
+fn a_report_of_a_duplicate_is_of_one_copy() {
+    // The first, which was lost before the capture, was needed: what came behind it is acknowledged with it.
+    let mut rows: Vec<_> = HANDSHAKE.iter().chain(&DATA[1..]).map(|&row| (row, More::default())).collect();
+    rows.push(((2050.0, ">A", 101, 901, 100), More::default()));
+    rows.push(((2051.0, "<A", 901, 401, 0), More::default()));
+    rows.push(((4050.0, ">A", 101, 901, 100), More::default()));
+    rows.push(((4051.0, "<A", 901, 401, 0), More { duplicate: Some(101), ..More::default() }));
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["Timeout 100", "Spurious 100"]);
+    assert_eq!(played.facts.sides[0].sent_again(Retransmission::Timeout), 1);
+}
+
+#[test]
+fn no_answer_to_duplicate_acks_comes_so_late() {
+    let asks = |at| (at, "<A", 901, 101, 0);
+    let again = |at| opened(&[DATA[0], DATA[1], asks(1030.0), asks(1030.1), asks(1030.2), (at, ">A", 101, 901, 100)]);
+    assert_eq!(again(2020.0).sent_again(), ["Fast 100"]);
+    assert_eq!(again(4050.0).sent_again(), ["Timeout 100"]);
+}
+
+#[test]
+fn a_syn_captured_again_behind_the_handshake_is_no_retransmission() {
+    let with = |row: Row<'static>, id, stamp| (row, More { id, stamps: Some((stamp, 0)), ..More::default() });
+    let first = with(HANDSHAKE[0], 7, 50);
+    let rows = [first, with(HANDSHAKE[1], 3, 90), with(HANDSHAKE[2], 8, 51)];
+    let late = ((1010.5, ">S", 100, 0, 0), first.1);
+    let played = play_with(&[&rows[..], &[late]].concat(), EndReason::Forced);
+    assert_eq!((played.sent_again(), played.facts.sides[0].duplicates), (vec!["duplicate"], 1));
+    // Its sender has written another one.
+    let other = with(late.0, 9, 52);
+    assert_eq!(play_with(&[&rows[..], &[other]].concat(), EndReason::Forced).sent_again(), ["Syn 0"]);
+}
+
+#[test]
 fn what_was_acknowledged_before_was_spurious() {
     let played = opened(&[DATA[0], (1030.0, "<A", 901, 201, 0), (1320.0, ">A", 101, 901, 100)]);
     assert_eq!(played.sent_again(), ["Spurious 100"]);
