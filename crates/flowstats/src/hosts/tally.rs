@@ -418,13 +418,13 @@ impl Witness for Told<'_> {
         self.tally.missing_bytes += bytes;
     }
 
-    fn found(&mut self, _: Direction, bytes: u64, all: bool) {
+    fn found(&mut self, _: Direction, bytes: u64, gaps: u32) {
         if bytes == 0 {
             self.tally.unseen_ends = self.tally.unseen_ends.saturating_sub(1);
             return;
         }
         self.tally.missing_bytes = self.tally.missing_bytes.saturating_sub(bytes);
-        self.tally.gaps = self.tally.gaps.saturating_sub(u64::from(all));
+        self.tally.gaps = self.tally.gaps.saturating_sub(gaps.into());
     }
 
     fn invalid(&mut self, _: Direction, _: Timestamp) {

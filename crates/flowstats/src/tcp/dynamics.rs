@@ -305,10 +305,10 @@ impl Dynamics {
         } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
             let end_found = before.end_missed[by.index()] && !tcp.end_missed()[by.index()];
             if end_found && self.talk.take_doubt(by) {
-                witness.found(by, 0, false);
+                witness.found(by, 0, 0);
             }
             if then > now {
-                witness.found(by, then - now, now == 0);
+                self.tell_found(by, then - now, now, witness);
             }
         }
         let end = &tcp.ends()[of.index()];

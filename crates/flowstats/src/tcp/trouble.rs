@@ -109,6 +109,8 @@ pub(super) struct Side {
     pub holes: Latest<Hole, 8>,
     /// When bytes were last acknowledged that had not been seen.
     pub missed_time: i64,
+    /// How often, since none was missing.
+    pub gaps: u32,
     pub repeats: Latest<Repeat, 8>,
     /// When this end's latest probe was seen.
     pub probe_time: i64,
@@ -145,6 +147,7 @@ impl Default for Side {
             recovery: Recovery::None,
             holes: Latest::default(),
             missed_time: NEVER,
+            gaps: 0,
             repeats: Latest::default(),
             probe_time: NEVER,
             syn_time: NEVER,

@@ -181,10 +181,10 @@ pub trait Witness {
     #[inline]
     fn missing_too(&mut self, by: Direction, bytes: u64) {}
 
-    /// So many of the bytes that were missing by `by` were captured after all; `all`: none is missing any more. 0: what
-    /// was a byte or a FIN is known now.
+    /// So many of the bytes that were missing by `by` were captured after all, and so many gaps that were told were none:
+    /// all of them once no byte is missing any more, before that 0. 0 bytes: what was a byte or a FIN is known now.
     #[inline]
-    fn found(&mut self, by: Direction, bytes: u64, all: bool) {}
+    fn found(&mut self, by: Direction, bytes: u64, gaps: u32) {}
 
     /// A segment that no connection has: several of SYN, FIN and RST, no ACK without SYN or RST, or numbers far outside the
     /// windows or behind a FIN, which nothing else bore out. Of the latter it is told when that is known; of what was seen

@@ -34,7 +34,7 @@ impl Dynamics {
         let was_doubted = self.talk.take_doubt(of);
         if was_doubted {
             // It was no FIN.
-            witness.found(of, 0, false);
+            witness.found(of, 0, 0);
         }
         let only_doubted = positions.saturating_sub(before.missed[of.index()]) <= doubted;
         let by_itself = was_doubted && !self.talk.lost_within_request(of);
@@ -45,7 +45,7 @@ impl Dynamics {
             self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         }
         if was_doubted || !only_doubted {
-            witness.missing(of, surely, event.time);
+            self.tell_missing(of, surely, event.time, witness);
         } else if surely > 0 {
             witness.missing_too(of, surely);
         }
@@ -61,11 +61,24 @@ impl Dynamics {
         if !self.talk.take_doubt(by) {
             return witness.missing_too(by, bytes);
         }
-        witness.found(by, 0, false);
-        witness.missing(by, bytes, event.time);
+        witness.found(by, 0, 0);
+        self.tell_missing(by, bytes, event.time, witness);
         if self.was_answered(by) && !self.talk.lost_within_request(by) {
             self.talk.missed_before_answer(event.time, witness);
         }
+    }
+
+    fn tell_missing<W: Witness>(&mut self, of: Direction, bytes: u64, now: Timestamp, witness: &mut W) {
+        let gaps = &mut self.trouble.get_or_insert_default().sides[of.index()].gaps;
+        *gaps = gaps.saturating_add(u32::from(bytes > 0));
+        witness.missing(of, bytes, now);
+    }
+
+    /// So many bytes that were missing by `by` were captured after all, all of them if `left` is 0.
+    pub(super) fn tell_found<W: Witness>(&mut self, by: Direction, bytes: u64, left: u64, witness: &mut W) {
+        let gaps = self.trouble.as_mut().map(|trouble| &mut trouble.sides[by.index()].gaps);
+        let gaps = gaps.filter(|_| left == 0).map_or(0, std::mem::take);
+        witness.found(by, bytes, gaps);
     }
 
     /// Whether the responder has spoken since what the originator sent was missed last.
@@ -92,7 +105,7 @@ impl Dynamics {
         self.restart(of, end.last());
         self.trouble.get_or_insert_default().sides[of.index()].miss(end.acked(), event.time);
         let bytes = tcp.missed_bytes()[of.index()].saturating_sub(missed[of.index()]);
-        witness.missing(of, bytes, event.time);
+        self.tell_missing(of, bytes, event.time, witness);
         self.speaker = self.talk.missed(self.speaker, of, answered, number, event.time, witness);
         if self.speaker.is(of) {
             self.talk.go_on_at(number);

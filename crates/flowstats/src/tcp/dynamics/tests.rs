@@ -84,8 +84,12 @@ impl Witness for Heard {
     fn missing_too(&mut self, _: Direction, bytes: u64) {
         self.0.push(format!("too {bytes}"));
     }
-    fn found(&mut self, _: Direction, bytes: u64, all: bool) {
-        self.0.push(format!("found {bytes}{}", if all { "" } else { " of more" }));
+    fn found(&mut self, _: Direction, bytes: u64, gaps: u32) {
+        self.0.push(match gaps {
+            0 => format!("found {bytes} of more"),
+            1 => format!("found {bytes}"),
+            _ => format!("found {bytes} of {gaps} gaps"),
+        });
     }
     fn invalid(&mut self, _: Direction, _: Timestamp) {
         self.0.push("invalid".into());

@@ -286,6 +286,15 @@ fn where_options_were_cut_what_was_sent_again_is_not_told_for_sure() {
 }
 
 #[test]
+fn several_acks_captured_before_their_data_are_no_gap_once_it_has_come() {
+    let acks = [(1030.0, ">A", 101, 1401, 0), (1030.01, ">A", 101, 1901, 0), (1030.02, ">A", 101, 2401, 0)];
+    let played = opened(&[acks[0], acks[1], acks[2], (1030.1, "<A", 901, 101, 1500)]);
+    let gaps: Vec<_> =
+        played.heard.iter().filter(|line| ["missing", "found"].iter().any(|word| line.starts_with(word))).collect();
+    assert_eq!(gaps.last().map(|line| line.as_str()), Some("found 1499 of 3 gaps"), "{gaps:?}");
+}
+
+#[test]
 fn a_syn_whose_timestamp_was_cut_is_timed_all_the_same() {
     let stamped = |stamps| More { stamps: Some(stamps), ..More::default() };
     let syn = event(HANDSHAKE[0], More::default());
