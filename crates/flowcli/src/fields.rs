@@ -95,7 +95,7 @@ impl<R> Field<R> {
     }
 }
 
-/// The command that has a column of exactly this name.
+/// Which of the two tables of connections has a column of exactly this name.
 fn elsewhere(name: &str) -> Option<&'static str> {
     let of_conns = || COLUMNS.iter().chain(&COURSE_COLUMNS).any(|def| def.column.name == name);
     let of_hosts = || hosts::columns(&Levels::default()).iter().any(|def| def.column.name == name);

@@ -302,11 +302,12 @@ impl<'a> Sheet<'a> {
         };
         let is_level =
             |field: &Field<Host>| ["lat_p", "rtt_p"].iter().any(|level| field.column.name.starts_with(level));
-        // One of each always stays; of several the last go where nothing else is left to go.
-        let levels = self.fields.iter().filter(|field| is_level(field)).count();
-        let ranks = self.fields.iter().map(|&field| match (stays(field), is_level(field)) {
+        // The first of each always stays; of the others the last go where nothing else is left to go.
+        let first = |kind: &str| self.fields.iter().position(|field| field.column.name.starts_with(kind));
+        let firsts = ["lat_p", "rtt_p"].map(first);
+        let ranks = self.fields.iter().enumerate().map(|(place, &field)| match (stays(field), is_level(field)) {
             (true, _) => 0,
-            (false, true) => u8::from(levels > 2),
+            (false, true) => u8::from(!firsts.contains(&Some(place))),
             (false, false) => self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort),
         });
         let ranks: Vec<u8> = ranks.collect();

@@ -90,6 +90,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn patterns_become_files_in_order_and_once() {
@@ -147,7 +148,7 @@ mod tests {
         let closed = folder.path().join("closed");
         std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
         if std::fs::read_dir(&closed).is_ok() {
-            println!("skipped: permissions do not bind this user");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: permissions do not bind this user");
             return;
         }
         let error = expand(&[folder.path().join("*/*.pcap")]).unwrap_err();

@@ -216,8 +216,10 @@ pub fn conclude_ledger(args: &EndingArgs, ledger: &Ledger, fault: Option<&str>, 
     if let (Some(fault), false) = (fault, stopped || said) {
         complain(fault);
     }
-    if args.max_loss.is_some() && !args.quiet && !ledger.knows_losses() {
-        complain("whether packets were lost is not known, the source does not tell: --max-loss says nothing here");
+    if args.max_loss.is_some() && !args.quiet && !ledger.knows_losses() && ledger.lost_total() == 0 {
+        complain(
+            "note: whether packets were lost is not known, the source does not tell: --max-loss says nothing here",
+        );
     }
     let allowed = args.max_loss.filter(|allowed| allowed.is_exceeded(ledger));
     if stopped || fault.is_some() || ledger.incomplete {

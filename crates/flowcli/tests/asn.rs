@@ -1,6 +1,5 @@
 //! `--asn`: the counts that tshark and pyasn have for filters on AS numbers, and what the commands show.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
-#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
 #[path = "../../flowstats/tests/hosts/packets.rs"]
 #[allow(dead_code, reason = "made for the host table's tests, and not all of it is used")]
@@ -11,6 +10,7 @@ mod tape;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +29,11 @@ fn captures() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
     let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
     if !folder.join("truth/asn").is_dir() {
-        println!("skipped: no captures at {}; FLOW_CAPTURES names their folder", folder.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no captures at {}; FLOW_CAPTURES names their folder",
+            folder.display()
+        );
         return None;
     }
     Some(folder)
@@ -74,7 +78,11 @@ fn differences(captures: &Path, private: bool) -> (Vec<(String, String, u64, u64
     for (file, rows) in &files {
         // Snoop files are refused, with the way to convert them.
         if !captures.join(file).exists() || file.ends_with(".snoop") {
-            println!("skipped: {file}, of which {} counts are known, is not here or no capture of ours", rows.len());
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: {file}, of which {} counts are known, is not here or no capture of ours",
+                rows.len()
+            );
             absent += rows.len();
             continue;
         }

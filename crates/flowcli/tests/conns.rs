@@ -1,6 +1,7 @@
 //! `flow conns` as a program: small captures made here go in, text comes out.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 
@@ -615,7 +616,7 @@ fn a_later_second_signal_ends_a_process_that_hangs() {
 fn a_full_disk_is_a_failure() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
     let Ok(full) = full else {
-        println!("skipped: there is no /dev/full");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: there is no /dev/full");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

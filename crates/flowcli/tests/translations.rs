@@ -1,7 +1,7 @@
 //! What is advised in place of another tool's filter counts what that tool counts, where the tool is installed.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
-#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -98,7 +98,11 @@ fn capture(folder: &TempDir) -> Option<PathBuf> {
     let captures = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
     let files: Vec<PathBuf> = CAPTURES.iter().map(|file| captures.join(file)).collect();
     if !files.iter().all(|file| file.exists()) {
-        println!("skipped: no captures at {}; FLOW_CAPTURES names their folder", captures.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no captures at {}; FLOW_CAPTURES names their folder",
+            captures.display()
+        );
         return None;
     }
     let merged = folder.path().join("all.pcap");
@@ -113,7 +117,7 @@ fn capture(folder: &TempDir) -> Option<PathBuf> {
 /// What another program prints of a capture, or `None` if it is not installed.
 fn printed(program: &str, arguments: &[&str]) -> Option<String> {
     let Ok(output) = process::Command::new(program).args(arguments).output() else {
-        println!("skipped: {program} is not installed");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
         return None;
     };
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

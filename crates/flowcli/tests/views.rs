@@ -384,6 +384,7 @@ fn on_a_narrow_terminal_what_was_asked_for_goes_last() {
         (80, "hosts -r {}/web.pcapng.zst --by-port --columns +gaps,-qos_p95", &["PORT", "GAPS"]),
         (60, "hosts -r {}/web.pcapng.zst --percentiles 50,95,99", &["LATp50", "LATp95", "LATp99", "RTTp50"]),
         (60, "hosts -r {}/web.pcapng.zst", &["LAT", "RTT"]),
+        (42, "hosts -r {}/web.pcapng.zst --percentiles 50,95,99", &["LATp50", "RTTp50"]),
     ] {
         let arguments = arguments.replace("{}", captures);
         let Some(shown) = on_terminal(columns, &arguments) else {

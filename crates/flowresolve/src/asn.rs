@@ -184,7 +184,7 @@ impl Loader {
             }
         }
         if source.networks + source.without_origin == 0 {
-            let why = source.complaints.first().map_or(String::new(), |first| format!("\n{first}"));
+            let why = source.complaints.first().map_or(String::new(), |first| format!("; {first}"));
             let message = format!("{name}: no network is in this {kind}{why}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }

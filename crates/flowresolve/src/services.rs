@@ -217,6 +217,7 @@ const BUILTIN: &[(&str, u16, &[Protocol])] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn name(services: &Services, port: u16, protocol: Protocol) -> Option<String> {
         services.service(port, protocol).known().map(|name| name.to_string())
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn what_both_say_is_said_as_the_system_says_it() {
         let Ok(theirs) = Services::read(Path::new("/etc/services")) else {
-            println!("skipped: there is no /etc/services");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: there is no /etc/services");
             return;
         };
         let builtin = Services::builtin();

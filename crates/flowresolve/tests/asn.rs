@@ -2,10 +2,10 @@
 
 #![cfg(feature = "mrt")]
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
-#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use flowcore::{Addr, Resolver};
@@ -16,7 +16,8 @@ fn captures() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
     let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
     if !folder.join("truth/asn").is_dir() {
-        println!("skipped: no tables at {}; FLOW_CAPTURES names their folder", folder.display());
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: no tables at {}; FLOW_CAPTURES names their folder", folder.display());
         return None;
     }
     Some(folder)

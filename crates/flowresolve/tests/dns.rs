@@ -388,7 +388,7 @@ fn a_name_server_of_daily_use_is_understood() {
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut child) = child else {
-        println!("skipped: dnsmasq is not installed");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: dnsmasq is not installed");
         return;
     };
     let server = SocketAddr::from(([127, 0, 0, 1], port));
@@ -400,7 +400,7 @@ fn a_name_server_of_daily_use_is_understood() {
             break names;
         }
         if let Some(status) = child.try_wait().unwrap() {
-            println!("skipped: dnsmasq did not start ({status})");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: dnsmasq did not start ({status})");
             return;
         }
         std::thread::yield_now();

@@ -15,9 +15,9 @@ const WAYS: usize = 4;
 /// The same packet crosses a host (a bridge, a veth pair, a router) within this time.
 const WITHIN: Nanos = Nanos::from_secs(1);
 
-/// The same of a TCP segment that has neither an IPv4 identification nor timestamps: later, it may have been sent again
-/// (no retransmission timer in use is shorter; RFC 6298 has 1 s).
-const WITHIN_UNTOLD: Nanos = Nanos::new(200_000_000);
+/// The same, and sooner, of a TCP segment that has neither an IPv4 identification nor timestamps: later, it may have been
+/// sent again (no retransmission timer in use is shorter; RFC 6298 has 1 s).
+const WITHIN_UNTOLD: Nanos = Nanos::new(199_999_999);
 
 #[derive(Copy, Clone, Debug, Default)]
 struct Seen {
@@ -27,7 +27,7 @@ struct Seen {
 }
 
 /// Recognises a packet by what forwarding leaves alone: key, IP identification, payload length, TCP sequence,
-/// acknowledgment, flags, window and timestamps, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
+/// acknowledgment, flags, window, timestamps where there is no identification, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
 ///
 /// A repetition on the same interface is a retransmission, not a duplicate. Packets that carry nothing of their own
 /// (IPv6 without a transport header) are told apart by length only; within a second on another interface they count as
@@ -87,9 +87,12 @@ impl Duplicates {
             Detail::Tcp(tcp) => {
                 hasher.write_u64(u64::from(tcp.seq) << 32 | u64::from(tcp.ack));
                 hasher.write_u64(u64::from(tcp.flags.bits()) << 16 | u64::from(tcp.window));
-                hasher.write_u64(u64::from(tcp.timestamp.0) << 32 | u64::from(tcp.timestamp.1));
-                if event.datagram_id == 0 && tcp.timestamp.0 == 0 {
-                    within = WITHIN_UNTOLD;
+                if event.datagram_id == 0 {
+                    // With an identification they are not needed, and one of the two captures may have cut them.
+                    hasher.write_u64(u64::from(tcp.timestamp.0) << 32 | u64::from(tcp.timestamp.1));
+                    if tcp.timestamp.0 == 0 {
+                        within = WITHIN_UNTOLD;
+                    }
                 }
             }
             Detail::Udp(udp) => hasher.write_u64(u64::from(udp.checksum)),

@@ -159,11 +159,11 @@ fn what_is_no_table_is_said() {
     let hosts = refused("127.0.0.1 localhost\n::1 ip6-localhost\n");
     assert_eq!(
         hosts,
-        "table: no network is in this text\n\
+        "table: no network is in this text; \
          table:1: nothing stands behind `localhost`; expected `PREFIX AS`, `ADDRESS LENGTH AS` or `FIRST LAST AS`"
     );
     assert!(
-        refused("one two three four5\n".repeat(5000)).starts_with("table: this is no table of networks\ntable:1: ")
+        refused("one two three four5\n".repeat(5000)).starts_with("table: this is no table of networks; table:1: ")
     );
     let missing = Loader::new(Options::default()).file(Path::new("/nonexistent/table")).unwrap_err();
     assert_eq!(missing.to_string(), "/nonexistent/table: there is no such file");

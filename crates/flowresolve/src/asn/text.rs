@@ -73,7 +73,7 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
         }
         if source.damaged >= HOPELESS && source.networks + source.without_origin == 0 {
             let first = source.complaints.first().cloned().unwrap_or_default();
-            let message = format!("{}: this is no table of networks\n{first}", source.name);
+            let message = format!("{}: this is no table of networks; {first}", source.name);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
     }

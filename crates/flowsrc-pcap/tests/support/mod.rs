@@ -1,6 +1,5 @@
 //! What several test files need: reading everything, bytes of captures, the corpus.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};

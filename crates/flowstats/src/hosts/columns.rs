@@ -248,7 +248,7 @@ const BACK: [ColumnDef; 24] = [
         [
             "repeated_handshakes",
             "REPEATED",
-            "Complete handshakes with several SYNs: HANDSHAKE is a lower bound of theirs.",
+            "Complete handshakes with several SYNs before the SYN-ACK: HANDSHAKE is a lower bound of theirs.",
         ],
         COUNT,
         |h| Value::U64(h.tally.repeated),

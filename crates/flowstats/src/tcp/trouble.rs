@@ -109,7 +109,7 @@ pub(super) struct Side {
     pub holes: Latest<Hole, 8>,
     /// When bytes were last acknowledged that had not been seen.
     pub missed_time: i64,
-    /// How often, since none was missing.
+    /// Gaps that the witness was told since no byte was missing.
     pub gaps: u32,
     pub repeats: Latest<Repeat, 8>,
     /// When this end's latest probe was seen.

@@ -1,5 +1,6 @@
 //! TRTOP's own test data: what tcpdump printed, turned back into packets.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ fn dump(name: &str) -> Option<Vec<Packet>> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(parse(&text)),
         Err(error) => {
-            println!("skipped: {}: {error}", path.display());
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {}: {error}", path.display());
             None
         }
     }
@@ -74,7 +75,7 @@ fn assert_loopback(host: &Host) {
 #[test]
 fn the_loopback_dump() {
     let Some(path) = std::env::var_os("FLOW_TRTOP_LOOPBACK") else {
-        println!("skipped: FLOW_TRTOP_LOOPBACK names no dump");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: FLOW_TRTOP_LOOPBACK names no dump");
         return;
     };
     let packets = parse(&std::fs::read_to_string(path).unwrap());

@@ -28,10 +28,10 @@ impl Dynamics {
         let latest = answered.max(again);
         let soon = latest != NEVER && (0..COPY.get()).contains(&event.time.as_nanos().wrapping_sub(latest));
         let same_stamp = again > answered || stamp == segment.timestamp.0;
-        // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
         let age = (event.datagram_id as u16).wrapping_sub(self.sent[by.index()].id) as i16;
-        // Its sender has gone on since, and no timer of a SYN is that short.
+        // Its sender has gone on since.
         let overtaken = event.datagram_id != 0 && same_stamp && is_earlier(age);
+        // A SYN-ACK has the number of the SYN that its sender crossed it with, and is no copy of that.
         let copied = self.steps.has_sent(by, ack)
             && before.ends[by.index()].is_placed()
             && segment.seq == before.ends[by.index()].start()

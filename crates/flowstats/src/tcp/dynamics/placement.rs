@@ -68,6 +68,7 @@ impl Dynamics {
         }
     }
 
+    /// So many bytes of `of` are missing; 0: a byte or a FIN.
     fn tell_missing<W: Witness>(&mut self, of: Direction, bytes: u64, now: Timestamp, witness: &mut W) {
         let gaps = &mut self.trouble.get_or_insert_default().sides[of.index()].gaps;
         *gaps = gaps.saturating_add(u32::from(bytes > 0));

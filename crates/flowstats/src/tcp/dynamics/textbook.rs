@@ -34,7 +34,6 @@ impl Dynamics {
             return false;
         }
         self.seen |= Seen::SOMETHING;
-        self.note_options(segment);
         if syn {
             self.note_syn(&before, tcp, event, segment, witness);
         }
