@@ -297,20 +297,22 @@ impl<'a> Sheet<'a> {
         let stays = |field: &Field<Host>| {
             let name = &field.column.name;
             let sorted = self.args.sort.iter().any(|key| is_same(name, &key.column));
-            let tells_rows_apart = self.args.by_port && name == "port";
-            sorted || tells_rows_apart
+            sorted || (self.args.by_port && name == "port")
         };
-        let is_level =
-            |field: &Field<Host>| ["lat_p", "rtt_p"].iter().any(|level| field.column.name.starts_with(level));
-        // The first of each always stays; of the others the last go where nothing else is left to go.
-        let first = |kind: &str| self.fields.iter().position(|field| field.column.name.starts_with(kind));
-        let firsts = ["lat_p", "rtt_p"].map(first);
-        let ranks = self.fields.iter().enumerate().map(|(place, &field)| match (stays(field), is_level(field)) {
-            (true, _) => 0,
-            (false, true) => u8::from(!firsts.contains(&Some(place))),
-            (false, false) => self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort),
-        });
-        let ranks: Vec<u8> = ranks.collect();
+        // The first percentile of each always stays; of the others the last go where nothing else is left to go.
+        const PERCENTILES: [&str; 2] = ["lat_p", "rtt_p"];
+        let is_of = |field: &Field<Host>, kind: &str| field.column.name.starts_with(kind);
+        let firsts = PERCENTILES.map(|kind| self.fields.iter().position(|field| is_of(field, kind)));
+        let rank = |(place, &field): (usize, &&Field<Host>)| {
+            if stays(field) || firsts.contains(&Some(place)) {
+                0
+            } else if PERCENTILES.iter().any(|kind| is_of(field, kind)) {
+                1
+            } else {
+                self.subject.rank(field, self.args.columns.as_deref(), &self.args.sort)
+            }
+        };
+        let ranks: Vec<u8> = self.fields.iter().enumerate().map(rank).collect();
         let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
         writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;
