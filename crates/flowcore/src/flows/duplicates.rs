@@ -27,7 +27,8 @@ struct Seen {
 }
 
 /// Recognises a packet by what forwarding leaves alone: key, IP identification, payload length, TCP sequence,
-/// acknowledgment, flags, window, timestamps where there is no identification, UDP checksum, ICMP sequence. TTL, VLAN tags and outer headers may differ.
+/// acknowledgment, flags, window, timestamps where there is no identification, UDP checksum, ICMP sequence. TTL, VLAN tags
+/// and outer headers may differ.
 ///
 /// A repetition on the same interface is a retransmission, not a duplicate. Packets that carry nothing of their own
 /// (IPv6 without a transport header) are told apart by length only; within a second on another interface they count as
