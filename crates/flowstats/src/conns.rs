@@ -321,8 +321,7 @@ impl Conns {
             prefetch_whole(open);
         }
         if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
-            followed.dynamics.prefetch();
-            followed.spans.prefetch();
+            prefetch_whole(followed);
         }
     }
 

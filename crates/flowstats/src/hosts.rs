@@ -20,7 +20,7 @@ use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
     Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpFlags, TcpSegment,
-    Timestamp, Verdict, prefetch, prefetch_either,
+    Timestamp, Verdict, prefetch, prefetch_either, prefetch_whole,
 };
 
 use crate::conns::Doubts;
@@ -330,8 +330,7 @@ impl Hosts {
         for event in events {
             let Some(seat) = self.seats.get(event.flow) else { continue };
             let Some(followed) = self.open.get(seat.followed) else { continue };
-            prefetch(&followed.tcp);
-            followed.dynamics.prefetch();
+            prefetch_whole(followed);
             let control = match &event.detail {
                 Detail::Tcp(segment) => segment.flags.intersects(TcpFlags::BOUNDARY),
                 Detail::End(_) => true,

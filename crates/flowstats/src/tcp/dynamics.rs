@@ -7,7 +7,7 @@ mod placement;
 mod textbook;
 
 use flowcore::event::{EndReason, Notes};
-use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp, prefetch};
+use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::acceptance::Verdict;
 use super::opening::Steps;
@@ -134,13 +134,6 @@ impl Dynamics {
     /// Bytes of state for one connection, beside what only connections in trouble have.
     pub const fn bytes_per_connection() -> usize {
         size_of::<Self>()
-    }
-
-    /// Asks the processor to bring closer what segments touch.
-    #[inline]
-    pub fn prefetch(&self) {
-        prefetch(&self.sent);
-        prefetch(&self.talk);
     }
 
     /// Takes in one segment, and hands it to `tcp`.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use flowcore::flows::Slots;
-use flowcore::{Direction, FlowId, Nanos, prefetch};
+use flowcore::{Direction, FlowId, Nanos};
 
 use super::figures::{Extent, Figures, KINDS, Kind};
 use super::spread::merged;
@@ -63,13 +63,6 @@ impl Spans {
         }
         self.codes[usize::from(self.len) % FEW] = kind.mark(bucket(nanos as u64) as u16);
         self.len += 1;
-    }
-
-    /// Asks the processor to bring it closer.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch(&self.ends);
-        prefetch(&self.sums);
     }
 
     /// The same of the page that takes the codes held in place, if they may find no room any more, or if all is `over`.
