@@ -139,12 +139,9 @@ impl Default for Hosts {
 /// From this many open connections and remotes on their state is prefetched.
 const PREFETCH_FROM: usize = 2 * 1024;
 
-/// What an event touches is asked for so many events before it, and what leads there twice as many. With every event
+/// What an event or a sample touches is asked for so many before it, and what leads there twice as many. With each one
 /// rather than for many at once: a processor asks for a dozen lines at a time.
 const AHEAD: usize = 8;
-
-/// So many samples at a time: several that are not near are brought closer side by side.
-const STRIDE: usize = 16;
 
 impl Hosts {
     /// With nothing seen yet.
@@ -295,28 +292,26 @@ impl Hosts {
         place
     }
 
-    /// Records what the batch has shown, each value's place in its histogram asked for some values ahead.
+    /// Records what the batch has shown, each value's histogram and its place there asked for some values ahead.
     fn take_samples(&mut self) {
         let Self { samples, tallies, undecided, .. } = self;
-        let [mut farther, mut nearer] = [(); 2].map(|()| samples.chunks(STRIDE));
-        for step in 0..samples.len().div_ceil(STRIDE) + 2 {
-            for sample in farther.next().unwrap_or_default() {
-                if let Some(tally) = tallies.get(FlowId(sample.tally)) {
-                    prefetch(tally.histogram(sample.measure));
-                }
+        for step in 0..samples.len() + 2 * AHEAD {
+            let sample = |behind| step.checked_sub(behind).and_then(|place| samples.get(place));
+            let tally_of = |sample: &Sample| tallies.get(FlowId(sample.tally));
+            if let Some(farther) = sample(0)
+                && let Some(tally) = tally_of(farther)
+            {
+                prefetch(tally.histogram(farther.measure));
             }
-            if step > 0 {
-                for sample in nearer.next().unwrap_or_default() {
-                    if let Some(tally) = tallies.get(FlowId(sample.tally)) {
-                        tally.histogram(sample.measure).prefetch(sample.value);
-                    }
-                }
+            if let Some(nearer) = sample(AHEAD)
+                && let Some(tally) = tally_of(nearer)
+            {
+                tally.histogram(nearer.measure).prefetch(nearer.value);
             }
-            let Some(stride) = step.checked_sub(2) else { continue };
-            for &Sample { value, tally, measure } in samples.chunks(STRIDE).nth(stride).unwrap_or_default() {
-                if let Some(tally) = undecided.tally_or(tallies, tally) {
-                    tally.histogram_mut(measure).record(value);
-                }
+            if let Some(&Sample { value, tally, measure }) = sample(2 * AHEAD)
+                && let Some(tally) = undecided.tally_or(tallies, tally)
+            {
+                tally.histogram_mut(measure).record(value);
             }
         }
         samples.clear();
