@@ -1,7 +1,11 @@
 //! State of some flows only, each at a place of its own.
 
-use flowcore::FlowId;
 use flowcore::flows::Slots;
+use flowcore::{FlowId, prefetch_whole};
+
+/// The vacant place that comes so many after the one given is asked for: where thousands end at once, those that ended
+/// first are in the caches no more.
+const SOON: usize = 4;
 
 /// Where a [`Slab`] keeps one state; by default nowhere.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ impl<T: Default> Slab<T> {
     pub(super) fn begin(&mut self) -> Place {
         let place = self.vacant.pop().unwrap_or(Place(FlowId(self.taken as u32)));
         self.taken += 1;
+        if let Some(soon) = self.vacant.len().checked_sub(SOON).and_then(|soon| self.get(self.vacant[soon])) {
+            prefetch_whole(soon);
+        }
         place
     }
 
