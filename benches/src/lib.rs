@@ -17,3 +17,7 @@ pub mod random;
 pub mod stage;
 pub mod traffic;
 pub mod walk;
+
+/// What `flow` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
