@@ -44,11 +44,17 @@ fn the_modified_format_has_eight_more_bytes_in_each_record_header() {
 }
 
 #[test]
-fn a_fraction_of_a_second_or_more_is_carried() {
-    let file = classic(false).record(10, 1_000_000, b"x").record(10, 2_500_000, b"y").out;
-    let (packets, fault) = read(&file);
-    assert_eq!(packets.iter().map(|packet| packet.nanos).collect::<Vec<_>>(), [11_000_000_000, 12_500_000_000]);
-    assert_eq!(fault, None);
+fn a_fraction_of_a_second_or_more_is_carried_and_told() {
+    let read_times = |file: &[u8]| {
+        let (packets, fault) = read(file);
+        (packets.iter().map(|packet| packet.nanos).collect::<Vec<_>>(), fault)
+    };
+    let file = classic(false).record(10, 999_999, b"w").record(10, 1_000_046, b"x").out;
+    assert_eq!(read_times(&file), (vec![10_999_999_000, 11_000_046_000], None));
+    let file = classic(false).record(9, 0, b"x").record(10, 2_000_000, b"y").record(11, u32::MAX, b"z").out;
+    let words = "test: the fraction of a second of packet 2 at byte 41 (the first of 2) is two seconds or more, and was \
+                 added as it stands";
+    assert_eq!(read_times(&file), (vec![9_000_000_000, 12_000_000_000, 4_305_967_295_000], Some(words.to_owned())));
 }
 
 #[test]

@@ -15,6 +15,12 @@ pub(super) const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 const EXTENDED_RECORD_HEADER: usize = 24;
 
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// Of less than two seconds, a fraction of a second was counted on where the second should have been: some writers do that
+/// with packets just behind its end. From here on there is no telling.
+const IMPOSSIBLE: i64 = 2 * NANOS_PER_SECOND;
+
 /// What the file header says.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Classic {
@@ -113,8 +119,8 @@ impl Classic {
                 break Step::Need { bytes: header_bytes, of: "record header" };
             };
             // 32 bits of seconds and of a fraction, even one of several seconds, cannot overflow 64 bits.
-            let nanos =
-                i64::from(word::<BIG>(header, 0)) * 1_000_000_000 + i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+            let fraction = i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+            let nanos = i64::from(word::<BIG>(header, 0)) * NANOS_PER_SECOND + fraction;
             let (mut captured, mut wire) = (word::<BIG>(header, 8), word::<BIG>(header, 12));
             if lengths != Lengths::Plain && (lengths == Lengths::Swapped || captured > wire) {
                 (captured, wire) = (wire, captured);
@@ -130,9 +136,12 @@ impl Classic {
             if captured == 0 && is_another_file(header) {
                 break Step::Damage(ANOTHER_FILE.to_owned());
             }
+            let ordinal = tally.ordinal() + (max - left) as u64;
+            if fraction >= IMPOSSIBLE {
+                tally.order.go_beyond_second(ordinal, place(at));
+            }
             if nanos < latest {
-                let packet = tally.ordinal() + (max - left) as u64;
-                tally.order.step_back(nanos, latest, packet, place(at));
+                tally.order.step_back(nanos, latest, ordinal, place(at));
             } else {
                 latest = nanos;
             }
@@ -168,9 +177,9 @@ impl Classic {
             && let captured = word::<BIG>(header, 8)
             && let Some((frame, behind)) = behind.split_at_checked(captured as usize)
         {
-            let nanos =
-                i64::from(word::<BIG>(header, 0)) * 1_000_000_000 + i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
-            if captured == 0 || nanos < latest {
+            let fraction = i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+            let nanos = i64::from(word::<BIG>(header, 0)) * NANOS_PER_SECOND + fraction;
+            if captured == 0 || nanos < latest || fraction >= IMPOSSIBLE {
                 break;
             }
             latest = nanos;

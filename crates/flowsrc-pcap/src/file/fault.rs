@@ -71,6 +71,17 @@ impl Complaint<'_> {
             };
             clauses.push(clause);
         }
+        if let Some(step) = self.order.first_beyond {
+            let others = match self.order.beyond_second {
+                1 => String::new(),
+                count => format!(" (the first of {count})"),
+            };
+            clauses.push(format!(
+                "the fraction of a second of packet {} at byte {}{stream}{others} is two seconds or more, and was added as it \
+                 stands",
+                step.packet, step.offset
+            ));
+        }
         (!clauses.is_empty()).then(|| format!("{}: {}", self.name, clauses.join("; ")))
     }
 }

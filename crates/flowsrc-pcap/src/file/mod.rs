@@ -6,7 +6,7 @@
 //! | `kind` | which format a stream is, by its first bytes; what to say of those that are not ours |
 //! | `input` | opening files and standard input, decompressing |
 //! | `window` | the reused buffer between input and formats |
-//! | `order`, `fault` | packets that run backwards; the one sentence about what is wrong |
+//! | `order`, `fault` | times that cannot be right; the one sentence about what is wrong |
 //! | `classic`, `ng`, `clock` | the formats, walked in place |
 //! | `reader` | one input: [`Reader`] |
 //! | `merge` | several inputs in time order |

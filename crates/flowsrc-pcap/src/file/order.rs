@@ -1,4 +1,4 @@
-//! Packets that run backwards in time.
+//! Times that cannot be right: packets that run backwards, and fractions of a second that are several.
 //!
 //! A file is written in the order in which packets were captured, so within one interface time should not go back. Over
 //! several interfaces it may: their packets reach the file through different queues, and so do those of one interface
@@ -9,7 +9,7 @@ use flowcore::Timestamp;
 /// Up to here a step back within one interface is the doing of its queues, which are emptied by several CPUs in turns.
 const JITTER: i64 = 1_000_000;
 
-/// What is known of a file's order in time.
+/// What is known of a file's times.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     /// The latest time so far, over all interfaces.
@@ -22,9 +22,13 @@ pub(super) struct Order {
     pub(super) first: Option<Step>,
     /// By how much the worst of them is late, in nanoseconds.
     pub(super) largest: i64,
+    /// Packets whose fraction of a second is two seconds or more.
+    pub(super) beyond_second: u64,
+    /// The first of those.
+    pub(super) first_beyond: Option<Step>,
 }
 
-/// One step back in time.
+/// Where a time cannot be right.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     /// One-based number of the packet.
@@ -35,7 +39,15 @@ pub(super) struct Step {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { latest: i64::MIN, backwards: 0, within_interface: 0, first: None, largest: 0 }
+        Self {
+            latest: i64::MIN,
+            backwards: 0,
+            within_interface: 0,
+            first: None,
+            largest: 0,
+            beyond_second: 0,
+            first_beyond: None,
+        }
     }
 }
 
@@ -54,5 +66,13 @@ impl Order {
             self.largest = self.largest.max(interface_latest.saturating_sub(nanos));
             self.first.get_or_insert(Step { packet, offset });
         }
+    }
+
+    /// Notes a packet whose fraction of a second is two or more: its time is taken as it stands, the whole seconds of
+    /// the fraction on top.
+    #[cold]
+    pub(super) fn go_beyond_second(&mut self, packet: u64, offset: u64) {
+        self.beyond_second += 1;
+        self.first_beyond.get_or_insert(Step { packet, offset });
     }
 }

@@ -310,7 +310,8 @@ impl Reader {
     }
 
     /// What is wrong with the input as far as it was read, in one sentence with packet numbers (from 1) and byte offsets
-    /// (from 0, of the decompressed stream if it is compressed): cut, damaged, or running backwards in time.
+    /// (from 0, of the decompressed stream if it is compressed): cut, damaged, or with times that cannot
+    /// be right.
     pub fn fault(&self) -> Option<String> {
         Complaint {
             name: &self.name,
@@ -326,7 +327,8 @@ impl Reader {
 
     /// How many things [`fault`](Self::fault) speaks of; never falls.
     pub(super) fn troubles(&self) -> u64 {
-        u64::from(self.damage.is_some()) + self.tally.left_out + self.tally.order.within_interface
+        let Tally { left_out, order, .. } = &self.tally;
+        u64::from(self.damage.is_some()) + left_out + order.within_interface + order.beyond_second
     }
 
     /// Losses before and in this file; nothing is delivered or filtered here.
