@@ -18,7 +18,7 @@ impl Default for Place {
 }
 
 /// States without gaps between them, where [`Slots`] have room for every flow. Why: of a capture's flows half may be of
-/// another protocol; over 1.3 million flows `hosts` takes 181 MB with this and took 281 MB.
+/// another protocol; over 1.3 million flows `hosts` takes 100 MB less with this.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     slots: Slots<T>,
