@@ -18,6 +18,6 @@ pub mod stage;
 pub mod traffic;
 pub mod walk;
 
-/// What `flow` has.
+/// Why: a stage is to cost what it costs in `flow`, which has this one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

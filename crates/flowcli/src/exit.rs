@@ -22,7 +22,7 @@ impl Exit {
     pub const FAILED: Self = Self(1);
     /// Wrong usage.
     pub const USAGE: Self = Self(2);
-    /// The input was damaged, cut or interrupted: results are printed and marked partial.
+    /// The input was damaged, cut, interrupted or has times that cannot be right: results are printed and marked partial.
     pub const PARTIAL: Self = Self(3);
     /// A permission or capability is missing.
     pub const PERMISSION: Self = Self(4);
@@ -48,7 +48,7 @@ pub const TABLE: &str = concat!(
     "  0  done: the input is complete\n",
     "  1  failed: reading, writing, not a capture file\n",
     "  2  wrong usage, a filter that cannot be used\n",
-    "  3  the input was damaged, cut or interrupted: what was read is printed and marked\n",
+    "  3  the input was damaged, cut, out of order or interrupted: what was read is printed and marked\n",
     "  4  a permission is missing\n",
     "  5  more was lost than --max-loss allows\n",
     "  6  no rows, with --fail-empty\n",

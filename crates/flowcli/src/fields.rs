@@ -507,6 +507,16 @@ mod tests {
     }
 
     #[test]
+    fn how_many_is_a_quantity_and_what_a_number_stands_for_is_not() {
+        use flowstats::conns::column;
+        let downwards = |name: &str| largest_first(&column(name).expect(name).column);
+        let quantities = ["unanswered", "requests", "retrans", "fwd_wire_bytes", "duration_ns", "zero_window_time"];
+        assert_eq!(quantities.map(downwards), [true; 6]);
+        let others = ["src_port", "ip_version", "tcp_flags_fwd", "in_if", "start_ns", "state"];
+        assert_eq!(others.map(downwards), [false; 6]);
+    }
+
+    #[test]
     fn what_is_equal_keeps_the_order_of_its_beginnings() {
         let subject = subject();
         for order in [subject.by_weight(), subject.order(&["bytes".parse().unwrap()], &Edge::default()).unwrap()] {

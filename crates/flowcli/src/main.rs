@@ -51,8 +51,8 @@ use clap::{Arg, CommandFactory, Parser};
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, complain};
 
-/// What connections leave behind is many small pieces that come and go: with the C library's allocator the course of 1.3
-/// million flows took a sixth more CPU (`benches/README.md`).
+/// Why: connections leave many small pieces behind. With the C library's allocator to follow their course took a ninth to a
+/// sixth more CPU over many flows (`benches/README.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

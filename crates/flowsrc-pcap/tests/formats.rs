@@ -43,18 +43,43 @@ fn the_modified_format_has_eight_more_bytes_in_each_record_header() {
     }
 }
 
+/// The times of a file's packets, and what is wrong with it.
+fn read_times(file: &Bytes) -> (Vec<i64>, Option<String>) {
+    let (packets, fault) = read(&file.out);
+    (packets.iter().map(|packet| packet.nanos).collect(), fault)
+}
+
 #[test]
-fn a_fraction_of_a_second_or_more_is_carried_and_told() {
-    let read_times = |file: &[u8]| {
-        let (packets, fault) = read(file);
-        (packets.iter().map(|packet| packet.nanos).collect::<Vec<_>>(), fault)
-    };
-    let file = classic(false).record(10, 999_999, b"w").record(10, 1_000_046, b"x").out;
-    assert_eq!(read_times(&file), (vec![10_999_999_000, 11_000_046_000], None));
-    let file = classic(false).record(9, 0, b"x").record(10, 2_000_000, b"y").record(11, u32::MAX, b"z").out;
-    let words = "test: the fraction of a second of packet 2 at byte 41 (the first of 2) is two seconds or more, and was \
-                 added as it stands";
-    assert_eq!(read_times(&file), (vec![9_000_000_000, 12_000_000_000, 4_305_967_295_000], Some(words.to_owned())));
+fn a_fraction_of_one_second_is_carried() {
+    let file = classic(false).record(10, 999_999, b"w").record(10, 1_000_046, b"x").record(10, 1_999_999, b"y");
+    assert_eq!(read_times(&file), (vec![10_999_999_000, 11_000_046_000, 11_999_999_000], None));
+    let file = Bytes::new(true).pcap(NANOSECONDS, (2, 4), 65_535, 1).record(10, 1_999_999_999, b"x");
+    assert_eq!(read_times(&file), (vec![11_999_999_999], None));
+}
+
+#[test]
+fn a_fraction_of_two_seconds_or_more_is_told_with_packet_and_byte() {
+    const FRACTION: &str = "its fraction of a second is two seconds or more, added as it stands";
+    let file = classic(false).record(9, 0, b"x").record(10, 2_000_000, b"y").record(13, 0, b"z");
+    let told = Some(format!("test: packet 2 at byte 41: {FRACTION}"));
+    assert_eq!(read_times(&file), (vec![9_000_000_000, 12_000_000_000, 13_000_000_000], told));
+
+    let file = Bytes::new(true).pcap(NANOSECONDS, (2, 4), 65_535, 1).record(10, 2_000_000_000, b"x");
+    assert_eq!(read_times(&file), (vec![12_000_000_000], Some(format!("test: packet 1 at byte 24: {FRACTION}"))));
+
+    // What it leads to is told behind it.
+    let file =
+        classic(false).record(9, 0, b"x").record(10, u32::MAX, b"y").record(11, u32::MAX, b"y").record(12, 0, b"z");
+    let told = format!(
+        "test: packet 2 at byte 41, the first of 2: {FRACTION}; time runs backwards at packet 4 at byte 75, by \
+         4293.967295 s"
+    );
+    let times = vec![9_000_000_000, 4_304_967_295_000, 4_305_967_295_000, 12_000_000_000];
+    assert_eq!(read_times(&file), (times, Some(told)));
+
+    let file = Bytes::new(false).pcap(KUZNETZOV, (2, 4), 65_535, 1);
+    let file = file.u32(1).u32(3_000_000).u32(4).u32(4).u32(2).u16(0x0800).raw(&[0, 0]).raw(b"one!");
+    assert_eq!(read_times(&file), (vec![4_000_000_000], Some(format!("test: packet 1 at byte 24: {FRACTION}"))));
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl<R> Def<R> {
 
 pub(crate) const KEY: (Unit, Meaning) = (Unit::None, Meaning::Key);
 pub(crate) const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
+pub(crate) const NUMBER: (Unit, Meaning) = (Unit::Count, Meaning::Gauge);
 pub(crate) const TIME: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
 pub(crate) const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 pub(crate) const SHARE: (Unit, Meaning) = (Unit::Percent, Meaning::Gauge);

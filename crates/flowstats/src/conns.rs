@@ -12,6 +12,7 @@ use flowcore::{
     Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch_whole,
 };
 
+use crate::slab::{Place, Slab};
 use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, History, Keeper, Pages, Spans, Tcp, udp_state};
 
 pub use columns::{COLUMNS, ColumnDef, column};
@@ -149,6 +150,8 @@ struct Open {
     recent: [Recent; 2],
     tcp: Tcp,
     side: Option<Box<Side>>,
+    /// Its place in [`Conns::followed`], if it has one.
+    followed: Place,
     doubts: Doubts,
     /// A connection is here: its first event, or the first that a filter let through, was seen.
     begun: bool,
@@ -259,7 +262,7 @@ pub enum Depth {
 pub struct Conns {
     open: Slots<Open>,
     /// Beside `open`, at [`Depth::Course`].
-    followed: Option<Slots<Followed>>,
+    followed: Option<Slab<Followed>>,
     pages: Pages,
     live: usize,
     finished: Vec<Connection>,
@@ -281,7 +284,7 @@ impl Conns {
 
     /// The same, finding out as much as `depth` says.
     pub fn with(depth: Depth) -> Self {
-        Self { followed: (depth == Depth::Course).then(Slots::new), ..Self::default() }
+        Self { followed: (depth == Depth::Course).then(Slab::default), ..Self::default() }
     }
 
     /// Moves the connections that have ended into `out`, in the order of their ends.
@@ -320,9 +323,12 @@ impl Conns {
         if let Some(open) = self.open.get(event.flow) {
             prefetch_whole(open);
         }
-        if let Some(followed) = self.followed.as_ref().and_then(|followed| followed.get(event.flow)) {
-            prefetch_whole(followed);
-        }
+    }
+
+    /// What is followed beside, of which the place is known where the connection is near.
+    #[inline(always)]
+    fn followed(&self, event: &FlowEvent) -> Option<&Followed> {
+        self.followed.as_ref()?.get(self.open.get(event.flow)?.followed)
     }
 
     #[inline]
@@ -349,7 +355,7 @@ impl Conns {
             Detail::Tcp(segment) => match &mut self.followed {
                 None => open.tcp.observe(segment, event.payload_bytes, event.direction, event.time),
                 Some(followed) => {
-                    let Followed { dynamics, spans } = followed.entry(event.flow);
+                    let Followed { dynamics, spans } = followed.entry_or_begin(&mut open.followed);
                     dynamics.observe(&mut open.tcp, event, segment, &mut Keeper { spans, pages: &mut self.pages });
                 }
             },
@@ -379,16 +385,16 @@ impl Conns {
         self.finished.push(describe(open, record, self.shared));
         if let Some(connection) = self.finished.last_mut()
             && connection.tcp.is_some()
-            && let Some(followed) = self.followed.as_mut().and_then(|followed| followed.get_mut(id))
+            && let Some(all) = &mut self.followed
         {
-            // What it held goes with the connection, and the next one begins from nothing.
-            let Followed { dynamics, spans } = followed;
+            // Of one whose headers were cut nothing was.
+            let Followed { dynamics, spans } = all.entry_or_begin(&mut open.followed);
             dynamics.finish(&mut open.tcp, reason, &mut Keeper { spans, pages: &mut self.pages });
             if dynamics.lacks_options() {
                 connection.doubts |= Doubts::HEADERS_CUT;
             }
             connection.course = Some(Box::new((dynamics.course(&open.tcp), spans.take(&mut self.pages))));
-            *dynamics = Dynamics::default();
+            all.end(open.followed);
         }
         // What was boxed dies with the connection, and the next one begins from nothing.
         *open = Open::default();
@@ -507,12 +513,17 @@ impl Analyzer for Conns {
             if far && let Some(later) = events.get(place + STRIDE) {
                 self.prefetch(later);
             }
+            // What is near by now leads farther.
             if far
-                && let Some(followed) = &self.followed
-                && let Some(soon) = events.get(place + STRIDE / 2)
-                && let Some(Followed { spans, .. }) = followed.get(soon.flow)
+                && let Some(later) = events.get(place + STRIDE / 2)
+                && let Some(followed) = self.followed(later)
             {
-                // They are near by now, and lead farther.
+                prefetch_whole(followed);
+            }
+            if far
+                && let Some(soon) = events.get(place + STRIDE / 4)
+                && let Some(Followed { spans, .. }) = self.followed(soon)
+            {
                 spans.prefetch_page(matches!(soon.detail, Detail::End(_)), &self.pages);
             }
             if !event.flow.is_some() {

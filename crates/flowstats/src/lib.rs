@@ -14,6 +14,7 @@ pub mod ends;
 pub mod histogram;
 pub mod hosts;
 pub mod latency;
+mod slab;
 pub mod tcp;
 pub mod volume;
 

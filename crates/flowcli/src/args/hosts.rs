@@ -90,7 +90,7 @@ pub struct HostsArgs {
     #[arg(long, conflicts_with_all = ["output", "columns"], help_heading = "Output")]
     pub classic: bool,
 
-    /// Order rows by column: names upwards, numbers downwards; COL:asc, COL:desc or -COL say otherwise
+    /// Order rows by column: names and ports upwards, quantities downwards; COL:asc, COL:desc or -COL say otherwise
     ///
     /// Several columns may be given, separated by commas. Without it, the remotes with the most connections are first.
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]

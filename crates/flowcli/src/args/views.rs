@@ -66,7 +66,7 @@ pub struct ViewArgs {
     #[arg(long, conflicts_with_all = ["output", "columns"], help_heading = "Output")]
     pub classic: bool,
 
-    /// Order rows by column: names upwards, numbers downwards; COL:asc, COL:desc or -COL say otherwise
+    /// Order rows by column: names and ports upwards, quantities downwards; COL:asc, COL:desc or -COL say otherwise
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub sort: Vec<SortKey>,
 

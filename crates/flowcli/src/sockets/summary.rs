@@ -89,7 +89,7 @@ pub fn subject(several_namespaces: bool, several_polls: bool) -> Subject<Line> {
             line.kind.2.map_or(Value::Missing, Value::U64)
         }),
         field(["state", "STATE", "State."], Unit::None, Meaning::Key, |line| Value::Word(line.kind.3)),
-        field(["sockets", "SOCKETS", "How many."], Unit::None, Meaning::Gauge, |line| Value::U64(line.sockets)),
+        field(["sockets", "SOCKETS", "How many."], Unit::Count, Meaning::Gauge, |line| Value::U64(line.sockets)),
         field(["recv_q", "RECV-Q", "Received and not read, all together."], Unit::Bytes, Meaning::Gauge, |line| {
             Value::U64(line.receive_queue)
         }),

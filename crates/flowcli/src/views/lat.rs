@@ -9,7 +9,7 @@ use flowcore::{Collector, Nanos, Snapshot};
 use flowsrc_netlink::Sockets;
 use flowstats::chart::{Chart, Layout, push_scaled, python_number};
 use flowstats::columns::Def;
-use flowstats::latency::{Distribution, Flow, Latency, columns, millis};
+use flowstats::latency::{Distribution, Flow, Latency, MOST_ENDED, Options, columns, millis};
 
 use super::owners::{Owner, Owners};
 use super::sheet::{Sheet, owner_cells};
@@ -96,7 +96,9 @@ impl View<'_> {
         if let Some(filter) = filter {
             builder = builder.filter(filter);
         }
-        let handle = builder.add(Latency::default());
+        let most_ended =
+            args.view.top.map_or(0, |top| usize::try_from(top.get()).unwrap_or(usize::MAX).max(MOST_ENDED));
+        let handle = builder.add(Latency::new(Options { most_ended }));
         let mut pipeline = builder.build(source.info())?;
         run::introduce(&args.view.ending, source.info());
         let mut progress = Progress::new(!args.view.ending.quiet);
@@ -136,7 +138,8 @@ impl View<'_> {
         let mut flows = latency.rows();
         latency.forget_ended();
         let mut snapshot = snapshot.clone();
-        snapshot.ledger.unreported_rows += latency.unreported();
+        let unkept = latency.unreported();
+        snapshot.ledger.unreported_rows += unkept;
         let distribution = Distribution::of(&flows);
         let inodes = flows.iter().map(|flow| flow.end.inode);
         let is_chart = self.is_chart();
@@ -160,7 +163,7 @@ impl View<'_> {
         self.reports += 1;
         if self.args.view.output.is_text() {
             if is_chart {
-                let charts = Charts { args: self.args, distribution: &distribution, owners, places: &places };
+                let charts = Charts { args: self.args, distribution: &distribution, unkept, owners, places: &places };
                 print(&charts.render(flows))?;
             } else {
                 self.sheet.print_table(&rows)?;
@@ -234,6 +237,8 @@ fn distribution_cells(distribution: &Distribution, args: &LatArgs) -> Vec<Vec<Va
 struct Charts<'a> {
     args: &'a LatArgs,
     distribution: &'a Distribution,
+    /// Ended connections beyond those that are kept: nothing is known of their round trips.
+    unkept: u64,
     owners: Option<&'a Owners>,
     places: &'a Places,
 }
@@ -316,11 +321,14 @@ impl Charts<'_> {
 
     /// How many there are, and their percentiles.
     fn summary(&self) -> String {
-        let Self { args, distribution, .. } = self;
+        let Self { args, distribution, unkept, .. } = self;
         let measured = distribution.measured();
         let mut out = format!("{measured} TCP connection{}", if measured == 1 { "" } else { "s" });
         if distribution.unmeasured() > 0 {
             out.push_str(&format!(" and {} without a round-trip time yet", distribution.unmeasured()));
+        }
+        if *unkept > 0 {
+            out.push_str(&format!(", and {unkept} more that were not kept (--top N keeps N)"));
         }
         let at = |level: f64| distribution.quantile(level).map(|rtt| format!("{:.3}", millis(rtt)));
         if let (Some(least), Some(greatest)) = (at(0.0), at(1.0)) {

@@ -341,7 +341,7 @@ fn push_tail(out: &mut Vec<u8>, ending: &Ending<'_>, safe_integers: bool) {
 
 fn unit_name(unit: Unit) -> Option<&'static str> {
     Some(match unit {
-        Unit::None => return None,
+        Unit::None | Unit::Count => return None,
         Unit::Packets => "packets",
         Unit::Bytes => "bytes",
         Unit::EpochNanos => "ns since 1970-01-01 UTC",

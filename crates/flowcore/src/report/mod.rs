@@ -88,8 +88,10 @@ impl Value {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unit {
-    /// Without one.
+    /// Without one: names, identifiers, states.
     None,
+    /// How many, of what is neither packets nor bytes.
+    Count,
     /// Packets.
     Packets,
     /// Bytes.

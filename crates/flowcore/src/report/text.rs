@@ -215,7 +215,7 @@ impl<W: Write> TextWriter<W> {
     fn heading(&self, column: &Column) -> String {
         let says = |word: &str| column.title.to_ascii_lowercase().contains(word);
         let unit = match column.unit {
-            Unit::None => "",
+            Unit::None | Unit::Count => "",
             Unit::Packets if says("pkt") || says("packet") => "",
             Unit::Packets => "pkts",
             Unit::Bytes if says("byte") => "",

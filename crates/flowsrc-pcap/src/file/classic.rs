@@ -6,6 +6,7 @@ use flowcore::wire::LinkType;
 use super::kind::{Kind, PREFIX, Variant};
 use super::reader::{Step, Tally};
 use super::record::{RawPacket, Sink};
+use super::times::FAULTY_FRACTION;
 use super::window::{LARGEST_RECORD, Window};
 
 /// Bytes of the file header.
@@ -14,12 +15,6 @@ pub(super) const FILE_HEADER: usize = 24;
 /// Bytes of a record header; Kuznetzov's patch adds interface index, protocol, packet type and padding.
 const RECORD_HEADER: usize = 16;
 const EXTENDED_RECORD_HEADER: usize = 24;
-
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
-
-/// Of less than two seconds, a fraction of a second was counted on where the second should have been: some writers do that
-/// with packets just behind its end. From here on there is no telling.
-const IMPOSSIBLE: i64 = 2 * NANOS_PER_SECOND;
 
 /// What the file header says.
 #[derive(Copy, Clone, Debug)]
@@ -105,7 +100,7 @@ impl Classic {
         let offset = window.offset();
         let place = |at: usize| offset + (at - start) as u64;
         let mut left = max;
-        let mut latest = tally.order.latest;
+        let mut latest = tally.times.latest;
         let mut at = start;
         let step = loop {
             if USUAL {
@@ -118,9 +113,7 @@ impl Classic {
             let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<RECORD_HEADER>()) else {
                 break Step::Need { bytes: header_bytes, of: "record header" };
             };
-            // 32 bits of seconds and of a fraction, even one of several seconds, cannot overflow 64 bits.
-            let fraction = i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
-            let nanos = i64::from(word::<BIG>(header, 0)) * NANOS_PER_SECOND + fraction;
+            let (nanos, fraction) = time::<BIG>(header, nanos_per_tick);
             let (mut captured, mut wire) = (word::<BIG>(header, 8), word::<BIG>(header, 12));
             if lengths != Lengths::Plain && (lengths == Lengths::Swapped || captured > wire) {
                 (captured, wire) = (wire, captured);
@@ -137,11 +130,11 @@ impl Classic {
                 break Step::Damage(ANOTHER_FILE.to_owned());
             }
             let ordinal = tally.ordinal() + (max - left) as u64;
-            if fraction >= IMPOSSIBLE {
-                tally.order.go_beyond_second(ordinal, place(at));
+            if fraction >= FAULTY_FRACTION {
+                tally.times.exceed_second(ordinal, place(at));
             }
             if nanos < latest {
-                tally.order.step_back(nanos, latest, ordinal, place(at));
+                tally.times.step_back(nanos, latest, ordinal, place(at));
             } else {
                 latest = nanos;
             }
@@ -158,7 +151,7 @@ impl Classic {
             left -= 1;
             at = end;
         };
-        tally.order.latest = latest;
+        tally.times.latest = latest;
         tally.packets += (max - left) as u64;
         window.consume_to(at);
         step
@@ -177,9 +170,8 @@ impl Classic {
             && let captured = word::<BIG>(header, 8)
             && let Some((frame, behind)) = behind.split_at_checked(captured as usize)
         {
-            let fraction = i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
-            let nanos = i64::from(word::<BIG>(header, 0)) * NANOS_PER_SECOND + fraction;
-            if captured == 0 || nanos < latest || fraction >= IMPOSSIBLE {
+            let (nanos, fraction) = time::<BIG>(header, nanos_per_tick);
+            if captured == 0 || nanos < latest || fraction >= FAULTY_FRACTION {
                 break;
             }
             latest = nanos;
@@ -207,6 +199,14 @@ struct Run {
     at: usize,
     left: usize,
     latest: i64,
+}
+
+/// Nanoseconds since the epoch, and how many of them are the fraction of a second: 32 bits of each, even a fraction of
+/// several seconds, cannot overflow 64.
+#[inline(always)]
+fn time<const BIG: bool>(header: &[u8; RECORD_HEADER], nanos_per_tick: i64) -> (i64, i64) {
+    let fraction = i64::from(word::<BIG>(header, 4)) * nanos_per_tick;
+    (i64::from(word::<BIG>(header, 0)) * 1_000_000_000 + fraction, fraction)
 }
 
 #[inline(always)]

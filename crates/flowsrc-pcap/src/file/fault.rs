@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::kind::Compression;
-use super::order::Order;
+use super::times::Times;
 
 /// Damage at one place of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Complaint<'a> {
     pub(super) skipped: Option<&'a Damage>,
     /// How many were.
     pub(super) skipped_blocks: u64,
-    pub(super) order: &'a Order,
+    pub(super) times: &'a Times,
 }
 
 impl Complaint<'_> {
@@ -55,12 +55,22 @@ impl Complaint<'_> {
             };
             clauses.push(format!("left out packet {packet} at byte {offset}{stream}{others}: {what}"));
         }
-        if let Some(step) = self.order.first {
-            let mut clause = format!("time runs backwards at packet {} at byte {}{stream}", step.packet, step.offset);
-            let seconds = self.order.largest as f64 / 1e9;
-            let _infallible = match self.order.within_interface {
-                1 if self.order.backwards == 1 => write!(clause, ", by {seconds} s"),
-                count if count == self.order.backwards => {
+        if let Some(spot) = self.times.first_beyond {
+            let others = match self.times.beyond_second {
+                1 => String::new(),
+                count => format!(", the first of {count}"),
+            };
+            clauses.push(format!(
+                "packet {} at byte {}{stream}{others}: its fraction of a second is two seconds or more, added as it stands",
+                spot.packet, spot.offset
+            ));
+        }
+        if let Some(spot) = self.times.first_backwards {
+            let mut clause = format!("time runs backwards at packet {} at byte {}{stream}", spot.packet, spot.offset);
+            let seconds = self.times.largest as f64 / 1e9;
+            let _infallible = match self.times.within_interface {
+                1 if self.times.backwards == 1 => write!(clause, ", by {seconds} s"),
+                count if count == self.times.backwards => {
                     write!(clause, ", the first of {count}, by up to {seconds} s")
                 }
                 // The trust line counts the small steps too, and those between interfaces.
@@ -70,17 +80,6 @@ impl Complaint<'_> {
                 }
             };
             clauses.push(clause);
-        }
-        if let Some(step) = self.order.first_beyond {
-            let others = match self.order.beyond_second {
-                1 => String::new(),
-                count => format!(" (the first of {count})"),
-            };
-            clauses.push(format!(
-                "the fraction of a second of packet {} at byte {}{stream}{others} is two seconds or more, and was added as it \
-                 stands",
-                step.packet, step.offset
-            ));
         }
         (!clauses.is_empty()).then(|| format!("{}: {}", self.name, clauses.join("; ")))
     }
@@ -92,10 +91,10 @@ mod tests {
 
     #[test]
     fn the_sentence_names_packet_and_byte() {
-        let mut order = Order::default();
-        order.step_back(5, 2_000_000_005, 3, 200);
-        order.step_back(5, 1_000_006, 4, 300);
-        order.step_back(5, 1_000_005, 5, 400);
+        let mut times = Times::default();
+        times.step_back(5, 2_000_000_005, 3, 200);
+        times.step_back(5, 1_000_006, 4, 300);
+        times.step_back(5, 1_000_005, 5, 400);
         let damage = Damage { packet: 12, offset: 1056, what: "the file ends within it".into() };
         let complaint = Complaint {
             name: "x.pcap.gz",
@@ -104,7 +103,7 @@ mod tests {
             end: Some(&damage),
             skipped: None,
             skipped_blocks: 0,
-            order: &order,
+            times: &times,
         };
         assert_eq!(
             complaint.words().unwrap(),
@@ -123,7 +122,7 @@ mod tests {
             end: None,
             skipped: None,
             skipped_blocks: 0,
-            order: &Order::default(),
+            times: &Times::default(),
         };
         assert_eq!(complaint.words(), None);
     }

@@ -6,7 +6,7 @@
 //! | `kind` | which format a stream is, by its first bytes; what to say of those that are not ours |
 //! | `input` | opening files and standard input, decompressing |
 //! | `window` | the reused buffer between input and formats |
-//! | `order`, `fault` | times that cannot be right; the one sentence about what is wrong |
+//! | `times`, `fault` | times that cannot be right; the one sentence about what is wrong |
 //! | `classic`, `ng`, `clock` | the formats, walked in place |
 //! | `reader` | one input: [`Reader`] |
 //! | `merge` | several inputs in time order |
@@ -25,10 +25,10 @@ mod kind;
 mod merge;
 mod ng;
 mod numbers;
-mod order;
 mod reader;
 mod record;
 mod source;
+mod times;
 mod window;
 
 pub use input::Position;

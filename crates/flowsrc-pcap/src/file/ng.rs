@@ -150,11 +150,11 @@ impl Ng {
             {
                 let ticks = u64::from(word::<BIG>(header, 12)) << 32 | u64::from(word::<BIG>(header, 16));
                 let nanos = slot.clock.nanos(ticks);
-                if nanos < tally.order.latest {
-                    tally.order.step_back(nanos, slot.latest, tally.ordinal(), place(at));
+                if nanos < tally.times.latest {
+                    tally.times.step_back(nanos, slot.latest, tally.ordinal(), place(at));
                     slot.latest = slot.latest.max(nanos);
                 } else {
-                    tally.order.latest = nanos;
+                    tally.times.latest = nanos;
                     slot.latest = nanos;
                 }
                 let number = slot.number;
@@ -197,10 +197,10 @@ impl Ng {
                         own_latest = slot.latest;
                         slot.latest = slot.latest.max(nanos);
                     }
-                    if nanos < tally.order.latest {
-                        tally.order.step_back(nanos, own_latest, tally.ordinal(), place(at));
+                    if nanos < tally.times.latest {
+                        tally.times.step_back(nanos, own_latest, tally.ordinal(), place(at));
                     } else {
-                        tally.order.latest = nanos;
+                        tally.times.latest = nanos;
                     }
                     tally.packets += 1;
                     at += total;
@@ -408,7 +408,7 @@ impl Ng {
         let wire = word::<BIG>(whole, 8);
         let limit = if slot.snap_length == 0 { u32::MAX } else { slot.snap_length };
         let packet = RawPacket {
-            time: tally.order.latest(),
+            time: tally.times.latest(),
             untimed: true,
             offset: HEADER,
             captured: wire.min(limit).min(room as u32),

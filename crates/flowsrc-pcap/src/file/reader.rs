@@ -12,8 +12,8 @@ use super::fault::{Complaint, Damage};
 use super::input::{Input, Position};
 use super::kind::{Compression, Kind};
 use super::ng::{Ng, SECTION_HEADER_BYTES};
-use super::order::Order;
 use super::record::{Interface, RawPacket, Sink};
+use super::times::Times;
 use super::window::Window;
 
 /// A capture read packet by packet, in batches whose bytes lie in one window.
@@ -57,7 +57,7 @@ enum Format {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) packets: u64,
-    pub(super) order: Order,
+    pub(super) times: Times,
     /// Packets for which the file notes no time.
     pub(super) untimed: u64,
     left_out: u64,
@@ -301,7 +301,7 @@ impl Reader {
 
     /// The latest time of a packet given so far; the epoch before the first.
     pub(super) fn latest(&self) -> Timestamp {
-        self.tally.order.latest()
+        self.tally.times.latest()
     }
 
     /// How far reading has come.
@@ -310,8 +310,7 @@ impl Reader {
     }
 
     /// What is wrong with the input as far as it was read, in one sentence with packet numbers (from 1) and byte offsets
-    /// (from 0, of the decompressed stream if it is compressed): cut, damaged, or with times that cannot
-    /// be right.
+    /// (from 0, of the decompressed stream if it is compressed): cut, damaged, or with times that cannot be right.
     pub fn fault(&self) -> Option<String> {
         Complaint {
             name: &self.name,
@@ -320,15 +319,15 @@ impl Reader {
             end: self.damage.as_ref(),
             skipped: self.tally.first_left_out.as_ref(),
             skipped_blocks: self.tally.left_out,
-            order: &self.tally.order,
+            times: &self.tally.times,
         }
         .words()
     }
 
     /// How many things [`fault`](Self::fault) speaks of; never falls.
     pub(super) fn troubles(&self) -> u64 {
-        let Tally { left_out, order, .. } = &self.tally;
-        u64::from(self.damage.is_some()) + left_out + order.within_interface + order.beyond_second
+        let Tally { left_out, times, .. } = &self.tally;
+        u64::from(self.damage.is_some()) + left_out + times.within_interface + times.beyond_second
     }
 
     /// Losses before and in this file; nothing is delivered or filtered here.
@@ -365,7 +364,7 @@ impl Reader {
         if self.tally.left_out > 0 || self.damage.is_none() {
             ledger.lose(Loss::Damaged, self.tally.left_out);
         }
-        ledger.backwards = self.tally.order.backwards;
+        ledger.backwards = self.tally.times.backwards;
         ledger.untimed = self.tally.untimed;
         ledger.unread_bytes = self.unread_bytes;
         ledger.incomplete = self.damage.is_some();

@@ -5,6 +5,7 @@ use flowcore::{Direction, Nanos};
 
 use super::Connection;
 use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, bound_of_step, bound_of_syn_ack, define};
+use crate::columns::NUMBER;
 use crate::tcp::{Course, Durations, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
 const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
@@ -199,7 +200,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
             "UNANSWERED",
             "Requests without a response; not TLS's closing alert, as far as size and time tell it.",
         ],
-        FACT,
+        NUMBER,
         |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
     )
     .about(),

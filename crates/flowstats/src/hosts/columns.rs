@@ -290,7 +290,7 @@ const FAMILIES: [Family; 6] = [
         name: "qos",
         title: "QOS",
         about: "responses per connection, of those closed by a FIN that had any",
-        unit: Unit::None,
+        unit: Unit::Count,
         default: true,
         bound: |_| Bound::Exact,
         values: levels!(Measure::PerConnection),

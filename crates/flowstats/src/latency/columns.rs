@@ -3,7 +3,7 @@
 use flowcore::report::Value;
 
 use super::Flow;
-use crate::columns::{self, FACT, SPAN, TIME, addr, count, end_columns, port, socket_columns, span};
+use crate::columns::{self, FACT, NUMBER, SPAN, TIME, addr, count, end_columns, port, socket_columns, span};
 
 /// One column.
 pub type ColumnDef = columns::Def<Flow>;
@@ -36,7 +36,7 @@ pub fn columns() -> Vec<ColumnDef> {
         .shown(1),
         ColumnDef::new(
             ["samples", "SAMPLES", "Round trips that went into it; the kernel does not count its own."],
-            FACT,
+            NUMBER,
             |flow| count(flow.samples),
         ),
         ColumnDef::new(

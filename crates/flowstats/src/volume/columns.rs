@@ -3,7 +3,9 @@
 use flowcore::report::{Meaning, Unit, Value};
 
 use super::{Carried, Total};
-use crate::columns::{self, FACT, SHARE, SPAN, TIME, addr, count, end_columns, port, ratio, socket_columns, span};
+use crate::columns::{
+    self, FACT, NUMBER, SHARE, SPAN, TIME, addr, count, end_columns, port, ratio, socket_columns, span,
+};
 
 /// One column.
 pub type ColumnDef = columns::Def<Carried>;
@@ -68,7 +70,7 @@ pub fn columns() -> Vec<ColumnDef> {
             |row| count(row.now.window_bytes()),
         )
         .shown(1),
-        ColumnDef::new(["cwnd", "CWND", "Congestion window, segments."], FACT, |row| count(row.now.window_segments)),
+        ColumnDef::new(["cwnd", "CWND", "Congestion window, segments."], NUMBER, |row| count(row.now.window_segments)),
         ColumnDef::new(["mss", "MSS", "Payload bytes of a segment sent, at most."], BYTES_NOW, |row| {
             count(row.now.mss)
         }),

@@ -1,4 +1,4 @@
-//! Times that cannot be right: packets that run backwards, and fractions of a second that are several.
+//! Times that cannot be right: of packets that run backwards, and of fractions of a second that are whole seconds.
 //!
 //! A file is written in the order in which packets were captured, so within one interface time should not go back. Over
 //! several interfaces it may: their packets reach the file through different queues, and so do those of one interface
@@ -9,9 +9,13 @@ use flowcore::Timestamp;
 /// Up to here a step back within one interface is the doing of its queues, which are emptied by several CPUs in turns.
 const JITTER: i64 = 1_000_000;
 
+/// From here on, in nanoseconds, a fraction of a second is a fault. Why not from one second on: some writers count on in the
+/// fraction where a second ends, so that what is below two is a time as good as any.
+pub(super) const FAULTY_FRACTION: i64 = 2_000_000_000;
+
 /// What is known of a file's times.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(super) struct Times {
     /// The latest time so far, over all interfaces.
     pub(super) latest: i64,
     /// Packets earlier than one before them, on whatever interface.
@@ -19,31 +23,31 @@ pub(super) struct Order {
     /// Packets earlier than one before them on the same interface, by more than [`JITTER`].
     pub(super) within_interface: u64,
     /// The first of those.
-    pub(super) first: Option<Step>,
+    pub(super) first_backwards: Option<Spot>,
     /// By how much the worst of them is late, in nanoseconds.
     pub(super) largest: i64,
-    /// Packets whose fraction of a second is two seconds or more.
+    /// Packets whose fraction of a second is [`FAULTY_FRACTION`] or more.
     pub(super) beyond_second: u64,
     /// The first of those.
-    pub(super) first_beyond: Option<Step>,
+    pub(super) first_beyond: Option<Spot>,
 }
 
 /// Where a time cannot be right.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct Spot {
     /// One-based number of the packet.
     pub(super) packet: u64,
     /// Where its record begins in the stream.
     pub(super) offset: u64,
 }
 
-impl Default for Order {
+impl Default for Times {
     fn default() -> Self {
         Self {
             latest: i64::MIN,
             backwards: 0,
             within_interface: 0,
-            first: None,
+            first_backwards: None,
             largest: 0,
             beyond_second: 0,
             first_beyond: None,
@@ -51,7 +55,7 @@ impl Default for Order {
     }
 }
 
-impl Order {
+impl Times {
     /// The latest time so far; the epoch before the first packet.
     pub(super) fn latest(&self) -> Timestamp {
         if self.latest == i64::MIN { Timestamp::EPOCH } else { Timestamp::from_nanos(self.latest) }
@@ -64,15 +68,14 @@ impl Order {
         if interface_latest.saturating_sub(nanos) > JITTER {
             self.within_interface += 1;
             self.largest = self.largest.max(interface_latest.saturating_sub(nanos));
-            self.first.get_or_insert(Step { packet, offset });
+            self.first_backwards.get_or_insert(Spot { packet, offset });
         }
     }
 
-    /// Notes a packet whose fraction of a second is two or more: its time is taken as it stands, the whole seconds of
-    /// the fraction on top.
+    /// Notes a packet whose fraction of a second is [`FAULTY_FRACTION`] or more; its time is taken as it stands.
     #[cold]
-    pub(super) fn go_beyond_second(&mut self, packet: u64, offset: u64) {
+    pub(super) fn exceed_second(&mut self, packet: u64, offset: u64) {
         self.beyond_second += 1;
-        self.first_beyond.get_or_insert(Step { packet, offset });
+        self.first_beyond.get_or_insert(Spot { packet, offset });
     }
 }
