@@ -147,7 +147,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["retrans_syn_ack", "SYN-ACK-AGAIN", "SYN-ACKs beyond the first."], PACKETS, |c| {
         kind(c, Retransmission::SynAck)
     }),
-    define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again."], BYTES, |c| {
+    define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again, that of probes included."], BYTES, |c| {
         both(c, |side| side.retransmitted_bytes)
     }),
     define(["keep_alives", "KEEPALIVE", "Keep-alive probes."], PACKETS, |c| kind(c, Retransmission::KeepAlive)),

@@ -189,9 +189,15 @@ const BACK: [ColumnDef; 24] = [
     define(["midstream", "MIDSTREAM", "Connections whose beginning was not captured."], COUNT, |h| {
         Value::U64(h.tally.midstream)
     }),
-    define(["retrans_bytes", "RETRANS", "Payload sent again, lost before the capture included."], BYTES, |h| {
-        Value::U64(h.tally.again_bytes)
-    }),
+    define(
+        [
+            "retrans_bytes",
+            "RETRANS",
+            "Payload sent again, that of probes and what was lost before the capture included.",
+        ],
+        BYTES,
+        |h| Value::U64(h.tally.again_bytes),
+    ),
     define(
         ["retrans_by_remote", "RETRANS<", "Of the retransmissions of data, those sent by the remote."],
         COUNT,
