@@ -22,7 +22,8 @@ impl Exit {
     pub const FAILED: Self = Self(1);
     /// Wrong usage.
     pub const USAGE: Self = Self(2);
-    /// The input was damaged, cut, interrupted or has times that cannot be right: results are printed and marked partial.
+    /// The input was damaged, cut, interrupted or has times that cannot be right: results are printed and marked
+    /// partial.
     pub const PARTIAL: Self = Self(3);
     /// A permission or capability is missing.
     pub const PERMISSION: Self = Self(4);

@@ -514,6 +514,9 @@ mod tests {
         assert_eq!(quantities.map(downwards), [true; 6]);
         let others = ["src_port", "ip_version", "tcp_flags_fwd", "in_if", "start_ns", "state"];
         assert_eq!(others.map(downwards), [false; 6]);
+        let of_hosts = hosts::columns(&Levels::default());
+        let qos = of_hosts.iter().find(|def| def.column.name == "qos_p95").unwrap();
+        assert!(largest_first(&qos.column));
     }
 
     #[test]

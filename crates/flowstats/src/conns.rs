@@ -274,7 +274,7 @@ pub struct Conns {
 const PREFETCH_FROM: usize = 4 * 1024;
 
 /// So many events ahead.
-const STRIDE: usize = 32;
+const AHEAD: usize = 32;
 
 impl Conns {
     /// With nothing seen yet.
@@ -317,7 +317,7 @@ impl Conns {
         size_of::<Open>() + more
     }
 
-    /// Asks for what an event will touch.
+    /// Asks for the state of an event's connection.
     #[inline(always)]
     fn prefetch(&self, event: &FlowEvent) {
         if let Some(open) = self.open.get(event.flow) {
@@ -325,10 +325,24 @@ impl Conns {
         }
     }
 
-    /// What is followed beside, of which the place is known where the connection is near.
+    /// Asks for what events behind that at `place` will touch. What is asked for first leads farther once it is near.
     #[inline(always)]
-    fn followed(&self, event: &FlowEvent) -> Option<&Followed> {
-        self.followed.as_ref()?.get(self.open.get(event.flow)?.followed)
+    fn prefetch_ahead(&self, events: &[FlowEvent], place: usize) {
+        if let Some(later) = events.get(place + AHEAD) {
+            self.prefetch(later);
+        }
+        let Some(all) = &self.followed else { return };
+        let followed = |event: &FlowEvent| all.get(self.open.get(event.flow)?.followed);
+        if let Some(later) = events.get(place + AHEAD / 2)
+            && let Some(followed) = followed(later)
+        {
+            prefetch_whole(followed);
+        }
+        if let Some(soon) = events.get(place + AHEAD / 4)
+            && let Some(Followed { spans, .. }) = followed(soon)
+        {
+            spans.prefetch_page(matches!(soon.detail, Detail::End(_)), &self.pages);
+        }
     }
 
     #[inline]
@@ -507,24 +521,11 @@ impl Analyzer for Conns {
         let far = self.live >= PREFETCH_FROM;
         let events = batch.events;
         if far {
-            events.iter().take(STRIDE).for_each(|event| self.prefetch(event));
+            events.iter().take(AHEAD).for_each(|event| self.prefetch(event));
         }
         for (place, event) in events.iter().enumerate() {
-            if far && let Some(later) = events.get(place + STRIDE) {
-                self.prefetch(later);
-            }
-            // What is near by now leads farther.
-            if far
-                && let Some(later) = events.get(place + STRIDE / 2)
-                && let Some(followed) = self.followed(later)
-            {
-                prefetch_whole(followed);
-            }
-            if far
-                && let Some(soon) = events.get(place + STRIDE / 4)
-                && let Some(Followed { spans, .. }) = self.followed(soon)
-            {
-                spans.prefetch_page(matches!(soon.detail, Detail::End(_)), &self.pages);
+            if far {
+                self.prefetch_ahead(events, place);
             }
             if !event.flow.is_some() {
                 continue;

@@ -105,4 +105,15 @@ mod tests {
         assert_eq!(slab.slots.as_slice().iter().filter(|&&state| state > 0).count(), 1000);
         assert_eq!((slab.slots.as_slice().len(), slab.get(Place::default())), (1024, None));
     }
+    #[test]
+    fn a_state_begins_once_until_it_ends() {
+        let mut slab = Slab::<u64>::default();
+        let (mut one, mut other) = (Place::default(), Place::default());
+        *slab.entry_or_begin(&mut one) = 7;
+        *slab.entry_or_begin(&mut other) += 1;
+        assert_eq!((*slab.entry_or_begin(&mut one), *slab.entry_or_begin(&mut other), slab.len()), (7, 1, 2));
+        slab.end(one);
+        let mut next = Place::default();
+        assert_eq!((*slab.entry_or_begin(&mut next), next, slab.len()), (0, one, 2));
+    }
 }

@@ -14,7 +14,7 @@ use flowstats::latency::{Distribution, Flow, Latency, MOST_ENDED, Options, colum
 use super::owners::{Owner, Owners};
 use super::sheet::{Sheet, owner_cells};
 use super::{Live, Places, bar, check, classic_label, ending, fitting, group, layout, print, selection, wrapped};
-use crate::args::{Group, LatArgs};
+use crate::args::{Group, LatArgs, ViewArgs};
 use crate::exit::{Exit, complain};
 use crate::progress::Progress;
 use crate::run::{self, Finish};
@@ -49,7 +49,7 @@ struct View<'a> {
 impl View<'_> {
     fn of_sockets(mut self) -> anyhow::Result<Exit> {
         let mut builder = Pipeline::builder();
-        let handle = builder.add(Latency::default());
+        let handle = builder.add(latency(&self.args.view));
         let every = self.args.view.every;
         let reports = self.args.input.count.map(NonZeroU64::get);
         if reports.is_some() && every.is_none() {
@@ -96,9 +96,7 @@ impl View<'_> {
         if let Some(filter) = filter {
             builder = builder.filter(filter);
         }
-        let most_ended =
-            args.view.top.map_or(0, |top| usize::try_from(top.get()).unwrap_or(usize::MAX).max(MOST_ENDED));
-        let handle = builder.add(Latency::new(Options { most_ended }));
+        let handle = builder.add(latency(&args.view));
         let mut pipeline = builder.build(source.info())?;
         run::introduce(&args.view.ending, source.info());
         let mut progress = Progress::new(!args.view.ending.quiet);
@@ -322,14 +320,7 @@ impl Charts<'_> {
     /// How many there are, and their percentiles.
     fn summary(&self) -> String {
         let Self { args, distribution, unkept, .. } = self;
-        let measured = distribution.measured();
-        let mut out = format!("{measured} TCP connection{}", if measured == 1 { "" } else { "s" });
-        if distribution.unmeasured() > 0 {
-            out.push_str(&format!(" and {} without a round-trip time yet", distribution.unmeasured()));
-        }
-        if *unkept > 0 {
-            out.push_str(&format!(", and {unkept} more that were not kept (--top N keeps N)"));
-        }
+        let mut out = how_many(distribution.measured(), distribution.unmeasured(), *unkept);
         let at = |level: f64| distribution.quantile(level).map(|rtt| format!("{:.3}", millis(rtt)));
         if let (Some(least), Some(greatest)) = (at(0.0), at(1.0)) {
             out.push_str(&format!("; round trips in ms: min {least}"));
@@ -342,5 +333,37 @@ impl Charts<'_> {
         }
         out.push_str("\n\n");
         wrapped(&out)
+    }
+}
+
+/// The analyzer: it keeps as many ended connections as rows are asked for, if those are more than it keeps anyway.
+fn latency(args: &ViewArgs) -> Latency {
+    let most_ended = args.top.map_or(0, |top| usize::try_from(top.get()).unwrap_or(usize::MAX).max(MOST_ENDED));
+    Latency::new(Options { most_ended })
+}
+
+/// How many connections there are, with a round-trip time and without, and beyond those that are kept.
+fn how_many(measured: u64, unmeasured: u64, unkept: u64) -> String {
+    let mut out = format!("{measured} TCP connection{}", if measured == 1 { "" } else { "s" });
+    if unmeasured > 0 {
+        out.push_str(&format!(" and {unmeasured} without a round-trip time yet"));
+    }
+    if unkept > 0 {
+        out.push_str(&format!(", and {unkept} more that were not kept (--top N keeps N)"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_were_not_kept_are_told() {
+        assert_eq!(how_many(1, 0, 0), "1 TCP connection");
+        assert_eq!(
+            how_many(0, 1_000_000, 7),
+            "0 TCP connections and 1000000 without a round-trip time yet, and 7 more that were not kept (--top N keeps N)"
+        );
     }
 }

@@ -65,8 +65,8 @@ impl Spans {
         self.len += 1;
     }
 
-    /// Asks the processor to bring closer the page that takes the codes held in place, if they may find no room any more,
-    /// or if all is `over`.
+    /// Asks the processor to bring closer the page that takes the codes held in place, if they may find no room any
+    /// more, or if all is `over`.
     #[inline]
     pub(crate) fn prefetch_page(&self, over: bool, pages: &Pages) {
         if usize::from(self.len) >= FULL || over {

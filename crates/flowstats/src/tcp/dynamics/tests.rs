@@ -174,6 +174,11 @@ impl Played {
     }
 }
 
+/// Rows with nothing beside them.
+fn plain<'a>(rows: &[Row<'a>]) -> Vec<(Row<'a>, More)> {
+    rows.iter().map(|&row| (row, More::default())).collect()
+}
+
 fn play_with(rows: &[(Row<'_>, More)], end: EndReason) -> Played {
     let mut followed = Followed::default();
     let mut heard = Heard::default();
@@ -186,7 +191,7 @@ fn play_with(rows: &[(Row<'_>, More)], end: EndReason) -> Played {
 }
 
 fn play(rows: &[Row<'_>]) -> Played {
-    let rows: Vec<_> = rows.iter().map(|&row| (row, More::default())).collect();
+    let rows = plain(rows);
     play_with(&rows, EndReason::Forced)
 }
 

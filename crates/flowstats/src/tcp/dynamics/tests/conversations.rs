@@ -94,7 +94,7 @@ fn one_end_may_go_on_after_the_others_fin() {
 #[test]
 fn marks_of_congestion_are_counted_by_who_sent_them() {
     let marked = More { congested: true, ..More::default() };
-    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    let mut rows = plain(&HANDSHAKE);
     rows.push((REQUEST, marked));
     rows.push(((1030.0, "<AE", 901, 151, 0), More::default()));
     rows.push(((1040.0, ">AW", 151, 901, 50), More::default()));
@@ -134,7 +134,7 @@ fn an_answer_to_a_part_of_what_was_asked_in_one_flight_overlaps() {
 #[test]
 fn a_window_that_was_opened_unseen_was_open_when_more_than_a_probe_came() {
     let zero = More { window: Some(0), ..More::default() };
-    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    let mut rows = plain(&HANDSHAKE);
     rows.push((REQUEST, More::default()));
     rows.push(((1030.0, "<A", 901, 151, 0), zero));
     rows.push(((1130.0, ">PA", 151, 901, 1), More::default()));

@@ -25,9 +25,8 @@ fn three_duplicate_acks_ask_for_a_fast_retransmission() {
 
 #[test]
 fn what_the_receiver_reports_as_a_duplicate_was_spurious() {
-    let mut rows: Vec<_> = HANDSHAKE.iter().chain(&DATA).map(|&row| (row, More::default())).collect();
-    rows.push(((1320.0, ">A", 101, 901, 100), More::default()));
-    rows.push(((1321.0, "<A", 901, 401, 0), More::default()));
+    let mut rows = plain(&[&HANDSHAKE[..], &DATA].concat());
+    rows.extend(plain(&[(1320.0, ">A", 101, 901, 100), (1321.0, "<A", 901, 401, 0)]));
     rows.push(((1330.0, "<A", 901, 401, 0), More { duplicate: Some(101), ..More::default() }));
     let played = play_with(&rows, EndReason::Forced);
     assert_eq!(played.sent_again(), ["Timeout 100", "needless Timeout"]);
@@ -39,10 +38,9 @@ fn what_the_receiver_reports_as_a_duplicate_was_spurious() {
 #[test]
 fn a_report_of_a_duplicate_is_of_one_copy() {
     // The first, which was lost before the capture, was needed: what came behind it is acknowledged with it.
-    let mut rows: Vec<_> = HANDSHAKE.iter().chain(&DATA[1..]).map(|&row| (row, More::default())).collect();
-    rows.push(((2050.0, ">A", 101, 901, 100), More::default()));
-    rows.push(((2051.0, "<A", 901, 401, 0), More::default()));
-    rows.push(((4050.0, ">A", 101, 901, 100), More::default()));
+    let mut rows = plain(&[&HANDSHAKE[..], &DATA[1..]].concat());
+    let again = |at| (at, ">A", 101, 901, 100);
+    rows.extend(plain(&[again(2050.0), (2051.0, "<A", 901, 401, 0), again(4050.0)]));
     rows.push(((4051.0, "<A", 901, 401, 0), More { duplicate: Some(101), ..More::default() }));
     let played = play_with(&rows, EndReason::Forced);
     assert_eq!(played.sent_again(), ["Timeout 100", "Spurious 100"]);
@@ -159,7 +157,7 @@ fn a_zero_window_is_probed_and_timed() {
 #[test]
 fn a_window_still_closed_at_the_end_is_timed_to_there() {
     let zero = More { window: Some(0), ..More::default() };
-    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    let mut rows = plain(&HANDSHAKE);
     rows.extend([((1030.0, "<A", 901, 101, 0), zero), ((1530.0, "<A", 901, 101, 0), zero)]);
     assert_eq!(play_with(&rows, EndReason::Forced).facts.sides[1].zero_window_time, Nanos::new(500_000_000));
 }
@@ -198,7 +196,7 @@ fn merged_segments_prove_no_loss() {
     assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [0, 0]);
     assert_eq!(played.rtts()[2..], ["rtt>A 11", "rtt<A 2"]);
     // One packet seen merged on one interface and cut on another.
-    let mut rows: Vec<_> = HANDSHAKE.iter().map(|&row| (row, More::default())).collect();
+    let mut rows = plain(&HANDSHAKE);
     let other = More { interface: 1, ..More::default() };
     rows.push(((1020.0, ">A", 101, 901, 2000), More::default()));
     rows.push(((1020.01, ">A", 101, 901, 1000), other));
