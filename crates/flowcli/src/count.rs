@@ -5,14 +5,12 @@
 use std::borrow::Cow;
 
 use flowcore::report::{Bound, Column, Ending, Meaning, Unit, Value};
-use flowcore::{
-    Collector, Error, ErrorKind, Features, FlowEvent, Flows, Frames, Ledger, Limit, Select, Status, Timestamp, flows,
-};
+use flowcore::{Collector, Features, FlowEvent, Flows, Frames, Ledger, Limit, Select, Status, Timestamp, flows};
 use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
 use flowstats::conns::Doubts;
 
-use crate::args::{CountArgs, Format, TimeStyle};
+use crate::args::{CountArgs, TimeStyle};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
@@ -32,9 +30,6 @@ struct Totals {
 
 /// Runs the command.
 pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
-    if args.output == Format::Zeek {
-        return Err(Error::new(ErrorKind::Usage, "a count has no form in Zeek's logs; `flow conns -o zeek` has").into());
-    }
     crate::filter::refuse_one_input(&args.filter, &args.read)?;
     let filter = crate::filter::read(&args.filter, args.ending.quiet, args.color)?.unwrap_or_else(Filter::all);
     let networks = args.asn.load(args.ending.verbose > 0)?;

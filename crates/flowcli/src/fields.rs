@@ -167,7 +167,10 @@ impl<R> Subject<R> {
             })
         };
         let similar = || {
-            let all = known().map(|column| (distance(&plain, &column.name), column));
+            // Whoever mistypes a time leaves out its unit as well.
+            let whole = |column: &Column| column.name.strip_suffix("_ns").map(|short| distance(&plain, short));
+            let edits = |column: &Column| distance(&plain, &column.name).min(whole(column).unwrap_or(usize::MAX));
+            let all = known().map(|column| (edits(column), column));
             all.min_by_key(|&(edits, _)| edits).filter(|&(edits, _)| edits <= 3 && edits * 2 <= plain.len())
         };
         let column = titled.or_else(begun).or_else(|| similar().map(|(_, column)| column));

@@ -33,9 +33,6 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     if args.list_columns {
         return crate::documents::print(&subject.describe());
     }
-    if args.output == Format::Zeek {
-        return Err(Error::new(ErrorKind::Usage, "hosts has no form in Zeek's logs; `flow conns -o zeek` has").into());
-    }
     filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {

@@ -111,7 +111,8 @@ fn a_count_is_no_log_of_zeeks() {
         .assert()
         .code(2)
         .stdout(is_empty())
-        .stderr(contains("no form in Zeek's logs"));
+        .stderr(contains("`flow conns -o zeek` has them"));
+    flow(&["count", "--help"]).assert().success().stdout(contains("tsv").and(contains("zeek").not()));
 }
 
 #[test]

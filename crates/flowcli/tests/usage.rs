@@ -129,6 +129,11 @@ fn a_wrong_column_is_said_before_anything_is_read() {
             .assert()
             .code(2)
             .stderr(contains("no column `start_n`; did you mean `start_ns`?"));
+        flow()
+            .args(["conns", "-r", "/nonexistent", option, "duraton"])
+            .assert()
+            .code(2)
+            .stderr(contains("did you mean `duration_ns`?"));
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args};
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::shared::EndingArgs;
-use super::values::{Color, Format, parse_count};
+use super::values::{Color, Format, not_zeek, parse_count};
 
 const EXAMPLES: &str = "Examples:
   flow count -r capture.pcap 'tcp and port 443'
@@ -38,7 +38,7 @@ pub struct CountArgs {
     pub filter: FilterArgs,
 
     /// Form of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
     pub output: Format,
 
     /// Packets and bytes in tables as 1.2k, 3.4M

@@ -12,7 +12,7 @@ use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
 use super::shared::{EndingArgs, InputArgs};
-use super::values::{Color, Format, SortKey, parse_count, parse_span};
+use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
 
 const EXAMPLES: &str = "Examples:
   flow hosts -r capture.pcapng.zst
@@ -83,7 +83,7 @@ pub struct HostsArgs {
     pub list_columns: bool,
 
     /// Form of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
     pub output: Format,
 
     /// TRTOP's own layout: 18 equal cells, in the order of its columns, by established connections

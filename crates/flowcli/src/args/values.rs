@@ -50,9 +50,12 @@ impl Format {
 
 /// Parses a format, where there are no rows that could be Zeek's.
 pub fn not_zeek() -> impl TypedValueParser<Value = Format> {
-    let known = Format::value_variants().iter().filter(|format| **format != Format::Zeek);
-    let known: Vec<PossibleValue> = known.filter_map(Format::to_possible_value).collect();
-    PossibleValuesParser::new(known).try_map(|text| Format::from_str(&text, false))
+    let named = |format: &Format| Some(format.to_possible_value()?.hide(*format == Format::Zeek));
+    let known: Vec<PossibleValue> = Format::value_variants().iter().filter_map(named).collect();
+    PossibleValuesParser::new(known).try_map(|text| match Format::from_str(&text, false)? {
+        Format::Zeek => Err("there are no rows here as in Zeek's logs; `flow conns -o zeek` has them".to_owned()),
+        format => Ok(format),
+    })
 }
 
 /// How tables show points in time.

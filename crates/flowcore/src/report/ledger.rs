@@ -32,8 +32,9 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         })
         .collect();
     let mut balance = format!(
-        "{} packets seen = {} delivered + {} filtered + {} lost",
+        "{} {} seen = {} delivered + {} filtered + {} lost",
         ledger.seen(),
+        if ledger.seen() == 1 { "packet" } else { "packets" },
         ledger.delivered(),
         ledger.filtered(),
         ledger.lost_total()
@@ -382,6 +383,14 @@ mod tests {
         ledger.unread_bytes = 12;
         ledger.incomplete = true;
         ledger
+    }
+
+    #[test]
+    fn one_packet_is_one() {
+        let mut ledger = Ledger::new();
+        ledger.deliver(1);
+        let ending = Ending { complete: true, ..Ending::new(&ledger) };
+        assert!(words(&ending).starts_with("1 packet seen = 1 delivered"));
     }
 
     #[test]

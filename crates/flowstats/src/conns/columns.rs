@@ -7,7 +7,7 @@ use flowcore::community_id::community_id;
 use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos, Timestamp};
 
-use super::{Connection, TcpFacts};
+use super::{Connection, Doubts, TcpFacts};
 use crate::tcp::{Handshake, HandshakeDoubts};
 
 /// One column: how it is described and where its value comes from.
@@ -276,10 +276,14 @@ fn list(items: impl Iterator<Item = u64>) -> Value {
 fn port(connection: &Connection, port: u16) -> Value {
     use flowcore::Protocol;
     let key = &connection.flow.key;
-    let icmp = matches!(key.protocol, Protocol::ICMP | Protocol::ICMPV6);
     // A flow of later fragments alone, or of headers cut before the ports, has 0 on both sides.
     let known = key.src_port != 0 || key.dst_port != 0;
-    if (key.protocol.has_ports() && known) || icmp { Value::U64(u64::from(port)) } else { Value::Missing }
+    let has_one = match key.protocol {
+        // Type 0 and code 0 are a message, if not one that anybody sends.
+        Protocol::ICMP | Protocol::ICMPV6 => known || !connection.doubts.contains(Doubts::HEADERS_CUT),
+        protocol => protocol.has_ports() && known,
+    };
+    if has_one { Value::U64(u64::from(port)) } else { Value::Missing }
 }
 
 fn tcp(connection: &Connection, value: impl Fn(&TcpFacts) -> Value) -> Value {

@@ -207,6 +207,20 @@ fn headers_that_were_cut_before_the_transport_leave_counts_open() {
 }
 
 #[test]
+fn a_message_cut_before_its_type_has_none() {
+    let message = |ports: (u16, u16), stopped, notes| {
+        let usual = udp(0, false, 100);
+        let key = FlowKey { protocol: Protocol::ICMP, src_port: ports.0, dst_port: ports.1, ..usual.key };
+        let found = connections(vec![FlowEvent { key, stopped, notes, ..usual }]);
+        ["src_port", "dst_port"].map(|name| (column(name).unwrap().value)(&found[0]))
+    };
+    let echo = message((8, 0), Layer::None, Notes::empty());
+    assert_eq!(echo, [Value::U64(8), Value::U64(0)]);
+    assert_eq!(message((8, 0), Layer::Transport, Notes::CUT), echo, "cut behind its type");
+    assert_eq!(message((0, 0), Layer::Transport, Notes::CUT), [Value::Missing, Value::Missing]);
+}
+
+#[test]
 fn a_connection_that_its_idle_time_cuts_in_two_is_not_told_as_whole() {
     let mut rows = vec![
         (0, false, SYN, 10, 0, 0),
