@@ -93,11 +93,17 @@ bitflags::bitflags! {
         const HOLES = 512;
         /// Options of a segment were cut by the snap length.
         const CUT = 1024;
+        /// The newest of the responder may be its farewell: short, and long after the rest of its response.
+        const PAUSED = 2048;
     }
 }
 
 const _: () = assert!(size_of::<Dynamics>() <= 192);
 const _: () = assert!(std::mem::offset_of!(Dynamics, ambiguous) == 64);
+
+/// For so long a server waits for another request, at least, before it says farewell. Shorter pauses are mostly the
+/// network's: of what was lost and sent again.
+const PAUSE: Nanos = Nanos::from_secs(1);
 
 /// What was known before the segment at hand.
 struct Before {
@@ -172,6 +178,9 @@ impl Dynamics {
         } else if event.payload_bytes == 0 {
             return self.watchful(tcp, newly, event, segment, witness);
         }
+        if event.payload_bytes > 0 {
+            self.note_pause(event);
+        }
         self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         self.note_sent(event, segment);
@@ -207,6 +216,9 @@ impl Dynamics {
                 1 => self.note_retransmission(Retransmission::WindowProbe, 0, event, witness),
                 _ => self.open_unseen(of, event.time),
             }
+        }
+        if event.payload_bytes > 0 {
+            self.note_pause(event);
         }
         self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
@@ -412,6 +424,7 @@ impl Dynamics {
             if event.direction == Direction::Forward {
                 self.tear_by_holes(event.time);
             }
+            self.seen.remove(Seen::PAUSED);
             let answered = self.sent[1].time;
             let whole = self.seen.contains(Seen::OPENING);
             let unheard = tcp.ends()[event.direction.opposite().index()].has_payload_beyond(segment.ack);
@@ -441,9 +454,35 @@ impl Dynamics {
     }
 
     /// The response is complete with a FIN, unless some of it may still come.
-    fn complete_turn<W: Witness>(&mut self, witness: &mut W) {
+    fn complete_turn<W: Witness>(&mut self, now: Timestamp, witness: &mut W) {
+        self.note_parting(now);
         if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].holes.is_empty()) {
             self.talk.complete(self.speaker, self.sent[1].time, witness);
+        }
+    }
+
+    /// New payload of the responder, before its time takes the place of that of the payload before: whether it may be a
+    /// farewell.
+    #[inline]
+    fn note_pause(&mut self, event: &FlowEvent) {
+        let paused = since(self.sent[1].time, event.time) >= PAUSE;
+        if event.direction == Direction::Reverse && (paused | self.seen.contains(Seen::PAUSED)) {
+            self.note_possible_farewell(event);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_possible_farewell(&mut self, event: &FlowEvent) {
+        let paused = since(self.sent[1].time, event.time) >= PAUSE.max(self.burst());
+        let may_be = (paused || self.seen.contains(Seen::PAUSED)) && self.speaker.is(Direction::Reverse);
+        self.seen.set(Seen::PAUSED, may_be && self.talk.may_part(paused, event.payload_bytes));
+    }
+
+    /// Somebody closes or resets `now`.
+    fn note_parting(&mut self, now: Timestamp) {
+        if self.seen.contains(Seen::PAUSED) && since(self.sent[1].time, now) <= self.burst() {
+            self.talk.part();
         }
     }
 
@@ -484,12 +523,16 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let by_responder = event.direction == Direction::Reverse;
-        if !by_responder && flags.intersects(TcpFlags::FIN | TcpFlags::RST) && before.ends[0].is_open() {
+        let closes = flags.intersects(TcpFlags::FIN | TcpFlags::RST);
+        if closes {
+            self.note_parting(event.time);
+        }
+        if !by_responder && closes && before.ends[0].is_open() {
             self.talk.close_behind(self.speaker, tcp.ends()[0].end_seq(), event.time, self.burst());
         }
         if flags.contains(TcpFlags::FIN) {
             if by_responder {
-                self.complete_turn(witness);
+                self.complete_turn(event.time, witness);
             }
             if !self.seen.contains(Seen::CLOSING) {
                 self.seen |= Seen::CLOSING;

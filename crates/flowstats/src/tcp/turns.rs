@@ -9,7 +9,7 @@ use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{NEVER, Turn, Witness, time};
 
-/// The most bytes of a farewell: TLS's closing alert has 85 with its longest authentication code (RFC 5246 section
+/// The most bytes of a farewell, of either end: TLS's closing alert has 85 with its longest authentication code (RFC 5246 section
 /// 6.2.3), or 77 behind the GOAWAY of HTTP/2.
 const FAREWELL_BYTES: i64 = 96;
 
@@ -80,6 +80,10 @@ pub(super) struct Conversation {
     farewell: bool,
     /// There is a request whose turn is not complete.
     open: bool,
+    /// Bytes of what may be the responder's farewell.
+    parting: u8,
+    /// It most likely was one: when the response ended is not known.
+    parted: bool,
     overlapped: u32,
 }
 
@@ -99,6 +103,8 @@ impl Default for Conversation {
             overlaps: false,
             farewell: false,
             open: false,
+            parting: 0,
+            parted: false,
             overlapped: 0,
         }
     }
@@ -190,6 +196,7 @@ impl Conversation {
         self.torn = false;
         self.lost_request = false;
         self.overlaps = false;
+        self.parted = false;
         self.requests = self.requests.saturating_add(1);
         witness.request(time);
     }
@@ -279,7 +286,8 @@ impl Conversation {
             let known = self.request != NEVER && to != NEVER && !self.torn && to >= self.request;
             known.then(|| Nanos::new(to.saturating_sub(self.request)))
         };
-        let last = if self.response == NEVER { NEVER } else { answered.max(self.response) };
+        let known = self.response != NEVER && !self.parted;
+        let last = if known { answered.max(self.response) } else { NEVER };
         let turn = Turn {
             request: time(self.request),
             first_byte: span(self.response),
@@ -297,6 +305,19 @@ impl Conversation {
             && known
             && (1..=FAREWELL_BYTES).contains(&length)
             && now.as_nanos().saturating_sub(self.request) <= limit.get();
+    }
+
+    /// Whether `bytes` more of the responder may be its farewell: after it has `paused`, or with what came then.
+    pub(super) fn may_part(&mut self, paused: bool, bytes: u32) -> bool {
+        let before = if paused { 0 } else { self.parting };
+        self.parting = u8::try_from(u32::from(before).saturating_add(bytes)).unwrap_or(u8::MAX);
+        self.parted = false;
+        i64::from(self.parting) <= FAREWELL_BYTES
+    }
+
+    /// Somebody closed or reset at once behind that.
+    pub(super) fn part(&mut self) {
+        self.parted = true;
     }
 
     /// Whether it was, now that no response can come.

@@ -67,7 +67,8 @@ pub struct Turn {
     pub request: Option<Timestamp>,
     /// From there to the first byte of the response.
     pub first_byte: Option<Nanos>,
-    /// From there to the last byte of the response.
+    /// From there to the last byte of the response. `None` too if what came last is most likely no part of it: at most 96
+    /// bytes, a second or more behind the rest, and closed or reset at once behind them, as TLS's closing alert is.
     pub last_byte: Option<Nanos>,
     /// One side sent before it had heard all of the other (pipelining, full duplex): there may have been more than one
     /// request, and the last byte may be of another response.

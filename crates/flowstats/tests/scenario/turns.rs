@@ -16,19 +16,21 @@ struct True {
     last_byte: Option<Time>,
     /// All of it was seen.
     whole: bool,
+    /// Its end is as short as a farewell, and came so long after the rest.
+    may_part: bool,
 }
 
-/// When bytes of `from..to` of a side's stream were first seen: the first of them, and the last; and whether all were.
-fn passed(case: &Case, side: Side, from: u64, to: u64, all: bool) -> (Option<Time>, Option<Time>, bool) {
+/// When bytes of `from..to` of a side's stream were first seen, and how many each time; and whether all were.
+fn pieces(case: &Case, side: Side, from: u64, to: u64, all: bool) -> (Vec<(Time, u64)>, bool) {
     let mut seen = Stretches::default();
-    let (mut first, mut last) = (None, None);
+    let mut pieces = Vec::new();
     let mut look = |time: Time, sighting: usize| {
         let segment = &case.history.sightings[sighting].segment;
         let payload = segment.payload();
         let part = payload.start.max(from)..payload.end.min(to);
-        if segment.side == side && !segment.rst && part.start < part.end && !seen.add(part).is_empty() {
-            first = first.or(Some(time));
-            last = Some(time);
+        if segment.side == side && !segment.rst && part.start < part.end {
+            let new: u64 = seen.add(part).iter().map(|stretch| stretch.end - stretch.start).sum();
+            pieces.extend((new > 0).then_some((time, new)));
         }
     };
     if all {
@@ -36,7 +38,23 @@ fn passed(case: &Case, side: Side, from: u64, to: u64, all: bool) -> (Option<Tim
     } else {
         case.captured.iter().for_each(|packet| look(packet.time, packet.sighting));
     }
-    (first, last, seen.covers(&(from..to)))
+    (pieces, seen.covers(&(from..to)))
+}
+
+/// When bytes of `from..to` of a side's stream were first seen: the first of them, and the last; and whether all were.
+fn passed(case: &Case, side: Side, from: u64, to: u64, all: bool) -> (Option<Time>, Option<Time>, bool) {
+    let (pieces, whole) = pieces(case, side, from, to, all);
+    let time = |piece: Option<&(Time, u64)>| piece.map(|&(time, _)| time);
+    (time(pieces.first()), time(pieces.last()), whole)
+}
+
+/// Whether at most 96 bytes came at the end, a second or more after what came before them.
+fn may_part(pieces: &[(Time, u64)]) -> bool {
+    let mut bytes = 0;
+    pieces.windows(2).rev().any(|pair| {
+        bytes += pair[1].1;
+        bytes <= 96 && pair[1].0 - pair[0].0 >= 1_000_000_000
+    })
 }
 
 /// The turns of the dialogue as the capture shows them; with `all`, as they passed.
@@ -49,6 +67,7 @@ fn truth(case: &Case, all: bool) -> Vec<True> {
         } else if let (Some(turn), true) = (turns.last_mut(), first.is_some()) {
             (turn.first_byte, turn.last_byte) = (first, last);
             turn.whole &= whole;
+            turn.may_part = may_part(&pieces(case, message.side, message.from, message.from + message.bytes, all).0);
         }
     }
     turns
@@ -165,7 +184,8 @@ pub fn times(case: &Case) -> Verdict {
         let fits = |ours: Option<i64>, truth: Option<i64>| ours == truth || (ours.is_none() && !quiet);
         let is_true = |one: &&&True| {
             let (first, last) = (span(one.request, one.first_byte), span(one.request, one.last_byte));
-            fits(spans.0, first) && (fits(spans.1, last) || (!lossless && spans.1 < last && is_cut(case, one)))
+            let ends = fits(spans.1, last) || (one.may_part && spans.1.is_none());
+            fits(spans.0, first) && (ends || (!lossless && spans.1 < last && is_cut(case, one)))
         };
         if !found.iter().any(|one| is_true(&one)) {
             return Err(format!("{:?}: {spans:?}, true {found:?}", turn.request.map(Timestamp::as_nanos)));

@@ -441,7 +441,10 @@ impl Dynamics {
         let by = event.direction;
         if fin && by == Direction::Reverse && fresh == 0 {
             // Before its time takes the place of that of the response's last byte.
-            self.complete_turn(witness);
+            self.complete_turn(event.time, witness);
+        }
+        if fresh > 0 {
+            self.note_pause(event);
         }
         self.renew(event, segment);
         if self.watches(watch::RING, by) {

@@ -76,6 +76,47 @@ fn an_alert_that_answers_a_close_or_meets_one_is_no_unanswered_request() {
     assert_eq!(unanswered(&waits), 0);
 }
 
+/// What is told of a response that goes on so.
+fn responses(rows: &[Row<'_>]) -> Vec<String> {
+    let played = opened(&[&[REQUEST, RESPONSE, (1031.0, ">A", 151, 1401, 0)][..], rows].concat());
+    played.heard.into_iter().filter(|word| word.starts_with("response")).collect()
+}
+
+#[test]
+fn a_servers_farewell_is_no_end_of_its_response() {
+    let alert = (66_020.0, "<PA", 1401, 151, 31);
+    let fin = (66_020.1, "<FA", 1432, 151, 0);
+    assert_eq!(responses(&[alert, fin]), ["response 10 ?"]);
+    assert_eq!(responses(&[(66_020.0, "<FPA", 1401, 151, 31)]), ["response 10 ?"], "in one segment");
+    assert_eq!(responses(&[alert, (66_020.1, "<RA", 1432, 151, 0)]), ["response 10 ?"], "with a RST");
+    let answered = [alert, (66_030.0, ">A", 151, 1432, 0), (66_030.1, ">FA", 151, 1432, 0)];
+    assert_eq!(responses(&answered), ["response 10 ?"], "the client closes");
+    let goaway = [(66_019.0, "<PA", 1401, 151, 30), (66_020.0, "<PA", 1431, 151, 31), (66_020.1, "<FA", 1462, 151, 0)];
+    assert_eq!(responses(&goaway), ["response 10 ?"], "two messages, at once");
+    // Of an earlier response the end is known.
+    let again = [(2020.0, ">PA", 151, 1401, 50), (2040.0, "<PA", 1401, 201, 500), (66_020.0, "<FPA", 1901, 201, 31)];
+    assert_eq!(responses(&again), ["response 10 10", "response 20 ?"]);
+}
+
+#[test]
+fn what_may_be_no_farewell_ends_a_response() {
+    let short = (66_020.0, "<PA", 1401, 151, 31);
+    let response = ["response 10 65000"];
+    assert_eq!(responses(&[short]), response, "nobody closes");
+    assert_eq!(responses(&[short, (76_020.0, "<FA", 1432, 151, 0)]), response, "nobody closes at once");
+    assert_eq!(responses(&[(66_020.0, "<FPA", 1401, 151, 97)]), response, "too long");
+    let goes_on = [short, (66_020.0, "<PA", 1432, 151, 66), (66_020.1, "<FA", 1498, 151, 0)];
+    assert_eq!(responses(&goes_on), response, "too long together");
+    let soon = [(2020.0, "<PA", 1401, 151, 31), (2020.1, "<FA", 1432, 151, 0)];
+    assert_eq!(responses(&soon), ["response 10 1000"], "too soon");
+    // The client's FIN met it on its way, and the response goes on.
+    let half_closed = [short, (66_020.1, ">FA", 151, 1401, 0), (66_030.0, "<PA", 1432, 152, 500)];
+    assert_eq!(responses(&[&half_closed[..], &[(66_031.0, "<FA", 1932, 152, 0)]].concat()), ["response 10 65010"]);
+    // All of the response is short and late.
+    let played = opened(&[REQUEST, (66_020.0, "<FPA", 901, 151, 31)]);
+    assert_eq!(played.heard("response 65000 65000"), 1);
+}
+
 #[test]
 fn one_end_may_go_on_after_the_others_fin() {
     let played = opened(&[
