@@ -93,7 +93,8 @@ bitflags::bitflags! {
         const HOLES = 512;
         /// Options of a segment were cut by the snap length.
         const CUT = 1024;
-        /// The newest of the responder may be its farewell: short, and long after the rest of its response.
+        /// The newest of the responder may be its farewell: short, and long after the rest of its response, or behind the
+        /// originator's.
         const PAUSED = 2048;
     }
 }
@@ -424,12 +425,13 @@ impl Dynamics {
             if event.direction == Direction::Forward {
                 self.tear_by_holes(event.time);
             }
-            self.seen.remove(Seen::PAUSED);
             let answered = self.sent[1].time;
             let whole = self.seen.contains(Seen::OPENING);
             let unheard = tcp.ends()[event.direction.opposite().index()].has_payload_beyond(segment.ack);
             let piece = Piece { segment, begin, time: event.time, answered, whole, unheard };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
+            let may_part = self.speaker.is(Direction::Reverse) && self.talk.answers_farewell(event.payload_bytes);
+            self.seen.set(Seen::PAUSED, may_part);
         }
         self.sent[event.direction.index()].time = event.time.as_nanos();
     }

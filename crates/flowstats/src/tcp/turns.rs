@@ -82,7 +82,7 @@ pub(super) struct Conversation {
     open: bool,
     /// Bytes of what may be the responder's farewell.
     parting: u8,
-    /// It most likely was one: when the response ended is not known.
+    /// It most likely was one: when the response ended, or whether it was one, is not known.
     parted: bool,
     overlapped: u32,
 }
@@ -197,6 +197,7 @@ impl Conversation {
         self.lost_request = false;
         self.overlaps = false;
         self.parted = false;
+        self.farewell = false;
         self.requests = self.requests.saturating_add(1);
         witness.request(time);
     }
@@ -282,8 +283,10 @@ impl Conversation {
             return;
         }
         self.open = false;
+        // Where each said farewell most likely, nobody has waited for an answer.
+        let both = self.farewell && self.parted;
         let span = |to: i64| {
-            let known = self.request != NEVER && to != NEVER && !self.torn && to >= self.request;
+            let known = self.request != NEVER && to != NEVER && !self.torn && !both && to >= self.request;
             known.then(|| Nanos::new(to.saturating_sub(self.request)))
         };
         let known = self.response != NEVER && !self.parted;
@@ -313,6 +316,12 @@ impl Conversation {
         self.parting = u8::try_from(u32::from(before).saturating_add(bytes)).unwrap_or(u8::MAX);
         self.parted = false;
         i64::from(self.parting) <= FAREWELL_BYTES
+    }
+
+    /// Whether `bytes` of the responder are the first behind what is most likely the originator's farewell, and may be its
+    /// own.
+    pub(super) fn answers_farewell(&mut self, bytes: u32) -> bool {
+        self.farewell && self.may_part(true, bytes)
     }
 
     /// Somebody closed or reset at once behind that.

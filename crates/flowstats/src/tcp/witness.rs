@@ -60,7 +60,8 @@ impl Retransmission {
 }
 
 /// A request and its response, told when the response is known to be complete. A time is `None` if bytes were missed
-/// on the way to it: then it proves nothing.
+/// on the way to it: then it proves nothing. Both are where request and response are most likely the two ends' farewells
+/// ([`Turns::farewell`](super::Turns::farewell)).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// The first byte of the request.

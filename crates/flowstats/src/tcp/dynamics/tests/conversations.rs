@@ -99,6 +99,22 @@ fn a_servers_farewell_is_no_end_of_its_response() {
 }
 
 #[test]
+fn where_each_end_says_farewell_nobody_has_waited() {
+    let last = |rows: &[Row<'_>]| {
+        let says = [(2020.0, ">PA", 151, 1401, 31), (2020.1, ">FA", 182, 1401, 0)];
+        responses(&[&says[..], rows].concat()).split_off(1)
+    };
+    let alert = (9020.0, "<PA", 1401, 183, 31);
+    assert_eq!(last(&[alert, (9020.1, "<FA", 1432, 183, 0)]), ["response ? ?"]);
+    assert_eq!(last(&[alert, (9020.1, "<RA", 1432, 183, 0)]), ["response ? ?"]);
+    assert_eq!(last(&[(9020.0, "<FPA", 1401, 183, 31)]), ["response ? ?"]);
+    // Who answers at length, or goes on, was asked.
+    assert_eq!(last(&[(9020.0, "<FPA", 1401, 183, 97)]), ["response 7000 7000"]);
+    assert_eq!(last(&[alert, (9030.0, "<FPA", 1432, 183, 66)]), ["response 7000 7010"]);
+    assert_eq!(last(&[alert, (19_020.0, "<FA", 1432, 183, 0)]), ["response 7000 7000"]);
+}
+
+#[test]
 fn what_may_be_no_farewell_ends_a_response() {
     let short = (66_020.0, "<PA", 1401, 151, 31);
     let response = ["response 10 65000"];
