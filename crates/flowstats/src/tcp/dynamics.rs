@@ -416,7 +416,7 @@ impl Dynamics {
     }
 
     /// New payload, of which the first byte has the sequence number `begin`.
-    #[inline]
+    #[inline(always)]
     fn payload<W: Witness>(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
         if event.payload_bytes == 0 {
             return;
@@ -467,8 +467,12 @@ impl Dynamics {
     /// farewell.
     #[inline]
     fn note_pause(&mut self, event: &FlowEvent) {
-        let paused = since(self.sent[1].time, event.time) >= PAUSE;
-        if event.direction == Direction::Reverse && (paused | self.seen.contains(Seen::PAUSED)) {
+        // Where there was none before, or time steps back, it comes out huge, and is looked at properly then.
+        let gap = event.time.as_nanos().wrapping_sub(self.sent[1].time) as u64;
+        let paused = gap >= PAUSE.get() as u64;
+        let goes_on = (event.direction == Direction::Reverse) & self.speaker.is(Direction::Reverse);
+        // At once: of directions and speakers alone no predictor guesses the next.
+        if goes_on & (paused | self.seen.contains(Seen::PAUSED)) {
             self.note_possible_farewell(event);
         }
     }
@@ -477,7 +481,7 @@ impl Dynamics {
     #[inline(never)]
     fn note_possible_farewell(&mut self, event: &FlowEvent) {
         let paused = since(self.sent[1].time, event.time) >= PAUSE.max(self.burst());
-        let may_be = (paused || self.seen.contains(Seen::PAUSED)) && self.speaker.is(Direction::Reverse);
+        let may_be = paused || self.seen.contains(Seen::PAUSED);
         self.seen.set(Seen::PAUSED, may_be && self.talk.may_part(paused, event.payload_bytes));
     }
 
