@@ -22,13 +22,15 @@ test: packages lint unit mutations readme instructions ## Run every test, on a m
 packages: ## Install what building and testing need, if it is missing (Debian, as root or with sudo)
 	@SUDO="$(SUDO)" .ci/packages
 
-lint: ## Formatting and clippy, warnings are errors
+lint: ## Formatting, clippy and documentation, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace $(LOCKED) -- -D warnings
 	@# Clippy does not see that a test's helper function is part of a test.
 	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
 	@# A workspace of its own, which nothing above reads: its manifest and lock must at least hold together.
 	$(CARGO) metadata --manifest-path fuzz/Cargo.toml $(LOCKED) --format-version 1 >/dev/null
+	@# Links that lead nowhere.
+	$(MAKE) --no-print-directory doc
 
 unit: ## Unit, property, tape and program tests; what is skipped says SKIPPED and why
 	$(CARGO) test --workspace $(LOCKED)

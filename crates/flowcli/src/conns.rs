@@ -80,8 +80,6 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         rows,
         left_out: 0,
         waiting,
-        knows_loss: false,
-        knows_untracked: false,
         stopped: false,
         finished: Vec::new(),
     };
@@ -100,8 +98,6 @@ struct Job<'a> {
     input: &'a InputArgs,
     /// Somebody waits for rows.
     waiting: bool,
-    knows_loss: bool,
-    knows_untracked: bool,
     /// The user had enough before the input ended.
     stopped: bool,
     /// Selects connections that are over.
@@ -114,28 +110,13 @@ struct Job<'a> {
 impl Job<'_> {
     /// What is to do at a moment of the run; `false` once the user has enough.
     fn attend(&mut self, pipeline: &mut Pipeline, source: &mut Files, moment: Moment) -> anyhow::Result<bool> {
-        let untracked = !self.knows_untracked && pipeline.ledger(None).untracked > 0;
         let conns = pipeline.get_mut(&self.conns);
-        if untracked {
-            self.knows_untracked = true;
-            conns.doubt(Doubts::UNTRACKED);
-        }
-        match moment {
-            Moment::Batch if !self.knows_loss && source.ledger()?.lost_total() > 0 => {
-                self.knows_loss = true;
-                conns.doubt(Doubts::LOSS);
-            }
-            Moment::Closing { incomplete: true } => conns.doubt(Doubts::INPUT_CUT),
-            Moment::Closing { .. } if run::is_limited(self.input.count, source.ledger()?.delivered()) => {
-                conns.doubt(Doubts::STOPPED)
-            }
-            _ => {}
+        if moment == (Moment::Closing { incomplete: false })
+            && run::is_limited(self.input.count, source.ledger()?.delivered())
+        {
+            conns.doubt(Doubts::STOPPED);
         }
         conns.take_finished(&mut self.finished);
-        if untracked {
-            // They may have begun behind it.
-            self.finished.iter_mut().for_each(|connection| connection.doubts |= Doubts::UNTRACKED);
-        }
         if let Some(rows) = &self.rows {
             let before = self.finished.len();
             self.finished.retain(|connection| filter::selects(rows, connection));

@@ -67,19 +67,13 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let mut pipeline = builder.build(source.info())?;
     run::introduce(&args.ending, source.info());
     let mut progress = Progress::new(!args.ending.quiet);
-    let (mut stopped, mut knows_loss) = (false, false);
+    let mut stopped = false;
     let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
         let hosts = pipeline.get_mut(&handle);
-        match moment {
-            Moment::Batch if !knows_loss && source.ledger()?.lost_total() > 0 => {
-                knows_loss = true;
-                hosts.doubt(Doubts::LOSS);
-            }
-            Moment::Closing { incomplete: true } => hosts.doubt(Doubts::INPUT_CUT),
-            Moment::Closing { .. } if run::is_limited(args.input.count, source.ledger()?.delivered()) => {
-                hosts.doubt(Doubts::STOPPED);
-            }
-            _ => {}
+        if moment == (Moment::Closing { incomplete: false })
+            && run::is_limited(args.input.count, source.ledger()?.delivered())
+        {
+            hosts.doubt(Doubts::STOPPED);
         }
         if moment == Moment::Batch {
             progress.tick(|| {
@@ -99,9 +93,6 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     progress.clear();
     if stopped && snapshot.ledger.seen() == 0 {
         return Ok(run::interrupted(&signals));
-    }
-    if snapshot.ledger.untracked > 0 {
-        pipeline.get_mut(&handle).doubt(Doubts::UNTRACKED);
     }
     let hosts = pipeline.get(&handle);
     let names: Arc<dyn Resolver> = if args.by_asn { Arc::new(PerNetwork(edge.names())) } else { edge.names() };

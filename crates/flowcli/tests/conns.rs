@@ -347,6 +347,7 @@ fn an_empty_capture_is_complete_unless_rows_are_demanded() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::new().save(&folder, "empty.pcap");
     flow().arg("-r").arg(&path).assert().success().stdout(contains("0 packets seen").and(contains("input complete")));
+    flow().arg("-r").arg(&path).args(["-o", "json"]).assert().stdout(contains("\"through_ns\":null"));
     flow().arg("-r").arg(&path).arg("--fail-empty").assert().code(6);
 }
 

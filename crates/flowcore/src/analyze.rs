@@ -2,11 +2,26 @@
 
 use std::any::Any;
 
+use bitflags::bitflags;
+
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::features::Features;
 use crate::flows::Flows;
 use crate::report::Tables;
+
+bitflags! {
+    /// Why less than everything comes to the analyzers.
+    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Shortfall: u8 {
+        /// The source has lost packets; of which flows, nobody knows.
+        const LOSS = 1;
+        /// Packets found no room in the flow table: they have no flow.
+        const UNTRACKED = 2;
+        /// The input ended before its own end, or whoever runs the pipeline had enough.
+        const CUT = 4;
+    }
+}
 
 /// Computes something from events. Called by the pipeline on the thread that pushes, in the order in which analyzers
 /// were added; a virtual call per batch, never per event.
@@ -24,6 +39,12 @@ pub trait Analyzer: Any + Send {
     /// # Errors
     /// If the analysis cannot go on (its output failed, say). Odd packets are not errors.
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()>;
+
+    /// Something is missing: counts over all, and of flows that end from now on, are only lower bounds. Each reason comes
+    /// once, as soon as it is known: [`Shortfall::UNTRACKED`] before the batch of which it holds, [`Shortfall::LOSS`] behind
+    /// it, [`Shortfall::CUT`] before the flows that still live end. Of what is pushed without a collector,
+    /// [`Shortfall::UNTRACKED`] alone is known.
+    fn falls_short(&mut self, _reasons: Shortfall) {}
 
     /// The whitelist may have decided about living flows on which it could not before: their
     /// [`verdict`](crate::FlowRecord::verdict) says so, and the marks of their next events. Comes before a report.

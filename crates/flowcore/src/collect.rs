@@ -25,11 +25,12 @@ pub trait Collector: Send {
     /// Appends at most `limit.events` events and waits at most `limit.wait`. Frames stay lent until the next call.
     ///
     /// # Errors
-    /// Only if the source cannot go on. Damaged input ends with [`Status::End`] and is told by [`ledger`](Self::ledger)
-    /// and [`fault`](Self::fault): what was read stays valid.
+    /// Only if the source cannot go on: then nothing counts that was appended with this call. Damaged input ends with
+    /// [`Status::End`] and is told by [`ledger`](Self::ledger) and [`fault`](Self::fault): what was read stays valid.
     fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>>;
 
-    /// What the source has counted so far: `seen` and losses; cumulative and monotone.
+    /// What the source has counted so far: `seen` and losses; cumulative and monotone. What the events themselves say (cut,
+    /// malformed, backwards, without a flow) it may count or leave to the pipeline.
     ///
     /// # Errors
     /// If the counters themselves cannot be read.
@@ -40,7 +41,8 @@ pub trait Collector: Send {
         None
     }
 
-    /// Asks the source to leave out what `filter` rejects, as early as it can. `false`: it cannot, filter later.
+    /// Asks the source to leave out what `filter` rejects, as early as it can. `false`: it cannot, filter later. Whoever
+    /// sets up a run calls this; a pipeline does not.
     ///
     /// # Errors
     /// If the source tried and failed in a way that leaves it unusable.
@@ -102,7 +104,8 @@ impl Default for Limit {
 pub struct Filled<'s> {
     /// The frames that the events refer to.
     pub frames: Frames<'s>,
-    /// Everything up to here has been delivered.
+    /// Everything up to here has been delivered; [`Timestamp::MIN`] as long as there was nothing. Flows and reports at
+    /// intervals go by the times of events, not by this.
     pub through: Timestamp,
     /// Whether to ask again.
     pub status: Status,

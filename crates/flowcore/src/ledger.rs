@@ -185,7 +185,7 @@ impl Ledger {
 
     /// Counts packets that became events.
     pub fn deliver(&mut self, packets: u64) {
-        self.delivered += packets;
+        self.delivered = self.delivered.saturating_add(packets);
     }
 
     /// Counts packets that a filter took out, which were counted as delivered before.
@@ -298,6 +298,21 @@ impl Ledger {
             (mine, theirs) => mine.clone().or_else(|| theirs.clone()),
         };
         sum
+    }
+
+    /// Of what delivered events say themselves at least as much as another ledger counts: a source may have counted it, or
+    /// leave that to whoever takes its events.
+    pub(crate) fn count_at_least(&mut self, counted: &Self) {
+        for (mine, theirs) in [
+            (&mut self.malformed, &counted.malformed),
+            (&mut self.cut, &counted.cut),
+            (&mut self.unknown, &counted.unknown),
+        ] {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
+        }
+        self.truncated = self.truncated.max(counted.truncated);
+        self.flowless = self.flowless.max(counted.flowless);
+        self.backwards = self.backwards.max(counted.backwards);
     }
 
     /// Malformed packets over all layers.

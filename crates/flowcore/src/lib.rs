@@ -33,7 +33,7 @@ pub mod wire;
 
 pub use addr::{Addr, Prefix};
 pub use allow::{RuleId, Verdict, Whitelist};
-pub use analyze::Analyzer;
+pub use analyze::{Analyzer, Shortfall};
 pub use batch::{Batch, Frames};
 pub use collect::{Collector, Filled, Limit, SourceInfo, Status};
 pub use error::{Error, ErrorKind, Result};

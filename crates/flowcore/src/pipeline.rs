@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allow::{Verdict, Whitelist};
-use crate::analyze::Analyzer;
+use crate::analyze::{Analyzer, Shortfall};
 use crate::batch::{Batch, Frames};
 use crate::collect::{Collector, Limit, Status};
 use crate::error::{Error, Result};
@@ -92,6 +92,8 @@ pub struct Pipeline {
     through: Option<Timestamp>,
     /// One step of events that came too many at once.
     scratch: Vec<FlowEvent>,
+    /// What the analyzers have been told.
+    short: Shortfall,
 }
 
 impl Pipeline {
@@ -101,10 +103,12 @@ impl Pipeline {
     }
 
     /// Takes in events with the frames they refer to; everything up to `through` has then been delivered. `events` is
-    /// left empty.
+    /// left empty. Events may be recorded ones: what another flow table has written into them is forgotten, and the ends of
+    /// its flows are left out.
     ///
     /// # Errors
-    /// The first error of an analyzer or reporter; the events of that step are lost to the analyzers behind it.
+    /// The first error of an analyzer or reporter. What came in the same step is lost to the analyzers behind it, and what
+    /// stands behind that step in `events`, of which any number may be, to all of them; nothing counts it.
     pub fn push(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
         let within = events.get(..STEP).unwrap_or(events);
         let outcome = if self.next_cut(within) == events.len() {
@@ -115,7 +119,10 @@ impl Pipeline {
         };
         events.clear();
         outcome?;
-        self.through = self.through.max(Some(through));
+        // A collector that has delivered nothing may say so.
+        if through > Timestamp::MIN {
+            self.through = self.through.max(Some(through));
+        }
         Ok(())
     }
 
@@ -178,11 +185,16 @@ impl Pipeline {
     }
 
     fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
-        self.count(events);
+        if self.count(events) {
+            renew(events);
+        }
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
             self.filtered += keep(events, &frames, early, |_| false);
         }
         self.flows.assign(events, &mut self.counted);
+        if self.counted.untracked > 0 {
+            self.fall_short(Shortfall::UNTRACKED);
+        }
         if self.whitelist.is_some() || self.late {
             self.settle_marks(events);
         }
@@ -196,13 +208,23 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Counts what the events themselves say.
-    fn count(&mut self, events: &[FlowEvent]) {
-        let Some(first) = events.first() else { return };
+    /// Tells the analyzers what they have not been told yet.
+    fn fall_short(&mut self, reasons: Shortfall) {
+        let new = reasons - self.short;
+        if !new.is_empty() {
+            self.short |= new;
+            self.analyzers.iter_mut().for_each(|analyzer| analyzer.falls_short(new));
+        }
+    }
+
+    /// Counts what the events themselves say. Whether they have been through a flow table before.
+    fn count(&mut self, events: &[FlowEvent]) -> bool {
+        let Some(first) = events.first() else { return false };
         self.from.get_or_insert(first.time);
         let mut through = self.through.unwrap_or(first.time);
         let (mut delivered, mut late, mut truncated) = (0, false, 0);
         let (mut stopped, mut keyless) = (0, false);
+        let (mut flows, mut marks) = (FlowId::NONE.0, Marks::empty());
         for event in events {
             let packets = u64::from(event.packets);
             delivered += packets;
@@ -211,6 +233,8 @@ impl Pipeline {
             through = event.time;
             stopped |= event.stopped as u8;
             keyless |= event.key.protocol.0 == 0;
+            flows &= event.flow.0;
+            marks |= event.marks;
         }
         if late | keyless | (stopped != 0) {
             self.count_odd(events);
@@ -219,6 +243,7 @@ impl Pipeline {
         }
         self.counted.truncated += truncated;
         self.counted.deliver(delivered);
+        (flows != FlowId::NONE.0) | !Marks::DUPLICATE.contains(marks)
     }
 
     /// What only some events say.
@@ -229,6 +254,7 @@ impl Pipeline {
             let packets = u64::from(event.packets);
             self.counted.backwards += packets * u64::from(Some(event.time) < self.through);
             self.through = self.through.max(Some(event.time));
+            self.from = self.from.min(Some(event.time));
             if event.stopped != Layer::None {
                 self.counted.stop(event.stopped, event.notes);
             }
@@ -326,6 +352,9 @@ impl Pipeline {
             let filled = collector.fill(&mut events, Limit::default())?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
             self.push(&mut events, frames, through)?;
+            if !self.short.contains(Shortfall::LOSS) && collector.ledger()?.lost_total() > 0 {
+                self.fall_short(Shortfall::LOSS);
+            }
             if !hook(self, collector, Moment::Batch)? {
                 break true;
             }
@@ -335,6 +364,9 @@ impl Pipeline {
         };
         let mut ledger = collector.ledger()?;
         ledger.incomplete |= stopped;
+        if ledger.incomplete {
+            self.fall_short(Shortfall::CUT);
+        }
         hook(self, collector, Moment::Closing { incomplete: ledger.incomplete })?;
         while self.close()? {
             hook(self, collector, Moment::Closed)?;
@@ -398,6 +430,7 @@ impl Pipeline {
             Some(mut ledger) => {
                 ledger.untracked += self.counted.untracked;
                 ledger.duplicates += self.counted.duplicates;
+                ledger.count_at_least(&self.counted);
                 ledger
             }
             None => self.counted.clone(),
@@ -414,7 +447,7 @@ impl Pipeline {
     /// An analyzer's own results.
     ///
     /// # Panics
-    /// If the handle is of another pipeline.
+    /// If the handle is of another pipeline, unless that has an analyzer of the same type at the same place.
     pub fn get<A: Analyzer>(&self, handle: &Handle<A>) -> &A {
         let analyzer: &dyn Any = &*self.analyzers[handle.index];
         analyzer.downcast_ref().expect("a handle is made with its own type")
@@ -423,10 +456,22 @@ impl Pipeline {
     /// The same, to take results out.
     ///
     /// # Panics
-    /// If the handle is of another pipeline.
+    /// If the handle is of another pipeline, unless that has an analyzer of the same type at the same place.
     pub fn get_mut<A: Analyzer>(&mut self, handle: &Handle<A>) -> &mut A {
         let analyzer: &mut dyn Any = &mut *self.analyzers[handle.index];
         analyzer.downcast_mut().expect("a handle is made with its own type")
+    }
+}
+
+/// Makes events that were recorded behind another flow table what they were before it: its flows are not those of this one,
+/// and their ends are this one's to find.
+#[cold]
+#[inline(never)]
+fn renew(events: &mut Vec<FlowEvent>) {
+    events.retain(|event| !matches!(event.detail, Detail::End(_)));
+    for event in events {
+        event.flow = FlowId::NONE;
+        event.marks &= Marks::DUPLICATE;
     }
 }
 

@@ -55,9 +55,19 @@ pub struct Mend {
     pub is_test: bool,
 }
 
+/// A title of at most so many characters: a filter has 64 KiB, and any value in it may have all of them.
+fn limited(mut title: String) -> String {
+    const MOST: usize = 400;
+    if let Some((end, _)) = title.char_indices().nth(MOST) {
+        title.truncate(end);
+        title.push_str(" …");
+    }
+    title
+}
+
 impl Mistake {
     pub fn new(code: &'static str, span: Span, title: impl Into<String>) -> Self {
-        Self { code, title: title.into(), span, label: String::new(), help: Vec::new(), mend: None }
+        Self { code, title: limited(title.into()), span, label: String::new(), help: Vec::new(), mend: None }
     }
 
     #[must_use]
@@ -215,6 +225,13 @@ impl Warning {
     }
 }
 
+impl From<FilterError> for flowcore::Error {
+    /// A wrong use, with the same words.
+    fn from(error: FilterError) -> Self {
+        Self::new(flowcore::ErrorKind::Usage, error.to_string())
+    }
+}
+
 impl fmt::Display for FilterError {
     /// One line: `filter:1:14: no field …; did you mean …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,6 +270,15 @@ mod tests {
     #[test]
     fn the_place_counts_lines_and_characters() {
         assert_eq!(error("tcp\nµ port x", 12..13).to_string(), "filter:2:8: wrong");
+    }
+
+    #[test]
+    fn a_long_value_is_not_repeated_whole() {
+        for text in [format!("port {}", "9".repeat(50_000)), format!("len > 0x{}", "f".repeat(50_000))] {
+            let error = crate::Filter::parse(&text).err().unwrap();
+            assert!(error.to_string().len() < 600, "{error}");
+            assert_eq!(flowcore::Error::from(error).kind(), flowcore::ErrorKind::Usage);
+        }
     }
 
     #[test]

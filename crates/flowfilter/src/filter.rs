@@ -177,7 +177,7 @@ impl PartialEq for Filter {
 impl Eq for Filter {}
 
 impl fmt::Display for Filter {
-    /// Text that parses to an equal filter.
+    /// Text that parses to an equal filter, if it is not longer than a filter may be: it is written out in full.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.expr.fmt(f)
     }

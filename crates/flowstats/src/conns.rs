@@ -9,7 +9,7 @@ use flowcore::report::{Quality, Row, Table, Value};
 use flowcore::wire::Layers;
 use flowcore::{
     Analyzer, Batch, Detail, Direction, EndReason, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer,
-    Marks, Nanos, Notes, Protocol, Result, Tables, TcpFlags, Timestamp, prefetch_whole,
+    Marks, Nanos, Notes, Protocol, Result, Shortfall, Tables, TcpFlags, Timestamp, prefetch_whole,
 };
 
 use crate::slab::{Place, Slab};
@@ -63,6 +63,15 @@ bitflags! {
 }
 
 impl Doubts {
+    /// What holds of everything where so much is missing.
+    pub(crate) fn of_shortfall(reasons: Shortfall) -> Self {
+        let mut doubts = Self::empty();
+        doubts.set(Self::LOSS, reasons.contains(Shortfall::LOSS));
+        doubts.set(Self::UNTRACKED, reasons.contains(Shortfall::UNTRACKED));
+        doubts.set(Self::INPUT_CUT, reasons.contains(Shortfall::CUT));
+        doubts
+    }
+
     /// What a packet says by itself.
     #[inline]
     pub(crate) fn of_packet(event: &FlowEvent) -> Self {
@@ -93,10 +102,10 @@ impl Doubts {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, more: Self) {
-        self.packets += more.packets;
-        self.wire_bytes += more.wire_bytes;
-        self.network_bytes += more.network_bytes;
-        self.payload_bytes += more.payload_bytes;
+        self.packets = self.packets.saturating_add(more.packets);
+        self.wire_bytes = self.wire_bytes.saturating_add(more.wire_bytes);
+        self.network_bytes = self.network_bytes.saturating_add(more.network_bytes);
+        self.payload_bytes = self.payload_bytes.saturating_add(more.payload_bytes);
     }
 }
 
@@ -115,7 +124,7 @@ impl Recent {
     fn with(self, event: &FlowEvent) -> std::result::Result<Self, Counts> {
         let sum = Counts {
             packets: u64::from(self.packets) + u64::from(event.packets),
-            wire_bytes: u64::from(self.wire_bytes) + event.bytes,
+            wire_bytes: u64::from(self.wire_bytes).saturating_add(event.bytes),
             network_bytes: u64::from(self.network_bytes) + u64::from(event.network_bytes),
             payload_bytes: u64::from(self.payload_bytes) + u64::from(event.payload_bytes),
         };
@@ -297,8 +306,8 @@ impl Conns {
         }
     }
 
-    /// Says something of all connections that end from now on: that the source has lost packets, or that the input
-    /// broke off.
+    /// Says something of all connections that end from now on, beside what a pipeline tells by itself
+    /// ([`Analyzer::falls_short`]): that whoever reads had enough, say.
     pub fn doubt(&mut self, doubts: Doubts) {
         self.shared |= doubts;
     }
@@ -537,6 +546,10 @@ impl Analyzer for Conns {
             }
         }
         Ok(())
+    }
+
+    fn falls_short(&mut self, reasons: Shortfall) {
+        self.doubt(Doubts::of_shortfall(reasons));
     }
 
     /// The connections that have ended and not been taken. Open ones have no row before they end.

@@ -18,7 +18,7 @@ use flowcore::event::EndReason;
 use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
-    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Tables, TcpFlags, TcpSegment,
+    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Shortfall, Tables, TcpFlags, TcpSegment,
     Timestamp, Verdict, prefetch, prefetch_either, prefetch_whole,
 };
 
@@ -164,7 +164,8 @@ impl Hosts {
         }
     }
 
-    /// Says something of all rows: that the source has lost packets, or that the input broke off.
+    /// Says something of all rows, beside what a pipeline tells by itself ([`Analyzer::falls_short`]): that whoever reads had
+    /// enough, say.
     pub fn doubt(&mut self, doubts: Doubts) {
         self.doubts |= doubts;
     }
@@ -398,6 +399,10 @@ impl Analyzer for Hosts {
         (self.from, self.through) = (from, through);
         self.take_samples();
         Ok(())
+    }
+
+    fn falls_short(&mut self, reasons: Shortfall) {
+        self.doubt(Doubts::of_shortfall(reasons));
     }
 
     fn rejudged(&mut self, flows: &Flows) {

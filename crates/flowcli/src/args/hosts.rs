@@ -154,15 +154,7 @@ impl FromStr for Percentiles {
             .map(|part| part.trim().trim_start_matches(['p', 'P']))
             .map(|part| part.parse().map_err(|_| format!("`{part}` is no percentile, as in 95 or 99.9")))
             .collect();
-        let mut percents = percents?;
-        let mut before = Vec::new();
-        percents.retain(|percent| {
-            !before.contains(&percent.to_bits()) && {
-                before.push(percent.to_bits());
-                true
-            }
-        });
-        Levels::new(percents)
+        Levels::new(percents?)
             .map(Self)
             .ok_or_else(|| format!("`{text}`: one to {MOST_LEVELS} percentiles between 0 and 100 are possible"))
     }
@@ -242,6 +234,7 @@ mod tests {
         let levels = |text: &str| text.parse::<Percentiles>().map(|levels| levels.0.percents().to_vec());
         assert_eq!(levels("50,95,99.9"), Ok(vec![50.0, 95.0, 99.9]));
         assert_eq!(levels("p99,p99"), Ok(vec![99.0]));
+        assert!(levels("0,-0").is_ok_and(|levels| levels.len() == 1 && levels[0].is_sign_positive()));
         for wrong in ["", "101", "-1", "fast", "nan", "1,2,3,4,5,6,7,8,9"] {
             assert!(levels(wrong).is_err(), "{wrong}");
         }

@@ -59,7 +59,7 @@ impl Default for Duplicates {
 }
 
 /// Packets remembered from the start, in case a second interface shows up.
-const PATIENCE: u32 = 4096;
+const PATIENCE: u32 = 16 * 1024;
 
 impl Duplicates {
     /// Whether this packet was seen on another interface just before.

@@ -326,8 +326,8 @@ fn the_same_packet_on_another_interface_is_a_duplicate_and_a_retransmission_is_n
 #[test]
 fn a_second_interface_that_shows_up_late_is_still_recognised() {
     let mut events: Vec<FlowEvent> =
-        (0..6000).map(|n| tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1)).collect();
-    for n in 6000..6100 {
+        (0..18_000).map(|n| tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1)).collect();
+    for n in 18_000..18_100 {
         let first = tcp(n, (B, 4000), (A, 80), TcpFlags::ACK, n as u32, 1);
         events.extend([first, FlowEvent { interface: 1, ..first }]);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Handle, Pipeline, Report};
 use crate::allow::Whitelist;
-use crate::analyze::Analyzer;
+use crate::analyze::{Analyzer, Shortfall};
 use crate::collect::SourceInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::Features;
@@ -131,6 +131,7 @@ impl Builder {
             from: None,
             through: None,
             scratch: Vec::new(),
+            short: Shortfall::empty(),
         })
     }
 }

@@ -7,6 +7,8 @@ use crate::record::FlowRecord;
 use crate::report::{Bound, Column, Meaning, Row, Table, Unit, Value};
 use std::sync::Mutex;
 
+mod shortfalls;
+
 /// Sums packets, and counts beginnings and ends.
 #[derive(Default)]
 struct Sum {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::addr::Addr;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::resolve::{Lookup, Resolver};
 use crate::time::{Nanos, Timestamp};
@@ -214,6 +214,18 @@ impl Table {
         Self { name: name.into(), columns, rows: Vec::new() }
     }
 
+    /// The same table, if every row has one cell for each column: a format could not say which are which.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] otherwise; names the table and the row, counted from 1.
+    pub fn checked(&self) -> Result<&Self> {
+        let columns = self.columns.len();
+        let Some(place) = self.rows.iter().position(|row| row.cells.len() != columns) else { return Ok(self) };
+        let cells = self.rows[place].cells.len();
+        let message = format!("table `{}` has {columns} columns, and its row {} has {cells} cells", self.name, place + 1);
+        Err(Error::new(ErrorKind::Usage, message))
+    }
+
     /// The index of the column called `name`.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -226,7 +238,7 @@ pub type Tables = Vec<Table>;
 /// Everything that is known at one point of event time. Owned; may go to another thread.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// Time of the first event, if there was one.
+    /// Time of the earliest event, if there was one.
     pub from: Option<Timestamp>,
     /// Everything up to here is in; `None` before the first event.
     pub through: Option<Timestamp>,
@@ -386,6 +398,20 @@ mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_another_length_than_its_table_is_no_report() {
+        for cells in [0, 1, 3] {
+            let mut wrong = table(&[("a", 1, 2), ("b", 1, 2)]);
+            wrong.rows[1].cells = vec![Value::U64(7); if cells == 3 { 4 } else { cells }];
+            let snapshot = Snapshot { tables: vec![wrong], ..Snapshot::default() };
+            let mut out = Vec::new();
+            let said = jsonl::JsonLinesReporter::new(&mut out).report(&snapshot, &crate::resolve::Numeric);
+            let said = said.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains("has 3 columns, and its row 2 has"), "{said}");
+            assert!(out.is_empty(), "nothing is written that could be misread");
+        }
+    }
 
     fn table(rows: &[(&'static str, u64, u64)]) -> Table {
         let column = |name: &'static str, meaning| Column {

@@ -203,6 +203,7 @@ impl<F: RowFormat, W: Write> RowReporter<F, W> {
 
 impl<F: RowFormat, W: Write + Send> Reporter for RowReporter<F, W> {
     fn report(&mut self, snapshot: &Snapshot, _names: &dyn Resolver) -> Result<()> {
+        snapshot.tables.iter().try_for_each(|table| table.checked().map(drop))?;
         let mut write = || {
             for table in &snapshot.tables {
                 self.0.header(&table.name, &table.columns)?;

@@ -426,6 +426,7 @@ impl<W: Write> TextReporter<W> {
 
 impl<W: Write + Send> Reporter for TextReporter<W> {
     fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()> {
+        snapshot.tables.iter().try_for_each(|table| table.checked().map(drop))?;
         let mut write = || {
             for table in &snapshot.tables {
                 self.writer.table(&TextTable { columns: &table.columns, ranks: &[], rows: &table.rows }, names)?;
@@ -521,6 +522,7 @@ all)
             .with_times(Box::new(Relative::default()));
         let mut snapshot = snapshot();
         snapshot.tables[0].columns.truncate(1);
+        snapshot.tables[0].rows.iter_mut().for_each(|row| row.cells.truncate(1));
         reporter.report(&snapshot, &Numeric).unwrap();
         assert!(String::from_utf8(out).unwrap().starts_with("start[s]\n0.000000\n0.878675\n"));
     }

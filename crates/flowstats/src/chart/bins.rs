@@ -16,10 +16,12 @@ pub struct Bin {
 
 /// Counts values in `number` bins of equal width from the least to the greatest of them, as numpy's `histogram` does:
 /// each bin has its lower edge and only the last its upper one too; equal values lie in the middle of a range of 1, and
-/// without values the range is 0 to 1. What is not finite is left out.
+/// without values the range is 0 to 1. What is not finite, or half as large as any number can be, is left out. There are 1
+/// to [`MOST_BINS`] bins; any other `number` is taken for the nearest.
 pub fn equal_bins(values: &[f64], number: usize) -> Vec<Bin> {
     let number = number.clamp(1, MOST_BINS);
-    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    // Of others the distance may be no number.
+    let finite = || values.iter().copied().filter(|value| value.abs() < f64::MAX / 2.0);
     let least = finite().fold(f64::INFINITY, f64::min);
     let greatest = finite().fold(f64::NEG_INFINITY, f64::max);
     let (from, to) = match () {
@@ -34,21 +36,26 @@ pub fn equal_bins(values: &[f64], number: usize) -> Vec<Bin> {
 }
 
 /// Counts values in bins with round edges, three for every power of ten: 1, 2, 5, 10, 20, … as far as the values
-/// reach. Values that are not positive are in the first bin, which then begins at 0.
+/// reach, from 10⁻⁹ to 5 · 10¹²; what lies beyond is in the outermost bin. Values that are not positive are in the first
+/// bin, which then begins at 0. What is not finite is left out.
 pub fn log_bins(values: &[f64]) -> Vec<Bin> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let positive = || finite().filter(|&value| value > 0.0);
     let least = positive().fold(f64::INFINITY, f64::min);
     let greatest = positive().fold(0.0, f64::max);
+    // Values are times in milliseconds: from a picosecond to 30 years.
+    let round: Vec<f64> =
+        (-9..13).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power))).collect();
     let mut edges = Vec::new();
     if finite().any(|value| value <= 0.0) || least > greatest {
         edges.push(0.0);
     }
-    // Values are times in milliseconds: from a picosecond to 30 years.
-    let round = || (-9..13).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
-    let first = round().take_while(|&edge| edge <= least).last();
-    let (begin, end) = (first.unwrap_or(0.0), round().find(|&edge| edge > greatest));
-    edges.extend(round().filter(|&edge| edge >= begin && end.is_some_and(|end| edge <= end)));
+    if least <= greatest {
+        let last = round.len() - 1;
+        let end = round.partition_point(|&edge| edge <= greatest).clamp(1, last);
+        let begin = round.partition_point(|&edge| edge <= least).clamp(1, end) - 1;
+        edges.extend(&round[begin..=end]);
+    }
     if edges.len() < 2 {
         edges = vec![0.0, 1.0];
     }
@@ -74,6 +81,19 @@ mod tests {
 
     fn counts(bins: &[Bin]) -> Vec<u64> {
         bins.iter().map(|bin| bin.count).collect()
+    }
+
+    #[test]
+    fn values_beyond_all_round_edges_are_in_the_outermost_bin() {
+        let ends = |values: &[f64]| {
+            let bins = log_bins(values);
+            (bins[0].from, bins.last().unwrap().to, counts(&bins).iter().sum::<u64>())
+        };
+        assert_eq!(ends(&[1e308]), (2e12, 5e12, 1));
+        assert_eq!(ends(&[1e-308]), (1e-9, 2e-9, 1));
+        assert_eq!(ends(&[1.0, 1e30]), (1.0, 5e12, 2));
+        let bins = equal_bins(&[-f64::MAX, 3.0, 5.0, f64::MAX], 2);
+        assert_eq!((bins[0].from, bins[1].to, counts(&bins)), (3.0, 5.0, vec![1, 1]));
     }
 
     #[test]

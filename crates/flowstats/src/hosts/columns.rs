@@ -237,7 +237,7 @@ const BACK: [ColumnDef; 24] = [
     })
     .about(),
     define(
-        ["guessed", "GUESSED", "Of those sent again, reordered or doubled: how many time alone tells apart."],
+        ["guessed", "GUESSED", "Segments of which time alone tells whether they were sent again, overtaken, doubled, or none of it."],
         COUNT,
         |h| Value::U64(h.tally.guessed),
     ),

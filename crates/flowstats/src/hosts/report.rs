@@ -19,8 +19,16 @@ pub struct Levels(Vec<f64>);
 pub const MOST_LEVELS: usize = 8;
 
 impl Levels {
-    /// These percentiles; `None` if there is none, more than [`MOST_LEVELS`], or one outside 0 to 100.
-    pub fn new(percents: Vec<f64>) -> Option<Self> {
+    /// These percentiles, each once; `None` if there is none, more than [`MOST_LEVELS`], or one outside 0 to 100.
+    pub fn new(mut percents: Vec<f64>) -> Option<Self> {
+        let mut before = Vec::new();
+        percents.retain_mut(|percent| {
+            // Of two zeros one.
+            *percent += 0.0;
+            let first = !before.contains(&percent.to_bits());
+            before.push(percent.to_bits());
+            first
+        });
         let fits = (1..=MOST_LEVELS).contains(&percents.len());
         (fits && percents.iter().all(|percent| (0.0..=100.0).contains(percent))).then_some(Self(percents))
     }

@@ -238,7 +238,7 @@ impl Tally {
 bitflags::bitflags! {
     /// What has to be remembered of a connection to tell its remote's tally.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-    pub(super) struct Course: u8 {
+    pub(super) struct Course: u16 {
         const BEGUN = 1;
         /// Directions of events are to be taken the other way round.
         const TURNED = 2;
@@ -249,6 +249,8 @@ bitflags::bitflags! {
         const CLOSED = 32;
         const RESET = 64;
         const SYN_ACK = 128;
+        /// The handshake was complete, whether its SYN had been captured by then or not.
+        const ESTABLISHED = 256;
     }
 }
 
@@ -325,6 +327,7 @@ impl Witness for Told<'_> {
             self.course.remove(Course::MIDSTREAM);
             self.tally.midstream -= 1;
             self.tally.syn_ack += u64::from(self.course.contains(Course::SYN_ACK));
+            self.tally.established += u64::from(self.course.contains(Course::ESTABLISHED));
         }
     }
 
@@ -340,8 +343,10 @@ impl Witness for Told<'_> {
     }
 
     fn established(&mut self, opening: &Opening, _: Timestamp) {
+        let known = self.course.contains(Course::ESTABLISHED);
+        self.course.insert(Course::ESTABLISHED);
         if self.course.contains(Course::SYN) {
-            self.tally.established += 1;
+            self.tally.established += u64::from(!known);
             // It was there, captured or not.
             self.tally.syn_ack += u64::from(!self.course.contains(Course::SYN_ACK));
             self.course.insert(Course::SYN_ACK);

@@ -540,7 +540,8 @@ impl Dynamics {
             if by_responder {
                 self.complete_turn(event.time, witness);
             }
-            if !self.seen.contains(Seen::CLOSING) {
+            // Without ACK it is of no connection (RFC 9293 section 3.10.7.4).
+            if flags.contains(TcpFlags::ACK) && !self.seen.contains(Seen::CLOSING) {
                 self.seen |= Seen::CLOSING;
                 self.seen.set(Seen::CLOSED_BY_RESPONDER, by_responder);
                 witness.closing(event.direction, event.time);

@@ -180,3 +180,9 @@ fn a_repeated_request_is_one_that_waited() {
     assert_eq!(host.tally.retransmissions(), 1);
     assert_eq!(p95_micros(&host, Measure::LastByte), Some(210_000));
 }
+
+#[test]
+fn a_syn_captured_behind_its_handshake_began_it() {
+    let host = row(&Tape::new().s(1010.0, "S.", 0, 1, 0).c(1010.1, ".", 1, 1, 0).c(1010.2, "S", 0, 0, 0).packets);
+    assert_eq!((host.tally.syn, host.tally.syn_ack, host.tally.established, host.tally.midstream), (1, 1, 1, 0));
+}

@@ -166,6 +166,12 @@ fn control_bits_that_no_connection_has_are_invalid() {
 }
 
 #[test]
+fn a_fin_without_ack_closes_nothing() {
+    let played = opened(&[REQUEST, RESPONSE, (1040.0, ">FP", 151, 0, 0)]);
+    assert_eq!((played.facts.invalid, played.facts.closed_by), (1, None));
+}
+
+#[test]
 fn the_answer_to_a_request_that_the_capture_missed_is_no_greeting() {
     let played = opened(&[(1030.0, "<PA", 901, 151, 500), (1031.0, ">A", 151, 1401, 0)]);
     assert_eq!(played.facts.turns.server_first, 0);
