@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::{Addr, Prefix};
+use crate::features::Features;
 use crate::key::{FlowKey, Protocol};
 
 /// An answer that may not be there yet.
@@ -86,9 +87,13 @@ pub trait Resolver: Send + Sync {
     fn announced(&self, _wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
         None
     }
-    /// Which process owns a flow's local end; filters on processes ask.
+    /// Which process owns a flow's local end; filters on processes ask those that [offer](Self::offers) it.
     fn process(&self, _key: &FlowKey) -> Lookup<Process> {
         Lookup::Absent
+    }
+    /// What a filter may ask it instead of the source: [`Features::PROCESS`] if it answers [`process`](Self::process).
+    fn offers(&self) -> Features {
+        Features::empty()
     }
     /// Waits at most `within` for pending answers. The only call that may wait: a final report makes it, once
     /// everything that it will show has been asked for.
@@ -110,6 +115,9 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     }
     fn process(&self, key: &FlowKey) -> Lookup<Process> {
         (**self).process(key)
+    }
+    fn offers(&self) -> Features {
+        (**self).offers()
     }
     fn settle(&self, within: Duration) {
         (**self).settle(within);
@@ -167,6 +175,9 @@ impl Resolver for Chain {
     }
     fn process(&self, key: &FlowKey) -> Lookup<Process> {
         self.first(|resolver| resolver.process(key))
+    }
+    fn offers(&self) -> Features {
+        self.0.iter().fold(Features::empty(), |all, resolver| all | resolver.offers())
     }
     fn settle(&self, within: Duration) {
         for resolver in &self.0 {

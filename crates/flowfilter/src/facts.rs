@@ -140,6 +140,9 @@ mod tests {
                 _ => Lookup::Absent,
             }
         }
+        fn offers(&self) -> Features {
+            Features::PROCESS
+        }
     }
 
     fn event(ends: [u8; 2], ports: [u16; 2]) -> FlowEvent {
@@ -198,6 +201,16 @@ mod tests {
         let names: Arc<dyn Resolver> = Arc::new(flowcore::resolve::Numeric);
         let needs = |text: &str| Filter::parse(text).unwrap().bind::<FlowEvent>(&names).unwrap().needs();
         assert_eq!(needs("addr asn 7"), Features::empty());
-        assert!(needs("addr asn 7 and pid 1").contains(Features::FLOWS));
+        assert_eq!(needs("addr asn 7 and pid 1"), Features::FLOWS | Features::PROCESS);
+    }
+
+    #[test]
+    fn processes_that_a_resolver_knows_are_not_asked_of_the_source() {
+        let names: Arc<dyn Resolver> = Arc::new(Known::default());
+        let names: Arc<dyn Resolver> = Arc::new(flowcore::resolve::Chain(vec![names]));
+        let filter = Filter::parse("process nginx").unwrap().bind::<FlowEvent>(&names).unwrap();
+        assert_eq!(filter.needs(), Features::FLOWS);
+        let source = flowcore::SourceInfo::default();
+        assert!(flowcore::pipeline::Pipeline::builder().filter(filter).build(&source).is_ok());
     }
 }

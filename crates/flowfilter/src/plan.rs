@@ -94,7 +94,7 @@ impl Filter {
         let facts = Facts::of(&merged, names);
         let binding = Binding { filter: self, names, facts: &facts };
         let plan = binding.plan(&merged)?;
-        let mut needs = needs(self.fields());
+        let mut needs = needs(self.fields()) - names.offers();
         needs.set(Features::FLOWS, needs.contains(Features::FLOWS) || !facts.is_empty());
         let early = if needs.contains(Features::FLOWS) {
             let known = self.fields().without(FACTS.with(Field::Direction));

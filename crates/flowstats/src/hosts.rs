@@ -18,8 +18,8 @@ use flowcore::event::EndReason;
 use flowcore::flows::Slots;
 use flowcore::resolve::Numeric;
 use flowcore::{
-    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Shortfall, Tables, TcpFlags, TcpSegment,
-    Timestamp, Verdict, prefetch, prefetch_either, prefetch_whole,
+    Addr, Analyzer, Batch, Detail, Features, FlowEvent, FlowId, Flows, Marks, Result, Shortfall, Tables, TcpFlags,
+    TcpSegment, Timestamp, Verdict, prefetch, prefetch_either, prefetch_whole,
 };
 
 use crate::conns::Doubts;

@@ -222,7 +222,8 @@ impl Table {
         let columns = self.columns.len();
         let Some(place) = self.rows.iter().position(|row| row.cells.len() != columns) else { return Ok(self) };
         let cells = self.rows[place].cells.len();
-        let message = format!("table `{}` has {columns} columns, and its row {} has {cells} cells", self.name, place + 1);
+        let message =
+            format!("table `{}` has {columns} columns, and its row {} has {cells} cells", self.name, place + 1);
         Err(Error::new(ErrorKind::Usage, message))
     }
 

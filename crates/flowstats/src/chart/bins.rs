@@ -44,8 +44,7 @@ pub fn log_bins(values: &[f64]) -> Vec<Bin> {
     let least = positive().fold(f64::INFINITY, f64::min);
     let greatest = positive().fold(0.0, f64::max);
     // Values are times in milliseconds: from a picosecond to 30 years.
-    let round: Vec<f64> =
-        (-9..13).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power))).collect();
+    let round: Vec<f64> = (-9..13).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power))).collect();
     let mut edges = Vec::new();
     if finite().any(|value| value <= 0.0) || least > greatest {
         edges.push(0.0);

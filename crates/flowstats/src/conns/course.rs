@@ -267,7 +267,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         |c| course(c, |course| Value::U64(u64::from(course.invalid))),
     ),
     define(
-        ["guessed", "GUESSED", "Segments of which time alone tells whether they were sent again, overtaken, doubled, or none of it."],
+        [
+            "guessed",
+            "GUESSED",
+            "Segments of which time alone tells whether they were sent again, overtaken, doubled, or none of it.",
+        ],
         PACKETS,
         |c| both(c, |side| side.guessed),
     ),

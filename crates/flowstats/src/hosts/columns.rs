@@ -237,7 +237,11 @@ const BACK: [ColumnDef; 24] = [
     })
     .about(),
     define(
-        ["guessed", "GUESSED", "Segments of which time alone tells whether they were sent again, overtaken, doubled, or none of it."],
+        [
+            "guessed",
+            "GUESSED",
+            "Segments of which time alone tells whether they were sent again, overtaken, doubled, or none of it.",
+        ],
         COUNT,
         |h| Value::U64(h.tally.guessed),
     ),

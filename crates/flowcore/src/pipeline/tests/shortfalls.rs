@@ -64,8 +64,8 @@ fn run(lost: u64, limits: crate::flows::Limits) -> (Snapshot, Vec<(u32, Shortfal
 #[test]
 fn analyzers_hear_once_of_each_reason_why_less_than_all_comes_to_them() {
     let usual = crate::flows::Limits::default();
-    assert_eq!(run(3, usual.clone()).1, [(20, Shortfall::LOSS), (20, Shortfall::CUT)]);
-    assert_eq!(run(0, usual.clone()).1, [(20, Shortfall::CUT)]);
+    assert_eq!(run(3, usual).1, [(20, Shortfall::LOSS), (20, Shortfall::CUT)]);
+    assert_eq!(run(0, usual).1, [(20, Shortfall::CUT)]);
     let narrow = run(0, crate::flows::Limits { flows: 5, ..usual });
     assert_eq!(narrow.1, [(0, Shortfall::UNTRACKED), (20, Shortfall::CUT)]);
     assert!(narrow.0.ledger.untracked > 0);
