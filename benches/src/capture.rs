@@ -18,6 +18,7 @@ pub enum Format {
 const ETHERNET: u16 = 1;
 
 /// A capture file that is being written.
+#[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     format: Format,

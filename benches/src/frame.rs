@@ -97,6 +97,7 @@ impl Frame<'_> {
 }
 
 /// Builds one frame after the other.
+#[derive(Debug)]
 pub struct Builder {
     headers: [u8; HEADERS],
     pattern: Vec<u8>,

@@ -51,7 +51,7 @@ impl<'a> Frames<'a> {
 }
 
 /// One batch, as analyzers see it.
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, Debug)]
 pub struct Batch<'a> {
     /// In the order in which the source gave them; `End` events last.
     pub events: &'a [FlowEvent],

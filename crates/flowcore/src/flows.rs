@@ -17,6 +17,7 @@ mod verdict;
 mod wheel;
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::allow::Verdict;
 use crate::event::{Detail, FlowEvent, Marks, Notes, TcpFlags};
@@ -111,6 +112,16 @@ pub struct Flows {
     ended: Vec<FlowEvent>,
     /// What [`close`](Self::close) has yet to end, youngest first: age above id; see [`living`](Self::living).
     closing: Vec<u64>,
+}
+
+impl fmt::Debug for Flows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flows")
+            .field("live", &self.live)
+            .field("opened", &self.serial)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Flows {

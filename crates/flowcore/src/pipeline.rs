@@ -6,6 +6,7 @@
 mod builder;
 
 use std::any::Any;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,12 @@ struct Report {
 pub struct Handle<A> {
     index: usize,
     analyzer: PhantomData<fn() -> A>,
+}
+
+impl<A> fmt::Debug for Handle<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("index", &self.index).finish_non_exhaustive()
+    }
 }
 
 impl<A> Clone for Handle<A> {
@@ -94,6 +101,13 @@ pub struct Pipeline {
     scratch: Vec<FlowEvent>,
     /// What the analyzers have been told.
     short: Shortfall,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let analyzers: Vec<&str> = self.analyzers.iter().map(|analyzer| analyzer.name()).collect();
+        f.debug_struct("Pipeline").field("analyzers", &analyzers).field("flows", &self.flows).finish_non_exhaustive()
+    }
 }
 
 impl Pipeline {

@@ -1,5 +1,6 @@
 //! Names for numbers, asked at the edge only.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,6 +141,12 @@ impl Resolver for Numeric {
 /// does not change once it was given. `settle` lets each of them wait in turn.
 #[derive(Clone, Default)]
 pub struct Chain(pub Vec<Arc<dyn Resolver>>);
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("resolvers", &self.0.len()).finish_non_exhaustive()
+    }
+}
 
 impl Chain {
     fn first<T>(&self, ask: impl Fn(&dyn Resolver) -> Lookup<T>) -> Lookup<T> {

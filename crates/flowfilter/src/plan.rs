@@ -1,6 +1,7 @@
 //! A filter bound to one kind of record: leaves that are loops over up to 64 records, joined by words of bits.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use flowcore::select::KernelForm;
@@ -30,6 +31,12 @@ pub struct Predicate<R> {
     /// What it was bound from, for kernels.
     expr: Arc<Expr>,
     facts: Arc<Facts>,
+}
+
+impl<R> fmt::Debug for Predicate<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predicate").field("expr", &self.expr).field("needs", &self.needs).finish_non_exhaustive()
+    }
 }
 
 impl<R> Clone for Predicate<R> {

@@ -3,6 +3,7 @@
 mod store;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,6 +83,12 @@ pub struct Counts {
 /// Dropping it does not wait for questions under way.
 pub struct Cached {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("options", &self.shared.options).finish_non_exhaustive()
+    }
 }
 
 struct Shared {

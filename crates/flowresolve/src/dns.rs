@@ -4,6 +4,7 @@ mod client;
 mod message;
 mod servers;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,12 @@ pub use servers::{Servers, parse_server};
 ///
 /// Whoever holds an address chooses its name: without [`confirm`](Options::confirm) a name proves nothing.
 pub struct Dns(Cached);
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Dns").field(&self.0).finish()
+    }
+}
 
 /// How to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]

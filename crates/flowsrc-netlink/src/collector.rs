@@ -6,6 +6,7 @@ mod messages;
 mod place;
 mod readiness;
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime};
@@ -71,6 +72,12 @@ pub struct Sockets {
     samples: Vec<SocketSample>,
     /// Ready when there are notices, or the next poll is due.
     ready: Readiness,
+}
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sockets").field("options", &self.options).field("polls", &self.polls).finish_non_exhaustive()
+    }
 }
 
 /// What comes next.

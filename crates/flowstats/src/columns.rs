@@ -8,6 +8,7 @@ use flowcore::{Addr, Nanos};
 use crate::ends::End;
 
 /// One column of rows of `R`.
+#[derive(Debug)]
 pub struct Def<R: 'static> {
     /// Name, title, unit, meaning.
     pub column: Column,

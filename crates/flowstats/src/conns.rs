@@ -11,6 +11,7 @@ use flowcore::{
     Analyzer, Batch, Detail, Direction, EndReason, Evidence, Features, FlowEvent, FlowId, FlowRecord, Flows, Layer,
     Marks, Nanos, Notes, Protocol, Result, Shortfall, Tables, TcpFlags, Timestamp, prefetch_whole,
 };
+use std::fmt;
 
 use crate::slab::{Place, Slab};
 use crate::tcp::{ConnState, Course, Dynamics, Figures, Handshake, History, Keeper, Pages, Spans, Tcp, udp_state};
@@ -277,6 +278,16 @@ pub struct Conns {
     finished: Vec<Connection>,
     /// What holds of every connection that ends from now on.
     shared: Doubts,
+}
+
+impl fmt::Debug for Conns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conns")
+            .field("open", &self.live)
+            .field("finished", &self.finished.len())
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
 }
 
 /// From this many open connections on their state is prefetched.

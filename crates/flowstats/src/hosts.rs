@@ -13,6 +13,7 @@ mod tally;
 mod undecided;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use flowcore::event::EndReason;
 use flowcore::flows::Slots;
@@ -127,6 +128,16 @@ pub struct Hosts {
     /// Time of the latest packet, before all times if there was none.
     through: Timestamp,
     doubts: Doubts,
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosts")
+            .field("options", &self.options)
+            .field("open", &self.open.len())
+            .field("remotes", &self.remotes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Hosts {

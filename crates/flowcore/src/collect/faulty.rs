@@ -22,6 +22,7 @@ pub struct Faults {
 
 /// A collector that drops, duplicates, reorders and stalls what another one gives, and owns up to it: dropped packets
 /// are lost for reason [`Loss::Ring`], duplicated ones are delivered twice and so seen twice.
+#[derive(Debug)]
 pub struct Faulty<C> {
     inner: C,
     faults: Faults,

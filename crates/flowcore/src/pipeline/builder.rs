@@ -1,5 +1,6 @@
 //! Putting a pipeline together.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,13 @@ pub struct Builder {
     analyzers: Vec<Box<dyn Analyzer>>,
     reports: Vec<Report>,
     limits: Limits,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let analyzers: Vec<&str> = self.analyzers.iter().map(|analyzer| analyzer.name()).collect();
+        f.debug_struct("Builder").field("analyzers", &analyzers).field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 /// How long the end of a run waits for names, unless [`Builder::patience`] says otherwise.

@@ -3,6 +3,7 @@
 //! Rows are written twice: once into nothing to measure the columns, once for good. That costs time only, where
 //! keeping a million formatted rows would cost hundreds of megabytes.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
@@ -73,6 +74,12 @@ pub struct TextTable<'a> {
     pub rows: &'a dyn Rows,
 }
 
+impl fmt::Debug for TextTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextTable").field("columns", &self.columns).field("ranks", &self.ranks).finish_non_exhaustive()
+    }
+}
+
 /// Writes tables for people to one place.
 pub struct TextWriter<W> {
     out: W,
@@ -81,6 +88,15 @@ pub struct TextWriter<W> {
     /// Titles of columns that did not fit, over all tables since the last trust line.
     left_out: Vec<String>,
     tables: usize,
+}
+
+impl<W> fmt::Debug for TextWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextWriter")
+            .field("options", &self.options)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
 }
 
 const HEADING: &str = "\x1b[1m";
@@ -408,6 +424,12 @@ fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
 /// A [`Reporter`] for people: every table of a snapshot, then the trust line.
 pub struct TextReporter<W> {
     writer: TextWriter<W>,
+}
+
+impl<W> fmt::Debug for TextReporter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextReporter").field("writer", &self.writer).finish_non_exhaustive()
+    }
 }
 
 impl<W: Write> TextReporter<W> {

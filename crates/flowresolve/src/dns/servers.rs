@@ -19,6 +19,7 @@ const LONGEST_ATTEMPT: u64 = 5;
 const MOST_ATTEMPTS: u32 = 3;
 
 /// Name servers of a machine.
+#[derive(Debug)]
 pub struct Servers;
 
 impl Servers {

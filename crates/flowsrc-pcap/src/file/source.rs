@@ -1,5 +1,6 @@
 //! The collector: capture files as events.
 
+use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -100,6 +101,16 @@ pub struct Builder {
     inputs: Vec<Source>,
     options: DecodeOptions,
     packet_limit: Option<u64>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("inputs", &self.inputs.len())
+            .field("options", &self.options)
+            .field("packet_limit", &self.packet_limit)
+            .finish_non_exhaustive()
+    }
 }
 
 enum Source {

@@ -11,6 +11,7 @@ use super::{Connection, Doubts, TcpFacts};
 use crate::tcp::{Handshake, HandshakeDoubts};
 
 /// One column: how it is described and where its value comes from.
+#[derive(Debug)]
 pub struct ColumnDef {
     /// Name, title, unit, meaning.
     pub column: Column,

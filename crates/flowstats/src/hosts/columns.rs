@@ -12,6 +12,7 @@ use crate::conns::Doubts;
 use crate::tcp::Retransmission;
 
 /// One column: how it is described and where its value comes from.
+#[derive(Debug)]
 pub struct ColumnDef {
     /// Name, title, unit, meaning.
     pub column: Column,
