@@ -70,7 +70,7 @@ pub trait Resolver: Send + Sync {
     /// The name of an address, or of an address and port. Port 0: of the address, whatever the port.
     ///
     /// Where the answer stands for a row, it is what rows are grouped by: a resolver may give one name to many
-    /// addresses, or tell the ports of one address apart.
+    /// addresses, or tell the ports of one address apart. An empty name groups nothing.
     fn name(&self, _addr: Addr, _port: u16) -> Lookup<Arc<str>> {
         Lookup::Absent
     }

@@ -144,7 +144,11 @@ impl Hosts {
         let (tallies, new) = self.with_undecided();
         let remotes = self.remotes.iter().chain(&new);
         for (&remote, tally) in remotes.zip(&tallies[FIRST_REMOTE as usize..]) {
-            let who = names.name(remote.addr, remote.port).known().map_or(Who::Remote(remote), Who::Named);
+            let who = names
+                .name(remote.addr, remote.port)
+                .known()
+                .filter(|name| !name.is_empty())
+                .map_or(Who::Remote(remote), Who::Named);
             let place = *places.entry(who.clone()).or_insert_with(|| {
                 rows.push(Host::new(who, Tally::default(), span));
                 rows.len() - 1
