@@ -40,10 +40,10 @@ pub trait Analyzer: Any + Send {
     /// If the analysis cannot go on (its output failed, say). Odd packets are not errors.
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()>;
 
-    /// Something is missing: counts over all, and of flows that end from now on, are only lower bounds. Each reason comes
-    /// once, as soon as it is known: [`Shortfall::UNTRACKED`] before the batch of which it holds, [`Shortfall::LOSS`] behind
-    /// it, [`Shortfall::CUT`] before the flows that still live end. Of what is pushed without a collector,
-    /// [`Shortfall::UNTRACKED`] alone is known.
+    /// Something is missing: counts over all, and of flows that end from now on, are only lower bounds. Each reason
+    /// comes once, as soon as it is known: [`Shortfall::UNTRACKED`] before the batch of which it holds,
+    /// [`Shortfall::LOSS`] behind it, [`Shortfall::CUT`] before the flows that still live end. Of what is pushed
+    /// without a collector, [`Shortfall::UNTRACKED`] alone is known.
     fn falls_short(&mut self, _reasons: Shortfall) {}
 
     /// The whitelist may have decided about living flows on which it could not before: their

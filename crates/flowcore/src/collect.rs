@@ -29,8 +29,8 @@ pub trait Collector: Send {
     /// [`Status::End`] and is told by [`ledger`](Self::ledger) and [`fault`](Self::fault): what was read stays valid.
     fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>>;
 
-    /// What the source has counted so far: `seen` and losses; cumulative and monotone. What the events themselves say (cut,
-    /// malformed, backwards, without a flow) it may count or leave to the pipeline.
+    /// What the source has counted so far: `seen` and losses; cumulative and monotone. What the events themselves say
+    /// (cut, malformed, backwards, without a flow) it may count or leave to the pipeline.
     ///
     /// # Errors
     /// If the counters themselves cannot be read.
@@ -41,8 +41,8 @@ pub trait Collector: Send {
         None
     }
 
-    /// Asks the source to leave out what `filter` rejects, as early as it can. `false`: it cannot, filter later. Whoever
-    /// sets up a run calls this; a pipeline does not.
+    /// Asks the source to leave out what `filter` rejects, as early as it can. `false`: it cannot, filter later.
+    /// Whoever sets up a run calls this; a pipeline does not.
     ///
     /// # Errors
     /// If the source tried and failed in a way that leaves it unusable.

@@ -18,6 +18,7 @@ use crate::collect::{Collector, Limit, Status};
 use crate::error::{Error, Result};
 use crate::event::{Detail, FlowEvent, Layer, Marks, Notes};
 use crate::flows::{FlowId, Flows, STEP, Slots};
+use crate::key::Direction;
 use crate::ledger::Ledger;
 use crate::record::FlowRecord;
 use crate::report::{Reporter, Snapshot, Tables};
@@ -117,12 +118,12 @@ impl Pipeline {
     }
 
     /// Takes in events with the frames they refer to; everything up to `through` has then been delivered. `events` is
-    /// left empty. Events may be recorded ones: what another flow table has written into them is forgotten, and the ends of
-    /// its flows are left out.
+    /// left empty. Events may be recorded ones: the flows, directions and marks that another flow table has written
+    /// into them are forgotten, but what was a duplicate remains one; the ends of its flows are left out.
     ///
     /// # Errors
-    /// The first error of an analyzer or reporter. What came in the same step is lost to the analyzers behind it, and what
-    /// stands behind that step in `events`, of which any number may be, to all of them; nothing counts it.
+    /// The first error of an analyzer or reporter. What came in the same step is lost to the analyzers behind it, and
+    /// what stands behind that step in `events`, of which any number may be, to all of them; nothing counts it.
     pub fn push(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
         let within = events.get(..STEP).unwrap_or(events);
         let outcome = if self.next_cut(within) == events.len() {
@@ -257,6 +258,7 @@ impl Pipeline {
         }
         self.counted.truncated += truncated;
         self.counted.deliver(delivered);
+        // Fresh events have no flow: all bits are set. A source may have marked duplicates itself.
         (flows != FlowId::NONE.0) | !Marks::DUPLICATE.contains(marks)
     }
 
@@ -378,6 +380,9 @@ impl Pipeline {
         };
         let mut ledger = collector.ledger()?;
         ledger.incomplete |= stopped;
+        if ledger.lost_total() > 0 {
+            self.fall_short(Shortfall::LOSS);
+        }
         if ledger.incomplete {
             self.fall_short(Shortfall::CUT);
         }
@@ -477,14 +482,15 @@ impl Pipeline {
     }
 }
 
-/// Makes events that were recorded behind another flow table what they were before it: its flows are not those of this one,
-/// and their ends are this one's to find.
+/// Makes events that were recorded behind another flow table what they were before it: its flows are not those of
+/// this one, and their ends are this one's to find.
 #[cold]
 #[inline(never)]
 fn renew(events: &mut Vec<FlowEvent>) {
     events.retain(|event| !matches!(event.detail, Detail::End(_)));
     for event in events {
         event.flow = FlowId::NONE;
+        event.direction = Direction::default();
         event.marks &= Marks::DUPLICATE;
     }
 }

@@ -101,7 +101,7 @@ impl Filter {
         let facts = Facts::of(&merged, names);
         let binding = Binding { filter: self, names, facts: &facts };
         let plan = binding.plan(&merged)?;
-        let mut needs = needs(self.fields()) - names.offers();
+        let mut needs = needs(self.fields()) - (names.offers() & Features::PROCESS);
         needs.set(Features::FLOWS, needs.contains(Features::FLOWS) || !facts.is_empty());
         let early = if needs.contains(Features::FLOWS) {
             let known = self.fields().without(FACTS.with(Field::Direction));

@@ -4,7 +4,6 @@ mod client;
 mod message;
 mod servers;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +23,8 @@ pub use servers::{Servers, parse_server};
 /// round. Aliases are followed (RFC 2317), truncated answers asked for again over TCP.
 ///
 /// Whoever holds an address chooses its name: without [`confirm`](Options::confirm) a name proves nothing.
+#[derive(Debug)]
 pub struct Dns(Cached);
-
-impl fmt::Debug for Dns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Dns").field(&self.0).finish()
-    }
-}
 
 /// How to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]

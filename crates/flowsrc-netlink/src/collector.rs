@@ -185,7 +185,7 @@ impl Sockets {
             polls: 0,
             time: Timestamp::EPOCH,
             began: None,
-            through: Timestamp::EPOCH,
+            through: Timestamp::MIN,
             table: match (is_once, hears_all) {
                 (true, _) => Table::once(),
                 (false, hears_all) => Table::new(hears_all),

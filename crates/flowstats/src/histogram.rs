@@ -156,8 +156,8 @@ impl Histogram {
     }
 
     /// The value at `level` (0.95 for the 95th percentile), within [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) and never
-    /// outside what was recorded; `None` if there are no values. A level below 0, or that is no number, counts as 0, one above
-    /// 1 as 1: 95 is not 0.95.
+    /// outside what was recorded; `None` if there are no values. A level below 0, or that is no number, counts as 0,
+    /// one above 1 as 1: 95 is not 0.95.
     ///
     /// The rule is TRTOP's: of `n` values in ascending order, the one at index `floor(level · n − 0.5)`, counted from 0
     /// and held within `0..n`; see [`index_of`]. So a single value is all its percentiles, of two the 95th percentile is

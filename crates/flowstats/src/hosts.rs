@@ -175,8 +175,8 @@ impl Hosts {
         }
     }
 
-    /// Says something of all rows, beside what a pipeline tells by itself ([`Analyzer::falls_short`]): that whoever reads had
-    /// enough, say.
+    /// Says something of all rows, beside what a pipeline tells by itself ([`Analyzer::falls_short`]): that whoever
+    /// reads had enough, say.
     pub fn doubt(&mut self, doubts: Doubts) {
         self.doubts |= doubts;
     }

@@ -38,7 +38,8 @@ pub struct CountArgs {
     pub filter: FilterArgs,
 
     /// Form of the output
-    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table")]
+    #[arg(help_heading = "Output")]
     pub output: Format,
 
     /// Packets and bytes in tables as 1.2k, 3.4M

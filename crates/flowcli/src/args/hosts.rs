@@ -83,7 +83,8 @@ pub struct HostsArgs {
     pub list_columns: bool,
 
     /// Form of the output
-    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table", help_heading = "Output")]
+    #[arg(short, long, value_parser = not_zeek(), value_name = "FORMAT", default_value = "table")]
+    #[arg(help_heading = "Output")]
     pub output: Format,
 
     /// TRTOP's own layout: 18 equal cells, in the order of its columns, by established connections

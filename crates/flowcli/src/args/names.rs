@@ -16,11 +16,11 @@ use super::values::parse_span;
 pub struct NameArgs {
     /// Show names for addresses and ports: none, hosts, dns, services
     ///
-    /// dns asks the name servers of /etc/resolv.conf, dns:ADDR or dns:ADDR:PORT another one; fcrdns takes only names that lead
-    /// back to the address. hosts reads /etc/hosts, hosts:FILE a file like it. services knows the ports in daily use,
-    /// services:FILE those of a file like /etc/services. Several may be given, separated by commas; the first that
-    /// knows a name gives it. Tables show names instead of numbers; other formats have both, names in columns of their
-    /// own (src_name, dst_name, src_service, dst_service).
+    /// dns asks the name servers of /etc/resolv.conf, dns:ADDR or dns:ADDR:PORT another one; fcrdns takes only names
+    /// that lead back to the address. hosts reads /etc/hosts, hosts:FILE a file like it. services knows the ports in
+    /// daily use, services:FILE those of a file like /etc/services. Several may be given, separated by commas; the
+    /// first that knows a name gives it. Tables show names instead of numbers; other formats have both, names in
+    /// columns of their own (src_name, dst_name, src_service, dst_service).
     #[arg(long, value_name = "HOW", value_delimiter = ',')]
     pub resolve: Vec<Resolve>,
 
@@ -38,9 +38,10 @@ pub struct NameArgs {
 
     /// Compare flows with the rules in FILE: conns says which are allowed (columns `allowed`, `rule`), hosts shows these
     ///
-    /// A rule is an address, a prefix, a name or `*`, each perhaps with a port: 192.0.2.0/24, www.example.com:443,
-    /// `[2001:db8::1]:8000-8100/tcp`, *:53/udp. It means the end that was called; `from 10.0.0.0/8 to *:443` means both.
-    /// One a line or separated by commas; `#` begins a comment. Names are compared as --resolve gives them.
+    /// A rule is an address, a prefix, a name or `*`, each perhaps with a port: `192.0.2.0/24`,
+    /// `www.example.com:443`, `[2001:db8::1]:8000-8100/tcp`, `*:53/udp`. It means the end that was called; `from
+    /// 10.0.0.0/8 to *:443` means both. One a line or separated by commas; `#` begins a comment. Names are compared
+    /// as --resolve gives them.
     #[arg(long, value_name = "FILE")]
     pub whitelist: Option<PathBuf>,
 

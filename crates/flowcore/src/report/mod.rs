@@ -214,13 +214,13 @@ impl Table {
         Self { name: name.into(), columns, rows: Vec::new() }
     }
 
-    /// The same table, if every row has one cell for each column: a format could not say which are which.
+    /// Whether every row has one cell for each column: a format could not say which are which.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] otherwise; names the table and the row, counted from 1.
-    pub fn checked(&self) -> Result<&Self> {
+    /// [`ErrorKind::Usage`] if one has not; names the table and the row, counted from 1.
+    pub fn check(&self) -> Result<()> {
         let columns = self.columns.len();
-        let Some(place) = self.rows.iter().position(|row| row.cells.len() != columns) else { return Ok(self) };
+        let Some(place) = self.rows.iter().position(|row| row.cells.len() != columns) else { return Ok(()) };
         let cells = self.rows[place].cells.len();
         let message =
             format!("table `{}` has {columns} columns, and its row {} has {cells} cells", self.name, place + 1);
@@ -402,15 +402,19 @@ mod tests {
 
     #[test]
     fn a_row_of_another_length_than_its_table_is_no_report() {
-        for cells in [0, 1, 3] {
+        for cells in [0, 1, 4] {
             let mut wrong = table(&[("a", 1, 2), ("b", 1, 2)]);
-            wrong.rows[1].cells = vec![Value::U64(7); if cells == 3 { 4 } else { cells }];
+            wrong.rows[1].cells = vec![Value::U64(7); cells];
             let snapshot = Snapshot { tables: vec![wrong], ..Snapshot::default() };
-            let mut out = Vec::new();
-            let said = jsonl::JsonLinesReporter::new(&mut out).report(&snapshot, &crate::resolve::Numeric);
-            let said = said.err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(said.contains("has 3 columns, and its row 2 has"), "{said}");
-            assert!(out.is_empty(), "nothing is written that could be misread");
+            let (mut lines, mut text) = (Vec::new(), Vec::new());
+            for said in [
+                jsonl::JsonLinesReporter::new(&mut lines).report(&snapshot, &crate::resolve::Numeric),
+                text::TextReporter::new(&mut text, TextOptions::default()).report(&snapshot, &crate::resolve::Numeric),
+            ] {
+                let said = said.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(said.contains(&format!("has 3 columns, and its row 2 has {cells} cells")), "{said}");
+            }
+            assert!(lines.is_empty() && text.is_empty(), "nothing is written that could be misread");
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Bin {
 
 /// Counts values in `number` bins of equal width from the least to the greatest of them, as numpy's `histogram` does:
 /// each bin has its lower edge and only the last its upper one too; equal values lie in the middle of a range of 1, and
-/// without values the range is 0 to 1. What is not finite, or half as large as any number can be, is left out. There are 1
+/// without values the range is 0 to 1. What is not finite, or at least `f64::MAX / 2`, is left out. There are 1
 /// to [`MOST_BINS`] bins; any other `number` is taken for the nearest.
 pub fn equal_bins(values: &[f64], number: usize) -> Vec<Bin> {
     let number = number.clamp(1, MOST_BINS);
@@ -36,14 +36,14 @@ pub fn equal_bins(values: &[f64], number: usize) -> Vec<Bin> {
 }
 
 /// Counts values in bins with round edges, three for every power of ten: 1, 2, 5, 10, 20, … as far as the values
-/// reach, from 10⁻⁹ to 5 · 10¹²; what lies beyond is in the outermost bin. Values that are not positive are in the first
-/// bin, which then begins at 0. What is not finite is left out.
+/// reach, from 10⁻⁹ to 5 · 10¹²; what lies beyond is in the outermost bin. Values that are not positive are in the
+/// first bin, which then begins at 0. What is not finite is left out.
 pub fn log_bins(values: &[f64]) -> Vec<Bin> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let positive = || finite().filter(|&value| value > 0.0);
     let least = positive().fold(f64::INFINITY, f64::min);
     let greatest = positive().fold(0.0, f64::max);
-    // Values are times in milliseconds: from a picosecond to 30 years.
+    // Values are times in milliseconds: from a picosecond to 150 years.
     let round: Vec<f64> = (-9..13).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power))).collect();
     let mut edges = Vec::new();
     if finite().any(|value| value <= 0.0) || least > greatest {

@@ -66,8 +66,10 @@ impl Counts {
     /// Asks the processor to bring the place closer where `bucket` will be counted.
     #[inline]
     pub fn prefetch(&self, bucket: usize) {
-        // A choice of numbers rather than a branch: whether a remote has many values is nothing that the one before tells.
-        let (last, windowed) = (self.cells.len().wrapping_sub(1), (bucket + CODE_OF_FIRST).wrapping_sub(self.first_code));
+        // A choice of numbers rather than a branch: whether a remote has many values is nothing that the one before
+        // tells.
+        let (last, windowed) =
+            (self.cells.len().wrapping_sub(1), (bucket + CODE_OF_FIRST).wrapping_sub(self.first_code));
         let place = if self.is_listed() { last } else { windowed };
         if let Some(cell) = self.cells.get(place) {
             flowcore::prefetch(cell);

@@ -9,8 +9,8 @@ use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{NEVER, Turn, Witness, time};
 
-/// The most bytes of a farewell, of either end: TLS's closing alert has 85 with its longest authentication code (RFC 5246 section
-/// 6.2.3), or 77 behind the GOAWAY of HTTP/2.
+/// The most bytes of a farewell, of either end: TLS's closing alert has 85 with its longest authentication code (RFC
+/// 5246 section 6.2.3), or 77 behind the GOAWAY of HTTP/2.
 const FAREWELL_BYTES: i64 = 96;
 
 /// Whose message is under way.
@@ -310,23 +310,37 @@ impl Conversation {
             && now.as_nanos().saturating_sub(self.request) <= limit.get();
     }
 
-    /// Whether `bytes` more of the responder may be its farewell: after it has `paused`, or with what came then.
-    pub(super) fn may_part(&mut self, paused: bool, bytes: u32) -> bool {
-        let before = if paused { 0 } else { self.parting };
-        self.parting = u8::try_from(u32::from(before).saturating_add(bytes)).unwrap_or(u8::MAX);
+    /// Takes `bytes` more of the responder for its farewell, after it has `paused` or with what came then, unless
+    /// they are too many; whether it does.
+    pub(super) fn part_if_short(&mut self, paused: bool, bytes: i64) -> bool {
         self.parted = false;
-        i64::from(self.parting) <= FAREWELL_BYTES
+        let mut parting = bytes.saturating_add(self.parting.into());
+        if self.farewell && parting > FAREWELL_BYTES {
+            // Who is answered at length has asked.
+            self.farewell = false;
+            parting = if paused { bytes } else { parting };
+        } else if paused && !self.farewell {
+            parting = bytes;
+        }
+        self.parting = u8::try_from(parting).unwrap_or(u8::MAX);
+        parting <= FAREWELL_BYTES
     }
 
-    /// Whether `bytes` of the responder are the first behind what is most likely the originator's farewell, and may be its
-    /// own.
-    pub(super) fn answers_farewell(&mut self, bytes: u32) -> bool {
-        self.farewell && self.may_part(true, bytes)
+    /// The same of the first `bytes` behind what is most likely the originator's farewell; nothing behind anything
+    /// else.
+    pub(super) fn answer_farewell(&mut self, bytes: u32) -> bool {
+        self.parting = 0;
+        self.farewell && self.part_if_short(false, bytes.into())
     }
 
     /// Somebody closed or reset at once behind that.
     pub(super) fn part(&mut self) {
         self.parted = true;
+    }
+
+    /// The originator has sent `bytes` at once behind that: if they are as few, it answers a farewell with its own.
+    pub(super) fn part_if_answered(&mut self, bytes: u32) {
+        self.parted |= i64::from(bytes) <= FAREWELL_BYTES;
     }
 
     /// Whether it was, now that no response can come.

@@ -60,16 +60,16 @@ impl Retransmission {
 }
 
 /// A request and its response, told when the response is known to be complete. A time is `None` if bytes were missed
-/// on the way to it: then it proves nothing. Both are where request and response are most likely the two ends' farewells
-/// ([`Turns::farewell`](super::Turns::farewell)).
+/// on the way to it: then it proves nothing. Both are where request and response are most likely the two ends'
+/// farewells ([`Turns::farewell`](super::Turns::farewell)).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// The first byte of the request.
     pub request: Option<Timestamp>,
     /// From there to the first byte of the response.
     pub first_byte: Option<Nanos>,
-    /// From there to the last byte of the response. `None` too if what came last is most likely no part of it: at most 96
-    /// bytes, a second or more behind the rest, and closed or reset at once behind them, as TLS's closing alert is.
+    /// From there to the last byte of the response. `None` too if what came last is most likely no part of it: short,
+    /// long behind the rest, and closed or reset at once behind, as TLS's closing alert is.
     pub last_byte: Option<Nanos>,
     /// One side sent before it had heard all of the other (pipelining, full duplex): there may have been more than one
     /// request, and the last byte may be of another response.

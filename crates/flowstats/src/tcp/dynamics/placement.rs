@@ -439,12 +439,9 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let by = event.direction;
-        if fin && by == Direction::Reverse && fresh == 0 {
+        if fin && by == Direction::Reverse && fresh == 0 && segment.flags.contains(TcpFlags::ACK) {
             // Before its time takes the place of that of the response's last byte.
-            self.complete_turn(event.time, witness);
-        }
-        if fresh > 0 {
-            self.note_pause(event);
+            self.complete_turn(witness);
         }
         self.renew(event, segment);
         if self.watches(watch::RING, by) {

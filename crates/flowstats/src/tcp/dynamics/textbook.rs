@@ -51,6 +51,10 @@ impl Dynamics {
                 self.acknowledged_again(end, event, segment);
             }
         }
+        self.note_pause(before.fresh, event);
+        if fin {
+            self.note_parting(before.fresh, event);
+        }
         if !syn && (payload > 0 || fin) {
             self.advance(before.fresh, fin, event, segment, witness);
         }

@@ -93,6 +93,14 @@ fn a_servers_farewell_is_no_end_of_its_response() {
     assert_eq!(responses(&answered), ["response 10 ?"], "the client closes");
     let goaway = [(66_019.0, "<PA", 1401, 151, 30), (66_020.0, "<PA", 1431, 151, 31), (66_020.1, "<FA", 1462, 151, 0)];
     assert_eq!(responses(&goaway), ["response 10 ?"], "two messages, at once");
+    // The client answers with an alert of its own, and closes then.
+    let own = (66_030.0, ">PA", 151, 1432, 31);
+    assert_eq!(responses(&[alert, own, (66_030.1, ">FA", 182, 1432, 0)]), ["response 10 ?"]);
+    assert_eq!(responses(&[alert, (66_030.0, ">FPA", 151, 1432, 31)]), ["response 10 ?"]);
+    assert_eq!(responses(&[alert, own, (66_030.1, ">RA", 182, 1432, 0)]), ["response 10 ?"]);
+    // Some of it comes again with the rest.
+    let again = [(66_020.0, "<PA", 1401, 151, 40), (66_220.0, "<FPA", 1401, 151, 75)];
+    assert_eq!(responses(&again), ["response 10 ?"]);
     // Of an earlier response the end is known.
     let again = [(2020.0, ">PA", 151, 1401, 50), (2040.0, "<PA", 1401, 201, 500), (66_020.0, "<FPA", 1901, 201, 31)];
     assert_eq!(responses(&again), ["response 10 10", "response 20 ?"]);
@@ -112,6 +120,11 @@ fn where_each_end_says_farewell_nobody_has_waited() {
     assert_eq!(last(&[(9020.0, "<FPA", 1401, 183, 97)]), ["response 7000 7000"]);
     assert_eq!(last(&[alert, (9030.0, "<FPA", 1432, 183, 66)]), ["response 7000 7010"]);
     assert_eq!(last(&[alert, (19_020.0, "<FA", 1432, 183, 0)]), ["response 7000 7000"]);
+    // Of an answer only the end may be a farewell.
+    let at_length = [(2050.0, "<PA", 1401, 183, 500), (4050.0, "<FPA", 1901, 183, 30)];
+    assert_eq!(last(&at_length), ["response 30 ?"]);
+    let goes_on = [(2050.0, "<PA", 1401, 183, 31), (4050.0, "<FPA", 1432, 183, 66)];
+    assert_eq!(last(&goes_on), ["response 30 ?"]);
 }
 
 #[test]
@@ -123,6 +136,11 @@ fn what_may_be_no_farewell_ends_a_response() {
     assert_eq!(responses(&[(66_020.0, "<FPA", 1401, 151, 97)]), response, "too long");
     let goes_on = [short, (66_020.0, "<PA", 1432, 151, 66), (66_020.1, "<FA", 1498, 151, 0)];
     assert_eq!(responses(&goes_on), response, "too long together");
+    // What was overtaken by it is of the response.
+    let fills = [(2030.0, "<PA", 1901, 151, 31), (2045.0, "<A", 1401, 151, 500), (2050.0, "<FA", 1932, 151, 0)];
+    assert_eq!(responses(&fills), ["response 10 1025"]);
+    let late = [(2030.0, "<PA", 1901, 151, 31), (12_030.0, "<FA", 1932, 151, 0), (12_040.0, "<A", 1401, 151, 500)];
+    assert_eq!(responses(&late), ["response 10 11020"]);
     let soon = [(2020.0, "<PA", 1401, 151, 31), (2020.1, "<FA", 1432, 151, 0)];
     assert_eq!(responses(&soon), ["response 10 1000"], "too soon");
     // The client's FIN met it on its way, and the response goes on.
