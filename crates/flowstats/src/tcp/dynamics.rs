@@ -179,7 +179,9 @@ impl Dynamics {
         } else if event.payload_bytes == 0 {
             return self.watchful(tcp, newly, event, segment, witness);
         }
-        self.note_pause(event.payload_bytes.into(), event);
+        if event.payload_bytes > 0 {
+            self.note_pause(event.payload_bytes.into(), event);
+        }
         self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         self.note_sent(event, segment);
@@ -216,7 +218,9 @@ impl Dynamics {
                 _ => self.open_unseen(of, event.time),
             }
         }
-        self.note_pause(event.payload_bytes.into(), event);
+        if event.payload_bytes > 0 {
+            self.note_pause(event.payload_bytes.into(), event);
+        }
         self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         if event.payload_bytes > 0 && self.watches(watch::RING, by) {
