@@ -51,8 +51,8 @@ use clap::{Arg, CommandFactory, Parser};
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, complain};
 
-/// Why: connections leave many small pieces behind. With the C library's allocator to follow their course took a ninth to
-/// a sixth more CPU over many flows (`benches/README.md`).
+/// Why: connections leave many small pieces behind. With the C library's allocator to follow their course took a
+/// ninth to a sixth more CPU over many flows (`benches/README.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::suggest;
+
 /// A place in a filter's text, in bytes.
 pub type Span = Range<usize>;
 
@@ -55,19 +57,13 @@ pub struct Mend {
     pub is_test: bool,
 }
 
-/// A title of at most so many characters: a filter has 64 KiB, and any value in it may have all of them.
-fn limited(mut title: String) -> String {
-    const MOST: usize = 400;
-    if let Some((end, _)) = title.char_indices().nth(MOST) {
-        title.truncate(end);
-        title.push_str(" …");
-    }
-    title
-}
+/// Characters of a title at most: a filter has 64 KiB, and any value in it may have all of them.
+const MOST_OF_TITLE: usize = 400;
 
 impl Mistake {
     pub fn new(code: &'static str, span: Span, title: impl Into<String>) -> Self {
-        Self { code, title: limited(title.into()), span, label: String::new(), help: Vec::new(), mend: None }
+        let title = suggest::within(MOST_OF_TITLE, &title.into());
+        Self { code, title, span, label: String::new(), help: Vec::new(), mend: None }
     }
 
     #[must_use]

@@ -51,8 +51,12 @@ pub fn alternatives(all: &[&str]) -> String {
 
 /// At most some 100 characters.
 pub fn short(text: &str) -> String {
-    const MOST: usize = 100;
-    match text.char_indices().nth(MOST) {
+    within(100, text)
+}
+
+/// At most so many characters, and a sign that there are more.
+pub fn within(most: usize, text: &str) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => format!("{} …", text.get(..at).unwrap_or_default()),
     }

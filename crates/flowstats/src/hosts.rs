@@ -149,9 +149,9 @@ impl Default for Hosts {
 /// From this many open connections and remotes on their state is prefetched.
 const PREFETCH_FROM: usize = 2 * 1024;
 
-/// What an event or a sample touches is asked for so many before it, and what leads there twice as many. Why with each
-/// one, not for many at once: a processor has room for a dozen or two lines on their way (16 at once took 1.04 of the CPU
-/// time).
+/// What an event or a sample touches is asked for so many before it, and what leads there twice as many. Why with
+/// each one, not for many at once: a processor has room for a dozen or two lines on their way (16 at once took 1.04
+/// of the CPU time).
 const AHEAD: usize = 8;
 
 impl Hosts {

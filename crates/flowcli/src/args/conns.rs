@@ -42,7 +42,8 @@ pub struct ConnsArgs {
     #[arg(long, help_heading = "Output")]
     pub list_columns: bool,
 
-    /// Order rows by column: times, names and identifiers upwards, quantities downwards; COL:asc, COL:desc or -COL say otherwise
+    /// Order rows by column: times, names and identifiers upwards, quantities downwards; COL:asc, COL:desc or -COL
+    /// say otherwise
     ///
     /// Several columns may be given, separated by commas. Without it, tables are ordered by start, and jsonl, csv,
     /// tsv and zeek rows come as connections end.

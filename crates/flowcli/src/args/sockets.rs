@@ -121,7 +121,8 @@ pub struct SocketsArgs {
     #[arg(long, help_heading = "Output")]
     pub list_columns: bool,
 
-    /// Order rows by column: times, names and identifiers upwards, quantities downwards; COL:asc, COL:desc or -COL say otherwise
+    /// Order rows by column: times, names and identifiers upwards, quantities downwards; COL:asc, COL:desc or -COL
+    /// say otherwise
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub sort: Vec<SortKey>,
 

@@ -9,8 +9,8 @@ use flowcore::Timestamp;
 /// Up to here a step back within one interface is the doing of its queues, which are emptied by several CPUs in turns.
 const JITTER: i64 = 1_000_000;
 
-/// From here on, in nanoseconds, a fraction of a second is a fault. Why not from one second on: some writers count on in
-/// the fraction where a second ends, so that what is below two is a time as good as any.
+/// From here on, in nanoseconds, a fraction of a second is a fault. Why not from one second on: some writers count on
+/// in the fraction where a second ends, so that what is below two is a time as good as any.
 pub(super) const FAULTY_FRACTION: i64 = 2_000_000_000;
 
 /// What is known of a file's times.

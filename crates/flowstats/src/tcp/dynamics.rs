@@ -335,7 +335,7 @@ impl Dynamics {
             self.note_report(tcp, event, segment, witness);
         }
         self.note_pause(before.fresh, event);
-        if is_fin(flags) || flags.contains(TcpFlags::RST) {
+        if closes(flags) {
             self.note_parting(before.fresh, event);
         }
         if !self.place(&before, tcp, payload, event, segment, witness) {
@@ -552,11 +552,10 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let by_responder = event.direction == Direction::Reverse;
-        let fin = is_fin(flags);
-        if !by_responder && (fin || flags.contains(TcpFlags::RST)) && before.ends[0].is_open() {
+        if !by_responder && closes(flags) && before.ends[0].is_open() {
             self.talk.close_behind(self.speaker, tcp.ends()[0].end_seq(), event.time, self.burst());
         }
-        if fin {
+        if is_fin(flags) {
             if by_responder {
                 self.complete_turn(witness);
             }
@@ -609,6 +608,11 @@ impl Dynamics {
 /// Whether a segment closes its direction: without ACK a FIN is of no connection (RFC 9293 section 3.10.7.4).
 fn is_fin(flags: TcpFlags) -> bool {
     flags.contains(TcpFlags::FIN | TcpFlags::ACK)
+}
+
+/// Whether a segment closes its direction, or resets.
+fn closes(flags: TcpFlags) -> bool {
+    is_fin(flags) || flags.contains(TcpFlags::RST)
 }
 
 /// Time since `then` in nanoseconds; beyond any other if there was none.

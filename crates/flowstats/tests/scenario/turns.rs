@@ -6,7 +6,7 @@ use flowstats::tcp::Turn;
 use crate::courses::whole;
 use crate::heard::Note;
 use crate::laws::{Case, Verdict};
-use crate::segment::{CLIENT, Kind, SERVER, Side, Stretches, Time};
+use crate::segment::{CLIENT, Kind, MILLIS, SERVER, Segment, Side, Stretches, Time};
 
 /// One request of the dialogue and its response, as they passed the capture point; absent what never did.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,8 @@ struct True {
     last_byte: Option<Time>,
     /// All of it was seen.
     whole: bool,
-    /// Its end is as short as a farewell, and came so long after the rest.
+    /// Its end is as short as a farewell, came so long after the rest, and somebody closed at once behind it, or the
+    /// client said as little.
     may_part: bool,
 }
 
@@ -57,6 +58,18 @@ fn may_part(pieces: &[(Time, u64)]) -> bool {
     })
 }
 
+/// Whether somebody closed, or the client said no more than a farewell, behind what was seen `at`, within the 200 ms
+/// or two round trips that are at once.
+fn is_left(case: &Case, at: Time) -> bool {
+    let links = case.plan.links.iter().flatten();
+    let round_trip: Time = links.map(|link| link.delay + link.jitter + link.late).sum();
+    let at_once = at..=at + (2 * round_trip).max(200 * MILLIS);
+    case.history.sightings.iter().filter(|one| at_once.contains(&one.time)).any(|one| {
+        let Segment { side, fin, rst, .. } = one.segment;
+        fin || rst || (side == CLIENT && (1..=96).contains(&one.segment.len))
+    })
+}
+
 /// The turns of the dialogue as the capture shows them; with `all`, as they passed.
 fn truth(case: &Case, all: bool) -> Vec<True> {
     let mut turns: Vec<True> = Vec::new();
@@ -67,7 +80,8 @@ fn truth(case: &Case, all: bool) -> Vec<True> {
         } else if let (Some(turn), true) = (turns.last_mut(), first.is_some()) {
             (turn.first_byte, turn.last_byte) = (first, last);
             turn.whole &= whole;
-            turn.may_part = may_part(&pieces(case, message.side, message.from, message.from + message.bytes, all).0);
+            let pieces = pieces(case, message.side, message.from, message.from + message.bytes, all).0;
+            turn.may_part = may_part(&pieces) && last.is_some_and(|last| is_left(case, last));
         }
     }
     turns

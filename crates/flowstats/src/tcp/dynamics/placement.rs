@@ -3,7 +3,7 @@
 use flowcore::event::TcpOptions;
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
-use super::{Before, Dynamics, Seen, since, watch};
+use super::{Before, Dynamics, Seen, is_fin, since, watch};
 use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
 use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
@@ -439,7 +439,7 @@ impl Dynamics {
         witness: &mut W,
     ) {
         let by = event.direction;
-        if fin && by == Direction::Reverse && fresh == 0 && segment.flags.contains(TcpFlags::ACK) {
+        if is_fin(segment.flags) && by == Direction::Reverse && fresh == 0 {
             // Before its time takes the place of that of the response's last byte.
             self.complete_turn(witness);
         }
