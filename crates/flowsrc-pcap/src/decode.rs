@@ -31,20 +31,19 @@ impl Decoder {
     ///
     /// `packets` holds at most [`BATCH`](Self::BATCH); the layers of those beyond are not kept.
     pub fn decode(&mut self, packets: &[RawPacket], window: &[u8], events: &mut Vec<FlowEvent>) {
-        let before = events.len();
-        events.resize(before + packets.len(), FlowEvent::default());
-        let mut into = self.begin(events.get_mut(before..).unwrap_or_default());
+        events.reserve(packets.len());
+        let mut into = self.begin(events);
         for packet in packets {
             into.take(*packet, packet.bytes(window));
         }
         into.finish();
     }
 
-    /// Begins a new layers column and fills in `events`, each as [`FlowEvent::default`] makes it, where they stand: an
-    /// event built elsewhere and moved here would be read again before its narrow stores have reached the cache.
-    pub(crate) fn begin<'d>(&'d mut self, events: &'d mut [FlowEvent]) -> Decoding<'d> {
+    /// Begins a new layers column and appends to `events`, each built where it stays: one built elsewhere and moved here
+    /// would be read again before its narrow stores have reached the cache.
+    pub(crate) fn begin<'d>(&'d mut self, events: &'d mut Vec<FlowEvent>) -> Decoding<'d> {
         self.layers.clear();
-        Decoding { decoder: self, events, next: 0, truncated: 0 }
+        Decoding { decoder: self, before: events.len(), events, truncated: 0 }
     }
 
     /// The layers column of the current batch.
@@ -61,16 +60,17 @@ impl Decoder {
 /// A batch of events in the making.
 pub(crate) struct Decoding<'d> {
     decoder: &'d mut Decoder,
-    events: &'d mut [FlowEvent],
-    next: usize,
+    events: &'d mut Vec<FlowEvent>,
+    /// Events that were there.
+    before: usize,
     truncated: u64,
 }
 
 impl Sink for Decoding<'_> {
     #[inline(always)]
     fn take(&mut self, packet: RawPacket, bytes: &[u8]) {
-        let Some(event) = self.events.get_mut(self.next) else { return };
-        self.next += 1;
+        self.events.push(FlowEvent::default());
+        let Some(event) = self.events.last_mut() else { return };
         event.time = packet.time;
         event.bytes = u64::from(packet.wire);
         event.packets = 1;
@@ -88,10 +88,11 @@ impl Sink for Decoding<'_> {
 impl Decoding<'_> {
     /// Counts what was delivered and says how many events that are.
     pub(crate) fn finish(self) -> usize {
+        let count = self.events.len() - self.before;
         let ledger = &mut self.decoder.ledger;
-        ledger.deliver(self.next as u64);
+        ledger.deliver(count as u64);
         ledger.truncated += self.truncated;
-        self.next
+        count
     }
 }
 

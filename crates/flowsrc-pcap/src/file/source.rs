@@ -305,8 +305,8 @@ impl Collector for Files {
         let allowed = usize::try_from(self.left).unwrap_or(usize::MAX);
         let most = limit.events.clamp(1, Decoder::BATCH).min(allowed);
         let before = events.len();
-        events.resize(before + most, FlowEvent::default());
-        let mut decoding = self.decoder.begin(events.get_mut(before..).unwrap_or_default());
+        events.reserve(most);
+        let mut decoding = self.decoder.begin(events);
         let mut renumber = false;
         let status = match &mut self.inputs {
             _ if most == 0 => Ok(Status::End),
@@ -338,7 +338,6 @@ impl Collector for Files {
             }
         };
         let count = decoding.finish();
-        events.truncate(before + count);
         self.left -= count as u64;
         let status = status?;
         self.renew_fault();
