@@ -205,7 +205,8 @@ impl<R> Subject<R> {
         let usage = |message: &str| Error::new(ErrorKind::Usage, format!("--columns {chosen}: {message}"));
         let relative = is_relative(chosen);
         if !relative && names(chosen).any(|name| name.starts_with(SIGNS)) {
-            return Err(usage("`+` or `-` stands before the first name, or before none"));
+            let remedy = format!("`+` or `-` stands before the first name, or before none: as in `+{chosen}`");
+            return Err(usage(&remedy));
         }
         let mut fields: Vec<&Field<R>> = if relative { default().collect() } else { Vec::new() };
         for (taken_away, name) in signed(chosen) {
