@@ -32,7 +32,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     }
     filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let selection = match filter::read(&args.filter, args.ending.quiet, args.color)? {
+    let selection = match filter::read(&args.filter, args.ending.quiet, args.style.color)? {
         Some(filter) => {
             let selection = Selection::of(&filter, networks.as_ref())?;
             if matches!(selection, Selection::Packets(_)) && !args.ending.quiet {
@@ -154,7 +154,7 @@ impl Job<'_> {
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
         // On a terminal the trust line has just said it, in whatever format.
-        let said = run::has_said(args.output, args.no_trailer);
+        let said = run::has_said(args.output, args.style.no_trailer);
         if self.rows.is_some() && !args.ending.quiet {
             complain(&format!("note: {} of {} connections selected", rows, rows + self.left_out));
         }

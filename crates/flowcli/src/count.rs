@@ -10,7 +10,7 @@ use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
 use flowstats::conns::Doubts;
 
-use crate::args::{CountArgs, TimeStyle};
+use crate::args::CountArgs;
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Subject};
@@ -31,11 +31,11 @@ struct Totals {
 /// Runs the command.
 pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     crate::filter::refuse_one_input(&args.filter, &args.read)?;
-    let filter = crate::filter::read(&args.filter, args.ending.quiet, args.color)?.unwrap_or_else(Filter::all);
+    let filter = crate::filter::read(&args.filter, args.ending.quiet, args.style.color)?.unwrap_or_else(Filter::all);
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let filter = crate::filter::of_packets(&filter, networks.as_ref())?;
     let subject = subject();
-    let mut output = Output::new(&subject, wishes(args), Edge::default())?;
+    let mut output = Output::new(&subject, Wishes::new(args.output, args.style), Edge::default())?;
     let signals = Signals::listen()?;
     let inputs = run::inputs(&args.read, &signals)?;
     let headers = filter.needs().contains(Features::HEADERS);
@@ -75,7 +75,7 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     output.take(&mut vec![totals])?;
     output.finish(&ending)?;
 
-    let said = run::has_said(args.output, args.no_trailer);
+    let said = run::has_said(args.output, args.style.no_trailer);
     // A count is a row like any other; empty is what selects nothing.
     Ok(run::conclude_ledger(&args.ending, &ledger, fault, &Finish { rows: totals.packets, stopped, said }))
 }
@@ -152,22 +152,6 @@ fn count_in_flows(
         known.clear();
     }
     totals.packets
-}
-
-fn wishes(args: &CountArgs) -> Wishes {
-    Wishes {
-        format: args.output,
-        columns: None,
-        sort: Vec::new(),
-        top: None,
-        time: TimeStyle::Utc,
-        humanized: args.human,
-        color: args.color,
-        no_header: args.no_header,
-        no_trailer: args.no_trailer,
-        safe_integers: false,
-        line_buffered: false,
-    }
 }
 
 /// What can be printed of the totals.

@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowcore::pipeline::{Moment, Pipeline};
-use flowcore::report::{Bound, Column, Ending, Row, Rows, TextOptions, TextTable, TextWriter, Value};
+use flowcore::report::{Bound, Column, Ending, Row, Rows, TextTable, TextWriter, Value};
 use flowcore::resolve::{Network, Resolver};
 use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
-use crate::args::{Format, Highlights, HostsArgs, SortKey, TimeStyle};
+use crate::args::{Format, Highlights, HostsArgs, SortKey};
 use crate::edge::{Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject, is_relative, is_same};
 use crate::filter;
-use crate::output::{self, Wishes};
+use crate::output;
 use crate::progress::Progress;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -35,7 +35,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     }
     filter::refuse_one_input(&args.filter, &args.input.read)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    let packets = match filter::read(&args.filter, args.ending.quiet, args.color)? {
+    let packets = match filter::read(&args.filter, args.ending.quiet, args.style.color)? {
         Some(filter) => {
             let packets = filter::of_packets(&filter, networks.as_ref())?;
             if !args.ending.quiet {
@@ -115,7 +115,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     sheet.print(rows, total, &ending, &*names)?;
     edge.complain();
     run::name_unread(&args.ending, &source);
-    let said = run::has_said(args.output, args.no_trailer);
+    let said = run::has_said(args.output, args.style.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
 }
 
@@ -262,25 +262,18 @@ impl<'a> Sheet<'a> {
     ) -> std::io::Result<()> {
         if self.args.classic {
             let width = terminal::width();
-            let paint = terminal::color(self.args.color);
+            let paint = terminal::color(self.args.style.color);
             let levels = self.args.percentiles.0.percents().len();
             let table =
                 classic::Classic { rows: &rows, total: total.as_ref(), highlights: &self.args.highlight, levels };
-            return table.print(width, paint, names, (!self.args.no_trailer).then_some(ending));
+            return table.print(width, paint, names, (!self.args.style.no_trailer).then_some(ending));
         }
         let rows: Vec<Host> = rows.into_iter().chain(total).collect();
         if self.args.output.is_text() { self.print_table(&rows, ending, names) } else { self.print_rows(&rows, ending) }
     }
 
     fn print_table(&self, rows: &[Host], ending: &Ending<'_>, names: &dyn Resolver) -> std::io::Result<()> {
-        let options = TextOptions {
-            width: if self.args.output == Format::Table { terminal::width() } else { None },
-            color: terminal::color(self.args.color),
-            humanized: self.args.human,
-            no_header: self.args.no_header,
-            no_trailer: self.args.no_trailer,
-            wide_hint: "-o wide shows all",
-        };
+        let options = output::text_options(self.args.output, self.args.style);
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let stays = |field: &Field<Host>| {
             let name = &field.column.name;
@@ -308,21 +301,8 @@ impl<'a> Sheet<'a> {
     }
 
     fn print_rows(&self, rows: &[Host], ending: &Ending<'_>) -> std::io::Result<()> {
-        let wishes = Wishes {
-            format: self.args.output,
-            columns: None,
-            sort: Vec::new(),
-            top: None,
-            time: TimeStyle::Utc,
-            humanized: false,
-            color: self.args.color,
-            no_header: self.args.no_header,
-            no_trailer: self.args.no_trailer,
-            safe_integers: self.args.json_safe_int,
-            line_buffered: false,
-        };
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
-        let mut writer = output::begin("hosts", &columns, &wishes)?;
+        let mut writer = output::begin("hosts", &columns, self.args.output, self.args.style)?;
         for host in rows {
             for (place, field) in self.fields.iter().enumerate() {
                 writer.cell(place, &field.value.get(host, self.edge));

@@ -15,7 +15,7 @@ use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
 
 use self::held::Held;
 use self::standard::separate;
-use crate::args::{Color, ConnsArgs, Format, SortKey, TimeStyle};
+use crate::args::{ConnsArgs, Format, SortKey, StyleArgs, TimeStyle};
 use crate::edge::{Edge, Need};
 use crate::fields::{CellOf, Field, Subject};
 use crate::{terminal, times, zeek};
@@ -32,29 +32,39 @@ pub struct Wishes {
     pub sort: Vec<SortKey>,
     pub top: Option<usize>,
     pub time: TimeStyle,
-    pub humanized: bool,
-    pub color: Color,
-    pub no_header: bool,
-    pub no_trailer: bool,
-    pub safe_integers: bool,
+    pub style: StyleArgs,
     pub line_buffered: bool,
+}
+
+impl Wishes {
+    /// All columns that are shown by default, in the order in which rows come.
+    pub fn new(format: Format, style: StyleArgs) -> Self {
+        Self { format, columns: None, sort: Vec::new(), top: None, time: TimeStyle::Utc, style, line_buffered: false }
+    }
 }
 
 impl From<&ConnsArgs> for Wishes {
     fn from(args: &ConnsArgs) -> Self {
         Self {
-            format: args.output,
             columns: args.columns.clone(),
             sort: args.sort.clone(),
             top: args.top.map(|top| usize::try_from(top.get()).unwrap_or(usize::MAX)),
             time: TimeStyle::of_tcpdump(args.tcpdump_time).or(args.time).unwrap_or(TimeStyle::Utc),
-            humanized: args.human,
-            color: args.color,
-            no_header: args.no_header,
-            no_trailer: args.no_trailer,
-            safe_integers: args.json_safe_int,
             line_buffered: args.line_buffered,
+            ..Self::new(args.output, args.style)
         }
+    }
+}
+
+/// How a table is written for a person.
+pub fn text_options(format: Format, style: StyleArgs) -> TextOptions {
+    TextOptions {
+        width: if format == Format::Table { terminal::width() } else { None },
+        color: terminal::color(style.color),
+        humanized: style.human,
+        no_header: style.no_header,
+        no_trailer: style.no_trailer,
+        wide_hint: "-o wide shows all",
     }
 }
 
@@ -162,7 +172,8 @@ impl<'s, R> Output<'s, R> {
 
     /// Without the trust line: more is to come.
     fn without_trailer(self) -> Self {
-        Self { wishes: Wishes { no_trailer: true, ..self.wishes }, ..self }
+        let style = StyleArgs { no_trailer: true, ..self.wishes.style };
+        Self { wishes: Wishes { style, ..self.wishes }, ..self }
     }
 
     /// Whether no row is held back.
@@ -172,8 +183,9 @@ impl<'s, R> Output<'s, R> {
 
     /// Without column names where there are no rows: the tables before had them.
     pub fn without_empty_table(self) -> Self {
-        let no_header = self.wishes.no_header || self.rows.records.is_empty();
-        Self { wishes: Wishes { no_header, ..self.wishes }, ..self }
+        let no_header = self.wishes.style.no_header || self.rows.records.is_empty();
+        let style = StyleArgs { no_header, ..self.wishes.style };
+        Self { wishes: Wishes { style, ..self.wishes }, ..self }
     }
 
     /// Whether rows are written as they come.
@@ -201,7 +213,7 @@ impl<'s, R> Output<'s, R> {
         }
         let writer = match &mut self.stream {
             Some(writer) => writer,
-            none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
+            none => none.insert(begin(self.subject.table, &self.columns, self.wishes.format, self.wishes.style)?),
         };
         for record in records.drain(..) {
             write(writer, &record, &self.sources, self.subject.quality, &self.edge)?;
@@ -234,7 +246,9 @@ impl<'s, R> Output<'s, R> {
             if self.streams() {
                 let writer = match &mut self.stream {
                     Some(writer) => writer,
-                    none => none.insert(begin(self.subject.table, &self.columns, &self.wishes)?),
+                    none => {
+                        none.insert(begin(self.subject.table, &self.columns, self.wishes.format, self.wishes.style)?)
+                    }
                 };
                 write(writer, &record, &self.sources, self.subject.quality, &self.edge)?;
             } else {
@@ -316,7 +330,7 @@ impl<'s, R> Output<'s, R> {
         }
         let mut writer = match self.stream.take() {
             Some(writer) => writer,
-            None => begin(self.subject.table, &self.columns, &self.wishes)?,
+            None => begin(self.subject.table, &self.columns, self.wishes.format, self.wishes.style)?,
         };
         for record in &self.rows.records {
             write(&mut writer, record, &self.sources, self.subject.quality, &self.edge)?;
@@ -343,14 +357,7 @@ impl<'s, R> Output<'s, R> {
     }
 
     fn print_table(&self, ending: &Ending<'_>) -> Result<u64, io::Error> {
-        let options = TextOptions {
-            width: if self.wishes.format == Format::Table { terminal::width() } else { None },
-            color: terminal::color(self.wishes.color),
-            humanized: self.wishes.humanized,
-            no_header: self.wishes.no_header,
-            no_trailer: self.wishes.no_trailer,
-            wide_hint: "-o wide shows all",
-        };
+        let options = text_options(self.wishes.format, self.wishes.style);
         let mut writer =
             TextWriter::new(standard_output()?, options).with_times(times::format(self.wishes.time, ending.from));
         let ranks: Vec<u8> = self.sources.iter().map(|source| self.rank(source)).collect();

@@ -15,7 +15,7 @@ use flowfilter::{Field, Filter, OPEN_RANGE, STEP};
 use flowsrc_netlink::process::{Details, Evidence, Processes};
 use flowsrc_netlink::{Cgroups, Kinds, Options, Sockets};
 
-use crate::args::{SocketsArgs, TimeStyle, parse_state};
+use crate::args::{SocketsArgs, parse_state};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
 use crate::filter::{self, Asked, OfSockets, Written};
@@ -72,7 +72,7 @@ fn read(args: &SocketsArgs) -> anyhow::Result<(Option<Filter>, Option<u32>)> {
     match filter.warnings().iter().find(|warning| warning.code() == OPEN_RANGE) {
         Some(warning) if args.kill => return Err(Error::new(ErrorKind::Usage, warning.to_string()).into()),
         _ if args.ending.quiet => {}
-        _ => filter::warn(&filter, args.color),
+        _ => filter::warn(&filter, args.style.color),
     }
     Ok((Some(filter), states))
 }
@@ -472,7 +472,7 @@ impl<'a> Job<'a> {
             complain(&format!("nothing was closed: --yes closes these {rows}"));
         }
         self.left.iter().for_each(|why| complain(&why.to_string()));
-        let said = run::has_said(self.args.output, self.args.no_trailer);
+        let said = run::has_said(self.args.output, self.args.style.no_trailer);
         let exit = run::conclude_ledger(ending, ledger, None, &Finish { rows, stopped, said });
         let forbidden = self.left.iter().any(|why| why.kind() == ErrorKind::Permission);
         Ok(match (self.left.is_empty(), forbidden) {
@@ -485,16 +485,9 @@ impl<'a> Job<'a> {
 
 fn wishes(args: &SocketsArgs) -> Wishes {
     Wishes {
-        format: args.output,
         columns: args.columns.clone(),
         sort: args.sort.clone(),
         top: args.top.map(|top| usize::try_from(top.get()).unwrap_or(usize::MAX)),
-        time: TimeStyle::Utc,
-        humanized: args.human,
-        color: args.color,
-        no_header: args.no_header,
-        no_trailer: args.no_trailer,
-        safe_integers: args.json_safe_int,
-        line_buffered: false,
+        ..Wishes::new(args.output, args.style)
     }
 }

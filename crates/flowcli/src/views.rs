@@ -46,7 +46,7 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
 
 /// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
-    let filter = filter::read(&args.filter, args.ending.quiet, args.color)?;
+    let filter = filter::read(&args.filter, args.ending.quiet, args.style.color)?;
     let networks = args.asn.load(args.ending.verbose > 0)?;
     Ok(filter.map(|filter| filter::of_packets(&filter, networks.as_ref())).transpose()?)
 }
@@ -72,7 +72,7 @@ impl<'a> Live<'a> {
         mut builder: Builder,
     ) -> anyhow::Result<Self> {
         let networks = args.asn.load(args.ending.verbose > 0)?;
-        let filter = filter::read_as(&args.filter, args.ending.quiet, args.color, Asked::Sockets)?;
+        let filter = filter::read_as(&args.filter, args.ending.quiet, args.style.color, Asked::Sockets)?;
         let filter = filter.map(|filter| OfSockets::with_look_ups(&filter, networks.as_ref())).transpose()?;
         let look_ups = filter.as_ref().and_then(OfSockets::look_ups);
         let signals = Signals::listen()?;
@@ -179,7 +179,7 @@ impl<'a> Live<'a> {
             return Ok(Exit::signalled(signal));
         }
         let snapshot = self.snapshot(true)?;
-        let finish = Finish { rows, stopped: false, said: run::has_said(self.args.output, self.args.no_trailer) };
+        let finish = Finish { rows, stopped: false, said: run::has_said(self.args.output, self.args.style.no_trailer) };
         Ok(run::conclude(&self.args.ending, &snapshot, self.pipeline.flows(), &finish))
     }
 }

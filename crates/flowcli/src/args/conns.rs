@@ -7,8 +7,8 @@ use clap::{ArgAction, Args};
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
-use super::shared::{EndingArgs, InputArgs};
-use super::values::{Color, Format, SortKey, TimeStyle, parse_count};
+use super::shared::{EndingArgs, InputArgs, StyleArgs};
+use super::values::{Format, SortKey, TimeStyle, parse_count};
 
 const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcapng.zst
@@ -62,25 +62,8 @@ pub struct ConnsArgs {
     #[arg(short = 't', action = ArgAction::Count, help_heading = "Output")]
     pub tcpdump_time: u8,
 
-    /// Packets and bytes in tables as 1.2k, 3.4M
-    #[arg(long, help_heading = "Output")]
-    pub human: bool,
-
-    /// Colours in tables
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
-    pub color: Color,
-
-    /// Leave out column names (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_header: bool,
-
-    /// Leave out the trust line (table, wide, csv, tsv, zeek)
-    #[arg(long, help_heading = "Output")]
-    pub no_trailer: bool,
-
-    /// Integers beyond 2^53 as strings in jsonl and json
-    #[arg(long, help_heading = "Output")]
-    pub json_safe_int: bool,
+    #[command(flatten)]
+    pub style: StyleArgs,
 
     /// Hand on every row at once instead of in blocks
     #[arg(short = 'l', long, help_heading = "Output")]

@@ -7,8 +7,8 @@ use clap::{ArgAction, Args};
 
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
-use super::shared::EndingArgs;
-use super::values::{Color, Format, not_zeek, parse_count};
+use super::shared::{EndingArgs, StyleArgs};
+use super::values::{Format, not_zeek, parse_count};
 
 const EXAMPLES: &str = "Examples:
   flow count -r capture.pcap 'tcp and port 443'
@@ -42,21 +42,8 @@ pub struct CountArgs {
     #[arg(help_heading = "Output")]
     pub output: Format,
 
-    /// Packets and bytes in tables as 1.2k, 3.4M
-    #[arg(long, help_heading = "Output")]
-    pub human: bool,
-
-    /// Colours in tables and messages
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
-    pub color: Color,
-
-    /// Leave out column names (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_header: bool,
-
-    /// Leave out the trust line (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_trailer: bool,
+    #[command(flatten)]
+    pub style: StyleArgs,
 
     #[command(flatten)]
     pub ending: EndingArgs,

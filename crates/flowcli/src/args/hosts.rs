@@ -11,8 +11,8 @@ use flowstats::hosts::{Levels, MOST_LEVELS};
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
-use super::shared::{EndingArgs, InputArgs};
-use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
+use super::shared::{EndingArgs, InputArgs, StyleArgs};
+use super::values::{Format, SortKey, not_zeek, parse_count, parse_span};
 
 const EXAMPLES: &str = "Examples:
   flow hosts -r capture.pcapng.zst
@@ -112,25 +112,8 @@ pub struct HostsArgs {
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "", hide_default_value = true, help_heading = "Output")]
     pub highlight: Highlights,
 
-    /// Colours in tables
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
-    pub color: Color,
-
-    /// Bytes in tables as 1.2k, 3.4M
-    #[arg(long, help_heading = "Output")]
-    pub human: bool,
-
-    /// Leave out column names (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_header: bool,
-
-    /// Leave out the trust line (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_trailer: bool,
-
-    /// Integers beyond 2^53 as strings in jsonl and json
-    #[arg(long, help_heading = "Output")]
-    pub json_safe_int: bool,
+    #[command(flatten)]
+    pub style: StyleArgs,
 
     #[command(flatten)]
     pub ending: EndingArgs,

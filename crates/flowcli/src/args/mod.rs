@@ -21,7 +21,7 @@ pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use later::Later;
 pub use names::{NameArgs, Resolve};
-pub use shared::{EndingArgs, InputArgs};
+pub use shared::{EndingArgs, InputArgs, StyleArgs};
 pub use sockets::{SocketsArgs, parse_state};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};
 pub use views::{CpuArgs, Group, LatArgs, ViewArgs, VolArgs};

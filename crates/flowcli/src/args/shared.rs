@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::values::{AllowedLoss, Timeouts, parse_count};
+use super::values::{AllowedLoss, Color, Timeouts, parse_count};
 
 /// What is read, and how flows are made of it.
 #[derive(Clone, Debug, Args)]
@@ -34,6 +34,30 @@ pub struct InputArgs {
     /// Most flows to follow at the same time; the packets of more are counted as untracked
     #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Input")]
     pub max_flows: Option<NonZeroU64>,
+}
+
+/// What output looks like.
+#[derive(Copy, Clone, Debug, Args)]
+pub struct StyleArgs {
+    /// Packets and bytes in tables as 1.2k, 3.4M
+    #[arg(long, help_heading = "Output")]
+    pub human: bool,
+
+    /// Colours in tables, charts and messages
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    pub color: Color,
+
+    /// Leave out column names (table, wide, csv, tsv)
+    #[arg(long, help_heading = "Output")]
+    pub no_header: bool,
+
+    /// Leave out the trust line (all formats but jsonl and json)
+    #[arg(long, help_heading = "Output")]
+    pub no_trailer: bool,
+
+    /// Integers beyond 2^53 as strings in jsonl and json
+    #[arg(long, help_heading = "Output")]
+    pub json_safe_int: bool,
 }
 
 /// How a run ends, and what is said on the way.

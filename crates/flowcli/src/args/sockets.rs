@@ -10,8 +10,8 @@ use flowsrc_netlink::{Kinds, Netns, Options, Parts};
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::names::NameArgs;
-use super::shared::EndingArgs;
-use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
+use super::shared::{EndingArgs, StyleArgs};
+use super::values::{Format, SortKey, not_zeek, parse_count, parse_span};
 
 const EXAMPLES: &str = "Examples:
   flow sockets                                  what is connected
@@ -130,25 +130,8 @@ pub struct SocketsArgs {
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 
-    /// Bytes in tables as 1.2k, 3.4M
-    #[arg(long, help_heading = "Output")]
-    pub human: bool,
-
-    /// Colours in tables
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
-    pub color: Color,
-
-    /// Leave out column names (table, wide, csv, tsv)
-    #[arg(short = 'H', long, help_heading = "Output")]
-    pub no_header: bool,
-
-    /// Leave out the trust line (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_trailer: bool,
-
-    /// Integers beyond 2^53 as strings in jsonl and json
-    #[arg(long, help_heading = "Output")]
-    pub json_safe_int: bool,
+    #[command(flatten)]
+    pub style: StyleArgs,
 
     /// A row is one line, always; accepted for habit
     #[arg(short = 'O', long, hide = true)]

@@ -12,8 +12,8 @@ use flowstats::latency::Bins;
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::hosts::Percentiles;
-use super::shared::{EndingArgs, InputArgs};
-use super::values::{Color, Format, SortKey, not_zeek, parse_count, parse_span};
+use super::shared::{EndingArgs, InputArgs, StyleArgs};
+use super::values::{Format, SortKey, not_zeek, parse_count, parse_span};
 
 const LAT_EXAMPLES: &str = "Examples:
   flow lat                                   every TCP connection of this host, now
@@ -74,25 +74,8 @@ pub struct ViewArgs {
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 
-    /// Colours in charts and tables
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
-    pub color: Color,
-
-    /// Bytes in tables as 1.2k, 3.4M
-    #[arg(long, help_heading = "Output")]
-    pub human: bool,
-
-    /// Leave out column names (wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_header: bool,
-
-    /// Leave out the trust line (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
-    pub no_trailer: bool,
-
-    /// Integers beyond 2^53 as strings in jsonl and json
-    #[arg(long, help_heading = "Output")]
-    pub json_safe_int: bool,
+    #[command(flatten)]
+    pub style: StyleArgs,
 
     #[command(flatten)]
     pub ending: EndingArgs,

@@ -8,24 +8,23 @@ use flowcore::report::{
     Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, RowFormat, RowWriter, Value,
 };
 
-use super::{Wishes, Writer};
-use crate::args::Format;
+use super::Writer;
+use crate::args::{Format, StyleArgs};
 use crate::zeek::Zeek;
 
 /// Starts a row format on standard output.
-pub fn begin(table: &str, columns: &[Column], wishes: &Wishes) -> io::Result<Writer> {
+pub fn begin(table: &str, columns: &[Column], format: Format, style: StyleArgs) -> io::Result<Writer> {
     let json = || JsonOptions {
-        safe_integers: wishes.safe_integers,
+        safe_integers: style.json_safe_int,
         notes: vec![("program", concat!("flow ", env!("CARGO_PKG_VERSION")).to_owned())],
     };
-    let values = |options: CsvOptions| {
-        Csv::new(CsvOptions { header: !wishes.no_header, trailer: !wishes.no_trailer, ..options })
-    };
-    let format = match wishes.format {
+    let values =
+        |options: CsvOptions| Csv::new(CsvOptions { header: !style.no_header, trailer: !style.no_trailer, ..options });
+    let format = match format {
         Format::Json => Form::Other(Box::new(JsonDocument::new(json()))),
         Format::Csv => Form::Other(Box::new(values(CsvOptions::COMMA))),
         Format::Tsv => Form::Other(Box::new(values(CsvOptions::TAB))),
-        Format::Zeek => Form::Other(Box::new(Zeek::new(!wishes.no_trailer))),
+        Format::Zeek => Form::Other(Box::new(Zeek::new(!style.no_trailer))),
         Format::Jsonl | Format::Table | Format::Wide => Form::Lines(JsonLines::new(json())),
     };
     let mut writer = RowWriter::new(format, standard_output()?);

@@ -120,7 +120,7 @@ impl View<'_> {
         let why = run::why(args.input.count, delivered, snapshot.fault.as_deref(), stopped).map(str::to_owned);
         snapshot.fault = why;
         let rows = self.report(&mut pipeline, &handle, &snapshot, None)?;
-        let said = run::has_said(args.view.output, args.view.no_trailer);
+        let said = run::has_said(args.view.output, args.view.style.no_trailer);
         Ok(run::conclude(&args.view.ending, &snapshot, pipeline.flows(), &Finish { rows, stopped, said }))
     }
 
@@ -244,7 +244,7 @@ struct Charts<'a> {
 impl Charts<'_> {
     fn render(&self, flows: Vec<Flow>) -> String {
         let classic = self.args.view.classic;
-        let paint = terminal::color(self.args.view.color);
+        let paint = terminal::color(self.args.view.style.color);
         let mut out = String::new();
         let measured: Vec<Flow> = flows.into_iter().filter(|flow| flow.rtt.is_some()).collect();
         out.push_str(&if classic {

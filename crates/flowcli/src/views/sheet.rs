@@ -10,11 +10,10 @@ use flowcore::{Result, Timestamp};
 use flowstats::columns::Def;
 
 use super::owners::Owner;
-use crate::args::{TimeStyle, ViewArgs};
+use crate::args::ViewArgs;
 use crate::edge::Edge;
 use crate::fields::{self, Field, Subject};
-use crate::output::{self, StandardOutput, Wishes, Writer};
-use crate::terminal;
+use crate::output::{self, StandardOutput, Writer};
 
 /// The columns of a view and what the user wants of them.
 pub struct Sheet<'a> {
@@ -133,14 +132,7 @@ impl<'a> Sheet<'a> {
     }
 
     fn text_options(&self) -> TextOptions {
-        TextOptions {
-            width: if self.args.output == crate::args::Format::Table { terminal::width() } else { None },
-            color: terminal::color(self.args.color),
-            humanized: self.args.human,
-            no_header: self.args.no_header,
-            no_trailer: self.args.no_trailer,
-            wide_hint: "-o wide shows all",
-        }
+        output::text_options(self.args.output, self.args.style)
     }
 
     /// Writes a report for programs: one table with a header, in which every report ends with its account.
@@ -151,7 +143,7 @@ impl<'a> Sheet<'a> {
         let mut stream = self.stream.borrow_mut();
         let writer = match &mut *stream {
             Some(writer) => writer,
-            none => none.insert(output::begin(self.table, &self.shown_columns(), &self.wishes())?),
+            none => none.insert(output::begin(self.table, &self.shown_columns(), self.args.output, self.args.style)?),
         };
         for row in self.shown(rows) {
             for (place, cell) in row.cells.iter().enumerate() {
@@ -160,22 +152,6 @@ impl<'a> Sheet<'a> {
             writer.end_row(&row.quality)?;
         }
         writer.trailer(ending)
-    }
-
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            format: self.args.output,
-            columns: None,
-            sort: Vec::new(),
-            top: None,
-            time: TimeStyle::Utc,
-            humanized: false,
-            color: self.args.color,
-            no_header: self.args.no_header,
-            no_trailer: self.args.no_trailer,
-            safe_integers: self.args.json_safe_int,
-            line_buffered: false,
-        }
     }
 
     fn shown_columns(&self) -> Vec<Column> {
