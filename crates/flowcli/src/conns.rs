@@ -166,10 +166,7 @@ impl Job<'_> {
 fn subject() -> Subject<Connection> {
     let own = |costly| {
         move |def: &ColumnDef| Field {
-            default: def.default,
             costly,
-            rank: def.priority,
-            bound: def.bound,
             shown: match &*def.column.name {
                 "src_port" => {
                     Some(|c: &Connection, edge: &Edge| edge.service(c.flow.key.src_port, c.flow.key.protocol))
@@ -177,7 +174,7 @@ fn subject() -> Subject<Connection> {
                 "dst_port" => Some(|c, edge| edge.service(c.flow.key.dst_port, c.flow.key.protocol)),
                 _ => None,
             },
-            ..Field::own(def.column.clone(), def.value)
+            ..Field::of(def)
         }
     };
     let fields = COLUMNS.iter().map(own(false)).chain(COURSE_COLUMNS.iter().map(own(true)));

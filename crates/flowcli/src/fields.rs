@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use flowcore::report::{Bound, Column, Meaning, Quality, Unit, Value};
 use flowcore::{Error, ErrorKind, Result, Verdict};
+use flowstats::columns::Def;
 use flowstats::conns::{COLUMNS, COURSE_COLUMNS};
 use flowstats::hosts::{self, Levels};
 
@@ -70,6 +71,11 @@ impl<R> Field<R> {
             rank: 9,
             bound: |_| Bound::Exact,
         }
+    }
+
+    /// A column of an analyzer's.
+    pub fn of(def: &Def<R>) -> Self {
+        Self { default: def.default, rank: def.priority, bound: def.bound, ..Self::own(def.column.clone(), def.value) }
     }
 
     /// A column that comes with an option, and whose cells the edge knows.

@@ -180,14 +180,11 @@ fn files(args: &HostsArgs) -> Result<Vec<PathBuf>, Error> {
 /// What can be printed of a host.
 fn subject(defs: &[hosts::ColumnDef]) -> Subject<Host> {
     let field = |def: &hosts::ColumnDef| Field {
-        default: def.default,
-        rank: def.priority,
-        bound: def.bound,
         shown: (def.column.name == "port").then_some(|host: &Host, edge: &Edge| match host.port {
             Some(port) => edge.service(port, Protocol::TCP),
             None => Value::Missing,
         }),
-        ..Field::own(def.column.clone(), def.value)
+        ..Field::of(def)
     };
     Subject {
         table: "hosts",

@@ -1,4 +1,4 @@
-//! Columns of the views over sockets: names, units, meanings, and where each value comes from.
+//! Columns of every table: names, units, meanings, and where each value comes from.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,12 @@ pub struct Def<R: 'static> {
     pub column: Column,
     /// The cell of one row.
     pub value: fn(&R) -> Value,
-    /// Shown unless the user chooses.
+    /// Shown in a plain text table.
     pub default: bool,
     /// Which columns go first when a terminal is narrow: the highest number.
     pub priority: u8,
+    /// What the number of one row is to the truth for reasons of its own.
+    pub bound: fn(&R) -> Bound,
 }
 
 impl<R> Def<R> {
@@ -34,7 +36,19 @@ impl<R> Def<R> {
             about: Cow::Borrowed(about),
             bound: Bound::Exact,
         };
-        Self { column, value, default: false, priority: 9 }
+        Self { column, value, default: false, priority: 9, bound: |_| Bound::Exact }
+    }
+
+    /// What its numbers are to the truth where something is missing.
+    pub(crate) const fn bounded(mut self, bound: Bound) -> Self {
+        self.column.bound = bound;
+        self
+    }
+
+    /// With a reason of its own not to be exact.
+    pub(crate) const fn doubted(mut self, bound: fn(&R) -> Bound) -> Self {
+        self.bound = bound;
+        self
     }
 
     /// In a plain text table, given up at `priority` (0 = never).

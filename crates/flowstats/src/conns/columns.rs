@@ -1,29 +1,17 @@
 //! The columns of a connection table: names, units, meanings, and where each value comes from.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use flowcore::community_id::community_id;
-use flowcore::report::{Bound, Column, Meaning, Unit, Value};
+use flowcore::report::{Bound, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos, Timestamp};
 
 use super::{Connection, Doubts, TcpFacts};
+use crate::columns::{self, FACT, KEY, SPAN, TIME};
 use crate::tcp::{Handshake, HandshakeDoubts};
 
-/// One column: how it is described and where its value comes from.
-#[derive(Debug)]
-pub struct ColumnDef {
-    /// Name, title, unit, meaning.
-    pub column: Column,
-    /// The cell of one connection.
-    pub value: fn(&Connection) -> Value,
-    /// Shown in a plain text table.
-    pub default: bool,
-    /// Which columns go first when a terminal is narrow: the highest number.
-    pub priority: u8,
-    /// What the number of one connection is to the truth for reasons of its own.
-    pub bound: fn(&Connection) -> Bound,
-}
+/// One column.
+pub type ColumnDef = columns::Def<Connection>;
 
 /// The column called `name`.
 pub fn column(name: &str) -> Option<&'static ColumnDef> {
@@ -31,60 +19,22 @@ pub fn column(name: &str) -> Option<&'static ColumnDef> {
 }
 
 pub(super) const fn define(
-    [name, title, about]: [&'static str; 3],
+    names: [&'static str; 3],
     (unit, meaning): (Unit, Meaning),
     value: fn(&Connection) -> Value,
 ) -> ColumnDef {
     let bound = if matches!(meaning, Meaning::Counter) { Bound::AtLeast } else { Bound::Exact };
-    ColumnDef {
-        column: Column {
-            name: Cow::Borrowed(name),
-            title: Cow::Borrowed(title),
-            unit,
-            meaning,
-            about: Cow::Borrowed(about),
-            bound,
-        },
-        value,
-        default: false,
-        priority: 9,
-        bound: |_| Bound::Exact,
-    }
+    ColumnDef::new(names, (unit, meaning), value).bounded(bound)
 }
 
-impl ColumnDef {
-    /// With a reason of its own not to be exact.
-    pub(super) const fn doubted(mut self, bound: fn(&Connection) -> Bound) -> Self {
-        self.bound = bound;
-        self
-    }
-
-    /// Neither a lower nor an upper bound where something is missing.
-    pub(super) const fn about(mut self) -> Self {
-        self.column.bound = Bound::About;
-        self
-    }
-
-    /// In a plain text table, given up at `priority` (0 = never).
-    const fn shown(mut self, priority: u8) -> Self {
-        self.default = true;
-        self.priority = priority;
-        self
-    }
-}
-
-const KEY: (Unit, Meaning) = (Unit::None, Meaning::Key);
-pub(super) const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
 pub(super) const PACKETS: (Unit, Meaning) = (Unit::Packets, Meaning::Counter);
 pub(super) const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
-const EPOCH: (Unit, Meaning) = (Unit::EpochNanos, Meaning::Gauge);
-pub(super) const SPAN: (Unit, Meaning) = (Unit::Nanos, Meaning::Gauge);
 
 /// Every column but those of [`COURSE_COLUMNS`](super::COURSE_COLUMNS), in the order of machine formats. Adding one at the end is compatible; renaming one is not.
 pub static COLUMNS: [ColumnDef; 41] = [
-    define(["start_ns", "START", "Time of the first packet."], EPOCH, |c| c.timed(|| Value::Time(c.flow.start)))
+    define(["start_ns", "START", "Time of the first packet."], TIME, |c| c.timed(|| Value::Time(c.flow.start)))
         .shown(2),
-    define(["end_ns", "END", "Time of the last packet."], EPOCH, |c| c.timed(|| Value::Time(c.flow.last))),
+    define(["end_ns", "END", "Time of the last packet."], TIME, |c| c.timed(|| Value::Time(c.flow.last))),
     define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| {
         c.timed(|| Value::Span(c.duration()))
     })

@@ -4,8 +4,8 @@ use flowcore::report::{Bound, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos};
 
 use super::Connection;
-use super::columns::{BYTES, ColumnDef, FACT, PACKETS, SPAN, bound_of_step, bound_of_syn_ack, define};
-use crate::columns::NUMBER;
+use super::columns::{BYTES, ColumnDef, PACKETS, bound_of_step, bound_of_syn_ack, define};
+use crate::columns::{FACT, NUMBER, SPAN};
 use crate::tcp::{Course, Durations, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
 const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
@@ -56,27 +56,27 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.min())
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rtt_mean", "RTT-MEAN", "Mean round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.mean())
     })
-    .about(),
+    .bounded(Bound::About),
     define(
         ["rtt_p50", "RTT-P50", "Median round trip to the end farther from the capture point, to 0.4 %."],
         SPAN,
         |c| rtt(c, farther, |rtt| rtt.quantile(0.50)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["rtt_p95", "RTT-P95", "95th percentile of round trips to the end farther from the capture point, to 0.4 %."],
         SPAN,
         |c| rtt(c, farther, |rtt| rtt.quantile(0.95)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["rtt_max", "RTT-MAX", "Longest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.max())
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rtt_samples", "RTT-N", "Round trips measured, of both directions."], COUNT, |c| {
         samples(c, &[Direction::Forward, Direction::Reverse])
     }),
@@ -85,7 +85,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         COUNT,
         |c| both(c, |side| side.ambiguous_rtts),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["rtt_to", "RTT-TO", "The end farther from the capture point, by the shortest round trip."], FACT, |c| {
         let of = c.course.as_ref().and_then(|followed| farther(&followed.1));
         of.map_or(Value::Missing, |of| end(of.opposite()))
@@ -93,30 +93,30 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["fwd_rtt_min", "RTT-MIN>", "Shortest round trip to the responder."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.min())
     })
-    .about(),
+    .bounded(Bound::About),
     define(["fwd_rtt_p50", "RTT-P50>", "Median round trip to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.50))
     })
-    .about(),
+    .bounded(Bound::About),
     define(["fwd_rtt_p95", "RTT-P95>", "95th percentile of round trips to the responder, to 0.4 %."], SPAN, |c| {
         rtt(c, forward, |rtt| rtt.quantile(0.95))
     })
-    .about(),
+    .bounded(Bound::About),
     define(["fwd_rtt_samples", "RTT-N>", "Round trips measured to the responder."], COUNT, |c| {
         samples(c, &[Direction::Forward])
     }),
     define(["rev_rtt_min", "RTT-MIN<", "Shortest round trip to the originator."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.min())
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rev_rtt_p50", "RTT-P50<", "Median round trip to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.50))
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rev_rtt_p95", "RTT-P95<", "95th percentile of round trips to the originator, to 0.4 %."], SPAN, |c| {
         rtt(c, reverse, |rtt| rtt.quantile(0.95))
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
         samples(c, &[Direction::Reverse])
     }),
@@ -134,15 +134,15 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         PACKETS,
         |c| kind(c, Retransmission::Timeout),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["retrans_fast", "FAST", "Segments sent again because duplicate ACKs asked for it."], PACKETS, |c| {
         kind(c, Retransmission::Fast)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["retrans_spurious", "SPURIOUS", "Segments sent again though the receiver had them."], PACKETS, |c| {
         kind(c, Retransmission::Spurious)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["retrans_syn", "SYN-AGAIN", "SYNs beyond the first."], PACKETS, |c| kind(c, Retransmission::Syn)),
     define(["retrans_syn_ack", "SYN-ACK-AGAIN", "SYN-ACKs beyond the first."], PACKETS, |c| {
         kind(c, Retransmission::SynAck)
@@ -155,7 +155,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
         both(c, |side| side.reordered)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["copies", "COPIES", "Packets captured or delivered twice on one interface."], PACKETS, |c| {
         both(c, |side| side.duplicates)
     }),
@@ -176,7 +176,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         },
     )
     .doubted(bound_of_zero_windows)
-    .about(),
+    .bounded(Bound::About),
     define(
         ["missing_bytes", "MISSING", "Bytes acknowledged but never captured, not even late, both directions."],
         BYTES,
@@ -203,7 +203,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         NUMBER,
         |c| course(c, |course| Value::U64(u64::from(course.turns.unanswered()))),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["server_first", "GREETINGS", "Messages of the responder that no request came before."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.server_first)))
     }),
@@ -217,31 +217,31 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.50)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.95)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.50)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.95)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
         |c| last_byte(c, |durations| durations.max()),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
     }),

@@ -1,6 +1,5 @@
 //! The columns of a host table: names, units, meanings, and where each value comes from.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use flowcore::Nanos;
@@ -8,73 +7,26 @@ use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 
 use super::report::{Host, Levels, MOST_LEVELS, Who};
 use super::{Began, Measure, Tally};
+use crate::columns::{self, FACT, KEY, SHARE};
 use crate::conns::Doubts;
 use crate::tcp::Retransmission;
 
-/// One column: how it is described and where its value comes from.
-#[derive(Debug)]
-pub struct ColumnDef {
-    /// Name, title, unit, meaning.
-    pub column: Column,
-    /// The cell of one row.
-    pub value: fn(&Host) -> Value,
-    /// Shown in a plain text table.
-    pub default: bool,
-    /// Which columns go first when a terminal is narrow: the highest number.
-    pub priority: u8,
-    /// What it measures, if it shows a percentile.
-    pub measure: Option<Measure>,
-    /// What the number of one row is to the truth for reasons of its own.
-    pub bound: fn(&Host) -> Bound,
+/// One column.
+pub type ColumnDef = columns::Def<Host>;
+
+const fn define(names: [&'static str; 3], (unit, meaning): (Unit, Meaning), value: fn(&Host) -> Value) -> ColumnDef {
+    let bound = match (unit, meaning) {
+        // Both what is counted and what it is a part of may be too few.
+        (Unit::Percent, _) => Bound::About,
+        (Unit::PerSecond, _) | (_, Meaning::Counter) => Bound::AtLeast,
+        _ => Bound::Exact,
+    };
+    let own = if matches!(unit, Unit::PerSecond) { bound_of_rate } else { |_: &Host| Bound::Exact };
+    ColumnDef::new(names, (unit, meaning), value).bounded(bound).doubted(own)
 }
 
-const fn define(
-    [name, title, about]: [&'static str; 3],
-    (unit, meaning): (Unit, Meaning),
-    value: fn(&Host) -> Value,
-) -> ColumnDef {
-    ColumnDef {
-        column: Column {
-            name: Cow::Borrowed(name),
-            title: Cow::Borrowed(title),
-            unit,
-            meaning,
-            about: Cow::Borrowed(about),
-            bound: match (unit, meaning) {
-                // Both what is counted and what it is a part of may be too few.
-                (Unit::Percent, _) => Bound::About,
-                (Unit::PerSecond, _) | (_, Meaning::Counter) => Bound::AtLeast,
-                _ => Bound::Exact,
-            },
-        },
-        value,
-        default: false,
-        priority: 9,
-        measure: None,
-        bound: if matches!(unit, Unit::PerSecond) { bound_of_rate } else { |_| Bound::Exact },
-    }
-}
-
-impl ColumnDef {
-    /// Neither a lower nor an upper bound where something is missing.
-    const fn about(mut self) -> Self {
-        self.column.bound = Bound::About;
-        self
-    }
-
-    /// In a plain text table, given up at `priority` (0 = never).
-    const fn shown(mut self, priority: u8) -> Self {
-        self.default = true;
-        self.priority = priority;
-        self
-    }
-}
-
-const KEY: (Unit, Meaning) = (Unit::None, Meaning::Key);
-const FACT: (Unit, Meaning) = (Unit::None, Meaning::Gauge);
 const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
 const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
-const SHARE: (Unit, Meaning) = (Unit::Percent, Meaning::Gauge);
 const RATE: (Unit, Meaning) = (Unit::PerSecond, Meaning::Gauge);
 
 /// Columns in front of the percentiles, in the order of machine formats.
@@ -117,7 +69,7 @@ const FRONT: [ColumnDef; 22] = [
     define(["fin_out", "FIN_O", "Connections that the local end closed first."], COUNT, |h| {
         Value::U64(both(h.tally.closed_out))
     })
-    .about()
+    .bounded(Bound::About)
     .shown(5),
     define(["fin_out_percent", "FIN_O", "Of the connections that began with a SYN, the part of these."], SHARE, |h| {
         percent(h, h.tally.closed_out[Began::Syn as usize])
@@ -125,7 +77,7 @@ const FRONT: [ColumnDef; 22] = [
     define(["fin_in", "FIN_I", "Connections that the remote closed first."], COUNT, |h| {
         Value::U64(both(h.tally.closed_in))
     })
-    .about()
+    .bounded(Bound::About)
     .shown(5),
     define(["fin_in_percent", "FIN_I", "Of the connections that began with a SYN, the part of these."], SHARE, |h| {
         percent(h, h.tally.closed_in[Began::Syn as usize])
@@ -151,21 +103,21 @@ const BACK: [ColumnDef; 24] = [
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
     })
-    .about(),
+    .bounded(Bound::About),
     define(
         ["no_answer", "NO-ANSWER", "Connections whose SYN got no answer, as far as the capture goes."],
         COUNT,
         |h| Value::U64(h.tally.no_answer),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["timed_out", "TIMEOUT", "Connections whose handshake idled out."], COUNT, |h| {
         Value::U64(h.tally.timed_out)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["rst_by_remote", "RST<", "Reset connections whose first RST came from the remote."], COUNT, |h| {
         Value::U64(h.tally.reset_by_remote)
     })
-    .about(),
+    .bounded(Bound::About),
     define(
         [
             "unanswered",
@@ -175,7 +127,7 @@ const BACK: [ColumnDef; 24] = [
         COUNT,
         |h| Value::U64(h.tally.requests.saturating_sub(h.tally.responses).saturating_sub(h.tally.farewells)),
     )
-    .about(),
+    .bounded(Bound::About),
     define(
         ["gaps", "GAPS", "Part of ERR: times that data was acknowledged which the capture does not have."],
         COUNT,
@@ -209,15 +161,15 @@ const BACK: [ColumnDef; 24] = [
         COUNT,
         |h| again(&h.tally, Retransmission::Timeout),
     )
-    .about(),
+    .bounded(Bound::About),
     define(["retrans_fast", "FAST", "Of the retransmissions, those that duplicate ACKs asked for."], COUNT, |h| {
         again(&h.tally, Retransmission::Fast)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["retrans_spurious", "SPURIOUS", "Of the retransmissions, needless ones."], COUNT, |h| {
         again(&h.tally, Retransmission::Spurious)
     })
-    .about(),
+    .bounded(Bound::About),
     define(["syn_retrans", "SYN+", "Repeated SYNs."], COUNT, |h| again(&h.tally, Retransmission::Syn)),
     define(["syn_ack_retrans", "SYN/ACK+", "Repeated SYN-ACKs."], COUNT, |h| again(&h.tally, Retransmission::SynAck)),
     define(["probes", "PROBES", "Keep-alives and zero-window probes."], COUNT, |h| {
@@ -227,7 +179,7 @@ const BACK: [ColumnDef; 24] = [
     define(["reordered", "REORDERED", "Segments that came later than one sent after them."], COUNT, |h| {
         Value::U64(h.tally.reordered)
     })
-    .about(),
+    .bounded(Bound::About),
     define(
         ["duplicates", "DUPLICATES", "Packets captured twice, also on several interfaces, or doubled by the network."],
         COUNT,
@@ -236,7 +188,7 @@ const BACK: [ColumnDef; 24] = [
     define(["rtt_ambiguous", "AMBIGUOUS", "Acknowledgments that give no round trip (Karn's rule)."], COUNT, |h| {
         Value::U64(h.tally.ambiguous)
     })
-    .about(),
+    .bounded(Bound::About),
     define(
         [
             "guessed",
@@ -268,7 +220,6 @@ const BACK: [ColumnDef; 24] = [
 
 /// What a family of percentile columns is called.
 struct Family {
-    measure: Measure,
     name: &'static str,
     title: &'static str,
     about: &'static str,
@@ -297,7 +248,6 @@ macro_rules! levels {
 
 const FAMILIES: [Family; 6] = [
     Family {
-        measure: Measure::PerConnection,
         name: "qos",
         title: "QOS",
         about: "responses per connection, of those closed by a FIN that had any",
@@ -307,7 +257,6 @@ const FAMILIES: [Family; 6] = [
         values: levels!(Measure::PerConnection),
     },
     Family {
-        measure: Measure::Connect,
         name: "lat",
         title: "LAT",
         about: "the time from the first SYN to the end of the handshake",
@@ -317,7 +266,6 @@ const FAMILIES: [Family; 6] = [
         values: levels!(Measure::Connect),
     },
     Family {
-        measure: Measure::LastByte,
         name: "rtt",
         title: "RTT",
         about: "the time from a request's first byte to its response's last",
@@ -327,7 +275,6 @@ const FAMILIES: [Family; 6] = [
         values: levels!(Measure::LastByte),
     },
     Family {
-        measure: Measure::FirstByte,
         name: "first_byte",
         title: "FIRST",
         about: "the time from a request's first byte to its response's first",
@@ -337,7 +284,6 @@ const FAMILIES: [Family; 6] = [
         values: levels!(Measure::FirstByte),
     },
     Family {
-        measure: Measure::Path,
         name: "path",
         title: "PATH",
         about: "round trips between the capture point and the remote, by its ACKs without data",
@@ -347,7 +293,6 @@ const FAMILIES: [Family; 6] = [
         values: levels!(Measure::Path),
     },
     Family {
-        measure: Measure::Handshake,
         name: "handshake",
         title: "HANDSHAKE",
         about: "the time from the SYN that was answered to the end of the handshake",
@@ -401,7 +346,6 @@ impl Family {
                 value,
                 default: self.default,
                 priority: 2,
-                measure: Some(self.measure),
                 bound: self.bound,
             });
         }
