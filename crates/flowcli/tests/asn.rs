@@ -1,6 +1,8 @@
 //! `--asn`: the counts that tshark and pyasn have for filters on AS numbers, and what the commands show.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+#[path = "../../flowcore/tests/support/captures.rs"]
+mod captures;
 #[path = "../../flowstats/tests/hosts/packets.rs"]
 #[allow(dead_code, reason = "made for the host table's tests, and not all of it is used")]
 mod packets;
@@ -11,7 +13,7 @@ mod tape;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use assert_cmd::Command;
@@ -23,21 +25,6 @@ use flowsrc_pcap::Files;
 use packets::{Link, capture};
 use tape::Tape;
 use tempfile::TempDir;
-
-/// The captures and their truths, if they are there.
-fn captures() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
-    let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
-    if !folder.join("truth/asn").is_dir() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: no captures at {}; FLOW_CAPTURES names their folder",
-            folder.display()
-        );
-        return None;
-    }
-    Some(folder)
-}
 
 fn networks(captures: &Path, private: bool) -> Arc<dyn Resolver> {
     let mut loader = Loader::new(Options { private });
@@ -114,7 +101,7 @@ const KNOWN: [(&str, &str, u64, u64); 9] = [
 
 #[test]
 fn every_count_is_that_of_the_truth() {
-    let Some(captures) = captures() else { return };
+    let Some(captures) = captures::captures("truth/asn") else { return };
     let (different, compared) = differences(&captures, false);
     assert!(compared > 800, "{compared}");
     let known = KNOWN.map(|(file, filter, ours, truth)| (file.to_owned(), filter.to_owned(), ours, truth));

@@ -1,6 +1,9 @@
 //! What is advised in place of another tool's filter counts what that tool counts, where the tool is installed.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+#[path = "../../flowcore/tests/support/captures.rs"]
+mod captures;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -94,17 +97,8 @@ const OF_WIRESHARK: [&str; 26] = [
 
 /// All of them as one file, which the other programs need only read once for each filter.
 fn capture(folder: &TempDir) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
-    let captures = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
+    let captures = captures::captures(CAPTURES[0])?;
     let files: Vec<PathBuf> = CAPTURES.iter().map(|file| captures.join(file)).collect();
-    if !files.iter().all(|file| file.exists()) {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: no captures at {}; FLOW_CAPTURES names their folder",
-            captures.display()
-        );
-        return None;
-    }
     let merged = folder.path().join("all.pcap");
     let names = files.iter().chain([&merged]).map(|file| file.to_str().unwrap());
     let (mut arguments, mut names) = (vec!["-F", "pcap"], names.collect::<Vec<_>>());

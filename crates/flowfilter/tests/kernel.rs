@@ -2,6 +2,8 @@
 //! exact filter passes, and decide plain frames as it does. The kernel runs them too, and finds the same.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "../../flowcore/tests/support/captures.rs"]
+mod captures;
 mod namespace;
 #[allow(dead_code, reason = "each test takes its part")]
 mod random;
@@ -98,22 +100,11 @@ const FILTERS: [&str; 31] = [
 
 #[test]
 fn programs_never_lose_a_frame_and_decide_plain_ones() {
-    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
-    let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(default, PathBuf::from);
     let mut files: Vec<PathBuf> = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../captures/web.pcapng.zst")];
-    match fs::read_to_string(folder.join("MANIFEST.tsv")) {
-        Ok(manifest) => {
-            files.extend(
-                manifest
-                    .lines()
-                    .map(|line| folder.join(line.split('\t').next().unwrap()))
-                    .filter(|path| path.is_file()),
-            );
-        }
-        Err(_) => {
-            let words = "no public captures: only those of the repository are tried; set FLOW_CAPTURES\n";
-            let _ = std::io::stderr().write_all(words.as_bytes());
-        }
+    if let Some(folder) = captures::captures("MANIFEST.tsv") {
+        let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
+        let named = manifest.lines().map(|line| folder.join(line.split('\t').next().unwrap()));
+        files.extend(named.filter(|path| path.is_file()));
     }
     let names: Arc<dyn Resolver> = Arc::new(Numeric);
     let filters: Vec<(Filter, Predicate<FlowEvent>)> = FILTERS

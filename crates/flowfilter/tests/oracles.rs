@@ -7,10 +7,12 @@
 //! writes `docs/filters-agreement.md`; otherwise the run is held against it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "../../flowcore/tests/support/captures.rs"]
+mod captures;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,12 +25,6 @@ use flowsrc_pcap::Files;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn folder() -> Option<PathBuf> {
-    let default = || workspace().join("../shared/captures");
-    let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(default, PathBuf::from);
-    folder.join("truth/filters").is_dir().then_some(folder)
 }
 
 /// Events of a whole capture with their side column.
@@ -442,11 +438,7 @@ impl Sheet {
 
 #[test]
 fn we_select_what_libpcap_and_tshark_select_or_say_why_not() {
-    let Some(folder) = folder() else {
-        let words = "SKIPPED: no captures; set FLOW_CAPTURES to the folder that holds them and their truths\n";
-        let _ = std::io::stderr().write_all(words.as_bytes());
-        return;
-    };
+    let Some(folder) = captures::captures("truth/filters") else { return };
     let truth = folder.join("truth/filters");
     let names: Arc<dyn Resolver> = Arc::new(Numeric);
     let mut lines = lines();

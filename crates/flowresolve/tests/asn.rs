@@ -3,24 +3,19 @@
 #![cfg(feature = "mrt")]
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+#[path = "../../flowcore/tests/support/captures.rs"]
+mod captures;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 
 use flowcore::{Addr, Resolver};
 use flowresolve::asn::{Kind, Loader, Networks, Options};
 
-/// The captures and their truths, if they are there.
+/// The captures, if the look-ups are there.
 fn captures() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
-    let folder = std::env::var_os("FLOW_CAPTURES").map_or_else(|| default.into(), PathBuf::from);
-    if !folder.join("truth/asn").is_dir() {
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: no tables at {}; FLOW_CAPTURES names their folder", folder.display());
-        return None;
-    }
-    Some(folder)
+    captures::captures("truth/asn")
 }
 
 fn load(table: &str) -> Option<Networks> {

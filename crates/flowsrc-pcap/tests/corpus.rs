@@ -10,7 +10,7 @@ use flowcore::ErrorKind;
 use flowsrc_pcap::Reader;
 use pcap_file::pcap::PcapParser;
 use pcap_file::pcapng::{Block, PcapNgParser};
-use support::{Packet, corpus, drain, rows};
+use support::{Packet, drain, public, rows};
 
 /// Files whose packet count differs from tshark's, each with its reason.
 const COUNTED_OTHERWISE: &[(&str, usize, &str)] = &[
@@ -55,7 +55,7 @@ fn captures(root: &Path) -> Vec<(String, usize)> {
 
 #[test]
 fn every_capture_gives_as_many_packets_as_tshark_reads() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = public() else { return };
     let mut wrong = Vec::new();
     let captures = captures(&root);
     for (file, theirs) in &captures {
@@ -87,7 +87,7 @@ fn decimal(text: &str) -> Option<i128> {
 
 #[test]
 fn first_and_last_times_are_those_of_capinfos() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = public() else { return };
     let mut wrong = Vec::new();
     let mut compared = 0;
     for row in rows(&root.join("truth/capinfos.tsv")) {
@@ -117,7 +117,7 @@ fn first_and_last_times_are_those_of_capinfos() {
 
 #[test]
 fn a_capture_runs_backwards_where_capinfos_says_so() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = public() else { return };
     let mut wrong = Vec::new();
     for row in rows(&root.join("truth/capinfos.tsv")) {
         let Some(strict @ ("True" | "False")) = row.get(16).map(String::as_str) else { continue };
@@ -184,7 +184,7 @@ const ORACLE_DIFFERS: &[(&str, &str)] = &[
 
 #[test]
 fn our_walks_read_what_pcap_file_reads() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = public() else { return };
     let known: HashMap<&str, &str> = ORACLE_DIFFERS.iter().copied().collect();
     let mut wrong = Vec::new();
     let mut compared = 0;

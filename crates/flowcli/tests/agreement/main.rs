@@ -5,6 +5,8 @@
 //! `FLOW_AGREEMENT_WRITE=1` writes `docs/agreement.md`; otherwise the run is held against it.
 
 mod capture;
+#[path = "../../../flowcore/tests/support/captures.rs"]
+mod captures;
 mod causes;
 mod checksum;
 mod classes;
@@ -29,7 +31,6 @@ mod zeek;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,13 +41,6 @@ use crate::truth::{Row, Table};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The captures' folder; `None` if there is none.
-fn folder() -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("FLOW_CAPTURES").map_or_else(|| workspace().join("../shared/captures"), PathBuf::from);
-    folder.join("truth").is_dir().then_some(folder)
 }
 
 /// All tables that hold rows of every file.
@@ -165,12 +159,7 @@ fn compare_all(folder: &Path, truth: &Truth, files: &[String]) -> Sheet {
 
 #[test]
 fn we_agree_with_independent_tools_or_say_why_not() {
-    let Some(folder) = folder() else {
-        // Not by a macro, whose words a passing test would keep to itself.
-        let words = "SKIPPED: no captures; set FLOW_CAPTURES to the folder that holds them and their truths\n";
-        let _ = std::io::stderr().write_all(words.as_bytes());
-        return;
-    };
+    let Some(folder) = captures::captures("truth") else { return };
     let truth = Truth::load(&folder.join("truth"));
     let mut files = files(&folder, &truth);
     let only = std::env::var("FLOW_AGREEMENT_ONLY").ok();

@@ -1,29 +1,23 @@
 #![allow(dead_code, reason = "each test uses a part")]
 //! Just enough of a capture walker to test decoding without depending on a source crate, and where captures are.
 
+mod captures;
 pub mod frames;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flowcore::wire::LinkType;
+
+/// The public captures' folder, if it is there.
+pub fn captures() -> Option<PathBuf> {
+    captures::captures("truth/packets")
+}
 
 /// One record of a capture; `link` is `None` for records that hold no frame.
 pub struct Record {
     pub link: Option<LinkType>,
     pub frame: Vec<u8>,
     pub wire_len: u32,
-}
-
-/// The directory of captures: `FLOW_CAPTURES`, else beside the workspace. `None`, loudly, if it is not there.
-pub fn captures() -> Option<PathBuf> {
-    let root = std::env::var_os("FLOW_CAPTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from);
-    if root.join("truth/packets").is_dir() {
-        return Some(root);
-    }
-    let _ = writeln!(std::io::stderr(), "SKIPPED: no captures at {} (set FLOW_CAPTURES)", root.display());
-    None
 }
 
 /// All records of a classic capture or a pcapng file, up to the first damage; empty for other formats.

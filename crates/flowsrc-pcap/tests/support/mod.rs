@@ -1,7 +1,10 @@
 //! What several test files need: reading everything, bytes of captures, the corpus.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::io::{Cursor, Write};
+#[path = "../../../flowcore/tests/support/captures.rs"]
+mod captures;
+
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use flowcore::{Result, Status};
@@ -52,15 +55,9 @@ pub fn read(bytes: &[u8]) -> (Vec<Packet>, Option<String>) {
     (packets, reader.fault())
 }
 
-/// The public captures: `$FLOW_CAPTURES`, or beside the workspace. `None`, said aloud, where there are none.
-pub fn corpus() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
-    let root = std::env::var_os("FLOW_CAPTURES").map_or(beside, PathBuf::from);
-    if root.join("MANIFEST.tsv").is_file() {
-        return Some(root);
-    }
-    let _ = writeln!(std::io::stderr(), "SKIPPED: no captures at {}; set FLOW_CAPTURES", root.display());
-    None
+/// The public captures' folder, if it is there.
+pub fn public() -> Option<PathBuf> {
+    captures::captures("MANIFEST.tsv")
 }
 
 /// Rows of a tab-separated table, comment lines and its header left out.

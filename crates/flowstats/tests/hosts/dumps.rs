@@ -2,25 +2,17 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 
 use flowstats::hosts::{Host, Measure, Options};
 
+use super::captures::captures;
 use super::packets::{Packet, parse};
 use super::{Counts, counts, p95_micros, row, rows};
 
 /// A dump of the public captures; `None`, said aloud, where they are not at hand.
 fn dump(name: &str) -> Option<Vec<Packet>> {
-    let folder = std::env::var_os("FLOW_CAPTURES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from);
-    let path = folder.join("tcpdump-text").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(parse(&text)),
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {}: {error}", path.display());
-            None
-        }
-    }
+    let path = format!("tcpdump-text/{name}");
+    Some(parse(&std::fs::read_to_string(captures(&path)?.join(path)).unwrap()))
 }
 
 #[test]

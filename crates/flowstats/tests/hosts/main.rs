@@ -3,6 +3,8 @@
 //! Every packet goes through a capture file, the reader, the flow table and the analyzer.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+#[path = "../../../flowcore/tests/support/captures.rs"]
+mod captures;
 mod dumps;
 mod laws;
 mod listing;
