@@ -137,6 +137,21 @@ impl Before {
     }
 }
 
+impl Before {
+    /// Whether a later segment of the same sender was seen: one that acknowledges more, or as much behind newer data.
+    /// Such a segment sets no window (RFC 9293 section 3.10.7.4).
+    fn is_overtaken(&self, event: &FlowEvent, segment: &TcpSegment) -> bool {
+        let [own, peer] = [event.direction, event.direction.opposite()].map(|side| &self.ends[side.index()]);
+        if !segment.flags.contains(TcpFlags::ACK) || !own.is_placed() || !peer.is_placed() {
+            return false;
+        }
+        let control = segment.flags & (TcpFlags::SYN | TcpFlags::FIN);
+        let bytes = i64::from(event.payload_bytes) + i64::from(control.bits().count_ones());
+        let acked = peer.position(segment.ack);
+        acked < peer.acked() || (acked == peer.acked() && own.position(segment.seq) + bytes < own.last())
+    }
+}
+
 impl Dynamics {
     /// Bytes of state for one connection, beside what only connections in trouble have.
     pub const fn bytes_per_connection() -> usize {
@@ -210,7 +225,9 @@ impl Dynamics {
             self.acknowledged_again(&tcp.ends()[of.index()], event, segment);
         }
         self.note_report(tcp, event, segment, witness);
-        self.note_window(tcp, event, segment);
+        // In line, but it may acknowledge less than one before it.
+        let overtaken = newly == 0 && segment.ack != tcp.ends()[of.index()].acked_seq();
+        self.note_window(tcp, event, segment, overtaken);
         if self.watches(watch::ZERO, of) {
             match event.payload_bytes {
                 0 => {}
@@ -341,7 +358,7 @@ impl Dynamics {
         if !self.place(&before, tcp, payload, event, segment, witness) {
             return;
         }
-        self.note_window(tcp, event, segment);
+        self.note_window(tcp, event, segment, before.is_overtaken(event, segment));
         if before.fresh > 0 && payload > 1 && self.watches(watch::ZERO, of) {
             let end = &tcp.ends()[by.index()];
             // Beyond what the window had room for, and the byte of a probe.

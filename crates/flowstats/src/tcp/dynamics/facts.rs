@@ -38,14 +38,18 @@ impl Dynamics {
     }
 
     /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none, nor
-    /// does a SYN without ACK: nobody can send to its sender before the next segment.
-    pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment) {
+    /// does a SYN without ACK: nobody can send to its sender before the next segment. `overtaken`: the window of a later
+    /// one is known, so this one only counts.
+    pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, overtaken: bool) {
         let by = event.direction;
         let syn = segment.flags.contains(TcpFlags::SYN);
         let sets_none = segment.flags.contains(TcpFlags::RST) || (syn && !segment.flags.contains(TcpFlags::ACK));
         if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
             let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
             side.zero_windows = side.zero_windows.saturating_add(1);
+            if overtaken {
+                return;
+            }
             if side.zero_since == NEVER {
                 side.zero_since = event.time.as_nanos();
                 side.zero_told = NEVER;
@@ -56,7 +60,7 @@ impl Dynamics {
                 side.zero_told = event.time.as_nanos();
             }
             self.set_watch(watch::ZERO, by, true);
-        } else if self.watches(watch::ZERO, by) && segment.window != 0 && !sets_none {
+        } else if self.watches(watch::ZERO, by) && segment.window != 0 && !sets_none && !overtaken {
             self.set_watch(watch::ZERO, by, false);
             if let Some(trouble) = &mut self.trouble {
                 let side = &mut trouble.sides[by.index()];

@@ -286,6 +286,27 @@ fn a_zero_window_that_nobody_heeds_is_not_opened_by_what_is_sent_on() {
 }
 
 #[test]
+fn a_segment_that_was_overtaken_neither_opens_nor_closes_a_window() {
+    let row = |row, window| (row, More { window: Some(window), ..More::default() });
+    let timed = |[first, overtaken, last]: [(Row<'static>, u16); 3]| {
+        let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 1000)).collect();
+        rows.push(row(REQUEST, 1000));
+        rows.push(row((1021.0, ">PA", 151, 901, 50), 1000));
+        rows.extend([first, overtaken, last].map(|(one, window)| row(one, window)));
+        let side = play_with(&rows, EndReason::Forced).facts.sides[1];
+        (side.zero_windows, ms(side.zero_window_time))
+    };
+    let opens = ((2030.0, "<A", 901, 201, 0), 1000);
+    // By a smaller acknowledgment, and by data behind which there was newer: a byte ahead tells that.
+    assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 0), ((1031.0, "<A", 901, 151, 0), 1000), opens]), (1, 1000.0));
+    assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 1000), ((1031.0, "<A", 901, 151, 0), 0), opens]), (1, 0.0));
+    let later = ((2030.0, "<A", 1001, 201, 0), 1000);
+    assert_eq!(timed([((1030.0, "<PA", 951, 201, 50), 0), ((1031.0, "<PA", 901, 201, 50), 1000), later]), (1, 1000.0));
+    // As old as the newest: it was sent behind it, as far as anybody knows.
+    assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 0), ((1031.0, "<A", 901, 201, 0), 1000), opens]), (1, 1.0));
+}
+
+#[test]
 fn a_fin_that_an_ack_overtook_is_late() {
     let row = |row, id| (row, More { id, ..More::default() });
     let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 0)).collect();
