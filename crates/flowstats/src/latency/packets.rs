@@ -25,14 +25,16 @@ struct Smoothed {
     rttvar: i64,
     least: i64,
     samples: u64,
+    /// Time of the latest.
+    through: Timestamp,
 }
 
 impl Smoothed {
-    fn add(&mut self, rtt: Nanos) {
+    fn add(&mut self, rtt: Nanos, time: Timestamp) {
         // A packet that was captured late may seem to be answered before it was sent.
         let rtt = rtt.get().max(0);
         if self.samples == 0 {
-            *self = Self { srtt: rtt, rttvar: rtt / 2, least: rtt, samples: 1 };
+            *self = Self { srtt: rtt, rttvar: rtt / 2, least: rtt, samples: 1, through: time };
             return;
         }
         let off = (self.srtt - rtt).abs();
@@ -40,6 +42,7 @@ impl Smoothed {
         self.srtt += (rtt - self.srtt) / 8;
         self.least = self.least.min(rtt);
         self.samples += 1;
+        self.through = self.through.max(time);
     }
 
     fn value(&self, value: i64) -> Option<Nanos> {
@@ -52,7 +55,7 @@ struct Told<'a>(&'a mut [Smoothed; 2]);
 
 impl Witness for Told<'_> {
     fn rtt(&mut self, sample: RttSample) {
-        self.0[sample.of.index()].add(sample.rtt);
+        self.0[sample.of.index()].add(sample.rtt, sample.time);
     }
 }
 
@@ -79,7 +82,7 @@ impl Packets {
         let key = if sender == Direction::Forward { self.key } else { self.key.reversed() };
         (self.through > Timestamp::MIN).then(|| Flow {
             end: End::of_key(&key),
-            time: self.through,
+            time: if smoothed.samples > 0 { smoothed.through } else { self.through },
             rtt: smoothed.value(smoothed.srtt),
             rttvar: smoothed.value(smoothed.rttvar),
             min_rtt: smoothed.value(smoothed.least),
@@ -97,11 +100,12 @@ mod tests {
     fn samples_are_smoothed_as_the_rfc_says() {
         let mut smoothed = Smoothed::default();
         assert_eq!(smoothed.value(smoothed.srtt), None);
-        for millis in [100, 180, 100] {
-            smoothed.add(Nanos::new(millis * 1_000_000));
+        for (millis, nanos) in [(100, 1), (180, 3), (100, 2)] {
+            smoothed.add(Nanos::new(millis * 1_000_000), Timestamp::from_nanos(nanos));
         }
         // srtt 100 -> 110 -> 108.75, rttvar 50 -> 57.5 -> 45.625.
         assert_eq!((smoothed.srtt, smoothed.rttvar), (108_750_000, 45_625_000));
         assert_eq!((smoothed.least, smoothed.samples), (100_000_000, 3));
+        assert_eq!(smoothed.through, Timestamp::from_nanos(3));
     }
 }
