@@ -336,7 +336,7 @@ fn a_capture_has_the_round_trips_that_its_connections_have() {
 fn what_all_round_trips_have_in_common_comes_in_every_format() {
     let pair = Pair::new("127.0.0.1:0");
     let filter = pair.filter();
-    let output = run(&["lat", "--distribution", "--percentiles", "50,99", "--bins", "4", "-o", "jsonl", &filter]);
+    let output = run(&["lat", "--distribution", "--percentiles", "0,50,99,100", "--bins", "4", "-o", "jsonl", &filter]);
     let rows = rows(&text(&output));
     let of = |what: &str| rows.iter().filter(|row| row["what"] == what).collect::<Vec<_>>();
     assert_eq!(of("measured")[0]["flows"], 2, "{}", text(&output));

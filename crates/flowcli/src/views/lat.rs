@@ -214,13 +214,17 @@ fn distribution_columns() -> Vec<Column> {
     ]
 }
 
+/// The percentiles asked for, without the least and the greatest: those are told in any case.
+fn between_the_ends(args: &LatArgs) -> impl Iterator<Item = f64> + '_ {
+    args.levels().percents().iter().copied().filter(|&percent| percent > 0.0 && percent < 100.0)
+}
+
 /// Counts, percentiles, bins.
 fn distribution_cells(distribution: &Distribution, args: &LatArgs) -> Vec<Vec<Value>> {
     const NONE: Value = Value::Missing;
     let all = |what, flows| vec![Value::Word(what), NONE, NONE, NONE, NONE, Value::U64(flows)];
     let mut rows = vec![all("measured", distribution.measured()), all("unmeasured", distribution.unmeasured())];
-    let percents = args.levels().percents().iter().copied();
-    for percent in std::iter::once(0.0).chain(percents).chain([100.0]) {
+    for percent in std::iter::once(0.0).chain(between_the_ends(args)).chain([100.0]) {
         let rtt = distribution.quantile(percent / 100.0).map_or(NONE, Value::Span);
         rows.push(vec![Value::Word("percentile"), Value::F64(percent), rtt, NONE, NONE, NONE]);
     }
@@ -324,7 +328,7 @@ impl Charts<'_> {
         let at = |level: f64| distribution.quantile(level).map(|rtt| format!("{:.3}", millis(rtt)));
         if let (Some(least), Some(greatest)) = (at(0.0), at(1.0)) {
             out.push_str(&format!("; round trips in ms: min {least}"));
-            for percent in args.levels().percents() {
+            for percent in between_the_ends(args) {
                 if let Some(value) = at(percent / 100.0) {
                     out.push_str(&format!(", p{percent} {value}"));
                 }
