@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Bound, Column, Ending, Row, Rows, TextTable, TextWriter, Value};
-use flowcore::resolve::{Network, Resolver};
+use flowcore::resolve::{Network, Numeric, Resolver};
 use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Protocol};
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
@@ -68,7 +68,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     run::introduce(&args.ending, source.info());
     let mut progress = Progress::new(!args.ending.quiet);
     let mut stopped = false;
-    let snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
+    let mut snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
         let hosts = pipeline.get_mut(&handle);
         if moment == (Moment::Closing { incomplete: false })
             && run::is_limited(args.input.count, source.ledger()?.delivered())
@@ -101,7 +101,8 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
     edge.settle(|| hosts.remotes().iter().filter(is_pending).count());
     edge.freeze();
-    let rows = sheet.arrange(hosts.rows(&*names, levels));
+    let (rows, left_out) = sheet.arrange(hosts.rows(&*names, levels));
+    snapshot.ledger.unreported_rows += left_out;
     let count = rows.len() as u64;
     if rows.is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
         let readable = if snapshot.ledger.cut_total() > 0 { " whose headers can be read" } else { "" };
@@ -240,14 +241,21 @@ impl<'a> Sheet<'a> {
         Ok(Self { args, subject, edge, fields, order })
     }
 
-    /// The rows that are shown, in their order; what has no row of its own comes last.
-    fn arrange(&self, mut rows: Vec<Host>) -> Vec<Host> {
-        let is_rest = |host: &Host| !matches!(host.who, Who::Remote(_) | Who::Named(_));
-        rows.sort_by(|a, b| is_rest(a).cmp(&is_rest(b)).then_with(|| self.order.compare(a, b, self.edge)));
-        if let Some(top) = self.args.top {
-            rows.truncate(usize::try_from(top.get()).unwrap_or(usize::MAX));
+    /// The rows that are shown, in their order, and how many are not; what has no row of its own comes last, in any case.
+    fn arrange(&self, rows: Vec<Host>) -> (Vec<Host>, u64) {
+        let is_remote = |host: &Host| matches!(host.who, Who::Remote(_) | Who::Named(_));
+        let (mut remotes, rest): (Vec<Host>, Vec<Host>) = rows.into_iter().partition(is_remote);
+        remotes.sort_by(|a, b| self.order.compare(a, b, self.edge));
+        let top = self.args.top.map_or(usize::MAX, |top| usize::try_from(top.get()).unwrap_or(usize::MAX));
+        let left_out = remotes.len().saturating_sub(top);
+        if self.args.classic && self.args.sort.is_empty() {
+            // The greatest are last.
+            remotes.drain(..left_out);
+        } else {
+            remotes.truncate(top);
         }
-        rows
+        remotes.extend(rest);
+        (remotes, left_out as u64)
     }
 
     fn print(
@@ -266,10 +274,10 @@ impl<'a> Sheet<'a> {
             return table.print(width, paint, names, (!self.args.style.no_trailer).then_some(ending));
         }
         let rows: Vec<Host> = rows.into_iter().chain(total).collect();
-        if self.args.output.is_text() { self.print_table(&rows, ending, names) } else { self.print_rows(&rows, ending) }
+        if self.args.output.is_text() { self.print_table(&rows, ending) } else { self.print_rows(&rows, ending) }
     }
 
-    fn print_table(&self, rows: &[Host], ending: &Ending<'_>, names: &dyn Resolver) -> std::io::Result<()> {
+    fn print_table(&self, rows: &[Host], ending: &Ending<'_>) -> std::io::Result<()> {
         let options = output::text_options(self.args.output, self.args.style);
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let stays = |field: &Field<Host>| {
@@ -293,7 +301,8 @@ impl<'a> Sheet<'a> {
         let ranks: Vec<u8> = self.fields.iter().enumerate().map(rank).collect();
         let rows = TextRows { rows, sheet: self };
         let mut writer = TextWriter::new(output::standard_output()?, options);
-        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, names)?;
+        // Rows have the names that there are.
+        writer.table(&TextTable { columns: &columns, ranks: &ranks, rows: &rows }, &Numeric)?;
         writer.trailer(ending)
     }
 

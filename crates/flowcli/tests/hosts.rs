@@ -234,6 +234,40 @@ fn remotes_beyond_the_most_rows_are_counted_together() {
 }
 
 #[test]
+fn rows_beyond_the_first_are_counted_and_what_has_no_row_of_its_own_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = save(&folder, "two.pcap", &two_and_one_under_way());
+    let columns = ["--columns", "host,connections", "--no-header"];
+    let shown = |more: &[&str]| read(&path, &[&columns[..], more].concat());
+    let names = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| !line.starts_with("trust:"));
+        rows.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    let first = shown(&["--top", "1"]);
+    assert_eq!(names(&first), ["10.0.0.2", "(total)"]);
+    assert!(first.contains("1 more row"), "{first}");
+    assert_eq!(names(&shown(&["--top", "1", "--max-hosts", "1"])), ["10.0.0.2", "(others)", "(total)"]);
+    let lines = read(&path, &["--top", "1", "-o", "jsonl"]);
+    assert!(lines.contains("\"unreported_rows\":1"), "{lines}");
+    // Upwards, so the greatest are the last.
+    let classic = read(&path, &["--classic", "--top", "1"]);
+    assert!(classic.contains("10.0.0.2") && !classic.contains("10.0.0.9"), "{classic}");
+}
+
+#[test]
+fn an_address_is_an_address_whatever_its_row_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = save(&folder, "two.pcap", &two());
+    let names = folder.path().join("names");
+    std::fs::write(&names, "10.0.0.2 farm\n10.0.0.9 farm\n").unwrap();
+    let resolve = format!("hosts:{}", names.display());
+    let text =
+        read(&path, &["--resolve", &resolve, "--by-port", "--columns", "host,addr", "--no-header", "--no-total"]);
+    let rows: Vec<Vec<&str>> = text.lines().take(2).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [["farm:443", "10.0.0.9"], ["farm:80", "10.0.0.2"]]);
+}
+
+#[test]
 fn a_name_is_the_key_of_a_row_and_a_whitelist_says_who_has_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = save(&folder, "two.pcap", &two());

@@ -87,7 +87,7 @@ pub struct HostsArgs {
     #[arg(help_heading = "Output")]
     pub output: Format,
 
-    /// TRTOP's own layout: 18 equal cells, in the order of its columns, by established connections
+    /// TRTOP's own layout: 18 equal cells, in the order of its columns, by established connections upwards
     #[arg(long, conflicts_with_all = ["output", "columns"], help_heading = "Output")]
     pub classic: bool,
 
@@ -97,7 +97,7 @@ pub struct HostsArgs {
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub sort: Vec<SortKey>,
 
-    /// Only the first N rows in the order of --sort; the total is of all
+    /// Only the first N remotes in the order of --sort, with --classic the last; the total is of all
     #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 

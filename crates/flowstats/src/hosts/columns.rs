@@ -36,7 +36,16 @@ const FRONT: [ColumnDef; 22] = [
         FACT,
         kind,
     ),
-    define(["host", "HOST", "The remote: its name if names are asked for, else its address."], KEY, host).shown(0),
+    define(
+        [
+            "host",
+            "HOST",
+            "The remote: its name if names are asked for (with the port, by --by-port), else its address.",
+        ],
+        KEY,
+        host,
+    )
+    .shown(0),
     define(["addr", "ADDR", "The remote's address, if the row is of one alone."], FACT, |h| {
         h.addr.map_or(Value::Missing, Value::Addr)
     }),
