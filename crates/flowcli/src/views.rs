@@ -47,6 +47,9 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
 /// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     let filter = filter::read(&args.filter, args.ending.quiet, args.style.color)?;
+    if let (Some(filter), false) = (&filter, args.ending.quiet) {
+        filter::note_if_torn(filter);
+    }
     let networks = args.asn.load(args.ending.verbose > 0)?;
     Ok(filter.map(|filter| filter::of_packets(&filter, networks.as_ref())).transpose()?)
 }
