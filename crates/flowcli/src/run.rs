@@ -45,11 +45,8 @@ pub fn decoding(no_decap: bool, headers: bool) -> DecodeOptions {
     DecodeOptions { decapsulate: !no_decap, headers }
 }
 
-/// From this many inputs on, those that overlap in time may be more than a process may usually have open.
-const MANY: usize = 512;
-
-/// Asks for as many open files as the system grants without more rights. Where it does not, what cannot be opened is
-/// said by name.
+/// Asks for as many open files as the system grants without more rights: of several inputs, those that overlap in time
+/// are open together. Where it does not, what cannot be opened is said by name.
 fn allow_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -61,7 +58,7 @@ fn allow_open_files() {
 /// # Errors
 /// If something cannot be read as a capture.
 pub fn open(inputs: Vec<Input>, options: DecodeOptions, count: Option<NonZeroU64>) -> Result<Files> {
-    if inputs.len() > MANY {
+    if inputs.len() > 1 {
         allow_open_files();
     }
     let mut builder = Files::builder().decode(options);

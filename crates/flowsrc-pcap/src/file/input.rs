@@ -100,6 +100,9 @@ impl Input {
     }
 }
 
+/// `EMFILE`, on every Linux.
+const TOO_MANY_OPEN: i32 = 24;
+
 /// What to say when an input cannot be opened or its first bytes not be read.
 fn refused(name: &str, error: io::Error) -> Error {
     match error.kind() {
@@ -108,6 +111,11 @@ fn refused(name: &str, error: io::Error) -> Error {
             Error::new(ErrorKind::Permission, format!("{name}: no permission to read it; its owner can grant that"))
         }
         io::ErrorKind::IsADirectory => directory(name),
+        _ if error.raw_os_error() == Some(TOO_MANY_OPEN) => {
+            let words =
+                "too many files are open, since those that overlap in time are read together: `ulimit -n` allows more";
+            Error::io(format!("{name}: {words}"), error)
+        }
         _ => Error::io(format!("{name}: cannot be read"), error),
     }
 }
