@@ -96,7 +96,7 @@ impl RowFormat for Zeek {
             out.push(b'\t');
             out.extend_from_slice(column.name.as_bytes());
         }
-        for name in more.iter().map(|column| &*column.name).chain(self.extended.then_some("quality")) {
+        for name in more.iter().map(name).chain(self.extended.then_some("quality")) {
             out.extend_from_slice(b"\tflow_");
             out.extend_from_slice(name.as_bytes());
         }
@@ -159,6 +159,11 @@ fn proto(transport: &str) -> &'static str {
         "icmp" | "icmp6" => "icmp",
         _ => "unknown_transport",
     }
+}
+
+/// The name of a column of ours: Zeek's times and intervals are in seconds, so none of them says nanoseconds.
+fn name(column: &Column) -> &str {
+    column.name.strip_suffix("_ns").unwrap_or(&column.name)
 }
 
 /// The type of a column of ours.
@@ -299,7 +304,7 @@ mod tests {
         row.cells.push(Value::Span(Nanos::new(30_000)));
         row.quality.at_least = vec!["cut", "lost"];
         let lines = lines(&columns, &row, false);
-        assert!(lines[5].ends_with("\tip_proto\tflow_rtt_ns\tflow_quality"));
+        assert!(lines[5].ends_with("\tip_proto\tflow_rtt\tflow_quality"));
         assert!(lines[6].ends_with("\tcount\tinterval\tset[string]"));
         assert!(lines[7].ends_with("\t0.000030\tcut,lost"));
     }
