@@ -310,6 +310,10 @@ impl Ledger {
         ] {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
         }
+        if self.sockets.is_none() {
+            // What is told of sockets is told by them.
+            self.deliver(counted.delivered().saturating_sub(self.delivered()));
+        }
         self.truncated = self.truncated.max(counted.truncated);
         self.flowless = self.flowless.max(counted.flowless);
         self.backwards = self.backwards.max(counted.backwards);

@@ -197,6 +197,18 @@ fn a_caller_is_asked_after_every_batch_and_told_before_and_after_the_flows_end()
 }
 
 #[test]
+fn what_a_collector_gives_and_does_not_count_is_counted() {
+    let mut source = given(3);
+    let mut pipeline = Pipeline::builder().build(source.info()).unwrap();
+    let forget = |_: &mut Pipeline, source: &mut Given, _| {
+        source.ledger = Ledger::new();
+        Ok::<_, Error>(true)
+    };
+    let ledger = pipeline.run_with(&mut source, forget).unwrap().ledger;
+    assert_eq!((ledger.delivered(), ledger.seen()), (30, 30));
+}
+
+#[test]
 fn a_run_that_its_caller_stops_is_incomplete_and_still_closes() {
     let (asked, snapshot) = moments(5, 2);
     assert_eq!(asked, [Moment::Batch, Moment::Batch, Moment::Closing { incomplete: true }, Moment::Closed]);
