@@ -67,6 +67,11 @@ impl Protocol {
         matches!(self, Self::ICMP | Self::ICMPV6)
     }
 
+    /// Whether a packet's payload behind this protocol's header is known here; of others it is 0 in events.
+    pub const fn has_payload(self) -> bool {
+        self.has_ports() || self.is_icmp()
+    }
+
     /// Whether the protocol has source and destination ports.
     pub const fn has_ports(self) -> bool {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP | Self::DCCP | Self::UDP_LITE)

@@ -244,7 +244,7 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
 fn later_fragment(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>, place: FragmentPlace) {
     walk.note(Notes::FRAGMENT | Notes::LATER_FRAGMENT);
     walk.event.detail = Detail::Fragment(place);
-    if transport::has_payload(protocol) {
+    if protocol.has_payload() {
         walk.event.payload_bytes = span.wire;
     }
 }

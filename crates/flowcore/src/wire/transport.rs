@@ -114,20 +114,6 @@ fn duplicate(blocks: &[u8], ack: u32) -> i32 {
     }
 }
 
-/// Whether [`transport`] finds the payload of `protocol`.
-pub(super) fn has_payload(protocol: Protocol) -> bool {
-    matches!(
-        protocol,
-        Protocol::TCP
-            | Protocol::UDP
-            | Protocol::UDP_LITE
-            | Protocol::SCTP
-            | Protocol::DCCP
-            | Protocol::ICMP
-            | Protocol::ICMPV6
-    )
-}
-
 /// Reads the transport header of `protocol`; addresses and protocol are in the event's key already.
 pub(super) fn transport(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
     match protocol {

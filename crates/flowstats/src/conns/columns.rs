@@ -86,13 +86,13 @@ pub static COLUMNS: [ColumnDef; 41] = [
     define(
         ["fwd_payload_bytes", "PAYLOAD>", "Transport payload from the originator, retransmissions included."],
         BYTES,
-        |c| Value::U64(c[Direction::Forward].payload_bytes),
+        |c| payload(c, Direction::Forward),
     )
     .shown(1),
     define(
         ["rev_payload_bytes", "PAYLOAD<", "Transport payload from the responder, retransmissions included."],
         BYTES,
-        |c| Value::U64(c[Direction::Reverse].payload_bytes),
+        |c| payload(c, Direction::Reverse),
     )
     .shown(1),
     define(
@@ -224,6 +224,12 @@ fn list(items: impl Iterator<Item = u64>) -> Value {
 }
 
 /// A port, where the protocol has one; ICMP's type and code count as such (see `FlowKey`).
+/// Of ESP, IGMP and others that are only counted it is not known.
+fn payload(connection: &Connection, direction: Direction) -> Value {
+    let known = connection.flow.key.protocol.has_payload();
+    if known { Value::U64(connection[direction].payload_bytes) } else { Value::Missing }
+}
+
 fn port(connection: &Connection, port: u16) -> Value {
     use flowcore::Protocol;
     let key = &connection.flow.key;
