@@ -214,12 +214,18 @@ impl Table {
         Self { name: name.into(), columns, rows: Vec::new() }
     }
 
-    /// Whether every row has one cell for each column: a format could not say which are which.
+    /// Whether every column has a name of its own and every row one cell for each: a format could not say which are
+    /// which.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if one has not; names the table and the row, counted from 1.
+    /// [`ErrorKind::Usage`] if not; names the table and the column, or the row, counted from 1.
     pub fn check(&self) -> Result<()> {
         let columns = self.columns.len();
+        let is_again = |&(place, column): &(usize, &Column)| self.column(&column.name) != Some(place);
+        if let Some((_, again)) = self.columns.iter().enumerate().find(is_again) {
+            let message = format!("table `{}` has two columns called `{}`", self.name, again.name);
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let Some(place) = self.rows.iter().position(|row| row.cells.len() != columns) else { return Ok(()) };
         let cells = self.rows[place].cells.len();
         let message =
@@ -416,6 +422,14 @@ mod tests {
             }
             assert!(lines.is_empty() && text.is_empty(), "nothing is written that could be misread");
         }
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_no_report() {
+        let mut wrong = table(&[]);
+        assert!(wrong.check().is_ok());
+        wrong.columns[2].name = "who".into();
+        assert_eq!(wrong.check().unwrap_err().to_string(), "table `t` has two columns called `who`");
     }
 
     fn table(rows: &[(&'static str, u64, u64)]) -> Table {
