@@ -65,11 +65,17 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut error) => {
             suggest(&mut error, &words);
+            let reads_none = asks_for_captures(&mut error, &words);
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
             let printed = error.print();
             if let (Err(failed), false) = (printed, error.use_stderr()) {
                 return exit::conclude(Err(exit::of_standard_output(failed).into())).into();
+            }
+            if let Some(command) = reads_none {
+                complain(&format!(
+                    "{command} asks this host's kernel; captures are read by conns, hosts, count and lat"
+                ));
             }
             if let Some(file) = stray_file(&error) {
                 complain(&format!("files are named with -r: did you mean `-r {file}`?"));
@@ -119,6 +125,15 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
         // It names what clap suggested.
         error.remove(ContextKind::Usage);
     }
+}
+
+/// The command that was to read a capture and cannot; clap's advice for such options is none.
+fn asks_for_captures<'w>(error: &mut clap::Error, words: &'w [OsString]) -> Option<&'w str> {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return None };
+    let asks = error.kind() == ErrorKind::UnknownArgument && ["-r", "--read"].contains(&wrong.as_str());
+    let command = words.get(1)?.to_str().filter(|word| asks && ["vol", "cpu", "sockets", "ss"].contains(word))?;
+    error.remove(ContextKind::Suggested);
+    Some(command)
 }
 
 /// What stands where no option does and looks like a file, or is one.

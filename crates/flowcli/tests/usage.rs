@@ -47,6 +47,15 @@ fn a_file_without_its_option_is_answered_with_the_option() {
 }
 
 #[test]
+fn a_command_that_reads_no_captures_says_which_do() {
+    let expected = "vol asks this host's kernel; captures are read by conns, hosts, count and lat\n";
+    let said = flow().args(["vol", "-r", "x.pcap"]).assert().code(2).stdout(is_empty());
+    said.stderr(contains(expected).and(contains("as a value").not()));
+    flow().args(["conns", "--top", "99999999999999999999"]).assert().code(2).stderr(contains("is too large"));
+    flow().args(["conns", "--top", "ten"]).assert().code(2).stderr(contains("is not a whole number"));
+}
+
+#[test]
 fn help_without_a_terminal_has_no_colours() {
     for arguments in [&[][..], &["--help"], &["conns", "-h"]] {
         flow().args(arguments).assert().success().stdout(contains('\x1b').not());

@@ -221,8 +221,12 @@ fn parse_u64(text: &str) -> Result<u64, String> {
         Some((at, 'G')) => (&text[..at], 1_000_000_000),
         _ => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a whole number, as in 1000 or 1k"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_whole {
+        return Err(format!("`{text}` is not a whole number, as in 1000 or 1k"));
+    }
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    number.ok_or_else(|| format!("`{text}` is too large"))
 }
 
 /// A span of time with a unit; seconds without one.
