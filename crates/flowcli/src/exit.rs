@@ -46,14 +46,16 @@ impl From<Exit> for ExitCode {
 
 /// The codes for help texts.
 pub const TABLE: &str = concat!(
-    "  0  done: the input is complete\n",
+    "  0  done: the input is complete (with --count: as far as asked)\n",
     "  1  failed: reading, writing, not a capture file\n",
     "  2  wrong usage, a filter that cannot be used\n",
-    "  3  the input was damaged, cut, out of order or interrupted: what was read is printed and marked\n",
+    "  3  the input was damaged, cut, out of order, interrupted, or one of several could not be read: what was read\n",
+    "     is printed and marked\n",
     "  4  a permission is missing\n",
     "  5  more was lost than --max-loss allows\n",
     "  6  no rows, with --fail-empty\n",
-    "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol, cpu: after the final report",
+    "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol, cpu, sockets --every: after the\n",
+    "     final report",
 );
 
 /// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the

@@ -19,8 +19,8 @@ pub struct NameArgs {
     /// dns asks the name servers of /etc/resolv.conf, dns:ADDR or dns:ADDR:PORT another one; fcrdns takes only names
     /// that lead back to the address. hosts reads /etc/hosts, hosts:FILE a file like it. services knows the ports in
     /// daily use, services:FILE those of a file like /etc/services. Several may be given, separated by commas; the
-    /// first that knows a name gives it. Tables show names instead of numbers; other formats have both, names in
-    /// columns of their own (src_name, dst_name, src_service, dst_service).
+    /// first that knows a name gives it. Tables show names instead of numbers, `hosts` in every format; other formats of conns and sockets
+    /// have both, names in columns of their own, which --list-columns tells.
     #[arg(long, value_name = "HOW", value_delimiter = ',')]
     pub resolve: Vec<Resolve>,
 
