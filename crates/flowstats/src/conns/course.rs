@@ -242,7 +242,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         |c| last_byte(c, |durations| durations.max()),
     )
     .bounded(Bound::About),
-    define(["closed_by", "CLOSED-BY", "Who sent the first FIN."], FACT, |c| {
+    define(["closed_by", "CLOSED-BY", "Who sent the first FIN; one without ACK closes nothing."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
     }),
     define(["reset_by", "RESET-BY", "Who sent the first RST."], FACT, |c| {
