@@ -10,6 +10,7 @@ use crate::resolve::{Lookup, Resolver};
 use crate::time::{Nanos, Timestamp};
 
 pub mod cell;
+mod chosen;
 mod csv;
 mod jsonl;
 mod ledger;
@@ -17,6 +18,7 @@ mod rows;
 mod text;
 mod times;
 
+pub use chosen::Chosen;
 pub use csv::{Csv, CsvOptions, CsvReporter};
 pub use jsonl::{JsonDocument, JsonLines, JsonLinesReporter, JsonOptions, JsonReporter, SCHEMA};
 pub use ledger::{Clause, push_trust_json, push_trust_pairs, trust_clauses, trust_lines};
@@ -432,7 +434,7 @@ mod tests {
         assert_eq!(wrong.check().unwrap_err().to_string(), "table `t` has two columns called `who`");
     }
 
-    fn table(rows: &[(&'static str, u64, u64)]) -> Table {
+    pub(super) fn table(rows: &[(&'static str, u64, u64)]) -> Table {
         let column = |name: &'static str, meaning| Column {
             name: name.into(),
             title: name.into(),
