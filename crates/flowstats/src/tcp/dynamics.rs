@@ -16,6 +16,7 @@ use super::rtt::{Ring, Sent};
 use super::trouble::Trouble;
 use super::turns::{Conversation, Piece, Speaker};
 use super::{Course, Endpoint, NEVER, Outcome, Retransmission, State, Tcp, Witness};
+use placement::Placed;
 
 /// What an ordinary segment must be looked at for; the bits of the first direction, those of the second are one above.
 mod watch {
@@ -135,20 +136,15 @@ impl Before {
             reset_beyond: false,
         }
     }
-}
 
-impl Before {
-    /// Whether a later segment of the same sender was seen: one that acknowledges more, or as much behind newer data.
-    /// Such a segment sets no window (RFC 9293 section 3.10.7.4).
-    fn is_overtaken(&self, event: &FlowEvent, segment: &TcpSegment) -> bool {
-        let [own, peer] = [event.direction, event.direction.opposite()].map(|side| &self.ends[side.index()]);
-        if !segment.flags.contains(TcpFlags::ACK) || !own.is_placed() || !peer.is_placed() {
-            return false;
-        }
-        let control = segment.flags & (TcpFlags::SYN | TcpFlags::FIN);
-        let bytes = i64::from(event.payload_bytes) + i64::from(control.bits().count_ones());
-        let acked = peer.position(segment.ack);
-        acked < peer.acked() || (acked == peer.acked() && own.position(segment.seq) + bytes < own.last())
+    /// Whether a segment of the same sender was seen that acknowledges more: this one was overtaken by it, and its
+    /// window is an old one. RFC 9293 section 3.10.7.4 asks for the sequence number first; Linux heeds what
+    /// acknowledges more whatever its number (`tcp_may_update_window`), and so do we.
+    fn has_newer_ack(&self, by: Direction, segment: &TcpSegment) -> bool {
+        let peer = &self.ends[by.opposite().index()];
+        let acknowledges = segment.flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::ACK;
+        // Before the first of its bytes was acknowledged there is nothing that could be newer.
+        acknowledges && peer.acked() > 0 && peer.position(segment.ack) < peer.acked()
     }
 }
 
@@ -225,7 +221,7 @@ impl Dynamics {
             self.acknowledged_again(&tcp.ends()[of.index()], event, segment);
         }
         self.note_report(tcp, event, segment, witness);
-        // In line, but it may acknowledge less than one before it.
+        // Next in order, so that nothing but its acknowledgment can be older than another's.
         let overtaken = newly == 0 && segment.ack != tcp.ends()[of.index()].acked_seq();
         self.note_window(tcp, event, segment, overtaken);
         if self.watches(watch::ZERO, of) {
@@ -355,10 +351,12 @@ impl Dynamics {
         if closes(flags) {
             self.note_parting(before.fresh, event);
         }
-        if !self.place(&before, tcp, payload, event, segment, witness) {
+        let placed = self.place(&before, tcp, payload, event, segment, witness);
+        if placed == Placed::Again {
             return;
         }
-        self.note_window(tcp, event, segment, before.is_overtaken(event, segment));
+        let overtaken = placed == Placed::Late || before.has_newer_ack(by, segment);
+        self.note_window(tcp, event, segment, overtaken);
         if before.fresh > 0 && payload > 1 && self.watches(watch::ZERO, of) {
             let end = &tcp.ends()[by.index()];
             // Beyond what the window had room for, and the byte of a probe.

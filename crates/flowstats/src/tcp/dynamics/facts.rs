@@ -37,9 +37,9 @@ impl Dynamics {
         self.note_retransmission(kind, 0, &probe, witness);
     }
 
-    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none, nor
-    /// does a SYN without ACK: nobody can send to its sender before the next segment. `overtaken`: the window of a later
-    /// one is known, so this one only counts.
+    /// Opens and closes periods of zero window. Of a header that was cut the window may be unknown; RST sets none,
+    /// nor does a SYN without ACK: nobody can send to its sender before the next segment. `overtaken`: the window of
+    /// a later one is known, so this one only counts.
     pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, overtaken: bool) {
         let by = event.direction;
         let syn = segment.flags.contains(TcpFlags::SYN);

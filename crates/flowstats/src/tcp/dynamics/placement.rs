@@ -9,6 +9,17 @@ use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
 use crate::tcp::{Endpoint, NEVER, Retransmission, Tcp, Witness};
 
+/// What a segment was among those of its sender.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// The next, or sent once more: nothing newer was sent before it.
+    Sent,
+    /// Overtaken by a newer one.
+    Late,
+    /// One that was seen already, which counts for nothing more.
+    Again,
+}
+
 impl Dynamics {
     #[allow(clippy::too_many_arguments, reason = "all of what was found out about one segment")]
     pub(super) fn note_missed<W: Witness>(
@@ -113,7 +124,7 @@ impl Dynamics {
         }
     }
 
-    /// Finds the segment's place in its stream; `false` if it was a copy, which counts for nothing more.
+    /// Finds the segment's place in its stream.
     pub(super) fn place<W: Witness>(
         &mut self,
         before: &Before,
@@ -122,7 +133,7 @@ impl Dynamics {
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
-    ) -> bool {
+    ) -> Placed {
         let flags = segment.flags;
         let by = event.direction;
         let was = &before.ends[by.index()];
@@ -141,7 +152,7 @@ impl Dynamics {
             if payload > 0 && before.fresh > 0 {
                 self.renew(event, segment);
             }
-            return true;
+            return Placed::Sent;
         }
         let fin = flags.contains(TcpFlags::FIN);
         let length = i64::from(payload) + i64::from(fin);
@@ -153,12 +164,12 @@ impl Dynamics {
             if from > last && last > 0 {
                 self.jump(was, from, event, segment);
             }
-            return true;
+            return Placed::Sent;
         }
         if fin && was.has_finished() && to > last {
             // One more FIN, behind the first.
             self.note_invalid(by, event.time, witness);
-            return true;
+            return Placed::Sent;
         }
         if from >= last {
             if from == last && payload > 0 && before.reset_beyond {
@@ -174,7 +185,7 @@ impl Dynamics {
                 self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
             }
             self.advance(before.fresh, fin, event, segment, witness);
-            return true;
+            return Placed::Sent;
         }
         if fin && tcp.ends()[by.index()].last() < last {
             // Where it stands the stream ends; what was seen behind it was none of it.
@@ -182,7 +193,7 @@ impl Dynamics {
             self.trouble.get_or_insert_default().sides[by.index()].holes = Latest::default();
             self.talk.tear();
             self.advance(before.fresh, fin, event, segment, witness);
-            return true;
+            return Placed::Sent;
         }
         let round_trip = self.round_trip();
         let newest = self.sent[by.index()];
@@ -197,8 +208,12 @@ impl Dynamics {
             if late.order() == Order::Unknown || (payload == 1 && to == last) {
                 self.note_guess(event, witness);
             }
+            let mut placed = Placed::Sent;
             match retransmit::classify_late(&late) {
-                Late::Reordered => self.note_reordering(event, witness),
+                Late::Reordered => {
+                    self.note_reordering(event, witness);
+                    placed = if fresh { Placed::Sent } else { Placed::Late };
+                }
                 Late::Sent(kind) => {
                     self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
                     self.note_recovery(by, kind, from <= was.acked());
@@ -208,7 +223,7 @@ impl Dynamics {
             if fresh {
                 self.advance(before.fresh, fin, event, segment, witness);
             }
-            return true;
+            return placed;
         }
         let of = by.opposite();
         let found = before.missed[by.index()].saturating_sub(tcp.missed_positions()[by.index()]);
@@ -216,7 +231,7 @@ impl Dynamics {
         if recovered && before.end_missed[by.index()] && self.has_just_missed(by, event.time) {
             // Its ACK was captured first, and nothing behind it: it comes as sent.
             self.advance(before.fresh, fin, event, segment, witness);
-            return true;
+            return Placed::Sent;
         }
         let recovered = recovered && !fresh;
         let zero_window = self.watches(watch::ZERO, of);
@@ -276,7 +291,7 @@ impl Dynamics {
         }
         if recovered && seen.order() != Order::After {
             self.note_reordering(event, witness);
-            return true;
+            return Placed::Late;
         }
         match verdict {
             _ if after_probe => {}
@@ -286,13 +301,13 @@ impl Dynamics {
                 if doubted && payload > 0 && seen.since_newest >= retransmit::COPY {
                     self.blur(by, tcp.ends()[by.index()].last());
                 }
-                return false;
+                return Placed::Again;
             }
             Again::Overtaken => {
                 if length > 0 {
                     self.note_reordering(event, witness);
                 }
-                return false;
+                return Placed::Again;
             }
             Again::Sent(kind @ (Retransmission::KeepAlive | Retransmission::WindowProbe)) => {
                 self.trouble.get_or_insert_default().sides[by.index()].probe_time = event.time.as_nanos();
@@ -318,7 +333,7 @@ impl Dynamics {
         if fresh {
             self.advance(before.fresh, fin, event, segment, witness);
         }
-        true
+        Placed::Sent
     }
 
     /// A SYN with another number begins the stream of `by` anew: what was known of the old one's positions is void.

@@ -302,8 +302,32 @@ fn a_segment_that_was_overtaken_neither_opens_nor_closes_a_window() {
     assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 1000), ((1031.0, "<A", 901, 151, 0), 0), opens]), (1, 0.0));
     let later = ((2030.0, "<A", 1001, 201, 0), 1000);
     assert_eq!(timed([((1030.0, "<PA", 951, 201, 50), 0), ((1031.0, "<PA", 901, 201, 50), 1000), later]), (1, 1000.0));
+    // Sent again, it tells what is so now.
+    assert_eq!(timed([((1030.0, "<PA", 901, 201, 50), 0), ((1530.0, "<PA", 901, 201, 50), 1000), later]), (1, 500.0));
     // As old as the newest: it was sent behind it, as far as anybody knows.
     assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 0), ((1031.0, "<A", 901, 201, 0), 1000), opens]), (1, 1.0));
+}
+
+#[test]
+fn where_nothing_was_acknowledged_yet_no_ack_is_older() {
+    let row = |row, window| (row, More { window: Some(window), ..More::default() });
+    // Met midway, with the ACKs of data in flight before.
+    let midway = [
+        row((1000.0, ">A", 50_001, 901, 100), 1000),
+        row((1001.0, "<A", 901, 40_001, 0), 0),
+        row((3001.0, "<A", 901, 45_001, 0), 1000),
+        row((3020.0, "<A", 901, 50_101, 0), 1000),
+    ];
+    assert_eq!(ms(play_with(&midway, EndReason::Forced).facts.sides[1].zero_window_time), 2000.0);
+    // A server that begins anew, with a lower number.
+    let anew = [
+        row((1000.0, ">S", 100, 0, 0), 1000),
+        row((1010.0, "<SA", 9000, 101, 0), 1000),
+        row((1500.0, "<SA", 900, 101, 0), 0),
+        row((1510.0, ">A", 101, 901, 0), 1000),
+        row((4500.0, "<A", 901, 101, 0), 1000),
+    ];
+    assert_eq!(ms(play_with(&anew, EndReason::Forced).facts.sides[1].zero_window_time), 3000.0);
 }
 
 #[test]
