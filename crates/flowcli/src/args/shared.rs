@@ -47,8 +47,8 @@ pub struct StyleArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
 
-    /// Leave out column names (table, wide, csv, tsv)
-    #[arg(long, help_heading = "Output")]
+    /// Leave out column names (of tables, csv and tsv)
+    #[arg(short = 'H', long, help_heading = "Output")]
     pub no_header: bool,
 
     /// Leave out the trust line (all formats but jsonl and json)
