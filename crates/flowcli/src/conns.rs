@@ -150,7 +150,7 @@ impl Job<'_> {
         if stopped && ledger.seen() == 0 {
             return Ok(run::interrupted(self.signals));
         }
-        let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);
+        let why = run::why(args.input.count, run::packets_read(&snapshot.ledger), snapshot.fault.as_deref(), stopped);
         let rows = self.output.finish(&Ending { fault: why, ..Ending::of(snapshot) })?;
 
         // On a terminal the trust line has just said it, in whatever format.

@@ -111,7 +111,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         ));
     }
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
-    let why = run::why(args.input.count, snapshot.ledger.delivered(), snapshot.fault.as_deref(), stopped);
+    let why = run::why(args.input.count, run::packets_read(&snapshot.ledger), snapshot.fault.as_deref(), stopped);
     let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
     sheet.print(rows, total, &ending, &*names)?;
     edge.complain();
@@ -241,7 +241,8 @@ impl<'a> Sheet<'a> {
         Ok(Self { args, subject, edge, fields, order })
     }
 
-    /// The rows that are shown, in their order, and how many are not; what has no row of its own comes last, in any case.
+    /// The rows that are shown, in their order, and how many are not; what has no row of its own comes last, in any
+    /// case.
     fn arrange(&self, rows: Vec<Host>) -> (Vec<Host>, u64) {
         let is_remote = |host: &Host| matches!(host.who, Who::Remote(_) | Who::Named(_));
         let (mut remotes, rest): (Vec<Host>, Vec<Host>) = rows.into_iter().partition(is_remote);

@@ -105,6 +105,11 @@ pub fn is_limited(count: Option<NonZeroU64>, delivered: u64) -> bool {
     count.is_some_and(|count| delivered >= count.get())
 }
 
+/// Packets that came from the input, whatever a filter did with them: what `--count` counts.
+pub fn packets_read(ledger: &Ledger) -> u64 {
+    ledger.delivered().saturating_add(ledger.filtered())
+}
+
 /// Why the input ended before its own end, for the trust line.
 pub fn why(count: Option<NonZeroU64>, read: u64, fault: Option<&str>, stopped: bool) -> Option<&str> {
     match fault {
