@@ -35,8 +35,9 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(ledger.seen(), ledger.accounted());
     // Packets that run backwards are a fault too, of an input that is complete.
     assert!(!ledger.incomplete || reader.fault().is_some(), "incomplete without a word why");
-    assert!(
-        reader.fault().is_none() || ledger.incomplete || ledger.backwards + ledger.lost_total() > 0,
-        "a fault that the ledger hides"
-    );
+    // A time that cannot be right is the packet's own: the ledger counts packets.
+    let counted = |fault: String| {
+        ledger.incomplete || ledger.backwards + ledger.lost_total() > 0 || fault.contains("its fraction of a second")
+    };
+    assert!(reader.fault().is_none_or(counted), "a fault that the ledger hides");
 });
