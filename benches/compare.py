@@ -46,7 +46,7 @@ def seen(text):
 
 def warm_memory():
     """Touches memory that the next process will be given, in large pages if there are any."""
-    with mmap.mmap(-1, 1 << 30) as memory:
+    with mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         try:
             memory.madvise(mmap.MADV_HUGEPAGE)
         except OSError:
