@@ -65,14 +65,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut error) => {
             suggest(&mut error, &words);
-            let reads_none = asks_for_captures(&mut error, &words);
+            let kernel = kernel_command(&error, &words);
+            if kernel.is_some() {
+                // To take -r for a value helps nobody.
+                error.remove(ContextKind::Suggested);
+            }
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
             let printed = error.print();
             if let (Err(failed), false) = (printed, error.use_stderr()) {
                 return exit::conclude(Err(exit::of_standard_output(failed).into())).into();
             }
-            if let Some(command) = reads_none {
+            if let Some(command) = kernel {
                 complain(&format!(
                     "{command} asks this host's kernel; captures are read by conns, hosts, count and lat"
                 ));
@@ -127,13 +131,11 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
     }
 }
 
-/// The command that was to read a capture and cannot; clap's advice for such options is none.
-fn asks_for_captures<'w>(error: &mut clap::Error, words: &'w [OsString]) -> Option<&'w str> {
+/// The command that was to read a capture and asks the kernel. Not `sockets`: to users of ss -r means names.
+fn kernel_command<'w>(error: &clap::Error, words: &'w [OsString]) -> Option<&'w str> {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return None };
-    let asks = error.kind() == ErrorKind::UnknownArgument && ["-r", "--read"].contains(&wrong.as_str());
-    let command = words.get(1)?.to_str().filter(|word| asks && ["vol", "cpu", "sockets", "ss"].contains(word))?;
-    error.remove(ContextKind::Suggested);
-    Some(command)
+    let reads = error.kind() == ErrorKind::UnknownArgument && ["-r", "--read"].contains(&wrong.as_str());
+    words.get(1)?.to_str().filter(|word| reads && ["vol", "cpu"].contains(word))
 }
 
 /// What stands where no option does and looks like a file, or is one.

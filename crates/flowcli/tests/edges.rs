@@ -42,6 +42,16 @@ fn ip((src, dst): ([u8; 4], [u8; 4]), protocol: u8, id: u16, (offset, more): (u1
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [192, 0, 2, 9];
 
+#[test]
+fn payload_that_is_not_looked_for_is_missing() {
+    let ends = (CLIENT, SERVER);
+    let packets =
+        [ip(ends, 50, 1, (0, false), &[7; 100]), ip(ends, 17, 2, (0, false), &[0, 53, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4])];
+    let found = rows("conns", &capture(RAW, &packets), "transport,fwd_payload_bytes,rev_payload_bytes");
+    assert_eq!((&found[0]["transport"], &found[0]["fwd_payload_bytes"]), (&"esp".into(), &Value::Null));
+    assert_eq!((&found[1]["transport"], &found[1]["fwd_payload_bytes"]), (&"udp".into(), &4.into()));
+}
+
 /// A segment of `bytes` payload without options.
 fn segment(from_client: bool, flags: u8, seq: u32, ack: u32, bytes: usize) -> Vec<u8> {
     let ports: [u16; 2] = if from_client { [40_000, 80] } else { [80, 40_000] };

@@ -97,8 +97,8 @@ const OF_WIRESHARK: [&str; 26] = [
 
 /// All of them as one file, which the other programs need only read once for each filter.
 fn capture(folder: &TempDir) -> Option<PathBuf> {
-    let captures = captures::captures(CAPTURES[0])?;
-    let files: Vec<PathBuf> = CAPTURES.iter().map(|file| captures.join(file)).collect();
+    let folders: Option<Vec<PathBuf>> = CAPTURES.iter().map(|file| captures::captures(file)).collect();
+    let files: Vec<PathBuf> = folders?.iter().zip(CAPTURES).map(|(folder, file)| folder.join(file)).collect();
     let merged = folder.path().join("all.pcap");
     let names = files.iter().chain([&merged]).map(|file| file.to_str().unwrap());
     let (mut arguments, mut names) = (vec!["-F", "pcap"], names.collect::<Vec<_>>());

@@ -51,8 +51,17 @@ fn a_command_that_reads_no_captures_says_which_do() {
     let expected = "vol asks this host's kernel; captures are read by conns, hosts, count and lat\n";
     let said = flow().args(["vol", "-r", "x.pcap"]).assert().code(2).stdout(is_empty());
     said.stderr(contains(expected).and(contains("as a value").not()));
+    flow().args(["cpu", "--read", "x.pcap"]).assert().code(2).stderr(contains("cpu asks this host's kernel"));
+    flow().args(["conns", "--rea", "x.pcap"]).assert().code(2).stderr(contains("asks this host's kernel").not());
     flow().args(["conns", "--top", "99999999999999999999"]).assert().code(2).stderr(contains("is too large"));
     flow().args(["conns", "--top", "ten"]).assert().code(2).stderr(contains("is not a whole number"));
+}
+
+#[test]
+fn column_names_are_left_out_by_a_letter_too() {
+    for command in ["conns", "hosts", "count", "sockets", "lat", "vol", "cpu"] {
+        flow().args([command, "--help"]).assert().success().stdout(contains("-H, --no-header"));
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub trait Collector: Send {
     fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>>;
 
     /// What the source has counted so far: `seen` and losses; cumulative and monotone. What the events themselves say
-    /// (cut, malformed, backwards, without a flow) it may count or leave to the pipeline.
+    /// (how many packets they are, cut, malformed, backwards, without a flow) it may count or leave to the pipeline.
     ///
     /// # Errors
     /// If the counters themselves cannot be read.

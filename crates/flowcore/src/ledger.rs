@@ -300,8 +300,8 @@ impl Ledger {
         sum
     }
 
-    /// Of what delivered events say themselves at least as much as another ledger counts: a source may have counted
-    /// it, or leave that to whoever takes its events.
+    /// Of delivered packets, and of what their events say themselves, at least as much as another ledger counts: a
+    /// source may have counted it, or leave that to whoever takes its events.
     pub(crate) fn count_at_least(&mut self, counted: &Self) {
         for (mine, theirs) in [
             (&mut self.malformed, &counted.malformed),

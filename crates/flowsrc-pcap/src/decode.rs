@@ -39,8 +39,8 @@ impl Decoder {
         into.finish();
     }
 
-    /// Begins a new layers column and appends to `events`, each built where it stays: one built elsewhere and moved here
-    /// would be read again before its narrow stores have reached the cache.
+    /// Begins a new layers column and appends to `events`, each built where it stays: one built elsewhere and moved
+    /// here would be read again before its narrow stores have reached the cache.
     pub(crate) fn begin<'d>(&'d mut self, events: &'d mut Vec<FlowEvent>) -> Decoding<'d> {
         self.layers.clear();
         Decoding { decoder: self, before: events.len(), events, truncated: 0 }
@@ -70,6 +70,7 @@ impl Sink for Decoding<'_> {
     #[inline(always)]
     fn take(&mut self, packet: RawPacket, bytes: &[u8]) {
         self.events.push(FlowEvent::default());
+        // There is one.
         let Some(event) = self.events.last_mut() else { return };
         event.time = packet.time;
         event.bytes = u64::from(packet.wire);

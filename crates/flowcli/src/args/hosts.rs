@@ -97,7 +97,9 @@ pub struct HostsArgs {
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub sort: Vec<SortKey>,
 
-    /// Only the first N remotes in the order of --sort, with --classic the last; the total is of all
+    /// Only the first N remotes in the order of --sort; the total is of all
+    ///
+    /// With --classic and without --sort the greatest, which come last there.
     #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Their folder: `FLOW_CAPTURES`, else `../shared/captures` beside the workspace. `None`, said aloud, if `part` of it is
-/// not there.
+/// Their folder: `FLOW_CAPTURES`, else `../shared/captures` beside the workspace. `None`, said aloud, if `part` of it
+/// is not there.
 pub fn captures(part: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
     let folder = std::env::var_os("FLOW_CAPTURES").map_or(beside, PathBuf::from);

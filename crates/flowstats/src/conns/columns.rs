@@ -223,13 +223,13 @@ fn list(items: impl Iterator<Item = u64>) -> Value {
     Value::List(items.collect())
 }
 
-/// A port, where the protocol has one; ICMP's type and code count as such (see `FlowKey`).
 /// Of ESP, IGMP and others that are only counted it is not known.
 fn payload(connection: &Connection, direction: Direction) -> Value {
     let known = connection.flow.key.protocol.has_payload();
     if known { Value::U64(connection[direction].payload_bytes) } else { Value::Missing }
 }
 
+/// A port, where the protocol has one; ICMP's type and code count as such (see `FlowKey`).
 fn port(connection: &Connection, port: u16) -> Value {
     use flowcore::Protocol;
     let key = &connection.flow.key;

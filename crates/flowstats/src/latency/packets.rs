@@ -97,6 +97,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_round_trip_has_the_time_of_its_answer_and_no_later_one() {
+        use flowcore::TcpFlags;
+        let mut packets = Packets::new(FlowKey::NONE);
+        let mut times = Vec::new();
+        let steps: [(Direction, TcpFlags, u32, u32); 4] = [
+            (Direction::Forward, TcpFlags::SYN, 100, 0),
+            (Direction::Reverse, TcpFlags::SYN | TcpFlags::ACK, 300, 101),
+            (Direction::Forward, TcpFlags::ACK, 101, 301),
+            (Direction::Forward, TcpFlags::ACK, 101, 301),
+        ];
+        for ((direction, flags, seq, ack), second) in steps.into_iter().zip(1..) {
+            let time = Timestamp::from_parts(second * second, 0);
+            let event = FlowEvent { time, direction, packets: 1, ..FlowEvent::default() };
+            packets.observe(&event, &TcpSegment { flags, seq, ack, window: 1, ..TcpSegment::default() });
+            times.extend(packets.flow().map(|flow| flow.time));
+        }
+        // Without a round trip that of the latest segment; the longer of both halves ends with the ACK.
+        assert_eq!(times, [1, 4, 9, 9].map(|second| Timestamp::from_parts(second, 0)));
+    }
+
+    #[test]
     fn samples_are_smoothed_as_the_rfc_says() {
         let mut smoothed = Smoothed::default();
         assert_eq!(smoothed.value(smoothed.srtt), None);
