@@ -14,10 +14,17 @@ use crate::tcp::{Endpoint, NEVER, Retransmission, Tcp, Witness};
 pub(super) enum Placed {
     /// The next, or sent once more: nothing newer was sent before it.
     Sent,
-    /// Overtaken by a newer one.
+    /// Overtaken by a newer one, as its sender's numbers or clock say.
     Late,
     /// One that was seen already, which counts for nothing more.
     Again,
+}
+
+impl Placed {
+    /// What came late by a guess may as well have been sent just so.
+    fn late(order: Order) -> Self {
+        if order == Order::Before { Self::Late } else { Self::Sent }
+    }
 }
 
 impl Dynamics {
@@ -212,7 +219,7 @@ impl Dynamics {
             match retransmit::classify_late(&late) {
                 Late::Reordered => {
                     self.note_reordering(event, witness);
-                    placed = if fresh { Placed::Sent } else { Placed::Late };
+                    placed = if fresh { Placed::Sent } else { Placed::late(late.order()) };
                 }
                 Late::Sent(kind) => {
                     self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
@@ -291,7 +298,7 @@ impl Dynamics {
         }
         if recovered && seen.order() != Order::After {
             self.note_reordering(event, witness);
-            return Placed::Late;
+            return Placed::late(seen.order());
         }
         match verdict {
             _ if after_probe => {}

@@ -288,20 +288,28 @@ fn a_zero_window_that_nobody_heeds_is_not_opened_by_what_is_sent_on() {
 #[test]
 fn a_segment_that_was_overtaken_neither_opens_nor_closes_a_window() {
     let row = |row, window| (row, More { window: Some(window), ..More::default() });
-    let timed = |[first, overtaken, last]: [(Row<'static>, u16); 3]| {
+    // With timestamps, where they are not 0.
+    let timed_with = |stamps: [u32; 3], segments: [(Row<'static>, u16); 3]| {
         let mut rows: Vec<_> = HANDSHAKE.iter().map(|one| row(*one, 1000)).collect();
         rows.push(row(REQUEST, 1000));
         rows.push(row((1021.0, ">PA", 151, 901, 50), 1000));
-        rows.extend([first, overtaken, last].map(|(one, window)| row(one, window)));
+        let stamped = |((one, window), stamp): ((Row<'static>, u16), u32)| {
+            (one, More { stamps: (stamp != 0).then_some((stamp, 7)), ..row(one, window).1 })
+        };
+        rows.extend(segments.into_iter().zip(stamps).map(stamped));
         let side = play_with(&rows, EndReason::Forced).facts.sides[1];
         (side.zero_windows, ms(side.zero_window_time))
     };
+    let timed = |segments| timed_with([0; 3], segments);
     let opens = ((2030.0, "<A", 901, 201, 0), 1000);
-    // By a smaller acknowledgment, and by data behind which there was newer: a byte ahead tells that.
+    // By a smaller acknowledgment.
     assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 0), ((1031.0, "<A", 901, 151, 0), 1000), opens]), (1, 1000.0));
     assert_eq!(timed([((1030.0, "<A", 901, 201, 0), 1000), ((1031.0, "<A", 901, 151, 0), 0), opens]), (1, 0.0));
     let later = ((2030.0, "<A", 1001, 201, 0), 1000);
-    assert_eq!(timed([((1030.0, "<PA", 951, 201, 50), 0), ((1031.0, "<PA", 901, 201, 50), 1000), later]), (1, 1000.0));
+    // By data behind which there was newer, if its sender's clock says so.
+    let data = [((1030.0, "<PA", 951, 201, 50), 0), ((1031.0, "<PA", 901, 201, 50), 1000), later];
+    assert_eq!(timed_with([1150, 1149, 2000], data), (1, 1000.0));
+    assert_eq!(timed(data), (1, 1.0));
     // Sent again, it tells what is so now.
     assert_eq!(timed([((1030.0, "<PA", 901, 201, 50), 0), ((1530.0, "<PA", 901, 201, 50), 1000), later]), (1, 500.0));
     // As old as the newest: it was sent behind it, as far as anybody knows.
