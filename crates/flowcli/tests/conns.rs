@@ -369,7 +369,7 @@ fn a_count_ends_early_and_the_trust_line_says_so() {
     assert!(rows.contains("≥2"), "{rows}");
     flow().arg("-r").arg(&path).args(["-c", "10"]).assert().success().stdout(contains("10 packets seen"));
     // What a filter takes out was read as well.
-    for command in ["conns", "hosts"] {
+    for command in ["conns", "hosts", "lat"] {
         let text = printed(Command::cargo_bin("flow").unwrap().args([command, "-c", "3", "dport 80", "-r"]).arg(&path));
         assert!(text.contains("1 filtered") && text.contains("stopped by --count"), "{text}");
     }

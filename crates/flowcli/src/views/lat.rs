@@ -116,9 +116,8 @@ impl View<'_> {
             return Ok(run::interrupted(&signals));
         }
         snapshot.tables.clear();
-        let delivered = snapshot.ledger.delivered();
-        let why = run::why(args.input.count, delivered, snapshot.fault.as_deref(), stopped).map(str::to_owned);
-        snapshot.fault = why;
+        let read = run::packets_read(&snapshot.ledger);
+        snapshot.fault = run::why(args.input.count, read, snapshot.fault.as_deref(), stopped).map(str::to_owned);
         let rows = self.report(&mut pipeline, &handle, &snapshot, None)?;
         let said = run::has_said(args.view.output, args.view.style.no_trailer);
         Ok(run::conclude(&args.view.ending, &snapshot, pipeline.flows(), &Finish { rows, stopped, said }))
