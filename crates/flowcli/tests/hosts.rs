@@ -254,13 +254,18 @@ fn rows_beyond_the_first_are_counted_and_what_has_no_row_of_its_own_stays() {
     assert!(classic.contains("10.0.0.2") && !classic.contains("10.0.0.9"), "{classic}");
 }
 
+/// What `--resolve` is told for both remotes to have one name.
+fn one_name(folder: &TempDir) -> String {
+    let names = folder.path().join("names");
+    std::fs::write(&names, "10.0.0.2 farm\n10.0.0.9 farm\n").unwrap();
+    format!("hosts:{}", names.display())
+}
+
 #[test]
 fn an_address_is_an_address_whatever_its_row_is_called() {
     let folder = tempfile::tempdir().unwrap();
     let path = save(&folder, "two.pcap", &two());
-    let names = folder.path().join("names");
-    std::fs::write(&names, "10.0.0.2 farm\n10.0.0.9 farm\n").unwrap();
-    let resolve = format!("hosts:{}", names.display());
+    let resolve = one_name(&folder);
     let text =
         read(&path, &["--resolve", &resolve, "--by-port", "--columns", "host,addr", "--no-header", "--no-total"]);
     let rows: Vec<Vec<&str>> = text.lines().take(2).map(|line| line.split_whitespace().collect()).collect();
@@ -271,15 +276,12 @@ fn an_address_is_an_address_whatever_its_row_is_called() {
 fn a_name_is_the_key_of_a_row_and_a_whitelist_says_who_has_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = save(&folder, "two.pcap", &two());
-    let names = folder.path().join("names");
-    std::fs::write(&names, "10.0.0.2 farm\n10.0.0.9 farm\n").unwrap();
     let plain = ["--columns", "host,remotes,syn", "--no-header", "--no-trailer"];
     let rows = |more: &[&str]| -> Vec<String> {
         let text = read(&path, &[&plain[..], more].concat());
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     };
-    let resolve = format!("hosts:{}", names.display());
-    assert_eq!(rows(&["--resolve", &resolve]), ["farm 2 2", "(total) 2 2"]);
+    assert_eq!(rows(&["--resolve", &one_name(&folder)]), ["farm 2 2", "(total) 2 2"]);
     let list = folder.path().join("list");
     std::fs::write(&list, "10.0.0.2:80\n").unwrap();
     let list = list.display().to_string();

@@ -62,6 +62,10 @@ fn column_names_are_left_out_by_a_letter_too() {
     for command in ["conns", "hosts", "count", "sockets", "lat", "vol", "cpu"] {
         flow().args([command, "--help"]).assert().success().stdout(contains("-H, --no-header"));
     }
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    let csv = ["conns", "-r", capture, "-o", "csv"];
+    flow().args(csv).assert().success().stdout(contains("start_ns"));
+    flow().args(csv).arg("-H").assert().success().stdout(contains("start_ns").not().and(contains("192.0.2.2")));
 }
 
 #[test]
