@@ -20,8 +20,7 @@ pub struct NameArgs {
     /// that lead back to the address. hosts reads /etc/hosts, hosts:FILE a file like it. services knows the ports in
     /// daily use, services:FILE those of a file like /etc/services. Several may be given, separated by commas; the
     /// first that knows a name gives it. Tables show names instead of numbers. In other formats conns and sockets
-    /// have both, names in columns of their own (--list-columns); hosts has names alone, which are what its rows are
-    /// made by.
+    /// have both, names in columns of their own (--list-columns); rows of hosts are those of names, in every format.
     #[arg(long, value_name = "HOW", value_delimiter = ',')]
     pub resolve: Vec<Resolve>,
 
