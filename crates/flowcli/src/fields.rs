@@ -338,7 +338,23 @@ impl<R> Order<R> {
     }
 }
 
-/// Orders cells; a missing one comes last in either direction.
+/// Cells of different kinds in one column stand in this order: names before the addresses of those without.
+fn kind(value: &Value) -> u8 {
+    match value {
+        Value::U64(_) => 0,
+        Value::I64(_) => 1,
+        Value::F64(_) => 2,
+        Value::Bool(_) => 3,
+        Value::Time(_) => 4,
+        Value::Span(_) => 5,
+        Value::Word(_) | Value::Text(_) => 6,
+        Value::Addr(_) => 7,
+        Value::List(_) => 8,
+        Value::Missing => 9,
+    }
+}
+
+/// Orders cells, all of them; a missing one comes last in either direction.
 pub fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
     match (a, b) {
         (Value::Missing, Value::Missing) => return Ordering::Equal,
@@ -357,8 +373,9 @@ pub fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
         (Value::Word(a), Value::Word(b)) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::List(a), Value::List(b)) => a.cmp(b),
-        // A column holds one kind of cell.
-        _ => Ordering::Equal,
+        (Value::Word(a), Value::Text(b)) => (*a).cmp(b),
+        (Value::Text(a), Value::Word(b)) => (**a).cmp(b),
+        _ => kind(a).cmp(&kind(b)),
     };
     if descending { ordering.reverse() } else { ordering }
 }
@@ -465,6 +482,31 @@ mod tests {
         let subject = subject();
         let fields = subject.choose(chosen, false, &Edge::default()).unwrap();
         fields.iter().map(|field| field.column.name.to_string()).collect()
+    }
+
+    #[test]
+    fn cells_of_any_kinds_have_one_order() {
+        let addr = |text: &str| Value::Addr(text.parse().unwrap());
+        let ordered = [
+            Value::U64(1),
+            Value::U64(2),
+            Value::I64(-1),
+            Value::F64(0.5),
+            Value::Bool(true),
+            Value::Word("alpha"),
+            Value::Text("beta".into()),
+            Value::Word("gamma"),
+            addr("10.0.0.9"),
+            addr("192.0.2.1"),
+            Value::Missing,
+        ];
+        for (i, a) in ordered.iter().enumerate() {
+            for (j, b) in ordered.iter().enumerate() {
+                assert_eq!(compare(a, b, false), i.cmp(&j), "{a:?} {b:?}");
+                let is_last = matches!(a, Value::Missing) || matches!(b, Value::Missing);
+                assert_eq!(compare(a, b, true), if is_last { i.cmp(&j) } else { j.cmp(&i) }, "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

@@ -272,6 +272,30 @@ fn an_address_is_an_address_whatever_its_row_is_called() {
     assert_eq!(rows, [["farm:443", "10.0.0.9"], ["farm:80", "10.0.0.2"]]);
 }
 
+/// Several hundred rows alike, some with names: an order of some pairs alone made the sort give up.
+#[test]
+fn names_stand_before_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = |number: u16| format!("10.{}.{}.1", number % 7, number);
+    let attempt = |number: u16| {
+        let mut one = Tape::between(("10.9.0.1", 40_000), ("10.0.0.2", 80)).c(1000.0, "S", 0, 0, 0).packets;
+        one[0].dst.0 = remote(number).parse().unwrap();
+        one
+    };
+    let packets: Vec<Packet> = (0..250).flat_map(attempt).collect();
+    let path = save(&folder, "alike.pcap", &packets);
+    let names = folder.path().join("names");
+    let named: String =
+        (0..250).step_by(3).map(|number| format!("{} n{:03}\n", remote(number), 999 - number)).collect();
+    std::fs::write(&names, named).unwrap();
+    let resolve = format!("hosts:{}", names.display());
+    let text = read(&path, &["--resolve", &resolve, "--columns", "host", "--no-header", "--no-total", "--no-trailer"]);
+    let rows: Vec<&str> = text.split_whitespace().collect();
+    let (names, addresses) = rows.split_at(84);
+    assert!(names.is_sorted() && names.iter().all(|name| name.starts_with('n')), "{names:?}");
+    assert!(addresses.len() == 166 && addresses.iter().all(|name| name.starts_with("10.")), "{addresses:?}");
+}
+
 #[test]
 fn a_name_is_the_key_of_a_row_and_a_whitelist_says_who_has_one() {
     let folder = tempfile::tempdir().unwrap();
