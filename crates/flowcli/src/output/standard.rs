@@ -1,8 +1,6 @@
 //! Standard output, and the row formats on it.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal, Stdout, Write};
 
 use flowcore::report::{
     Column, Csv, CsvOptions, Ending, JsonDocument, JsonLines, JsonOptions, Quality, RowFormat, RowWriter, Value,
@@ -71,25 +69,26 @@ impl RowFormat for Form {
 }
 
 /// Standard output without the line buffer that the standard library puts in front of it. Its errors say whose they are.
-pub struct StandardOutput(File);
+pub struct StandardOutput(Stdout);
 
 /// Opens it.
 pub fn standard_output() -> io::Result<StandardOutput> {
     let mut out = io::stdout();
     out.flush()?;
-    Ok(StandardOutput(File::from(out.as_fd().try_clone_to_owned()?)))
+    Ok(StandardOutput(out))
 }
 
 impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(|error| match error.kind() {
+        // Its own descriptor, not one more of it: inputs may have taken all that there are.
+        rustix::io::write(&self.0, bytes).map_err(io::Error::from).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
             _ => crate::exit::of_standard_output(error),
         })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
