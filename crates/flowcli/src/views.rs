@@ -47,11 +47,13 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
 /// The filter of the command line, for packets.
 fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     let filter = filter::read(&args.filter, args.ending.quiet, args.style.color)?;
-    if let (Some(filter), false) = (&filter, args.ending.quiet) {
-        filter::note_if_torn(filter);
-    }
     let networks = args.asn.load(args.ending.verbose > 0)?;
-    Ok(filter.map(|filter| filter::of_packets(&filter, networks.as_ref())).transpose()?)
+    let Some(filter) = filter else { return Ok(None) };
+    let packets = filter::of_packets(&filter, networks.as_ref())?;
+    if !args.ending.quiet {
+        filter::note_if_torn(&filter);
+    }
+    Ok(Some(packets))
 }
 
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.

@@ -116,9 +116,11 @@ impl View<'_> {
             return Ok(run::interrupted(&signals));
         }
         snapshot.tables.clear();
-        let read = run::packets_read(&snapshot.ledger);
-        snapshot.fault = run::why(args.input.count, read, snapshot.fault.as_deref(), stopped).map(str::to_owned);
+        let (read, fault) = (run::packets_read(&snapshot.ledger), snapshot.fault.take());
+        snapshot.fault = run::why(args.input.count, read, fault.as_deref(), stopped).map(str::to_owned);
         let rows = self.report(&mut pipeline, &handle, &snapshot, None)?;
+        // That the user had enough is no fault of the input.
+        snapshot.fault = fault;
         let said = run::has_said(args.view.output, args.view.style.no_trailer);
         Ok(run::conclude(&args.view.ending, &snapshot, pipeline.flows(), &Finish { rows, stopped, said }))
     }
