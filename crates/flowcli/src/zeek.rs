@@ -166,12 +166,15 @@ fn name(column: &Column) -> &str {
     column.name.strip_suffix("_ns").unwrap_or(&column.name)
 }
 
-/// The type of a column of ours.
+/// The type of a column of ours: that of Zeek's column with the same fact, or what its unit says.
 fn kind(column: &Column) -> &'static str {
+    if let Some(same) = COLUMNS.iter().find(|zeek| zeek.ours.contains(&&*column.name)) {
+        return same.kind;
+    }
     match column.unit {
         Unit::EpochNanos => "time",
         Unit::Nanos => "interval",
-        Unit::Packets | Unit::Bytes => "count",
+        Unit::Packets | Unit::Bytes | Unit::Count => "count",
         Unit::PerSecond | Unit::Percent => "double",
         _ => "string",
     }

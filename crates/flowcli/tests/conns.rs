@@ -213,6 +213,43 @@ fn zeek_rows_have_zeeks_columns() {
 }
 
 #[test]
+fn zeek_columns_have_zeeks_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(path).args(["-o", "zeek", "--columns", "all"]));
+    let cells = |start: &str| -> Vec<&str> {
+        text.lines().find_map(|line| line.strip_prefix(start)).unwrap().split('\t').skip(1).collect()
+    };
+    let (names, kinds) = (cells("#fields"), cells("#types"));
+    assert_eq!(names.len(), kinds.len());
+    let kind_of = |name: &str| kinds[names.iter().position(|other| *other == name).unwrap()];
+    for (name, kind) in [
+        ("flow_start", "time"),
+        ("flow_rtt_p95", "interval"),
+        ("flow_src_ip", "addr"),
+        ("flow_dst_port", "port"),
+        ("flow_requests", "count"),
+        ("flow_rtt_samples", "count"),
+        ("flow_fwd_packets", "count"),
+        ("flow_community_id", "string"),
+    ] {
+        assert_eq!(kind_of(name), kind, "{name}");
+    }
+    for row in text.lines().filter(|line| !line.starts_with('#')) {
+        for ((cell, kind), name) in row.split('\t').zip(&kinds).zip(&names) {
+            let is_of_kind = match *kind {
+                "count" => cell.parse::<u64>().is_ok(),
+                "port" => cell.parse::<u16>().is_ok(),
+                "time" | "interval" | "double" => cell.parse::<f64>().is_ok(),
+                "addr" => cell.parse::<std::net::IpAddr>().is_ok(),
+                _ => true,
+            };
+            assert!(is_of_kind || cell == "-", "{name} is a {kind}: {cell}");
+        }
+    }
+}
+
+#[test]
 fn the_largest_come_first_with_top() {
     let folder = tempfile::tempdir().unwrap();
     let path = Capture::web().save(&folder, "web.pcap");

@@ -8,7 +8,7 @@ use super::columns::{BYTES, ColumnDef, PACKETS, bound_of_step, bound_of_syn_ack,
 use crate::columns::{FACT, NUMBER, SPAN};
 use crate::tcp::{Course, Durations, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
-const COUNT: (Unit, Meaning) = (Unit::None, Meaning::Counter);
+const COUNT: (Unit, Meaning) = (Unit::Count, Meaning::Counter);
 
 /// The columns of a connection's [`Course`], in the order of machine formats. Adding one at the end is compatible;
 /// renaming one is not.
