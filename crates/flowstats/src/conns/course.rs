@@ -279,13 +279,17 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         [
             "zero_window_evidence",
             "ZEROWIN-BY",
-            "How the end of zero windows is known: exact, or opening_unseen: by what was sent into the opened window.",
+            "How the end of zero windows is known: exact; opening_unseen: by what was sent into the opened window; \
+             still_shut: the last packet came before it.",
         ],
         FACT,
         |c| {
             course(c, |course| match course.sides.iter().any(|side| side.zero_windows > 0) {
-                true if opened_unseen(course) => Value::Word("opening_unseen"),
-                true => Value::Word("exact"),
+                true => Value::Word(match bound_of_zero_windows(c) {
+                    Bound::Exact => "exact",
+                    Bound::AtLeast => "still_shut",
+                    Bound::About => "opening_unseen",
+                }),
                 false => Value::Missing,
             })
         },
@@ -296,13 +300,15 @@ fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
     connection.course.as_ref().map_or(Value::Missing, |followed| value(&followed.0))
 }
 
-fn opened_unseen(course: &Course) -> bool {
-    course.sides.iter().any(|side| side.zero_window_unseen)
-}
-
 fn bound_of_zero_windows(connection: &Connection) -> Bound {
-    let unseen = connection.course.as_ref().is_some_and(|followed| opened_unseen(&followed.0));
-    if unseen { Bound::About } else { Bound::Exact }
+    let Some((course, _)) = connection.course.as_deref() else { return Bound::Exact };
+    if course.sides.iter().any(|side| side.zero_window_unseen) {
+        Bound::About
+    } else if !connection.state.is_closed() && course.sides.iter().any(|side| side.zero_window_shut) {
+        Bound::AtLeast
+    } else {
+        Bound::Exact
+    }
 }
 
 fn span(span: Option<Nanos>) -> Value {

@@ -26,7 +26,7 @@ fn udp(at_ms: i64, reverse: bool, bytes: u64) -> FlowEvent {
 
 fn connections(mut events: Vec<FlowEvent>) -> Vec<Connection> {
     let mut builder = Pipeline::builder();
-    let conns = builder.add(Conns::new());
+    let conns = builder.add(Conns::with(Depth::Course));
     let source = SourceInfo { offers: Features::all(), ..SourceInfo::default() };
     let mut pipeline = builder.build(&source).unwrap();
     pipeline.push(&mut events, Frames::EMPTY, Timestamp::MAX).unwrap();
@@ -108,13 +108,20 @@ fn the_active_time_ends_when_both_ends_have_closed() {
     assert_eq!(cell("active_ns"), Value::Span(Nanos::new(3_000_000)));
 }
 
-/// A TCP connection of 10.0.0.2:5000 with 10.0.0.1:53: microseconds, direction, flags, sequence and acknowledgment
-/// numbers, payload.
-fn tcp(rows: &[(i64, bool, TcpFlags, u32, u32, u32)]) -> Vec<Connection> {
+/// A segment: microseconds, direction, flags, sequence and acknowledgment numbers, payload.
+type Row = (i64, bool, TcpFlags, u32, u32, u32);
+
+/// A TCP connection of 10.0.0.2:5000 with 10.0.0.1:53.
+fn tcp(rows: &[Row]) -> Vec<Connection> {
+    tcp_with_windows(&rows.iter().map(|row| (*row, 1)).collect::<Vec<_>>())
+}
+
+/// The same with the window of each segment.
+fn tcp_with_windows(rows: &[(Row, u16)]) -> Vec<Connection> {
     connections(
         rows.iter()
-            .map(|&(micros, back, flags, seq, ack, payload_bytes)| {
-                let segment = TcpSegment { flags, seq, ack, window: 1, ..TcpSegment::default() };
+            .map(|&((micros, back, flags, seq, ack, payload_bytes), window)| {
+                let segment = TcpSegment { flags, seq, ack, window, ..TcpSegment::default() };
                 let mut event = udp(0, back, 60);
                 event.time = Timestamp::from_nanos(micros * 1000);
                 event.key.protocol = Protocol::TCP;
@@ -242,4 +249,29 @@ fn a_connection_that_its_idle_time_cuts_in_two_is_not_told_as_whole() {
         (900_000_000, false, SYN, 900, 0, 0),
     ]);
     assert!(tcp(&rows)[0].doubts.is_empty());
+}
+
+#[test]
+fn a_window_that_is_shut_at_the_last_packet_was_shut_at_least_as_long() {
+    let mut rows = vec![
+        ((0, false, SYN, 10, 0, 0), 1000),
+        ((10_000, true, SYN_ACK, 50, 11, 0), 1000),
+        ((10_100, false, ACK, 11, 51, 0), 1000),
+        ((20_000, false, ACK, 11, 51, 500), 1000),
+        ((30_000, true, ACK, 51, 511, 0), 0),
+        ((230_000, false, ACK, 510, 51, 0), 1000),
+        ((240_000, true, ACK, 51, 511, 0), 0),
+    ];
+    let told_of = |rows: &[(Row, u16)]| {
+        let found = &tcp_with_windows(rows)[0];
+        let by = (column("zero_window_evidence").unwrap().value)(found);
+        let (micros, _) = told(found, "zero_window_time");
+        (micros, (column("zero_window_time").unwrap().bound)(found), by)
+    };
+    assert_eq!(told_of(&rows), (210_000, Bound::AtLeast, Value::Word("still_shut")));
+    // The connection ended so, or the window was opened.
+    rows.push(((250_000, true, RST | ACK, 51, 511, 0), 0));
+    assert_eq!(told_of(&rows), (220_000, Bound::Exact, Value::Word("exact")));
+    rows[7] = ((250_000, true, ACK, 51, 511, 0), 800);
+    assert_eq!(told_of(&rows), (220_000, Bound::Exact, Value::Word("exact")));
 }

@@ -28,6 +28,8 @@ pub struct SideFacts {
     pub zero_window_time: Nanos,
     /// What opened it once was not captured: the time is an upper bound.
     pub zero_window_unseen: bool,
+    /// It was zero still at the last packet: unless the connection ended then, the time is a lower bound.
+    pub zero_window_shut: bool,
     /// Bytes of this end that were acknowledged but never seen.
     pub missing_bytes: u64,
     /// Packets of this end that the network marked for congestion (RFC 3168).

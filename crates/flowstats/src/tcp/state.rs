@@ -54,6 +54,11 @@ impl ConnState {
             Self::OTH => "OTH",
         }
     }
+
+    /// Both ends closed it, or one reset it.
+    pub const fn is_closed(self) -> bool {
+        matches!(self, Self::SF | Self::REJ | Self::RSTO | Self::RSTR | Self::RSTOS0 | Self::RSTRH)
+    }
 }
 
 /// The state of a TCP connection: a pure function of its ends, of whether they have `sent_nothing`, and of its history.

@@ -181,6 +181,7 @@ impl Side {
         facts.zero_windows = u64::from(self.zero_windows);
         facts.zero_window_time = Nanos::new(self.zero_time.saturating_add(open));
         facts.zero_window_unseen = self.zero_unseen;
+        facts.zero_window_shut = self.zero_since != NEVER;
         facts.congested = u64::from(self.congested);
         facts.echoed = u64::from(self.echoed);
         facts.reduced = u64::from(self.reduced);

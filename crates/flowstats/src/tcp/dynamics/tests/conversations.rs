@@ -221,10 +221,12 @@ fn a_window_that_was_opened_unseen_was_open_when_more_than_a_probe_came() {
     rows.push(((1130.0, ">PA", 151, 901, 1), More::default()));
     let probed = play_with(&rows, EndReason::Forced).facts.sides[1];
     assert_eq!((ms(probed.zero_window_time), probed.zero_window_unseen), (100.0, false));
+    assert!(probed.zero_window_shut);
     rows.push(((1230.0, ">PA", 152, 901, 500), More::default()));
     rows.push(((1530.0, ">PA", 652, 901, 500), More::default()));
     let unseen = play_with(&rows, EndReason::Forced).facts.sides[1];
     assert_eq!((ms(unseen.zero_window_time), unseen.zero_window_unseen), (200.0, true));
+    assert!(!unseen.zero_window_shut);
 }
 
 #[test]
