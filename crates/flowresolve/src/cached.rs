@@ -61,6 +61,7 @@ impl Default for Options {
 
 /// What became of the questions.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Put to the source.
     pub asked: u64,

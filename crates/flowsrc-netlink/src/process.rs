@@ -43,6 +43,7 @@ const TRIES: u32 = 3;
 
 /// A process that holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Owner {
     /// Process id.
     pub pid: u32,
@@ -67,6 +68,7 @@ impl Owner {
 
 /// A descriptor of a socket, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Holder {
     /// The process.
     pub owner: Owner,
@@ -76,6 +78,7 @@ pub struct Holder {
 
 /// More of a process, which is read only when asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Details {
     /// Its words with blanks between, as the process shows them.
     pub command_line: Option<Arc<str>>,

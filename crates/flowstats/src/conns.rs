@@ -21,6 +21,7 @@ pub use course::COURSE_COLUMNS;
 
 /// What one direction of a connection has carried.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Packets.
     pub packets: u64,
@@ -207,6 +208,7 @@ impl Open {
 
 /// One finished connection, or the state of an open one.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Connection {
     /// Identity, times and orientation.
     pub flow: FlowRecord,
@@ -230,6 +232,7 @@ pub struct Connection {
 
 /// What a TCP connection has beside its counts.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TcpFacts {
     /// Bits of [`crate::tcp::completeness`].
     pub completeness: u8,

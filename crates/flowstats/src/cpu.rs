@@ -11,6 +11,7 @@ use flowcore::placement::Placement;
 
 /// Where one process was.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Residence {
     /// Rounds in which it was seen.
     pub samples: u64,
@@ -52,6 +53,7 @@ impl Residence {
 
 /// A load by CPU.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Spread {
     /// What falls on each CPU.
     pub by_cpu: BTreeMap<u32, f64>,

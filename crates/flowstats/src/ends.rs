@@ -6,6 +6,7 @@ use flowcore::{Addr, Direction, FlowId, FlowKey};
 
 /// One end of a connection: a socket, or who a packet's sender is.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct End {
     /// This end.
     pub local: Addr,

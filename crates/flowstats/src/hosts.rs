@@ -84,6 +84,7 @@ pub const MOST_ROWS: usize = 65_536;
 
 /// What a row is kept for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Remote {
     /// Its address.
     pub addr: Addr,

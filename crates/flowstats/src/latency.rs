@@ -48,6 +48,7 @@ impl Method {
 
 /// Round trips of one end of a connection.
 #[derive(Copy, Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Flow {
     /// Whose they are.
     pub end: End,

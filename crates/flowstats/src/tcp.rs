@@ -59,6 +59,7 @@ pub mod completeness {
 
 /// When the three steps of the handshake were seen, at the capture point.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Handshake {
     /// The latest SYN before the SYN-ACK: the one that was answered.
     pub syn: Option<Timestamp>,

@@ -20,6 +20,7 @@ pub use totals::{Total, Totals};
 
 /// What a socket says of itself and its path at one moment. `None`: it does not.
 #[derive(Copy, Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Now {
     /// Congestion window, segments.
     pub window_segments: Option<u32>,
@@ -94,6 +95,7 @@ impl Limit {
 
 /// One end of a connection over an interval.
 #[derive(Copy, Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Carried {
     /// Whose it is.
     pub end: End,

@@ -329,8 +329,9 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Unit::None,
             |s| {
                 let all = holders(s).iter();
-                let all = all
-                    .map(|Holder { owner, descriptor }| format!("{}/{descriptor}/{}", owner.pid, quoted(&owner.name)));
+                let all = all.map(|Holder { owner, descriptor, .. }| {
+                    format!("{}/{descriptor}/{}", owner.pid, quoted(&owner.name))
+                });
                 text(Some(all.collect::<Vec<_>>().join(" ")).filter(|all| !all.is_empty()))
             },
         ),

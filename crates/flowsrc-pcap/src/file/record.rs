@@ -69,6 +69,7 @@ impl Interface {
 /// Counters of one interface from its last interface statistics block, and drops noted beside its packets. `None`: the
 /// file does not say.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// `isb_ifrecv`: packets the interface received.
     pub received: Option<u64>,

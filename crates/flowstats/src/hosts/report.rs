@@ -65,6 +65,7 @@ pub enum Who {
 
 /// One row: what is known of one remote at the time of the report.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Host {
     /// Whose it is.
     pub who: Who,

@@ -43,6 +43,7 @@ pub(super) struct Sample {
 ///
 /// *Out* and *local* mean the end that is not the remote, whichever end asked.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// Seen at all, from their beginning or not.
     pub connections: u64,

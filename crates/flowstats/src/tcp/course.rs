@@ -6,6 +6,7 @@ use super::{Opening, Retransmission, Turns};
 
 /// What one end of a connection did, and what became of its data.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SideFacts {
     /// ACKs of this end's data that tell no round trip: there were two copies, or a hole below.
     pub ambiguous_rtts: u64,
@@ -56,6 +57,7 @@ impl SideFacts {
 
 /// What following a connection has found out, beside its state. The durations are with the [`Figures`](super::Figures).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Course {
     /// How it was opened.
     pub opening: Opening,

@@ -82,6 +82,7 @@ impl FastOpen {
 
 /// How a connection was opened. Times are those of the capture point.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Opening {
     /// How it came out, so far.
     pub outcome: Outcome,

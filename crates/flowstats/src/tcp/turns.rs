@@ -33,6 +33,7 @@ impl Speaker {
 
 /// The requests and responses of one connection.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Turns {
     /// Messages of the originator.
     pub requests: u32,
