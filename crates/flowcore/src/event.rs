@@ -258,11 +258,13 @@ bitflags! {
         /// The innermost IP header says "congestion experienced" (RFC 3168 section 5).
         const CONGESTED = 4096;
         /// A fragment that cannot be put together with the others of its datagram: they came before the first one, or
-        /// without it (then they are in a flow without ports), the first one's IP header has options, or holds
-        /// a tunnel.
+        /// without it (then they are in a flow without ports), the first one's IP header has options or extensions, or
+        /// holds a tunnel. Also the first fragment of an 802.11 frame, whose later ones are in no flow.
         const APART = 8192;
         /// The source notes no time for this packet: the event has that of the latest one before it, or the epoch.
         const UNTIMED = 16384;
+        /// The frame holds more packets than the one that was read (IEEE 802.11 A-MSDU).
+        const AGGREGATED = 32768;
     }
 }
 

@@ -72,6 +72,11 @@ impl Protocol {
         self.has_ports() || self.is_icmp()
     }
 
+    /// Whether this is an extension header that is walked over (RFC 8200 section 4), which names the protocol behind it.
+    pub(crate) const fn is_extension(self) -> bool {
+        matches!(self, Self::HOPOPT | Self::ROUTING | Self::DESTINATION | Self::AH)
+    }
+
     /// Whether the protocol has source and destination ports.
     pub const fn has_ports(self) -> bool {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP | Self::DCCP | Self::UDP_LITE)
@@ -263,7 +268,8 @@ impl fmt::Display for FlowKey {
         end(f, self.src, self.src_port)?;
         f.write_str(" > ")?;
         end(f, self.dst, self.dst_port)?;
-        if matches!(self.protocol, Protocol::ICMP | Protocol::ICMPV6) {
+        // Of a later fragment, or cut before it, the type is not known; no message that is sent has both 0.
+        if self.protocol.is_icmp() && (self.src_port, self.dst_port) != (0, 0) {
             write!(f, " type {}", self.src_port)?;
             if self.is_one_way() {
                 write!(f, " code {}", self.dst_port)?;
@@ -346,6 +352,7 @@ mod tests {
             (key(Protocol::TCP, "192.0.2.1", "192.0.2.2", 0, 0), "tcp 192.0.2.1 > 192.0.2.2"),
             (key(Protocol(47), "2001:db8::1", "2001:db8::2", 0, 0), "gre 2001:db8::1 > 2001:db8::2"),
             (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 8, 0), "icmp 192.0.2.1 > 192.0.2.2 type 8"),
+            (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 0, 0), "icmp 192.0.2.1 > 192.0.2.2"),
             (key(Protocol::ICMP, "192.0.2.1", "192.0.2.2", 3, 1), "icmp 192.0.2.1 > 192.0.2.2 type 3 code 1"),
         ] {
             assert_eq!(key.to_string(), words);

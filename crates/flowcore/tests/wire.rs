@@ -273,6 +273,28 @@ fn a_pseudowire_carries_ethernet_with_or_without_a_control_word() {
 }
 
 #[test]
+fn a_pseudowires_frame_is_no_control_word_though_its_address_begins_with_0() {
+    let key_of = |control: &[u8], dst: [u8; 6], rest: &[u8]| {
+        let frame = join(&[control, &dst, &[2, 0, 0, 0, 0, 2], rest]);
+        let (event, layers) = decode(1, &ethernet(0x8847, &frames::label(100, true, &frame)));
+        assert_eq!(event.stopped, Layer::None, "{control:?} {dst:?}");
+        (event.key, event.ethertype, layers.vlans.as_slice().to_vec())
+    };
+    // Padded, so that the total length would fit as that of an 802.3 frame; tagged; ARP, which names a protocol there.
+    let padded = join(&[&[8, 0], &frames::inner(), &[0; 20]]);
+    let tagged = join(&[&[0x81, 0], &vlan(77, 0x0800, &frames::inner())]);
+    let arp = join(&[&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &[9; 20]]);
+    let controls: [&[u8]; 3] = [&[], &[0; 4], &[0, 0, 1, 7]];
+    for control in controls {
+        for dst in [[0, 0x1b, 0x21, 1, 2, 3], [0, 0, 0x0c, 1, 2, 3], [2, 0, 0, 0, 0, 1]] {
+            assert_eq!(key_of(control, dst, &padded), (inner_key(), 0x0800, vec![]), "{control:?} {dst:?}");
+            assert_eq!(key_of(control, dst, &tagged), (inner_key(), 0x0800, vec![77]), "{control:?} {dst:?}");
+            assert_eq!(key_of(control, dst, &arp), (FlowKey::NONE, 0x0806, vec![]), "{control:?} {dst:?}");
+        }
+    }
+}
+
+#[test]
 fn frames_without_a_flow_have_an_ethertype_or_none_at_all() {
     let (event, _) = kind("arp");
     assert_eq!((event.key, event.ethertype, event.stopped), (FlowKey::NONE, 0x0806, Layer::None));
@@ -332,6 +354,118 @@ fn a_wireless_frame_tells_its_way_and_whether_it_is_protected() {
     // A beacon; a frame of no data.
     assert_eq!(decode(105, &join(&[&wlan(0x80, 0), &[0; 20]])).0.key, FlowKey::NONE);
     assert_eq!(decode(105, &wlan(0x48, 1)).0.stopped, Layer::None);
+}
+
+/// A QoS data frame from the distribution system: frame control's second byte, both QoS bytes, what follows.
+fn qos(flags: u8, qos: [u8; 2], rest: &[u8]) -> Vec<u8> {
+    join(&[&wlan(0x88, 2 | flags), &qos, rest])
+}
+
+#[test]
+fn of_aggregated_frames_the_first_is_read_and_the_rest_told() {
+    let subframe = |fill: usize| {
+        let inner = snap(0x0800, &frames::inner());
+        join(&[&[5; 6], &[6; 6], &(inner.len() as u16).to_be_bytes(), &inner, &[0, 0, 0][..fill]])
+    };
+    let (event, layers) = decode(105, &qos(0, [0x80, 0], &subframe(0)));
+    assert_eq!((event.key, event.notes), (inner_key(), Notes::FROM_DS));
+    assert_eq!(layers, Layers::default());
+    let fill = subframe(0).len().next_multiple_of(4) - subframe(0).len();
+    let two = qos(0, [0x80, 0], &join(&[&subframe(fill), &subframe(0)]));
+    let (event, _) = decode(105, &two);
+    assert_eq!((event.key, event.payload_bytes), (inner_key(), 5));
+    assert_eq!(event.notes, Notes::FROM_DS | Notes::AGGREGATED);
+    // Source and destination are the subframe's; the header has that of the station that sent it on.
+    let named = headers(105, &two);
+    assert_eq!((named.link_src, named.link_dst), (Some([6; 6]), Some([5; 6])));
+}
+
+#[test]
+fn the_first_fragment_of_a_wireless_frame_tells_how_long_its_packet_is() {
+    let whole = snap(0x0800, &ipv4(17, &udp(5, 6, &[0; 1000])));
+    const MORE_FRAGMENTS: u8 = 4;
+    let (event, _) = decode(105, &qos(MORE_FRAGMENTS, [0, 0], &whole[..400]));
+    assert_eq!((event.key, event.stopped), (key("10.0.0.1", 5, "10.0.0.2", 6, 17), Layer::None));
+    assert_eq!((event.network_bytes, event.payload_bytes), (1028, 1000));
+    assert_eq!(event.notes, Notes::FROM_DS | Notes::APART);
+    // Without that bit the length is wrong.
+    assert!(decode(105, &qos(0, [0, 0], &whole[..400])).0.notes.contains(Notes::MALFORMED));
+}
+
+#[test]
+fn a_mesh_control_field_may_stand_before_llc() {
+    for addresses in 0..3 {
+        let control = join(&[&[addresses, 31, 0, 0, 0, 1], &[7; 12][..6 * usize::from(addresses)]]);
+        let frame = qos(0, [0, 1], &join(&[&control, &snap(0x0800, &frames::inner())]));
+        assert_eq!(decode(105, &frame).0.key, inner_key(), "{addresses} more addresses");
+    }
+    // The same bit means other things in other networks.
+    assert_eq!(decode(105, &qos(0, [0, 1], &snap(0x0800, &frames::inner()))).0.key, inner_key());
+}
+
+#[test]
+fn cooked_frames_may_be_ethernet_or_ppp() {
+    let cooked = |protocol: u8, rest: &[u8]| join(&[&[0; 14], &[0, protocol], rest]);
+    assert_eq!(decode(113, &cooked(3, &frames::inner_ethernet())).0.key, inner_key());
+    assert_eq!(decode(113, &cooked(7, &join(&[&[0xff, 3, 0, 0x21], &frames::inner()]))).0.key, inner_key());
+    assert_eq!(decode(113, &cooked(4, &snap(0x0800, &frames::inner()))).0.key, inner_key());
+    assert_eq!(decode(113, &cooked(12, &frames::inner())).0.key, FlowKey::NONE);
+}
+
+#[test]
+fn a_frame_that_its_mirror_has_cut_is_cut_and_not_malformed() {
+    let mirrored = |truncated: u8, frame: &[u8]| {
+        let erspan = join(&[&[0x10, 1, truncated << 2, 9], &[0; 4], frame]);
+        ethernet(0x0800, &ipv4(47, &join(&[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1], &erspan])))
+    };
+    let inner = ethernet(0x0800, &ipv4(6, &tcp(&[], &[0; 1000])));
+    let (event, _) = decode(1, &mirrored(1, &inner[..100]));
+    assert_eq!((event.key, event.stopped), (v4_key(), Layer::None));
+    assert_eq!((event.network_bytes, event.payload_bytes), (1040, 1000));
+    assert_eq!(event.notes, Notes::TUNNELLED | Notes::CUT);
+    assert!(decode(1, &mirrored(0, &inner[..100])).0.notes.contains(Notes::MALFORMED));
+    // Third form, the same bit; cut within the transport header.
+    let erspan = join(&[&[0x20, 1, 4, 9], &[0; 8], &inner[..40]]);
+    let frame = ethernet(0x0800, &ipv4(47, &join(&[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &erspan])));
+    let (event, _) = decode(1, &frame);
+    assert_eq!((event.key, event.stopped), (v4_key(), Layer::Tunnel));
+    assert_eq!(event.notes, Notes::TUNNELLED | Notes::CUT);
+}
+
+#[test]
+fn reserved_bits_of_a_tunnels_header_are_ignored_where_a_frame_follows() {
+    let (ethernet_inside, no_frame) = (frames::inner_ethernet(), [0x55; 60]);
+    let tunnelled = |port, header: &[u8], inside: &[u8]| {
+        let frame = ethernet(0x0800, &ipv4(17, &udp(50000, port, &join(&[header, inside]))));
+        !decode(1, &frame).1.tunnels.is_empty()
+    };
+    let vxlan: [[u8; 8]; 3] = [[8, 0, 0, 0, 0, 0, 42, 0], [0x48, 0, 0, 0, 0, 0, 42, 0], [8, 0, 0, 0, 0, 0, 42, 7]];
+    for (header, alone) in vxlan.iter().zip([true, false, false]) {
+        assert!(tunnelled(4789, header, &ethernet_inside), "{header:?}");
+        assert_eq!(tunnelled(4789, header, &no_frame), alone, "{header:?}");
+    }
+    let geneve: [[u8; 8]; 3] =
+        [[0, 0, 0x65, 0x58, 0, 0, 42, 0], [0, 1, 0x65, 0x58, 0, 0, 42, 0], [0, 0, 0x65, 0x58, 0, 0, 42, 7]];
+    for (header, alone) in geneve.iter().zip([true, false, false]) {
+        assert!(tunnelled(6081, header, &ethernet_inside), "{header:?}");
+        assert_eq!(tunnelled(6081, header, &no_frame), alone, "{header:?}");
+    }
+}
+
+#[test]
+fn a_first_fragment_of_a_tunnel_over_udp_is_opened() {
+    let mut packet = ipv4(17, &udp(5, 6, &[0; 1400]));
+    for (port, header) in [(2152, join(&[&[0x30, 255], &1428_u16.to_be_bytes(), &[0, 0, 0, 9]])), (3544, vec![])] {
+        if port == 3544 {
+            let src = join(&[&[0x20, 1, 0, 0], &[0; 12]]);
+            packet = frames::ipv6_with(17, src.try_into().unwrap(), [9; 16], &udp(5, 6, &[0; 1400]));
+        }
+        let datagram = udp(50000, port, &join(&[&header, &packet]));
+        let frame = ethernet(0x0800, &ipv4_with(17, [1; 4], [2; 4], 0x2000, &[], &datagram[..800]));
+        let (event, layers) = decode(1, &frame);
+        assert_eq!((layers.tunnels.count(), event.key.src_port), (1, 5), "{port}");
+        assert_eq!((event.stopped, event.notes), (Layer::None, Notes::TUNNELLED | Notes::FRAGMENT | Notes::APART));
+    }
 }
 
 #[test]
@@ -403,6 +537,21 @@ fn a_first_fragment_of_a_tunnel_may_claim_more_inside_than_it_holds() {
     assert_eq!((event.key, event.stopped), (inner_key(), Layer::None));
     // The rest is in the later fragments, which are of another flow.
     assert_eq!(event.notes, Notes::TUNNELLED | Notes::FRAGMENT | Notes::APART);
+}
+
+#[test]
+fn a_first_fragment_with_an_extension_header_behind_is_apart() {
+    let datagram = udp(5, 6, &[0; 800]);
+    let authenticated = join(&[&[17, 4, 0, 0], &[0; 20], &datagram]);
+    let (event, _) = decode(1, &ethernet(0x0800, &ipv4_with(51, [1; 4], [2; 4], 0x2000, &[], &authenticated)));
+    assert_eq!((event.key.protocol, event.notes), (Protocol::UDP, Notes::FRAGMENT | Notes::APART));
+    let (event, _) = decode(1, &ethernet(0x0800, &ipv4_with(51, [1; 4], [2; 4], 100, &[], &[0; 80])));
+    assert_eq!((event.key.protocol, event.payload_bytes), (Protocol::AH, 80));
+    let extended = join(&[&[60, 0, 0, 1, 0, 0, 0, 7], &[17, 0, 1, 4, 0, 0, 0, 0], &datagram]);
+    let (event, _) = decode(1, &ethernet(0x86dd, &ipv6(44, &extended)));
+    assert_eq!((event.key.protocol, event.notes), (Protocol::UDP, Notes::FRAGMENT | Notes::APART));
+    let plain = join(&[&[17, 0, 0, 1, 0, 0, 0, 7], &datagram]);
+    assert_eq!(decode(1, &ethernet(0x86dd, &ipv6(44, &plain))).0.notes, Notes::FRAGMENT);
 }
 
 #[test]

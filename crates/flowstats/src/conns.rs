@@ -45,8 +45,8 @@ bitflags! {
         const LOSS = 4;
         /// The input broke off while the connection was open.
         const INPUT_CUT = 8;
-        /// A packet of it was cut before its lengths could be read, or, where the course is followed, before options that
-        /// tell what was sent again.
+        /// A packet of it was cut before its lengths could be read, or they contradict each other. Where the course is
+        /// followed, also: cut before options that tell what was sent again.
         const HEADERS_CUT = 16;
         /// Whoever reads had enough while the connection was open.
         const STOPPED = 32;
@@ -61,6 +61,8 @@ bitflags! {
         const FRAGMENTS = 512;
         /// The source notes no time for some of its packets: it has no times to tell.
         const NO_TIME = 1024;
+        /// A frame of it held more packets than the one that was read (IEEE 802.11 A-MSDU); they may be of any connection.
+        const AGGREGATED = 2048;
     }
 }
 
@@ -80,6 +82,7 @@ impl Doubts {
         let mut doubts = Self::empty();
         doubts.set(Self::FRAGMENTS, event.notes.contains(Notes::APART));
         doubts.set(Self::NO_TIME, event.notes.contains(Notes::UNTIMED));
+        doubts.set(Self::AGGREGATED, event.notes.contains(Notes::AGGREGATED));
         doubts
     }
 
@@ -97,6 +100,7 @@ impl Doubts {
             (Self::IDLE, "idle"),
             (Self::FRAGMENTS, "fragments"),
             (Self::NO_TIME, "no_time"),
+            (Self::AGGREGATED, "aggregated"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }
@@ -376,7 +380,7 @@ impl Conns {
         let special = blank
             || event.marks.contains(Marks::DUPLICATE)
             || event.layers != 0
-            || event.notes.intersects(Notes::APART | Notes::UNTIMED);
+            || event.notes.intersects(Notes::APART | Notes::UNTIMED | Notes::AGGREGATED);
         if special {
             self.live += usize::from(!open.begun);
             if !prepare(open, event, batch) {
@@ -399,8 +403,9 @@ impl Conns {
             _ => {
                 // A transport header that was cut before its lengths leaves the payload unknown; headers cut before it
                 // leave more so.
-                let cut = matches!(event.stopped, Layer::Network | Layer::Tunnel) && event.notes.contains(Notes::CUT);
-                let unread = cut || event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
+                let torn = Notes::CUT | Notes::MALFORMED;
+                let torn = matches!(event.stopped, Layer::Network | Layer::Tunnel) && event.notes.intersects(torn);
+                let unread = torn || event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
                 if unread && !event.notes.contains(Notes::LATER_FRAGMENT) {
                     open.doubts |= Doubts::HEADERS_CUT;
                 }

@@ -15,7 +15,11 @@ const REMEMBERED: usize = 4096;
 /// A fragment of a datagram older than this belongs to another datagram (RFC 1122 section 3.3.2: 60 to 120 s).
 const LIFETIME: Nanos = Nanos::from_secs(60);
 
+/// Addresses, the protocol that later fragments name, identification.
 type Datagram = (Addr, Addr, Protocol, u32);
+
+/// Stands for all protocols of extension headers: a first fragment does not tell which of them its later ones name.
+const EXTENSION: Protocol = Protocol::AH;
 
 /// What is known of the datagrams of which a fragment was seen.
 #[derive(Debug, Default)]
@@ -27,6 +31,7 @@ pub(super) struct Fragments {
 /// What a first fragment says.
 #[derive(Copy, Clone, Debug)]
 struct First {
+    protocol: Protocol,
     ports: (u16, u16),
     segment: Option<Segment>,
 }
@@ -43,22 +48,35 @@ impl Fragments {
     /// TCP stream its payload lies, as if it were a segment that goes on with the first. A later fragment that comes
     /// before its first one stays without ports, and both are marked [`Notes::APART`].
     pub(super) fn join(&mut self, event: &mut FlowEvent) {
-        let key = event.key;
-        let datagram = (key.src, key.dst, key.protocol, event.datagram_id);
-        let known = self.known.get(&datagram).filter(|(time, _)| event.time - *time <= LIFETIME);
-        let early = matches!(known, Some((_, None)));
-        match (event.notes.contains(Notes::LATER_FRAGMENT), known) {
-            (true, Some((_, Some(first)))) => first.goes_on(event),
-            (true, _) => {
-                event.notes |= Notes::APART;
-                self.learn(datagram, event.time, None);
+        let datagram = |protocol| (event.key.src, event.key.dst, protocol, event.datagram_id);
+        let protocol = event.key.protocol;
+        let named = datagram(if protocol.is_extension() { EXTENSION } else { protocol });
+        // An extension header may stand before its transport header, so that its later fragments name that.
+        let extended = datagram(EXTENSION);
+        if event.notes.contains(Notes::LATER_FRAGMENT) {
+            match self.get(&named, event.time) {
+                Some(Some(first)) => first.goes_on(event),
+                _ => {
+                    event.notes |= Notes::APART;
+                    self.learn(named, event.time, None);
+                }
             }
-            (false, _) => {
-                event.notes |= Notes::when(early, Notes::APART);
-                let first = First::of(event);
-                self.learn(datagram, event.time, Some(first));
-            }
+            return;
         }
+        let may_be_extended = event.notes.contains(Notes::APART);
+        let is_early = |datagram| matches!(self.get(datagram, event.time), Some(None));
+        let early = is_early(&named) || (may_be_extended && is_early(&extended));
+        event.notes |= Notes::when(early, Notes::APART);
+        let first = First::of(event);
+        self.learn(named, event.time, Some(first));
+        if may_be_extended {
+            self.learn(extended, event.time, Some(first));
+        }
+    }
+
+    /// What is known of a datagram, if it is not too old: the first fragment, or that it was missing so far.
+    fn get(&self, datagram: &Datagram, now: Timestamp) -> Option<Option<First>> {
+        self.known.get(datagram).filter(|(time, _)| now - *time <= LIFETIME).map(|(_, first)| *first)
     }
 
     fn learn(&mut self, datagram: Datagram, time: Timestamp, first: Option<First>) {
@@ -86,10 +104,11 @@ impl First {
             segment = Some(Segment { header: *header, header_bytes });
             header.flags -= TcpFlags::FIN;
         }
-        Self { ports: (event.key.src_port, event.key.dst_port), segment }
+        Self { protocol: event.key.protocol, ports: (event.key.src_port, event.key.dst_port), segment }
     }
 
     fn goes_on(&self, event: &mut FlowEvent) {
+        event.key.protocol = self.protocol;
         (event.key.src_port, event.key.dst_port) = self.ports;
         let (Some(Segment { header, header_bytes }), Detail::Fragment(place)) = (self.segment, event.detail) else {
             return;

@@ -249,6 +249,28 @@ fn later_fragments_join_the_flow_of_the_first() {
 }
 
 #[test]
+fn later_fragments_that_name_an_extension_header_join_the_flow_of_the_first() {
+    let mut first = udp(0, (B, 999), (A, 53));
+    (first.notes, first.datagram_id) = (Notes::FRAGMENT | Notes::APART, 77);
+    let mut later = udp(1, (B, 0), (A, 0));
+    later.detail = Detail::Fragment(FragmentPlace { begin: 1480, last: true });
+    (later.notes, later.datagram_id) = (Notes::FRAGMENT | Notes::LATER_FRAGMENT, 77);
+    let named = |number, datagram| {
+        let mut event = later;
+        (event.key.protocol, event.datagram_id) = (Protocol(number), datagram);
+        event
+    };
+    // Authentication header, destination options; what names the first one's protocol still does.
+    assert_eq!(
+        serials(&[first, named(51, 77), named(60, 77), later, named(51, 78)]),
+        [Some(0), Some(0), Some(0), Some(0), Some(1)]
+    );
+    // One whose headers are plain has no such later fragments.
+    let plain = FlowEvent { notes: Notes::FRAGMENT, ..first };
+    assert_eq!(serials(&[plain, named(51, 77)]), [Some(0), Some(1)]);
+}
+
+#[test]
 fn a_later_fragment_of_a_segment_goes_on_where_the_first_ends() {
     let mut first = tcp(0, (B, 999), (A, 80), TcpFlags::ACK | TcpFlags::FIN, 1000, 7);
     (first.notes, first.datagram_id) = (Notes::FRAGMENT, 5);

@@ -3,6 +3,17 @@
 use super::{DecodeOptions, Layers};
 use crate::event::{FlowEvent, Layer, Notes};
 
+/// Where those bytes of a packet are that headers claim beyond a [`Span`].
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nowhere: the claim is wrong.
+    Nowhere,
+    /// In other fragments of the outer datagram, which are counted themselves.
+    Counted,
+    /// They were cut off before the capture, or are in frames that are not read: the claim holds.
+    Uncounted,
+}
+
 /// Part of a frame: the bytes captured of it, and how long it is on the wire by the lengths read so far.
 #[derive(Copy, Clone)]
 pub(super) struct Span<'a> {
@@ -10,13 +21,13 @@ pub(super) struct Span<'a> {
     pub bytes: &'a [u8],
     /// Length on the wire.
     pub wire: u32,
-    /// It belongs to the first fragment of an outer datagram: headers inside may rightly claim more than is here.
-    pub fragment: bool,
+    /// Where more of it is.
+    pub rest: Rest,
 }
 
 impl<'a> Span<'a> {
     pub fn new(bytes: &'a [u8], wire_len: u32) -> Self {
-        Self { bytes, wire: wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX)), fragment: false }
+        Self { bytes, wire: wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX)), rest: Rest::Nowhere }
     }
 
     /// What follows the first `count` bytes; nothing if fewer were captured.
@@ -31,6 +42,12 @@ impl<'a> Span<'a> {
     pub fn clip(self, wire: u32) -> Self {
         let bytes = self.bytes.get(..wire as usize).unwrap_or(self.bytes);
         Self { bytes, wire: self.wire.min(wire), ..self }
+    }
+
+    /// Whether headers inside may rightly claim more than is here.
+    #[inline]
+    pub fn is_part(self) -> bool {
+        self.rest != Rest::Nowhere
     }
 
     #[inline]
@@ -113,7 +130,7 @@ impl<'a> Walk<'a> {
     pub fn need(&mut self, span: Span<'_>, count: usize, layer: Layer) -> bool {
         let here = span.bytes.len() >= count;
         if !here {
-            self.stop(layer, (span.wire as usize) < count && !span.fragment);
+            self.stop(layer, (span.wire as usize) < count && !span.is_part());
         }
         here
     }

@@ -3,7 +3,7 @@
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 
-use super::cursor::{MAX_IP_HEADERS, Span, Walk};
+use super::cursor::{MAX_IP_HEADERS, Rest, Span, Walk};
 use super::transport;
 use crate::addr::Addr;
 use crate::event::{Detail, FragmentPlace, Layer, Notes};
@@ -12,6 +12,9 @@ use crate::key::{FlowKey, Protocol};
 /// Extension headers walked of one packet. RFC 8200 section 4.1 knows seven in order; attackers and test suites send
 /// about a hundred.
 const MAX_EXTENSIONS: usize = 128;
+
+/// The largest packet but a jumbogram: an IPv6 header, and what its length may say.
+const LARGEST: u32 = 40 + 0xffff;
 
 /// IPv4 or IPv6, by the version nibble.
 pub(super) fn by_version(walk: &mut Walk<'_>, span: Span<'_>) {
@@ -30,9 +33,13 @@ pub(super) fn plausible(span: Span<'_>) -> bool {
     match span.nibble() {
         Some(4) => {
             let header = u16::from(span.u8(0).unwrap_or(0) & 15) * 4;
-            header >= 20 && span.u16(2).is_none_or(|total| total >= header && u32::from(total) <= span.wire)
+            let fits = |total: u16| total >= header && (u32::from(total) <= span.wire || span.is_part());
+            header >= 20 && span.u16(2).is_none_or(fits)
         }
-        Some(6) => span.u16(4).is_none_or(|payload| u32::from(payload) + 40 <= span.wire) && span.wire >= 40,
+        Some(6) => {
+            let fits = |payload: u16| u32::from(payload) + 40 <= span.wire || span.is_part();
+            span.wire >= 40 && span.u16(4).is_none_or(fits)
+        }
         _ => false,
     }
 }
@@ -60,12 +67,18 @@ fn allowed(walk: &mut Walk<'_>) -> bool {
     walk.enter(Layer::Network)
 }
 
-/// Limits `span` to the `claimed` length. A claim beyond the wire is not believed, and said.
+/// Gives `span` the `claimed` length. A claim beyond the wire is believed only where the rest is known to be elsewhere,
+/// and else said.
 fn limit<'a>(walk: &mut Walk<'_>, span: Span<'a>, claimed: u32) -> Span<'a> {
+    let mut span = span;
     if claimed > span.wire {
-        if !span.fragment {
-            walk.note(Notes::MALFORMED);
-            walk.stop(Layer::Network, true);
+        match span.rest {
+            Rest::Nowhere => {
+                walk.note(Notes::MALFORMED);
+                walk.stop(Layer::Network, true);
+            }
+            Rest::Counted => {}
+            Rest::Uncounted => span.wire = span.wire.max(claimed.min(LARGEST)),
         }
     } else if claimed < span.wire {
         walk.note(Notes::TRAILER);
@@ -125,7 +138,7 @@ pub(super) fn v4(walk: &mut Walk<'_>, span: Span<'_>) {
     }
     if more {
         walk.note(Notes::FRAGMENT | Notes::when(header != 20, Notes::APART));
-        span.fragment = true;
+        span.rest = Rest::Counted;
     }
     upper(walk, protocol, span.skip(header));
 }
@@ -195,6 +208,7 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
                 if !walk.need(span, 2, Layer::Network) {
                     return;
                 }
+                apart_behind(walk, span);
                 (usize::from(span.u8(1).unwrap_or(0)) + 1) * 8
             }
             Protocol::FRAGMENT if walk.event.ethertype == 0x86dd => {
@@ -214,7 +228,7 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
                 if field & 1 != 0 {
                     let plain = span.wire + 40 == walk.event.network_bytes;
                     walk.note(Notes::FRAGMENT | Notes::when(!plain, Notes::APART));
-                    span.fragment = true;
+                    span.rest = Rest::Counted;
                 }
                 8
             }
@@ -222,6 +236,7 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
                 if !walk.need(span, 2, Layer::Network) {
                     return;
                 }
+                apart_behind(walk, span);
                 (usize::from(span.u8(1).unwrap_or(0)) + 2) * 4
             }
             _ => {
@@ -239,12 +254,17 @@ fn upper(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
     walk.stop(Layer::Network, true);
 }
 
+/// An extension header within a first fragment: later ones name it, not the protocol behind it.
+fn apart_behind(walk: &mut Walk<'_>, span: Span<'_>) {
+    walk.note(Notes::when(walk.event.notes.contains(Notes::FRAGMENT) && span.is_part(), Notes::APART));
+}
+
 /// A fragment without a transport header, whose bytes `span` holds: all of them are payload of its datagram, if the first
 /// fragment's header is one that is read here.
 fn later_fragment(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>, place: FragmentPlace) {
     walk.note(Notes::FRAGMENT | Notes::LATER_FRAGMENT);
     walk.event.detail = Detail::Fragment(place);
-    if protocol.has_payload() {
+    if protocol.has_payload() || protocol.is_extension() {
         walk.event.payload_bytes = span.wire;
     }
 }

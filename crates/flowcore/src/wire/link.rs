@@ -155,8 +155,10 @@ fn cooked(walk: &mut Walk<'_>, hardware: u16, protocol: u16, span: Span<'_>) {
     match (hardware, protocol) {
         (NETLINK, _) => {}
         (IEEE80211_RADIOTAP, _) => wlan::radiotap(walk, span),
-        // 4: an 802.2 LLC header follows; others below are Linux's own numbers (ETH_P_* of if_ether.h).
+        // Others below are Linux's own numbers (ETH_P_* of if_ether.h) whose frames are not read.
+        (_, 3) => ethernet(walk, span),
         (_, 4) => shim::llc(walk, span),
+        (_, 7) => shim::ppp(walk, span),
         (_, 0..shim::SMALLEST_ETHERTYPE) => {}
         _ => shim::ethertype(walk, protocol, span),
     }

@@ -30,6 +30,8 @@ pub(super) fn ethertype(walk: &mut Walk<'_>, ethertype: u16, span: Span<'_>) {
         MPLS | MPLS_UPSTREAM => mpls(walk, span),
         PPPOE_SESSION => pppoe(walk, span),
         0x880b => ppp(walk, span),
+        // LLC in frames too long for IEEE 802.3's length.
+        0x8870 => llc(walk, span),
         TRANSPARENT_ETHERNET => link::ethernet(walk, span),
         0x88e7 => backbone(walk, span),
         0x88e5 => macsec(walk, span),
@@ -45,7 +47,7 @@ pub(super) fn type_or_length(walk: &mut Walk<'_>, value: u16, span: Span<'_>) {
         walk.event.ethertype = 0;
         // 1501 to 1535 are neither (IEEE 802.3 section 3.2.6).
         if value <= 1500 {
-            if u32::from(value) > span.wire && !span.fragment {
+            if u32::from(value) > span.wire && !span.is_part() {
                 walk.note(Notes::MALFORMED);
                 walk.stop(Layer::Link, true);
             }
@@ -125,9 +127,7 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
         None => walk.stop(Layer::Shim, false),
         Some(4) if last == 0 || ip::plausible(span) => ip::v4(walk, span),
         Some(6) if last == 2 || ip::plausible(span) => ip::v6(walk, span),
-        // A pseudowire's control word (RFC 4385), then Ethernet (RFC 4448).
-        Some(0) if looks_like_ethernet(span.skip(4)) => link::ethernet(walk, span.skip(4)),
-        _ if looks_like_ethernet(span) => link::ethernet(walk, span),
+        nibble if let Some(frame) = pseudowire(span, nibble == Some(0)) => link::ethernet(walk, frame),
         Some(4) => ip::v4(walk, span),
         Some(6) => ip::v6(walk, span),
         // Too few bytes were captured to tell: a control word and an Ethernet header are 18.
@@ -137,13 +137,51 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
     }
 }
 
-/// Whether what stands where Ethernet has its type is a type that we could follow, or a length that fits.
-fn looks_like_ethernet(span: Span<'_>) -> bool {
-    match span.u16(12) {
-        Some(IPV4 | IPV6 | ARP | MPLS | PPPOE_SESSION | 0x8100 | 0x88a8 | 0x9100 | 0x8863 | 0x88cc) => true,
-        Some(length) => (3..=1500).contains(&length) && u32::from(length) + 14 <= span.wire && span.wire >= 17,
-        None => false,
+/// The Ethernet frame of a pseudowire (RFC 4448), with or without a control word (RFC 4385) before it. Both may look like
+/// one, since the first half byte of a control word is 0, as that of most addresses is: a type is better evidence than a
+/// length that fits, and a control word's reserved bits are sent as 0.
+fn pseudowire(span: Span<'_>, may_be_controlled: bool) -> Option<Span<'_>> {
+    let (whole, behind) = (span, span.skip(4));
+    let is_clean = span.u16(0) == Some(0);
+    if has_known_type(whole) {
+        Some(whole)
+    } else if may_be_controlled && (has_known_type(behind) || (is_clean && has_fitting_length(behind))) {
+        Some(behind)
+    } else if has_fitting_length(whole) {
+        Some(whole)
+    } else {
+        (may_be_controlled && has_fitting_length(behind)).then_some(behind)
     }
+}
+
+/// Whether what stands where Ethernet has its type is one that is read here, or known to be no flow's.
+pub(super) fn has_known_type(span: Span<'_>) -> bool {
+    const DISCOVERY: u16 = 0x8863;
+    const LLDP: u16 = 0x88cc;
+    matches!(
+        span.u16(12),
+        Some(
+            IPV4 | IPV6
+                | ARP
+                | MPLS
+                | MPLS_UPSTREAM
+                | PPPOE_SESSION
+                | DISCOVERY
+                | LLDP
+                | 0x8100
+                | 0x88a8
+                | 0x9100
+                | 0x9200
+                | 0x88e7
+                | 0x88e5
+        )
+    )
+}
+
+/// Whether it is IEEE 802.3's length, and fits.
+fn has_fitting_length(span: Span<'_>) -> bool {
+    span.wire >= 17
+        && span.u16(12).is_some_and(|length| (3..=1500).contains(&length) && u32::from(length) + 14 <= span.wire)
 }
 
 /// A PPPoE session packet (RFC 2516 section 4).
@@ -163,7 +201,7 @@ pub(super) fn pppoe(walk: &mut Walk<'_>, span: Span<'_>) {
         return;
     }
     let payload = span.skip(6);
-    if u32::from(length) > payload.wire && !span.fragment {
+    if u32::from(length) > payload.wire && !span.is_part() {
         walk.note(Notes::MALFORMED);
         walk.stop(Layer::Shim, true);
     }

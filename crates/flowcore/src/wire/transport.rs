@@ -157,7 +157,7 @@ fn tcp(walk: &mut Walk<'_>, span: Span<'_>) {
         header.options |= TcpOptions::INCOMPLETE;
     }
     let data_offset = u32::from(flags >> 12) * 4;
-    if data_offset < 20 || (data_offset > span.wire && !span.fragment) {
+    if data_offset < 20 || (data_offset > span.wire && !span.is_part()) {
         walk.stop(Layer::Transport, true);
     } else {
         walk.event.payload_bytes = span.wire.saturating_sub(data_offset);
@@ -187,7 +187,7 @@ fn udp(walk: &mut Walk<'_>, protocol: Protocol, span: Span<'_>) {
     // UDP-Lite has its checksum coverage there (RFC 3828), a jumbogram zero (RFC 2675).
     let claimed = if protocol == Protocol::UDP_LITE || length == 0 { span.wire } else { u32::from(length) };
     let contradicts = claimed < 8
-        || (claimed > span.wire && !span.fragment)
+        || (claimed > span.wire && !span.is_part())
         || (length == 0 && protocol == Protocol::UDP && span.wire <= 0xffff && !walk.offloaded());
     if contradicts {
         walk.stop(Layer::Transport, true);
@@ -210,10 +210,12 @@ fn dccp(walk: &mut Walk<'_>, span: Span<'_>) {
         return;
     }
     let header = u32::from(span.u8(4).unwrap_or(0)) * 4;
-    if header < 12 || (header > span.wire && !span.fragment) {
+    if header < 12 || (header > span.wire && !span.is_part()) {
         walk.stop(Layer::Transport, true);
     } else {
         walk.event.payload_bytes = span.wire.saturating_sub(header);
+        // The header goes on in the next fragment.
+        walk.note(Notes::when(header > span.wire, Notes::APART));
     }
 }
 

@@ -3,7 +3,7 @@
 //! A UDP port alone proves nothing, so the tunnels over UDP are opened only if their header is well formed and what
 //! follows looks like what it names; otherwise the datagram stays plain UDP.
 
-use super::cursor::{Span, Walk};
+use super::cursor::{Rest, Span, Walk};
 use super::shim::{self, IPV4, IPV6, TRANSPARENT_ETHERNET};
 use super::{Tunnel, TunnelKind, ip, link};
 use crate::event::{Layer, Notes};
@@ -143,10 +143,22 @@ fn erspan(walk: &mut Walk<'_>, sequence: bool, span: Span<'_>) {
     if !sequence {
         open(walk, TunnelKind::Erspan, None);
         link::ethernet(walk, span);
-    } else if walk.need(span, 8, Layer::Tunnel) {
-        open(walk, TunnelKind::Erspan, span.u16(2).map(|word| u32::from(word & 0x3ff)));
-        link::ethernet(walk, span.skip(8));
+    } else if let (Some(session), true) = (span.u16(2), walk.need(span, 8, Layer::Tunnel)) {
+        open(walk, TunnelKind::Erspan, Some(u32::from(session & 0x3ff)));
+        let mirrored = mirrored(walk, session, span.skip(8));
+        link::ethernet(walk, mirrored);
     }
+}
+
+/// A mirrored frame; the bit T says that the mirror has cut it (draft-foschiano-erspan-03 section 4.2), as a capture's
+/// snap length does.
+fn mirrored<'a>(walk: &mut Walk<'_>, session: u16, span: Span<'a>) -> Span<'a> {
+    const TRUNCATED: u16 = 0x0400;
+    if session & TRUNCATED == 0 {
+        return span;
+    }
+    walk.note(Notes::CUT);
+    Span { rest: Rest::Uncounted, ..span }
 }
 
 /// ERSPAN type III: 12 bytes, and 8 more if the last bit says so.
@@ -160,10 +172,11 @@ fn erspan3(walk: &mut Walk<'_>, span: Span<'_>) {
         return;
     }
     open(walk, TunnelKind::Erspan, Some(u32::from(session & 0x3ff)));
+    let mirrored = mirrored(walk, session, span.skip(header));
     // The frame type: 0 is Ethernet, 2 a bare IP packet (draft-foschiano-erspan-03 section 4.3).
     match span.u16(10).map_or(0, |word| word >> 10 & 0x1f) {
-        0 => link::ethernet(walk, span.skip(header)),
-        2 => ip::by_version(walk, span.skip(header)),
+        0 => link::ethernet(walk, mirrored),
+        2 => ip::by_version(walk, mirrored),
         _ => {}
     }
 }
@@ -193,8 +206,10 @@ pub(super) fn udp(walk: &mut Walk<'_>, span: Span<'_>) {
 fn vxlan(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let flags = span.u8(0)?;
     let vni = span.u32(4)?;
-    // Bit 3 says that the identifier counts, bit 7 that the group policy field does; the last byte is reserved.
-    if flags & 0x7f != 0x08 || vni & 0xff != 0 || span.wire < 22 {
+    // Bit 3 says that the identifier counts, bit 7 that the group policy field does; the last byte is reserved. Where
+    // a reserved bit is set, which a receiver ignores, what follows must tell more.
+    let is_clean = flags & 0x7f == 0x08 && vni & 0xff == 0;
+    if flags & 0x08 == 0 || span.wire < 22 || (!is_clean && !shim::has_known_type(span.skip(8))) {
         return Some(false);
     }
     open(walk, TunnelKind::Vxlan, Some(vni >> 8));
@@ -229,14 +244,18 @@ fn geneve(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let protocol = span.u16(2)?;
     let vni = span.u32(4)?;
     let header = 8 + usize::from(first & 0x3f) * 4;
-    if first >> 6 != 0 || flags & 0x3f != 0 || vni & 0xff != 0 || span.wire as usize <= header {
+    if first >> 6 != 0 || span.wire as usize <= header {
         return Some(false);
     }
     let inner = span.skip(header);
+    // A receiver ignores the reserved bits; where they are set, what follows must tell more.
+    let is_clean = flags & 0x3f == 0 && vni & 0xff == 0;
     match protocol {
-        IPV4 if inner.nibble() != Some(4) => return Some(false),
-        IPV6 if inner.nibble() != Some(6) => return Some(false),
-        IPV4 | IPV6 | TRANSPARENT_ETHERNET | 0x8847 => {}
+        IPV4 if inner.nibble() != Some(4) || !(is_clean || ip::plausible(inner)) => return Some(false),
+        IPV6 if inner.nibble() != Some(6) || !(is_clean || ip::plausible(inner)) => return Some(false),
+        TRANSPARENT_ETHERNET if !is_clean && !shim::has_known_type(inner) => return Some(false),
+        IPV4 | IPV6 | TRANSPARENT_ETHERNET => {}
+        0x8847 if is_clean => {}
         _ => return Some(false),
     }
     open(walk, TunnelKind::Geneve, Some(vni >> 8));
@@ -250,7 +269,7 @@ fn gtp_u(walk: &mut Walk<'_>, span: Span<'_>) -> Option<bool> {
     let length = u32::from(span.u16(2)?);
     let teid = span.u32(4)?;
     // Version 1, protocol type GTP, message "G-PDU".
-    if flags >> 4 != 3 || kind != 255 || length + 8 > span.wire {
+    if flags >> 4 != 3 || kind != 255 || (length + 8 > span.wire && !span.is_part()) {
         return Some(false);
     }
     let mut header = 8;

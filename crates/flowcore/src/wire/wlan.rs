@@ -1,6 +1,6 @@
 //! IEEE 802.11 data frames, and the capture headers that precede them.
 
-use super::cursor::{Span, Walk};
+use super::cursor::{Rest, Span, Walk};
 use super::shim;
 use crate::event::{Layer, Notes};
 
@@ -12,6 +12,7 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
     };
     const TO_DS: u8 = 0x01;
     const FROM_DS: u8 = 0x02;
+    const MORE_FRAGMENTS: u8 = 0x04;
     const PROTECTED: u8 = 0x40;
     const ORDER: u8 = 0x80;
     const DATA: u8 = 2;
@@ -30,7 +31,12 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
         walk.stop(Layer::Link, true);
         return;
     }
-    addresses(walk, kind, flags, span);
+    let qos_at = if flags & (TO_DS | FROM_DS) == TO_DS | FROM_DS { 30 } else { 24 };
+    let qos = if has_qos && kind >> 2 & 3 == DATA { span.array(qos_at) } else { None };
+    let aggregated = qos.is_some_and(|[low, _]: [u8; 2]| low & 0x80 != 0) && flags & PROTECTED == 0;
+    if !aggregated {
+        addresses(walk, kind, flags, span);
+    }
     if kind >> 2 & 3 != DATA {
         // Management and control frames belong to no flow; protected management frames say so.
         if flags & PROTECTED != 0 {
@@ -38,11 +44,7 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
         }
         return;
     }
-    let mut header = 24;
-    if flags & (TO_DS | FROM_DS) == TO_DS | FROM_DS {
-        header += 6;
-    }
-    let qos_at = header;
+    let mut header = qos_at;
     if has_qos {
         header += 2;
         if flags & ORDER != 0 {
@@ -61,22 +63,36 @@ pub(super) fn ieee802_11(walk: &mut Walk<'_>, span: Span<'_>, padded: bool) {
         return;
     }
     let header = if padded { header.next_multiple_of(4) } else { header };
-    let payload = span.skip(header);
-    let aggregated = has_qos && span.u8(qos_at).is_some_and(|low| low & 0x80 != 0);
-    // Later fragments of an 802.11 frame have no LLC header.
+    let mut payload = span.skip(header);
+    // Later fragments of an 802.11 frame have no LLC header, and are in no flow.
     if span.u8(22).is_some_and(|sequence| sequence & 15 != 0) {
         return;
     }
-    if !aggregated {
-        shim::llc(walk, payload);
+    if flags & MORE_FRAGMENTS != 0 {
+        walk.note(Notes::APART);
+        payload.rest = Rest::Uncounted;
+    }
+    if aggregated {
+        first_subframe(walk, payload);
         return;
     }
-    // The first of the aggregated subframes: two addresses, a length, LLC. The others are not events of their own.
-    let Some(length) = payload.u16(12) else {
-        walk.need(payload, 14, Layer::Link);
+    // The mesh control field may stand before LLC, with up to three further addresses (section 9.2.4.8.3).
+    let meshed = qos.is_some_and(|[_, high]| high & 1 != 0) && payload.array(0) != Some([0xaa, 0xaa, 3]);
+    let mesh_control = if meshed { 6 + 6 * usize::from(payload.u8(0).unwrap_or(0) & 3) } else { 0 };
+    shim::llc(walk, payload.skip(mesh_control));
+}
+
+/// The first of the subframes of an A-MSDU: two addresses, a length, LLC. The others make no events of their own.
+fn first_subframe(walk: &mut Walk<'_>, span: Span<'_>) {
+    walk.link_addresses(span.array(6), span.array(0));
+    let Some(length) = span.u16(12) else {
+        walk.need(span, 14, Layer::Link);
         return;
     };
-    shim::llc(walk, payload.skip(14).clip(u32::from(length)));
+    let length = u32::from(length);
+    // Each but the last is filled up to a multiple of four bytes.
+    walk.note(Notes::when(span.wire > (14 + length).next_multiple_of(4), Notes::AGGREGATED));
+    shim::llc(walk, span.skip(14).clip(length));
 }
 
 /// Source and destination by the two DS bits (IEEE 802.11-2020 table 9-30); control frames have a receiver and, some of

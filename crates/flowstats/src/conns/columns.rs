@@ -237,7 +237,9 @@ fn port(connection: &Connection, port: u16) -> Value {
     let known = key.src_port != 0 || key.dst_port != 0;
     let has_one = match key.protocol {
         // Type 0 and code 0 are a message, if not one that anybody sends.
-        Protocol::ICMP | Protocol::ICMPV6 => known || !connection.doubts.contains(Doubts::HEADERS_CUT),
+        Protocol::ICMP | Protocol::ICMPV6 => {
+            known || !connection.doubts.intersects(Doubts::HEADERS_CUT.union(Doubts::FRAGMENTS))
+        }
         protocol => protocol.has_ports() && known,
     };
     if has_one { Value::U64(u64::from(port)) } else { Value::Missing }

@@ -203,6 +203,8 @@ fn headers_that_were_cut_before_the_transport_leave_counts_open() {
         (Layer::Transport, Notes::CUT, true),
         (Layer::Tunnel, Notes::CUT, true),
         (Layer::Network, Notes::CUT, true),
+        // Lengths that contradict each other.
+        (Layer::Network, Notes::MALFORMED, true),
         // A tunnel with something in it that is not read here.
         (Layer::Tunnel, Notes::UNKNOWN, false),
         // Only the payload was cut.
@@ -225,6 +227,14 @@ fn a_message_cut_before_its_type_has_none() {
     assert_eq!(echo, [Value::U64(8), Value::U64(0)]);
     assert_eq!(message((8, 0), Layer::Transport, Notes::CUT), echo, "cut behind its type");
     assert_eq!(message((0, 0), Layer::Transport, Notes::CUT), [Value::Missing, Value::Missing]);
+    // Later fragments whose first one is missing.
+    assert_eq!(message((0, 0), Layer::None, Notes::APART), [Value::Missing, Value::Missing]);
+}
+
+#[test]
+fn a_frame_that_holds_more_packets_than_were_read_is_told() {
+    let found = connections(vec![udp(0, false, 100), FlowEvent { notes: Notes::AGGREGATED, ..udp(1, false, 100) }]);
+    assert_eq!(found[0].doubts.quality().at_least, ["aggregated"]);
 }
 
 #[test]
