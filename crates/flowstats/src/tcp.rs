@@ -76,7 +76,8 @@ bitflags::bitflags! {
     /// What makes the times of a handshake ambiguous.
     #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct HandshakeDoubts: u8 {
-        /// There were several SYNs, and the SYN-ACK may answer any: times since the latest are lower bounds.
+        /// There were several SYNs, and the SYN-ACK may answer any, or it answers one that was not captured: times since the
+        /// latest are lower bounds.
         const SYN_REPEATED = 1;
         /// The same of SYN-ACKs and the ACK.
         const SYN_ACK_REPEATED = 2;
@@ -440,6 +441,7 @@ impl Tcp {
         match (direction, syn, ack) {
             // A SYN that is delivered behind its SYN-ACK was sent before it all the same.
             (Direction::Forward, true, false) if self.syn_ack == NEVER || time.as_nanos() <= self.syn_ack => {
+                self.ends[1].expect_echo(segment.timestamp.0);
                 if self.syn == NEVER {
                     self.syn = time.as_nanos();
                 } else if !is_copy(time, self.syn) || segment.seq != self.ends[0].start() {
@@ -449,7 +451,10 @@ impl Tcp {
             }
             (Direction::Reverse, true, true) if self.syn_ack == NEVER => {
                 // One that answers another SYN says nothing of the time that this took, nor does one captured late.
-                let [originator, _] = &self.ends;
+                let [originator, responder] = &self.ends;
+                if responder.echoes_another(segment) {
+                    self.bearing |= Bearing::SYN_REPEATED;
+                }
                 let answers = !originator.has_syn() || originator.sent_behind_syn(segment.ack);
                 if answers && !is_heard_already(&self.ends, segment) {
                     self.syn_ack = time.as_nanos();
@@ -570,10 +575,12 @@ fn is_copy(time: Timestamp, before: i64) -> bool {
     time.as_nanos().wrapping_sub(before).unsigned_abs() < retransmit::COPY.get().unsigned_abs()
 }
 
-/// Whether a SYN-ACK comes behind what the originator has acknowledged it with: the capture has it late.
+/// Whether a SYN-ACK comes behind what the originator has acknowledged it with, or behind what its sender went on with
+/// (RFC 7413): the capture has it late, or it was sent again.
 fn is_heard_already([originator, responder]: &[Endpoint; 2], segment: &TcpSegment) -> bool {
     let heard = originator.has(Letter::Ack) || originator.has(Letter::Data);
-    heard && responder.is_placed() && responder.acked() > 0 && segment.seq == responder.start()
+    let acknowledged = heard && responder.is_placed() && responder.acked() > 0 && segment.seq == responder.start();
+    acknowledged || (originator.has_syn() && originator.acked() > 0 && !responder.has_syn())
 }
 
 /// Adds the letters that a segment earns by its control bits and payload.

@@ -6,7 +6,7 @@ use flowcore::{Direction, Nanos};
 use super::Connection;
 use super::columns::{BYTES, ColumnDef, PACKETS, bound_of_step, bound_of_syn_ack, define};
 use crate::columns::{FACT, NUMBER, SPAN};
-use crate::tcp::{Course, Durations, Figures, HandshakeDoubts, Retransmission, SideFacts};
+use crate::tcp::{Course, Durations, FastOpen, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
 const COUNT: (Unit, Meaning) = (Unit::Count, Meaning::Counter);
 
@@ -51,7 +51,12 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
         ["fast_open", "TFO", "TCP Fast Open: no, asked, tried (data in the SYN), used (and accepted)."],
         FACT,
-        |c| course(c, |course| opened(course, Value::Word(course.opening.fast_open.name()))),
+        |c| {
+            course(c, |course| match course.opening.fast_open {
+                FastOpen::Unknown => Value::Missing,
+                known => opened(course, Value::Word(known.name())),
+            })
+        },
     ),
     define(["rtt_min", "RTT-MIN", "Shortest round trip to the end farther from the capture point."], SPAN, |c| {
         rtt(c, farther, |rtt| rtt.min())
@@ -245,7 +250,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN; one without ACK closes nothing."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
     }),
-    define(["reset_by", "RESET-BY", "Who sent the first RST."], FACT, |c| {
+    define(["reset_by", "RESET-BY", "Who sent the first RST before both had closed."], FACT, |c| {
         course(c, |course| course.reset_by.map_or(Value::Missing, end))
     }),
     define(

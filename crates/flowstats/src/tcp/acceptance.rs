@@ -17,6 +17,9 @@ const UNKNOWN_WINDOW: i64 = 1 << 20;
 /// Two numbers of one gap are at least so near each other, however small the windows: there may be a gap between them too.
 const NEAR: i64 = 1 << 16;
 
+/// No stream goes on faster, in bits per nanosecond: 100 Gbit/s.
+const FASTEST: i64 = 100;
+
 /// What becomes of a segment.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -140,7 +143,7 @@ impl Tcp {
         let ahead = segment.ack.wrapping_sub(peer.next_seq()) as i32;
         let heard = !segment.flags.contains(TcpFlags::ACK) | ((ahead <= 0) & !peer.precedes_syn(segment.ack, end));
         let next = (segment.seq == end.next_seq()) & !segment.flags.contains(TcpFlags::SYN);
-        let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST);
+        let answers = segment.flags.contains(TcpFlags::ACK) & segment.flags.intersects(TcpFlags::BOUNDARY);
         let begins = end.state() == State::Inactive;
         let text_behind_fin = (payload > 0) & (end.state() == State::Closed);
         heard & ((begins & !answers) | (!begins & next)) & !text_behind_fin
@@ -148,7 +151,7 @@ impl Tcp {
 
     #[inline(never)]
     fn weigh(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> Verdict {
-        let leads = self.leads_away(segment, payload, by);
+        let leads = self.leads_away(segment, payload, by, time);
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         match held {
             None if leads == [false; 2] => self.behind_probe(segment, by).map_or(Verdict::Take, Verdict::BehindProbe),
@@ -216,15 +219,19 @@ impl Tcp {
         }
         let beyond = |of: Direction, number: u32| {
             let end = &self.ends[of.index()];
-            let from = held.claim(of).map(|claim| end.position(claim.wrapping_sub(held.length(of))));
-            from.is_some_and(|from| end.last() < from && from <= end.position(number))
+            held.claim(of).is_some_and(|claim| {
+                let (from, to) = (end.position(claim.wrapping_sub(held.length(of))), end.position(number));
+                // It may have become the next meanwhile; then what shows its bytes shows it.
+                (end.last() < from && from <= to)
+                    || (end.last() == from && (from + 1..=to).contains(&end.position(claim)))
+            })
         };
         beyond(by, segment.seq) || (segment.flags.contains(TcpFlags::ACK) && beyond(by.opposite(), segment.ack))
     }
 
     /// Whether its sequence number, and its acknowledgment, lead away from all that the windows allow.
     #[inline]
-    fn leads_away(&self, segment: &TcpSegment, payload: u32, by: Direction) -> [bool; 2] {
+    fn leads_away(&self, segment: &TcpSegment, payload: u32, by: Direction, time: Timestamp) -> [bool; 2] {
         let flags = segment.flags;
         let (end, peer) = (&self.ends[by.index()], &self.ends[by.opposite().index()]);
         if flags.contains(TcpFlags::SYN) {
@@ -258,8 +265,13 @@ impl Tcp {
         }
         // A capture of control segments alone shows streams by their ends only.
         let blind = flags.intersects(TcpFlags::FIN | TcpFlags::RST) && !self.ends.iter().any(has_gone_on);
+        let reached = |end: &Endpoint, number: u32| {
+            let seen = i64::from(number.wrapping_sub(end.start())) <= end.last();
+            !end.has_syn() || seen || self.had_time(number.wrapping_sub(end.next_seq()).into(), time)
+        };
         if blind {
-            return [false; 2];
+            let acknowledges = flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK;
+            return [!reached(end, segment.seq), acknowledges && !reached(peer, segment.ack)];
         }
         let known = end.has_begun() && !end.is_reset();
         let seq = known && {
@@ -280,13 +292,30 @@ impl Tcp {
         [seq, ack]
     }
 
+    /// Whether a stream can have gone on by so many bytes since the latest segment was seen.
+    fn had_time(&self, bytes: i64, now: Timestamp) -> bool {
+        let nanos = now.as_nanos().saturating_sub(self.active);
+        bytes * 8 <= nanos.saturating_mul(FASTEST)
+    }
+
+    /// Whether a segment that waits stands before the beginning of its stream, or acknowledges what stands before that of
+    /// the other, and no stream can have gone round all numbers since: it is of an earlier connection.
+    fn is_of_earlier(&self, held: &Held) -> bool {
+        let (end, peer) = (&self.ends[held.direction.index()], &self.ends[held.direction.opposite().index()]);
+        let before = |end: &Endpoint, number: u32| end.has_syn() && end.position(number) < 1;
+        let stands = held.leads[0] && before(end, held.segment.seq);
+        let acknowledges = held.leads[1] && before(peer, held.segment.ack);
+        (stands || acknowledges) && !held.begins() && !self.had_time(1 << 32, held.time)
+    }
+
     /// Whether a RST answers a SYN-ACK that waits, or the ACK with which somebody answered a SYN who knows the ports from
-    /// before (RFC 9293 section 3.5.1, figure 9), and nothing else: it has the number that this acknowledged.
+    /// before (RFC 9293 section 3.5.1, figure 9; also behind its SYN-ACK, section 3.10.7.4), and nothing else: it has the
+    /// number that this acknowledged.
     fn refuses(&self, segment: &TcpSegment, by: Direction) -> bool {
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         held.is_some_and(|held| {
             let flags = held.segment.flags;
-            let asked = self.ends[by.index()].state() == State::SynSent;
+            let asked = matches!(self.ends[by.index()].state(), State::SynSent | State::SynAckSent);
             flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && (flags.contains(TcpFlags::SYN) || asked)
                 && held.direction != by
@@ -341,7 +370,8 @@ impl Tcp {
             || self.is_behind_fin(segment, payload, by)
             || ended(by, leads)
             || ended(held.direction, held.leads)
-            || elsewhere;
+            || elsewhere
+            || self.is_of_earlier(held);
         if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
@@ -369,7 +399,7 @@ impl Tcp {
             datagram_id: event.datagram_id,
             interface: event.interface,
             notes: event.notes,
-            leads: self.leads_away(segment, event.payload_bytes, event.direction),
+            leads: self.leads_away(segment, event.payload_bytes, event.direction, event.time),
             behind_fin,
             progress: self.progress(segment, event.direction),
         };

@@ -69,7 +69,7 @@ pub struct Course {
     pub closed_by: Option<Direction>,
     /// One end went on sending after it had acknowledged the other's FIN.
     pub half_closed: bool,
-    /// Who sent the first RST.
+    /// Who sent the first RST before both had closed.
     pub reset_by: Option<Direction>,
     /// That RST had no ACK.
     pub bare_reset: bool,

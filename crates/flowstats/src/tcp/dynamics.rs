@@ -425,12 +425,17 @@ impl Dynamics {
     #[inline]
     fn note_newest(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         if event.payload_bytes > 0 {
-            if self.watches(watch::RECOVERY, event.direction)
-                && let Some(trouble) = &mut self.trouble
-            {
-                trouble.sides[event.direction.index()].share(segment.timestamp.0);
-            }
+            self.share_stamp(event, segment);
             self.sent[event.direction.index()].stamp = segment.timestamp.0;
+        }
+    }
+
+    /// Of what was sent again with the timestamp that the newest has, an echo does not tell.
+    fn share_stamp(&mut self, event: &FlowEvent, segment: &TcpSegment) {
+        if self.watches(watch::RECOVERY, event.direction)
+            && let Some(trouble) = &mut self.trouble
+        {
+            trouble.sides[event.direction.index()].share(segment.timestamp.0);
         }
     }
 

@@ -207,6 +207,22 @@ impl Endpoint {
         self.acked = 0;
     }
 
+    /// The answer of this end, of which nothing is known, must echo this timestamp; kept where its number will be.
+    #[inline]
+    pub(super) fn expect_echo(&mut self, stamp: u32) {
+        if !self.is_placed() {
+            self.start = stamp;
+        }
+    }
+
+    /// Whether `segment`, the first of this end, echoes another timestamp than its peer's SYN was seen to have: it answers
+    /// one that was not captured.
+    #[inline]
+    pub(super) fn echoes_another(&self, segment: &TcpSegment) -> bool {
+        let (stamp, echo) = (self.start, segment.timestamp.1);
+        !self.is_placed() & (stamp != 0) & (echo != 0) & (echo != stamp)
+    }
+
     /// Its first segment is a SYN without data.
     #[inline]
     pub(super) fn begin_with_syn(&mut self, seq: u32, state: State) {

@@ -66,6 +66,8 @@ pub enum FastOpen {
     Tried,
     /// The SYN brought data, and the SYN-ACK acknowledged it.
     Used,
+    /// The options of the SYN were cut before they could tell.
+    Unknown,
 }
 
 impl FastOpen {
@@ -76,6 +78,7 @@ impl FastOpen {
             Self::Asked => "asked",
             Self::Tried => "tried",
             Self::Used => "used",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -167,6 +170,8 @@ bitflags::bitflags! {
         const OTHER_COUNTS = 4096;
         /// The SYN-ACK acknowledged less than what the originator was seen to send before its SYN was captured.
         const REFUSED_EARLY = 8192;
+        /// Options of a SYN were cut.
+        const CUT = 16384;
     }
 }
 
@@ -224,6 +229,7 @@ impl Steps {
                 if segment.options.contains(TcpOptions::FAST_OPEN) {
                     self.seen |= Seen::COOKIE;
                 }
+                self.seen.set(Seen::CUT, segment.options.contains(TcpOptions::INCOMPLETE));
                 if event.payload_bytes > 0 {
                     self.seen |= Seen::SYN_DATA;
                 }
@@ -232,10 +238,7 @@ impl Steps {
                 self.first_syn = if self.first_syn == NEVER { nanos } else { self.first_syn.min(nanos) };
                 if !done && (self.syn_ack == NEVER || nanos <= self.syn_ack) {
                     self.last_syn = self.last_syn.max(nanos);
-                    if self.syns > 1 && stamp == self.stamps[0] {
-                        self.seen |= Seen::TWIN_SYNS;
-                    }
-                    self.stamps[0] = stamp;
+                    self.note_stamp(Direction::Forward, self.syns > 1, stamp);
                 }
                 if self.syns == 1 { Step::First } else { Step::Again }
             }
@@ -243,10 +246,7 @@ impl Steps {
                 self.syn_acks = self.syn_acks.saturating_add(1);
                 if !done && !late {
                     self.last_syn_ack = self.last_syn_ack.max(nanos);
-                    if self.syn_acks > 1 && stamp == self.stamps[1] {
-                        self.seen |= Seen::TWIN_SYN_ACKS;
-                    }
-                    self.stamps[1] = stamp;
+                    self.note_stamp(Direction::Reverse, self.syn_acks > 1, stamp);
                 }
                 let echo = segment.flags & (TcpFlags::ECE | TcpFlags::CWR | TcpFlags::AE);
                 if self.seen.contains(Seen::ECN_OFFERED) {
@@ -271,6 +271,16 @@ impl Steps {
                 self.seen |= Seen::OTHER_SYN_ACK;
                 step
             }
+        }
+    }
+
+    /// The timestamp option of one more step of `by`: only what has a later one than all before it is told from them.
+    fn note_stamp(&mut self, by: Direction, again: bool, stamp: u32) {
+        let latest = &mut self.stamps[by.index()];
+        if again && stamp.wrapping_sub(*latest) as i32 <= 0 {
+            self.note_twin(by);
+        } else {
+            *latest = stamp;
         }
     }
 
@@ -385,6 +395,8 @@ impl Steps {
             FastOpen::Tried
         } else if seen.contains(Seen::COOKIE) {
             FastOpen::Asked
+        } else if seen.contains(Seen::CUT) {
+            FastOpen::Unknown
         } else {
             FastOpen::No
         };

@@ -58,6 +58,9 @@ const NEAR: i16 = 1024;
 /// So far back a number is taken for an earlier one of a sender that counts: of a thousand random ones one is so near.
 const BACK: i16 = 64;
 
+/// The most bytes of an ordinary segment.
+const USUAL: i64 = 1460;
+
 /// Whether a segment was sent before or after the newest of its sender, by what the sender wrote into it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -194,7 +197,10 @@ impl Repetition {
             _ if bare && self.since_probe < SHORTEST_TIMER => false,
             _ if self.since_repeat < SHORTEST_TIMER => false,
             // Later, it may have been sent again and overtaken.
-            Order::Before => self.since_newest < COPY && !self.is_asked_for() && (self.counted || self.stamps_tell()),
+            Order::Before => {
+                let told = self.counted || self.stamps_tell();
+                self.since_newest < COPY && !self.is_asked_for() && told && self.stands_by_its_number()
+            }
             // The number of what offload merged is that of its first datagram: a copy of the last has a larger one.
             Order::After => {
                 self.stamps_tell() || (self.counted && self.since_newest >= self.round_trip.unwrap_or(REORDERING))
@@ -208,6 +214,12 @@ impl Repetition {
 impl Repetition {
     fn stamps_tell(&self) -> bool {
         self.stamp_age.is_some_and(|age| age != 0)
+    }
+
+    /// Whether it stands so far below the newest as packets lie between, by their numbers, and so can be one of those:
+    /// what lies farther back was sent before, and this may be its repetition, overtaken.
+    fn stands_by_its_number(&self) -> bool {
+        self.id_age.is_none_or(|age| self.below <= i64::from(self.payload) + i64::from(-age) * USUAL)
     }
 
     /// Whether the receiver asked for it.
@@ -370,6 +382,17 @@ mod tests {
         ] {
             assert_eq!(classify(&seen) == Again::Duplicate, expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn what_lies_farther_back_than_its_number_may_have_been_sent_again_and_overtaken() {
+        let before = |below: i64, packets: i16| {
+            let near = Nanos::new(MS / 2);
+            Repetition { below, id_age: Some(-packets), counted: true, since_newest: near, ..seen() }.is_told()
+        };
+        assert!(before(2000, 1));
+        assert!(!before(8000, 1));
+        assert!(before(8000, 7));
     }
 
     #[test]

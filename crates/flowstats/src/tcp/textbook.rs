@@ -54,8 +54,9 @@ impl Tcp {
         self.syn = time.as_nanos();
         self.active = time.as_nanos();
         self.completeness |= completeness::SYN;
-        let [originator, _] = &mut self.ends;
+        let [originator, responder] = &mut self.ends;
         originator.begin_with_syn(segment.seq, State::SynSent);
+        responder.expect_echo(segment.timestamp.0);
         self.history.once(Letter::Syn, originator, direction);
         true
     }
@@ -73,6 +74,9 @@ impl Tcp {
         self.completeness |= completeness::SYN_ACK;
         originator.acknowledge_next(1);
         originator.become_state(State::Established);
+        if responder.echoes_another(segment) {
+            self.bearing |= Bearing::SYN_REPEATED;
+        }
         responder.begin_with_syn(segment.seq, State::Established);
         self.history.once(Letter::SynAck, responder, direction);
         self.bearing.remove(Bearing::USUAL);

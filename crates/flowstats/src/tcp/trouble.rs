@@ -131,6 +131,8 @@ pub(super) struct Side {
     pub zero_time: i64,
     /// What ended a zero window was not captured.
     pub zero_unseen: bool,
+    /// Timestamp option of the segment that last shut or opened this end's window; 0 if none did, or without.
+    pub window_stamp: u32,
     /// Packets marked by the network, segments that echo marks, and segments that say the window was reduced.
     pub congested: u32,
     pub echoed: u32,
@@ -161,6 +163,7 @@ impl Default for Side {
             zero_told: NEVER,
             zero_time: 0,
             zero_unseen: false,
+            window_stamp: 0,
             congested: 0,
             echoed: 0,
             reduced: 0,

@@ -350,6 +350,11 @@ impl Conversation {
         self.farewell
     }
 
+    /// Whether the responder answers a request, and nothing of the originator has come since.
+    pub(super) fn is_answered(&self, speaker: Speaker) -> bool {
+        speaker == Speaker::Responder && self.open && !self.overlaps
+    }
+
     pub(super) fn responses(&self) -> u32 {
         self.responses
     }

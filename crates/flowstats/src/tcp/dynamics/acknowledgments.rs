@@ -189,8 +189,14 @@ impl Dynamics {
             || segment.ack != end.acked_seq()
             // The answer to a probe: it asks for nothing.
             || segment.window == 0
-            || !(same_window || segment.options.contains(TcpOptions::SACK))
         {
+            return;
+        }
+        if !(same_window || segment.options.contains(TcpOptions::SACK)) {
+            if segment.options.contains(TcpOptions::INCOMPLETE) {
+                // What was cut may have been one, which is said of what is in trouble.
+                self.trouble.get_or_insert_default();
+            }
             return;
         }
         let side = &mut self.trouble.get_or_insert_default().sides[of.index()];

@@ -4,7 +4,8 @@ use flowcore::event::{Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Dynamics, Seen, watch};
-use crate::tcp::retransmit::SHORTEST_TIMER;
+use crate::tcp::retransmit::{SHORTEST_TIMER, is_earlier};
+use crate::tcp::rtt::echoes_later;
 use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
 
 impl Dynamics {
@@ -43,6 +44,7 @@ impl Dynamics {
     pub(super) fn note_window(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, overtaken: bool) {
         let by = event.direction;
         let syn = segment.flags.contains(TcpFlags::SYN);
+        let overtaken = overtaken || self.has_newer_window(event, segment);
         let sets_none = segment.flags.contains(TcpFlags::RST) || (syn && !segment.flags.contains(TcpFlags::ACK));
         if segment.window == 0 && !sets_none && !segment.options.contains(TcpOptions::INCOMPLETE) {
             let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
@@ -50,6 +52,7 @@ impl Dynamics {
             if overtaken {
                 return;
             }
+            side.window_stamp = segment.timestamp.0;
             if side.zero_since == NEVER {
                 side.zero_since = event.time.as_nanos();
                 side.zero_told = NEVER;
@@ -64,10 +67,26 @@ impl Dynamics {
             self.set_watch(watch::ZERO, by, false);
             if let Some(trouble) = &mut self.trouble {
                 let side = &mut trouble.sides[by.index()];
+                side.window_stamp = segment.timestamp.0;
                 side.zero_time += event.time.as_nanos().saturating_sub(side.zero_since).max(0);
                 side.zero_since = NEVER;
             }
         }
+    }
+
+    /// Whether a segment was sent before the one that last shut or opened its sender's window, which acknowledged as much:
+    /// by its timestamp option, else by its identification.
+    fn has_newer_window(&self, event: &FlowEvent, segment: &TcpSegment) -> bool {
+        let by = event.direction;
+        let Some(side) = self.trouble.as_ref().map(|trouble| &trouble.sides[by.index()]) else { return false };
+        if side.zero_windows == 0 {
+            return false;
+        }
+        if side.window_stamp != 0 && segment.timestamp.0 != side.window_stamp {
+            return echoes_later(side.window_stamp, segment.timestamp.0);
+        }
+        let (id, latest) = (event.datagram_id as u16, self.sent[by.index()].id);
+        (id != 0) & (latest != 0) && is_earlier(id.wrapping_sub(latest) as i16)
     }
 
     /// The other end has sent more than a probe: a segment that the capture has not has opened the window of `of`, `now`

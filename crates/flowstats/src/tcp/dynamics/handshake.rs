@@ -41,7 +41,9 @@ impl Dynamics {
                 (age == 0 || overtaken) && since(latest, event.time) < SHORTEST_TIMER
             };
         if copied {
-            if event.datagram_id == 0 {
+            // Of one sooner the round trip is right but for that time, and a capture may have every packet twice.
+            let other_interface = event.interface != self.interfaces[by.index()];
+            if event.datagram_id == 0 || (since(latest, event.time) >= COPY && !other_interface) {
                 self.steps.note_twin(by);
             }
             if event.datagram_id == 0 || (overtaken && !self.steps.counts(by)) {
@@ -95,6 +97,11 @@ impl Dynamics {
                     if self.steps.has_syn() {
                         self.note_ambiguous(Direction::Forward, event.time, witness);
                     }
+                    let newest = self.sent[1].stamp;
+                    if segment.options.contains(TcpOptions::TIMESTAMP) && echoes_later(segment.timestamp.0, newest) {
+                        // Sent after what stands behind it.
+                        self.note_retransmission(Retransmission::SynAck, 0, event, witness);
+                    }
                 } else {
                     self.handshake_sample(Direction::Forward, event, segment, witness);
                 }
@@ -119,8 +126,12 @@ impl Dynamics {
         }
         let rtt = event.time.as_nanos().wrapping_sub(sent);
         let echo = segment.options.contains(TcpOptions::TIMESTAMP).then_some(segment.timestamp.1);
-        // Linux stamps SYNs with milliseconds: those of two copies differ.
-        let told = only || echo.is_some_and(|echo| echo != 0 && echo == stamp);
+        // Linux stamps SYNs with milliseconds: those of two copies differ. What echoes another answers one that was not
+        // captured.
+        let told = match echo {
+            Some(echo) if echo != 0 && stamp != 0 => echo == stamp,
+            _ => only,
+        };
         if rtt < 0
             || !(told && self.steps.is_told(of))
             || self.steps.is_crossed()

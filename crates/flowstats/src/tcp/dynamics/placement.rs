@@ -59,7 +59,11 @@ impl Dynamics {
         if by_itself && was_answered {
             self.talk.missed_before_answer(event.time, witness);
         }
-        if !only_doubted || (by_itself && !was_answered) {
+        // Bytes below others of the request that is answered: they are of that, or of one before it.
+        let within = before.ends[of.index()].last() >= tcp.ends()[of.index()].acked() && !tcp.end_missed()[of.index()];
+        if within && !only_doubted && of == Direction::Forward && self.talk.is_answered(self.speaker) {
+            self.talk.tear();
+        } else if !only_doubted || (by_itself && !was_answered) {
             self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
         }
         if was_doubted || !only_doubted {
@@ -191,6 +195,7 @@ impl Dynamics {
             if payload == 1 && self.watches(watch::ZERO, by.opposite()) {
                 self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
             }
+            self.share_stamp(event, segment);
             self.advance(before.fresh, fin, event, segment, witness);
             return Placed::Sent;
         }
@@ -219,6 +224,9 @@ impl Dynamics {
             match retransmit::classify_late(&late) {
                 Late::Reordered => {
                     self.note_reordering(event, witness);
+                    // Of an ACK that overtook it nothing was kept: it may be the newest that tells.
+                    let stamp = &mut self.sent[by.index()].stamp;
+                    *stamp = if echoes_later(segment.timestamp.0, *stamp) { segment.timestamp.0 } else { *stamp };
                     placed = if fresh { Placed::Sent } else { Placed::late(late.order()) };
                 }
                 Late::Sent(kind) => {
@@ -305,7 +313,7 @@ impl Dynamics {
             Again::Duplicate => {
                 self.note_duplicate(event, witness);
                 // Of one sooner the round trip is right but for that time, and a capture may have every packet twice.
-                if doubted && payload > 0 && seen.since_newest >= retransmit::COPY {
+                if to > was.acked() && seen.since_newest >= retransmit::COPY && !seen.other_interface {
                     self.blur(by, tcp.ends()[by.index()].last());
                 }
                 return Placed::Again;

@@ -365,3 +365,85 @@ fn an_ack_that_stands_before_a_fin_whose_ack_was_captured_first_is_no_probe() {
     let played = close(10.0);
     assert_eq!((played.sent_again(), played.facts.sides[1].guessed), (vec!["KeepAlive 0", "Spurious 0"], 2));
 }
+
+#[test]
+fn a_syn_ack_behind_what_its_sender_went_on_with_times_nothing() {
+    let stamped = |row, stamps| (row, More { stamps: Some(stamps), ..More::default() });
+    let rows = |stamp| {
+        vec![
+            (HANDSHAKE[0], More { fast_open: true, stamps: Some((10, 0)), ..More::default() }),
+            // The SYN-ACK before it was lost.
+            stamped((1006.0, "<PA", 901, 101, 500), (52, 10)),
+            stamped((2014.0, "<SA", 900, 101, 0), (stamp, 10)),
+            stamped((2020.0, ">A", 101, 1401, 0), (1030, stamp)),
+        ]
+    };
+    let played = play_with(&rows(1060), EndReason::Forced);
+    assert_eq!(played.heard("rtt> 1014") + played.heard("rtt>H"), 0, "{:?}", played.heard);
+    assert_eq!((played.sent_again(), played.facts.opening.syn_rtt()), (vec!["SynAck 0"], None));
+    // Overtaken, not sent again.
+    let played = play_with(&rows(51), EndReason::Forced);
+    assert_eq!((played.sent_again().len(), played.facts.opening.syn_rtt()), (0, None));
+}
+
+#[test]
+fn a_syn_ack_that_echoes_another_syn_answers_one_that_was_not_captured() {
+    let rows = |echo| {
+        let stamps = [(1100, 0), (7, echo), (1103, 7)];
+        HANDSHAKE.iter().zip(stamps).map(|(&row, stamps)| (row, More { stamps: Some(stamps), ..More::default() }))
+    };
+    let answered: Vec<_> = rows(1100).collect();
+    let played = play_with(&answered, EndReason::Forced);
+    assert_eq!((played.rtts(), played.facts.opening.doubts.name()), (vec!["rtt>H 10", "rtt<H 0.1"], "exact"));
+    for another in [75, 1200] {
+        let answered: Vec<_> = rows(another).collect();
+        let played = play_with(&answered, EndReason::Forced);
+        assert_eq!(played.rtts(), ["ambiguous>", "rtt<H 0.1"], "{another}");
+        assert_eq!(played.facts.opening.doubts.name(), "repeated", "{another}");
+    }
+}
+
+#[test]
+fn syn_acks_that_come_again_behind_a_later_one_are_not_told_apart() {
+    let rows: Vec<_> = [
+        (HANDSHAKE[0], (10, 0)),
+        (HANDSHAKE[1], (50, 10)),
+        ((2010.0, "<SA", 900, 101, 0), (1050, 10)),
+        // The first once more.
+        ((2016.0, "<SA", 900, 101, 0), (50, 10)),
+        ((2018.0, ">A", 101, 901, 0), (1018, 50)),
+    ]
+    .into_iter()
+    .map(|(row, stamps)| (row, More { stamps: Some(stamps), ..More::default() }))
+    .collect();
+    assert_eq!(play_with(&rows, EndReason::Forced).rtts(), ["rtt>H 10", "ambiguous<"]);
+}
+
+#[test]
+fn of_a_syn_that_the_network_delivers_twice_nothing_tells_which_was_answered() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let rows =
+        |again| [row(HANDSHAKE[0], 7), row((again, ">S", 100, 0, 0), 7), row(HANDSHAKE[1], 0), row(HANDSHAKE[2], 8)];
+    assert_eq!(play_with(&rows(1004.0), EndReason::Forced).rtts()[0], "ambiguous>");
+    assert_eq!(play_with(&rows(1000.5), EndReason::Forced).rtts()[0], "rtt>H 10");
+}
+
+#[test]
+fn options_that_were_cut_leave_open_what_they_might_have_told() {
+    let mut followed = Followed::default();
+    let mut take = |row, cut| {
+        let (event, mut segment) = event(row, More::default());
+        segment.options |= if cut { TcpOptions::INCOMPLETE } else { TcpOptions::empty() };
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+        (followed.course().opening.fast_open, followed.dynamics.lacks_options())
+    };
+    assert_eq!(take(HANDSHAKE[0], true), (crate::tcp::FastOpen::Unknown, false));
+    for row in [HANDSHAKE[1], HANDSHAKE[2], REQUEST, (1021.0, ">PA", 151, 901, 50), (1030.0, "<A", 901, 151, 0)] {
+        assert!(!take(row, false).1);
+    }
+    // Whether an ACK with another window asks for something, SACK would have told.
+    let (event, mut segment) = event((1032.0, "<A", 901, 151, 0), More { window: Some(77), ..More::default() });
+    segment.options |= TcpOptions::INCOMPLETE;
+    followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+    assert!(followed.dynamics.lacks_options());
+}

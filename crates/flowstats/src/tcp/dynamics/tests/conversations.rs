@@ -274,3 +274,17 @@ fn a_request_begins_at_an_unknown_time_if_one_and_an_answer_were_missed_before()
         opened(&[(1030.0, "<A", 901, 3294, 0), (1031.0, ">PA", 3294, 1677, 500), (1032.0, "<PA", 1677, 3794, 300)]);
     assert_eq!((played.heard("response ? ?"), played.heard("response")), (2, 2));
 }
+
+#[test]
+fn missing_bytes_before_the_end_of_a_request_are_of_that_request() {
+    // The beginnings of a request and of its answer were not captured.
+    let played = opened(&[
+        (1021.0, ">PA", 1101, 901, 50),
+        (1029.0, ">A", 1151, 1401, 0),
+        (1031.0, "<PA", 1401, 1151, 500),
+        (1031.1, ">A", 1151, 1901, 0),
+        (1041.0, ">FA", 1151, 1901, 0),
+    ]);
+    assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (1, 1));
+    assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [1000, 500]);
+}

@@ -351,3 +351,82 @@ fn a_fin_that_an_ack_overtook_is_late() {
     let played = play_with(&rows, EndReason::Forced);
     assert_eq!((played.sent_again(), played.facts.sides[0].guessed), (vec!["reordering"], 0));
 }
+
+#[test]
+fn a_copy_of_a_segment_that_an_ack_overtook_is_no_repetition() {
+    let row = |row, id, stamp| (row, More { id, stamps: Some((stamp, 7)), ..More::default() });
+    let mut rows: Vec<_> = HANDSHAKE.iter().zip([101, 0, 102]).map(|(&one, id)| row(one, id, id)).collect();
+    rows.extend([
+        row((1020.0, ">PA", 101, 901, 50), 103, 120),
+        row((1030.0, "<A", 901, 151, 0), 0, 8),
+        // Both sent at once, and the ACK first.
+        row((1040.1, ">A", 201, 901, 0), 105, 140),
+        row((1044.0, ">PA", 151, 901, 50), 104, 140),
+        row((1048.0, ">PA", 151, 901, 50), 104, 140),
+        row((1050.2, "<A", 901, 201, 0), 0, 9),
+    ]);
+    let played = play_with(&rows, EndReason::Forced);
+    assert_eq!(played.sent_again(), ["reordering", "duplicate"]);
+}
+
+#[test]
+fn what_the_network_delivered_twice_tells_no_round_trip() {
+    let row = |row, id| (row, More { id, ..More::default() });
+    let rows = |fin: bool, again: f64| {
+        let what = if fin { ">FA" } else { ">PA" };
+        let payload = if fin { 0 } else { 50 };
+        let mut rows: Vec<_> = HANDSHAKE.iter().zip([101, 0, 102]).map(|(&one, id)| row(one, id)).collect();
+        rows.extend([
+            row((1020.0, what, 101, 901, payload), 103),
+            row((again, what, 101, 901, payload), 103),
+            row((1056.0, "<A", 901, if fin { 102 } else { 151 }, 0), 0),
+        ]);
+        play_with(&rows, EndReason::Forced).rtts().into_iter().skip(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for fin in [false, true] {
+        assert_eq!(rows(fin, 1050.0), ["ambiguous>"], "{fin}");
+        // A capture may have every packet twice.
+        assert_eq!(rows(fin, 1020.5), ["rtt>A 36"], "{fin}");
+    }
+}
+
+#[test]
+fn a_fin_with_the_timestamp_of_what_was_sent_again_makes_its_echo_ambiguous() {
+    let row = |row, stamp| (row, More { stamps: Some((stamp, 7)), ..More::default() });
+    for (what, payload) in [(">FA", 0), (">PA", 1)] {
+        let mut rows: Vec<_> = HANDSHAKE.iter().map(|&one| row(one, 100)).collect();
+        rows.extend([
+            row((1020.0, ">PA", 101, 901, 50), 100),
+            row((1320.0, ">PA", 101, 901, 50), 101),
+            row((1380.0, what, 151, 901, payload), 101),
+            ((1386.0, "<A", 901, 152, 0), More { stamps: Some((8, 101)), ..More::default() }),
+        ]);
+        let played = play_with(&rows, EndReason::Forced);
+        assert_eq!(played.rtts()[2..], ["ambiguous>"], "{what}");
+    }
+}
+
+#[test]
+fn a_window_that_was_overtaken_counts_for_nothing_though_it_acknowledges_as_much() {
+    let zero_time = |told: &[(f64, u16, u32, u32)]| {
+        let mut rows = plain(&HANDSHAKE);
+        rows.push((REQUEST, More::default()));
+        rows.push(((1030.0, "<A", 901, 151, 0), More { id: 5, stamps: Some((100, 1)), ..More::default() }));
+        rows.extend(told.iter().map(|&(at, window, stamp, id)| {
+            let stamps = (stamp > 0).then_some((stamp, 1));
+            ((at, "<A", 901, 151, 0), More { window: Some(window), id, stamps, ..More::default() })
+        }));
+        let side = play_with(&rows, EndReason::Forced).facts.sides[1];
+        (side.zero_windows, ms(side.zero_window_time))
+    };
+    // By timestamps: an old open window, an old shut one.
+    assert_eq!(zero_time(&[(1100.0, 0, 170, 7), (1101.0, 500, 160, 6), (1300.0, 500, 370, 8)]), (1, 200.0));
+    assert_eq!(
+        zero_time(&[(1100.0, 0, 170, 6), (1103.0, 500, 173, 8), (1104.0, 0, 171, 7), (1160.0, 500, 230, 9)]),
+        (2, 3.0)
+    );
+    // By identifications.
+    assert_eq!(zero_time(&[(1100.0, 0, 0, 7), (1101.0, 500, 0, 6), (1300.0, 500, 0, 8)]), (1, 200.0));
+    // Nothing tells.
+    assert_eq!(zero_time(&[(1100.0, 0, 0, 0), (1101.0, 500, 0, 0)]), (1, 1.0));
+}

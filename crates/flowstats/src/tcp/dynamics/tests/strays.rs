@@ -505,3 +505,69 @@ fn a_gap_of_a_half_closed_connection_is_told_whoever_tells_of_it() {
         assert_eq!(told.facts.invalid, 0, "{rows:?}");
     }
 }
+
+#[test]
+fn segments_of_an_earlier_connection_on_the_same_ports_do_not_make_numbers_go_round() {
+    let before = |number: u32| number.wrapping_sub(460_000);
+    let rest = [REQUEST, RESPONSE, (1030.1, ">FA", 151, 1401, 0), (1040.0, "<FA", 1401, 152, 0)];
+    let [syn, syn_ack, ack] = HANDSHAKE;
+    let mixed = |early: &[Row<'static>], late: &[Row<'static>]| {
+        let rows = [&[syn, syn_ack], early, &[ack], late, &rest].concat();
+        let (played, followed) = played(&rows);
+        (played.facts.invalid, followed.tcp.state(), followed.tcp.missed_bytes(), played.facts.turns.requests)
+    };
+    let old_ack = (1010.05, ">A", before(101), before(901), 0);
+    // The responder, which has not heard of the handshake's end, refuses it.
+    let refused = (1012.0, "<R", before(901), 0, 0);
+    assert_eq!(mixed(&[old_ack], &[refused]), (2, ConnState::SF, [0; 2], 1));
+    // Data and an ACK of it.
+    let old_data = (1011.0, "<PA", before(901), before(101), 100);
+    let old_answer = (1012.0, ">A", before(101), before(1001), 0);
+    assert_eq!(mixed(&[], &[old_data, old_answer]), (2, ConnState::SF, [0; 2], 1));
+    // A FIN before anything that goes on.
+    assert_eq!(mixed(&[(1010.05, "<FA", before(901), before(101), 0)], &[]), (1, ConnState::SF, [0; 2], 1));
+    let rows = [&[syn, (1005.0, "<FA", before(901), before(101), 0), syn_ack, ack], &rest[..]].concat();
+    let (played, followed) = played(&rows);
+    assert_eq!((played.facts.invalid, followed.tcp.state()), (1, ConnState::SF));
+    assert_eq!((followed.tcp.missed_bytes(), played.facts.closed_by), ([0; 2], Some(Direction::Forward)));
+}
+
+#[test]
+fn ends_alone_tell_how_long_streams_were_if_there_was_time_for_it() {
+    let [syn, syn_ack, _] = HANDSHAKE;
+    let end = 901 + 2_000_000_000;
+    let lone = |at| {
+        let (played, followed) = played(&[syn, syn_ack, (at, "<FA", end, 2001, 0)]);
+        (played.facts.invalid, followed.tcp.state())
+    };
+    assert_eq!(lone(11_000.0), (0, ConnState::S3));
+    // 180 Gbit/s.
+    assert_eq!(lone(1100.0), (1, ConnState::S1));
+    // Who acknowledges it bears it out.
+    let (played, followed) = played(&[syn, syn_ack, (1100.0, "<FA", end, 2001, 0), (1101.0, ">FA", 2001, end + 1, 0)]);
+    assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
+}
+
+#[test]
+fn what_waits_may_become_the_next_and_is_borne_out_by_what_acknowledges_it() {
+    // The originator has room for two segments; the responder's second and third were not captured.
+    let rows = [
+        HANDSHAKE[0],
+        HANDSHAKE[1],
+        HANDSHAKE[2],
+        REQUEST,
+        (1030.0, "<A", 901, 151, 1448),
+        (1030.1, ">A", 151, 901 + 1448, 0),
+        (1060.0, "<A", 901 + 4 * 1448, 151, 1448),
+        (1060.1, ">A", 151, 901 + 3 * 1448, 0),
+        (1061.0, "<A", 901 + 3 * 1448, 151, 1448),
+        (1061.1, ">A", 151, 901 + 5 * 1448, 0),
+        (1080.0, "<PA", 901 + 5 * 1448, 151, 880),
+    ];
+    let narrow = rows.map(|row| (row, More { window: Some(2896), ..More::default() }));
+    let facts = play_with(&narrow, EndReason::Forced).facts;
+    assert_eq!((facts.invalid, facts.sides[1].missing_bytes), (0, 2 * 1448));
+    // Were it another's, nobody would acknowledge it.
+    let facts = play_with(&narrow[..9], EndReason::Forced).facts;
+    assert_eq!((facts.invalid, facts.sides[1].missing_bytes), (1, 2 * 1448));
+}
