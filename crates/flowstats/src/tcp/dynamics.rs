@@ -431,6 +431,7 @@ impl Dynamics {
     }
 
     /// Of what was sent again with the timestamp that the newest has, an echo does not tell.
+    #[inline]
     fn share_stamp(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         if self.watches(watch::RECOVERY, event.direction)
             && let Some(trouble) = &mut self.trouble
