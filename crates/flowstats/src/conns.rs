@@ -86,6 +86,14 @@ impl Doubts {
         doubts
     }
 
+    /// What a connection's numbers say of the capture.
+    pub(crate) fn of_stream(tcp: &Tcp) -> Self {
+        let mut doubts = Self::empty();
+        doubts.set(Self::GAP, tcp.has_gaps());
+        doubts.set(Self::HOLE, tcp.has_holes());
+        doubts
+    }
+
     /// The reasons by name, in a stable order.
     pub fn quality(self) -> Quality {
         let names = [
@@ -492,12 +500,7 @@ fn describe(open: &mut Open, flow: FlowRecord, shared: Doubts) -> Connection {
                 // It was captured behind what it began.
                 doubts.remove(Doubts::MIDSTREAM);
             }
-            if open.tcp.has_gaps() {
-                doubts |= Doubts::GAP;
-            }
-            if open.tcp.has_holes() {
-                doubts |= Doubts::HOLE;
-            }
+            doubts |= Doubts::of_stream(&open.tcp);
             let facts = TcpFacts {
                 completeness: open.tcp.completeness(),
                 flags: open.tcp.flags(),

@@ -10,13 +10,14 @@ mod distribution;
 mod packets;
 
 use flowcore::event::EndReason;
-use flowcore::report::{Quality, Row, Table};
+use flowcore::report::{Row, Table};
 use flowcore::socket::{IPPROTO_MPTCP, SocketSample, SocketState};
 use flowcore::{
-    Analyzer, Batch, Detail, Direction, Features, FlowEvent, FlowId, Marks, Nanos, Result, Tables, TcpSegment,
-    Timestamp,
+    Analyzer, Batch, Detail, Direction, Features, FlowEvent, FlowId, Marks, Nanos, Result, Shortfall, Tables,
+    TcpSegment, Timestamp,
 };
 
+use crate::conns::Doubts;
 use crate::ends::{End, Ends};
 
 pub use columns::{ColumnDef, columns};
@@ -64,6 +65,8 @@ pub struct Flow {
     pub samples: Option<u64>,
     /// Measured how and where.
     pub method: Method,
+    /// Why what was measured from packets is not all, or may be another's. The kernel's own is exact.
+    pub doubts: Doubts,
 }
 
 impl Flow {
@@ -80,6 +83,7 @@ impl Flow {
             min_rtt: tcp.and_then(|tcp| tcp.min_rtt_us()).map(nanos),
             samples: None,
             method: Method::Socket,
+            doubts: Doubts::empty(),
         }
     }
 }
@@ -99,10 +103,11 @@ enum Watched {
 }
 
 impl Watched {
-    fn flow(&self) -> Option<Flow> {
+    /// With what is said of all that are seen from packets.
+    fn flow(&self, shared: Doubts) -> Option<Flow> {
         match self {
             Self::Socket(flow) => Some(*flow),
-            Self::Packets(packets) => packets.flow(),
+            Self::Packets(packets) => packets.flow(shared),
         }
     }
 }
@@ -115,6 +120,8 @@ pub struct Latency {
     options: Options,
     /// Ended connections beyond the most that are kept.
     unreported: u64,
+    /// What holds of all connections that are seen from their packets, and end from now on.
+    shared: Doubts,
 }
 
 impl Default for Latency {
@@ -127,14 +134,20 @@ impl Latency {
     /// With nothing seen yet.
     pub fn new(options: Options) -> Self {
         let most_ended = if options.most_ended == 0 { MOST_ENDED } else { options.most_ended };
-        Self { open: Ends::default(), ended: Vec::new(), options: Options { most_ended }, unreported: 0 }
+        Self {
+            open: Ends::default(),
+            ended: Vec::new(),
+            options: Options { most_ended },
+            unreported: 0,
+            shared: Doubts::empty(),
+        }
     }
 
     /// A row for each end of a connection, that of the shortest round trip first; ends without any, last. Of connections
     /// that have ended too, until [`forget_ended`](Self::forget_ended).
     pub fn rows(&self) -> Vec<Flow> {
-        let mut rows: Vec<Flow> =
-            self.open.iter().filter_map(Watched::flow).chain(self.ended.iter().copied()).collect();
+        let open = self.open.iter().filter_map(|watched| watched.flow(self.shared));
+        let mut rows: Vec<Flow> = open.chain(self.ended.iter().copied()).collect();
         rows.sort_unstable_by(|a, b| {
             let (unknown, order) = (a.rtt.is_none().cmp(&b.rtt.is_none()), a.rtt.cmp(&b.rtt));
             unknown.then(order).then_with(|| (a.end, a.time).cmp(&(b.end, b.time)))
@@ -145,6 +158,12 @@ impl Latency {
     /// Drops the rows of ended connections: they have been reported.
     pub fn forget_ended(&mut self) {
         self.ended.clear();
+    }
+
+    /// Says something of all connections that end from now on, beside what a pipeline tells by itself
+    /// ([`Analyzer::falls_short`]): that whoever reads had enough, say.
+    pub fn doubt(&mut self, doubts: Doubts) {
+        self.shared |= doubts;
     }
 
     /// Ended connections that have no row since there were too many.
@@ -191,7 +210,7 @@ impl Latency {
             return packets.observe(event, segment);
         }
         let Some(record) = batch.flows.record(event.flow) else { return };
-        let mut packets = Box::new(Packets::new(record.key));
+        let mut packets = Box::new(Packets::new(&record));
         packets.observe(event, segment);
         self.open.insert(event.flow, BOTH, Watched::Packets(packets));
     }
@@ -207,7 +226,7 @@ impl Latency {
     }
 
     fn end(&mut self, watched: &Watched) {
-        let Some(flow) = watched.flow() else { return };
+        let Some(flow) = watched.flow(self.shared) else { return };
         if self.ended.len() < self.options.most_ended {
             self.ended.push(flow);
         } else {
@@ -255,10 +274,14 @@ impl Analyzer for Latency {
             .iter()
             .map(|flow| Row {
                 cells: columns.iter().map(|def| (def.value)(flow)).collect(),
-                quality: Quality::default(),
+                quality: flow.doubts.quality(),
             })
             .collect();
         out.push(table);
+    }
+
+    fn falls_short(&mut self, reasons: Shortfall) {
+        self.doubt(Doubts::of_shortfall(reasons));
     }
 }
 

@@ -154,7 +154,7 @@ impl View<'_> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
             if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
-        let rows: Vec<Row> = self.sheet.arrange(&mut cells, snapshot.through, Clone::clone);
+        let rows: Vec<Row> = self.sheet.arrange(&mut cells, snapshot.through, |cells| cells.clone().into());
         let first = self.reports.get() == 0;
         self.reports.set(self.reports.get() + 1);
         let ending = ending(snapshot, rows.len());

@@ -4,11 +4,12 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
-use flowcore::report::{Column, Meaning, Unit, Value};
+use flowcore::report::{Bound, Column, Ending, Meaning, Row, Unit, Value};
 use flowcore::{Collector, Nanos, Snapshot};
 use flowsrc_netlink::Sockets;
 use flowstats::chart::{Chart, Layout, push_scaled, python_number};
 use flowstats::columns::Def;
+use flowstats::conns::Doubts;
 use flowstats::latency::{Distribution, Flow, Latency, MOST_ENDED, Options, columns, millis};
 
 use super::owners::{Owner, Owners};
@@ -101,7 +102,12 @@ impl View<'_> {
         run::introduce(&args.view.ending, source.info());
         let mut progress = Progress::new(!args.view.ending.quiet);
         let mut stopped = false;
-        let mut snapshot = pipeline.run_with(&mut source, |_, source, moment| -> anyhow::Result<bool> {
+        let mut snapshot = pipeline.run_with(&mut source, |pipeline, source, moment| -> anyhow::Result<bool> {
+            if moment == (Moment::Closing { incomplete: false })
+                && run::is_limited(args.input.count, source.ledger()?.delivered())
+            {
+                pipeline.get_mut(&handle).doubt(Doubts::STOPPED);
+            }
             if moment == Moment::Batch {
                 progress.tick(|| {
                     let position = source.position();
@@ -142,22 +148,26 @@ impl View<'_> {
         let distribution = Distribution::of(&flows);
         let inodes = flows.iter().map(|flow| flow.end.inode);
         let is_chart = self.is_chart();
+        let doubts = flows.iter().map(|flow| flow.doubts).fold(Doubts::empty(), |all, one| all | one);
+        let remark = if is_chart { remark(&flows, doubts) } else { None };
         let owners =
             if self.wants_owners() { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
         let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode));
         let defs = columns();
         let places = source.map(|source| Places::of(source, flows.iter().map(|flow| &flow.end))).unwrap_or_default();
-        let cells = |flow: &Flow| -> Vec<Value> {
+        let row = |flow: &Flow| {
             let cells = defs.iter().map(|def| places.cell(&def.column.name, &flow.end, (def.value)(flow)));
-            cells.chain(owner_cells(own(flow))).collect()
+            Row { cells: cells.chain(owner_cells(own(flow))).collect(), quality: flow.doubts.quality() }
         };
         let rows = if self.args.distribution {
             let mut rows = distribution_cells(&distribution, self.args);
-            self.sheet.arrange(&mut rows, snapshot.through, Clone::clone)
+            let row = |cells: &Vec<Value>| Row { cells: cells.clone(), quality: doubts.quality() };
+            self.sheet.arrange(&mut rows, snapshot.through, row)
         } else {
-            self.sheet.arrange(&mut flows, snapshot.through, cells)
+            self.sheet.arrange(&mut flows, snapshot.through, row)
         };
         let count = rows.len();
+        let ending = Ending { remark: remark.as_deref(), ..ending(&snapshot, count) };
         let first = self.reports == 0;
         self.reports += 1;
         if self.args.view.output.is_text() {
@@ -168,10 +178,10 @@ impl View<'_> {
                 self.sheet.print_table(&rows)?;
             }
             if !self.args.view.classic {
-                self.sheet.print_trust(&ending(&snapshot, count))?;
+                self.sheet.print_trust(&ending)?;
             }
         } else {
-            self.sheet.print_rows(&rows, &ending(&snapshot, count))?;
+            self.sheet.print_rows(&rows, &ending)?;
         }
         if distribution.measured() + distribution.unmeasured() == 0
             && first
@@ -196,6 +206,15 @@ impl View<'_> {
     }
 }
 
+/// How many connections are not exact, of which `doubts` are the reasons: bars have no room for marks.
+fn remark(flows: &[Flow], doubts: Doubts) -> Option<String> {
+    let inexact = flows.iter().filter(|flow| !flow.doubts.is_empty()).count();
+    (inexact > 0).then(|| {
+        let reasons = doubts.quality().at_least.join(", ");
+        format!("{inexact} of {} connections are near the truth, not exact: {reasons}", flows.len())
+    })
+}
+
 fn distribution_columns() -> Vec<Column> {
     let column = |[name, title, about]: [&'static str; 3], unit| Column {
         name: name.into(),
@@ -208,10 +227,10 @@ fn distribution_columns() -> Vec<Column> {
     vec![
         column(["what", "WHAT", "bin, percentile; measured and unmeasured: all with and without one."], Unit::None),
         column(["percent", "PERCENT", "Which percentile; 0 is the least, 100 the greatest."], Unit::None),
-        column(["rtt_ns", "RTT", "Round-trip time at that percentile."], Unit::Nanos),
+        Column { bound: Bound::About, ..column(["rtt_ns", "RTT", "Round-trip time at that percentile."], Unit::Nanos) },
         column(["from_ns", "FROM", "Where a bin begins."], Unit::Nanos),
         column(["to_ns", "TO", "Where it ends; the last one includes it."], Unit::Nanos),
-        column(["flows", "FLOWS", "Connections in the bin, or in all."], Unit::None),
+        Column { bound: Bound::About, ..column(["flows", "FLOWS", "Connections in the bin, or in all."], Unit::None) },
     ]
 }
 

@@ -80,25 +80,24 @@ impl<'a> Sheet<'a> {
         !self.keys.is_empty()
     }
 
-    /// Brings records into the user's order, and leaves out what is too many; `cells` are those of a record. Gives the
-    /// cells in the same order, with --every those of the time before them.
-    pub fn arrange<R>(
-        &self,
-        records: &mut Vec<R>,
-        time: Option<Timestamp>,
-        cells: impl Fn(&R) -> Vec<Value>,
-    ) -> Vec<Row> {
+    /// Brings records into the user's order, and leaves out what is too many; `row` is that of a record. Gives the
+    /// rows in the same order, with --every the time before their cells.
+    pub fn arrange<R>(&self, records: &mut Vec<R>, time: Option<Timestamp>, row: impl Fn(&R) -> Row) -> Vec<Row> {
         let time = self.args.every.map(|_| time.map_or(Value::Missing, Value::Time));
-        let all = |record: &R| time.iter().cloned().chain(cells(record)).collect();
-        let mut both: Vec<(Vec<Value>, R)> = records.drain(..).map(|record| (all(&record), record)).collect();
+        let all = |record: &R| {
+            let Row { cells, quality } = row(record);
+            Row { cells: time.iter().cloned().chain(cells).collect(), quality }
+        };
+        let mut both: Vec<(Row, R)> = records.drain(..).map(|record| (all(&record), record)).collect();
         both.sort_by(|(a, _), (b, _)| {
-            let order = |&(place, descending): &(usize, bool)| fields::compare(&a[place], &b[place], descending);
+            let order =
+                |&(place, descending): &(usize, bool)| fields::compare(&a.cells[place], &b.cells[place], descending);
             self.keys.iter().map(order).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
         both.truncate(self.args.top.map_or(usize::MAX, |top| usize::try_from(top.get()).unwrap_or(usize::MAX)));
         let mut rows = Vec::with_capacity(both.len());
-        for (cells, record) in both {
-            rows.push(Row { cells, quality: Quality::default() });
+        for (row, record) in both {
+            rows.push(row);
             records.push(record);
         }
         rows

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Row, Value};
+use flowcore::report::Row;
 use flowcore::{Snapshot, Timestamp};
 use flowsrc_netlink::Sockets;
 use flowstats::chart::Chart;
@@ -78,16 +78,16 @@ impl View<'_> {
         let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(row.end.inode));
         let defs = columns();
         let places = Places::of(source, carried.iter().map(|row| &row.end));
-        let cells = |row: &Carried| -> Vec<Value> {
+        let row = |row: &Carried| {
             let cells = defs.iter().map(|def| places.cell(&def.column.name, &row.end, (def.value)(row)));
-            cells.chain(owner_cells(own(row))).collect()
+            Row::from(cells.chain(owner_cells(own(row))).collect::<Vec<_>>())
         };
         if !self.sheet.is_ordered() {
             let bytes =
                 |row: &Carried| [Total::BytesOut, Total::BytesIn].map(|at| row.counted.get(at)).iter().flatten().sum();
             carried.sort_by_key(|row| std::cmp::Reverse::<u64>(bytes(row)));
         }
-        let rows = self.sheet.arrange(&mut carried, snapshot.through, cells);
+        let rows = self.sheet.arrange(&mut carried, snapshot.through, row);
         let count = rows.len();
         let first = self.reports == 0;
         self.reports += 1;

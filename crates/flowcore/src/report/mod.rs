@@ -199,6 +199,13 @@ pub struct Row {
     pub quality: Quality,
 }
 
+/// An exact one.
+impl From<Vec<Value>> for Row {
+    fn from(cells: Vec<Value>) -> Self {
+        Self { cells, quality: Quality::default() }
+    }
+}
+
 /// Named columns and rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {

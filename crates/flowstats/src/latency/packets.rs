@@ -1,9 +1,10 @@
 //! Round trips of one connection from its packets.
 
 use flowcore::event::EndReason;
-use flowcore::{Direction, FlowEvent, FlowKey, Nanos, TcpSegment, Timestamp};
+use flowcore::{Direction, Evidence, FlowEvent, FlowKey, FlowRecord, Nanos, TcpSegment, Timestamp};
 
 use super::{Flow, Method};
+use crate::conns::Doubts;
 use crate::ends::End;
 use crate::tcp::{Followed, RttSample, Witness};
 
@@ -15,6 +16,7 @@ pub(super) struct Packets {
     smoothed: [Smoothed; 2],
     /// Time of the latest segment.
     through: Timestamp,
+    doubts: Doubts,
 }
 
 /// Round trips of one direction's data, by RFC 6298 section 2: `R` is a sample; the first gives `srtt <- R` and
@@ -60,22 +62,33 @@ impl Witness for Told<'_> {
 }
 
 impl Packets {
-    /// `key` is the flow's, its originator's address first.
-    pub fn new(key: FlowKey) -> Self {
-        Self { key, followed: Followed::default(), smoothed: Default::default(), through: Timestamp::MIN }
+    /// Of a flow that begins.
+    pub fn new(flow: &FlowRecord) -> Self {
+        let midstream = flow.evidence != Evidence::Syn;
+        Self {
+            key: flow.key,
+            followed: Followed::default(),
+            smoothed: Default::default(),
+            through: Timestamp::MIN,
+            doubts: if midstream { Doubts::MIDSTREAM } else { Doubts::empty() },
+        }
     }
 
     pub fn observe(&mut self, event: &FlowEvent, segment: &TcpSegment) {
         self.through = self.through.max(event.time);
+        self.doubts |= Doubts::of_packet(event);
         self.followed.observe(event, segment, &mut Told(&mut self.smoothed));
     }
 
     pub fn finish(&mut self, reason: EndReason) {
+        let goes_on = reason == EndReason::Idle && self.followed.tcp.may_go_on();
+        self.doubts.set(Doubts::IDLE, goes_on);
         self.followed.finish(reason, &mut Told(&mut self.smoothed));
     }
 
-    /// That of the end whose peer is farther from the capture point; `None` before there is a packet.
-    pub fn flow(&self) -> Option<Flow> {
+    /// That of the end whose peer is farther from the capture point, with what is said of all; `None` before there is a
+    /// packet.
+    pub fn flow(&self, shared: Doubts) -> Option<Flow> {
         let least = self.smoothed.map(|smoothed| smoothed.value(smoothed.least));
         let sender = if least[1] > least[0] { Direction::Reverse } else { Direction::Forward };
         let smoothed = &self.smoothed[sender.index()];
@@ -88,7 +101,21 @@ impl Packets {
             min_rtt: smoothed.value(smoothed.least),
             samples: Some(smoothed.samples),
             method: Method::Packets,
+            doubts: self.doubts() | shared,
         })
+    }
+
+    fn doubts(&self) -> Doubts {
+        let Followed { tcp, dynamics } = &self.followed;
+        let mut doubts = self.doubts | Doubts::of_stream(tcp);
+        if tcp.has_syn() {
+            // It was captured behind what it began.
+            doubts.remove(Doubts::MIDSTREAM);
+        }
+        if dynamics.lacks_options() {
+            doubts |= Doubts::HEADERS_CUT;
+        }
+        doubts
     }
 }
 
