@@ -198,7 +198,7 @@ impl<'a> Job<'a> {
     ) -> anyhow::Result<Exit> {
         let args = self.args;
         let subject = columns::subject(args, self.namespaces.len() > 1);
-        let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet);
+        let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet).map(|edge| edge.heeding(signals));
         let mut output = Output::new(&subject, wishes(args), edge()?)?;
         // Samples and rows of few sockets stay in the second-level cache. Holders may be looked for anew with every batch.
         let limit = match self.processes {
@@ -435,8 +435,11 @@ impl<'a> Job<'a> {
     fn ledger(&self, source: &mut Sockets) -> Result<flowcore::Ledger, Error> {
         let mut ledger = source.ledger()?;
         if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.filter.is_some()) {
-            // The same whether the kernel knew the filter or only we did.
-            sockets.seen = sockets.seen.saturating_sub(self.filtered);
+            sockets.filter(self.filtered);
+        }
+        if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.args.filter.is_given()) {
+            // Where it is of states alone, the kernel was asked for no others.
+            sockets.filtered = None;
         }
         if let Some(sockets) = ledger.sockets.as_mut().filter(|_| self.args.events) {
             // What lives is looked at to know the rest by.

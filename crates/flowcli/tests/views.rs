@@ -329,7 +329,48 @@ fn a_capture_has_the_round_trips_that_its_connections_have() {
         };
         let conn = conns.iter().find(is_same).unwrap();
         assert_eq!(row["min_rtt_ns"], conn["rtt_min"], "{row}");
+        assert_eq!(row["quality"], conn["quality"], "{row}");
     }
+}
+
+#[test]
+fn round_trips_of_a_capture_say_how_far_they_can_be_trusted() {
+    const LOSSY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/lossy.pcap.zst");
+    let told = |command: &str, more: &[&str]| {
+        let output = run(&[&[command, "-r", LOSSY, "-o", "jsonl", "tcp"], more].concat());
+        let mut told: Vec<String> =
+            rows(&text(&output)).iter().map(|row| row["quality"].to_string()).filter(|told| told != "null").collect();
+        told.sort();
+        told
+    };
+    let columns = ["--columns", "src_ip,rtt_min"];
+    assert_eq!(told("lat", &[]), told("conns", &columns));
+    assert!(told("lat", &[]).iter().any(|told| told.contains("gap")));
+    assert!(told("lat", &["-c", "60"]).iter().all(|told| told.contains("stopped")));
+    assert!(text(&run(&["lat", "-r", LOSSY, "-o", "wide"])).contains("≥25"));
+    let chart = text(&run(&["lat", "-r", LOSSY]));
+    assert!(chart.contains("4 of 4 connections are near the truth, not exact: midstream, gap"), "{chart}");
+    assert!(text(&run(&["lat", "-r", LOSSY, "--distribution", "-o", "csv"])).contains("gap"));
+}
+
+#[test]
+fn sockets_that_a_filter_leaves_out_are_not_counted_as_selected() {
+    let pair = Pair::new("127.0.0.1:0");
+    let selected = |arguments: &[&str]| {
+        let text = text(&run(&[arguments, &["-o", "jsonl"]].concat()));
+        let trailer: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        (trailer["trust"]["sockets"]["seen"].clone(), trailer["trust"]["sockets"]["filtered"].clone())
+    };
+    let ours = pair.filter();
+    let commands: [(&[&str], i64); 2] = [(&["lat"], 1), (&["vol", "-i", "100ms"], 2)];
+    for (command, polls) in commands {
+        let selected = |filter: &str| selected(&[command, &[filter]].concat());
+        assert_eq!(selected(&ours), (Value::from(2 * polls), Value::Null), "{command:?}");
+        for nobody in ["udp", "state listen", "process nobodys-name", "rtt > 100s"] {
+            assert_eq!(selected(&format!("{ours} and {nobody}")).0, Value::from(0), "{command:?} {nobody}");
+        }
+    }
+    assert_eq!(selected(&["sockets", "-t", "state", "established"]).1, Value::Null);
 }
 
 #[test]

@@ -104,6 +104,15 @@ pub struct Polls {
 }
 
 impl Polls {
+    /// Counts samples that a filter took out behind the source.
+    pub fn filter(&mut self, samples: u64) {
+        match &mut self.filtered {
+            Some(filtered) => *filtered += samples,
+            // Those that the kernel left out are not counted; nor are these, the same whether it knew the filter or not.
+            None => self.seen = self.seen.saturating_sub(samples),
+        }
+    }
+
     /// The sum of two; what one does not know of missed connections is not known of both.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {

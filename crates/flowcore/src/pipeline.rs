@@ -95,7 +95,7 @@ pub struct Pipeline {
     reports: Vec<Report>,
     /// What the events themselves say; losses are only the source's to know.
     counted: Ledger,
-    filtered: u64,
+    left_out: LeftOut,
     from: Option<Timestamp>,
     through: Option<Timestamp>,
     /// One step of events that came too many at once.
@@ -204,7 +204,7 @@ impl Pipeline {
             renew(events);
         }
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
-            self.filtered += keep(events, &frames, early, |_| false);
+            self.left_out += keep(events, &frames, early, |_| false);
         }
         self.flows.assign(events, &mut self.counted);
         if self.counted.untracked > 0 {
@@ -214,7 +214,7 @@ impl Pipeline {
             self.settle_marks(events);
         }
         if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
-            self.filtered += keep(events, &frames, filter, |event| matches!(event.detail, Detail::End(_)));
+            self.left_out += keep(events, &frames, filter, |event| matches!(event.detail, Detail::End(_)));
         }
         let batch = Batch { events, frames, flows: &self.flows, through };
         for analyzer in &mut self.analyzers {
@@ -454,7 +454,10 @@ impl Pipeline {
             }
             None => self.counted.clone(),
         };
-        ledger.filter(self.filtered);
+        ledger.filter(self.left_out.packets);
+        if let Some(sockets) = &mut ledger.sockets {
+            sockets.filter(self.left_out.samples);
+        }
         ledger
     }
 
@@ -495,15 +498,30 @@ fn renew(events: &mut Vec<FlowEvent>) {
     }
 }
 
-/// Keeps the events that `filter` selects or that are `exempt`; returns how many packets it took out.
+/// What a filter took out.
+#[derive(Copy, Clone, Debug, Default)]
+struct LeftOut {
+    packets: u64,
+    /// Of sockets.
+    samples: u64,
+}
+
+impl std::ops::AddAssign for LeftOut {
+    fn add_assign(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.samples += more.samples;
+    }
+}
+
+/// Keeps the events that `filter` selects or that are `exempt`; returns what it took out.
 fn keep(
     events: &mut Vec<FlowEvent>,
     frames: &Frames<'_>,
     filter: &dyn Select,
     exempt: impl Fn(&FlowEvent) -> bool,
-) -> u64 {
+) -> LeftOut {
     let mut kept = 0;
-    let mut out = 0;
+    let mut out = LeftOut::default();
     let mut start = 0;
     while start < events.len() {
         let end = (start + 64).min(events.len());
@@ -513,7 +531,8 @@ fn keep(
                 events[kept] = events[place];
                 kept += 1;
             } else {
-                out += u64::from(events[place].packets);
+                out.packets += u64::from(events[place].packets);
+                out.samples += u64::from(matches!(events[place].detail, Detail::Socket(_)));
             }
         }
         start = end;

@@ -30,6 +30,13 @@ pub struct FilterArgs {
     pub filter_compat: Option<CompatArg>,
 }
 
+impl FilterArgs {
+    /// Whether there is a filter.
+    pub fn is_given(&self) -> bool {
+        !self.words.is_empty() || self.text.is_some() || self.file.is_some()
+    }
+}
+
 /// Whose reading.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CompatArg {

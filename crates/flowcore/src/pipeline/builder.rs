@@ -135,7 +135,7 @@ impl Builder {
             analyzers: self.analyzers,
             reports: self.reports,
             counted: Ledger::new(),
-            filtered: 0,
+            left_out: Default::default(),
             from: None,
             through: None,
             scratch: Vec::new(),
