@@ -12,6 +12,7 @@ use flowresolve::{Dns, Hosts, Networks, Rules, Services, dns};
 
 use crate::args::{NameArgs, Resolve};
 use crate::exit::complain;
+use crate::signals::Signals;
 
 /// What the user may ask for at the edge; a column that needs it is offered only then.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,12 @@ pub struct Edge {
     unlisted: bool,
     wait: Duration,
     quiet: bool,
+    /// Who may end the waiting.
+    signals: Option<Signals>,
 }
+
+/// So long it takes at most to heed a signal.
+const HEED: Duration = Duration::from_millis(100);
 
 impl Edge {
     /// What the user asked for.
@@ -110,6 +116,16 @@ impl Edge {
             edge.rules = Some(Arc::new(rules));
         }
         Ok(edge)
+    }
+
+    /// Waits for names only as long as nobody asks to stop.
+    #[must_use]
+    pub fn heeding(self, signals: &Signals) -> Self {
+        Self { signals: Some(signals.clone()), ..self }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.signals.as_ref().is_some_and(|signals| signals.stop().is_some())
     }
 
     /// Whether columns that need this are offered.
@@ -195,18 +211,31 @@ impl Edge {
         loop {
             let now = pending();
             let left = end.saturating_duration_since(Instant::now());
-            if now == 0 || now >= before || left.is_zero() {
+            if now == 0 || now >= before || left.is_zero() || self.is_stopped() {
                 break;
             }
             // Not everything may have found a place in the queue: what is left is asked for again.
             before = now;
-            self.names.settle(left);
+            self.await_queue(end);
+        }
+    }
+
+    /// Waits until nothing that was asked for is still to come, but not beyond `end`.
+    fn await_queue(&self, end: Instant) {
+        while !self.is_stopped() {
+            let begun = Instant::now();
+            let slice = end.saturating_duration_since(begun).min(HEED);
+            self.names.settle(slice);
+            // It came back before its time, or time is over.
+            if slice < HEED || begun.elapsed() < slice {
+                return;
+            }
         }
     }
 
     /// Answers do not change any more: what is not there now never comes.
     pub fn freeze(&self) {
-        *self.names.frozen() = Some(HashMap::new());
+        self.names.frozen().get_or_insert_default();
     }
 
     /// Says how many names are missing, and why.

@@ -45,9 +45,9 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         }
         None => None,
     };
-    let edge = Edge::new(&args.names, networks, args.ending.quiet)?;
-    let sheet = Sheet::new(args, &subject, &edge)?;
     let signals = Signals::listen()?;
+    let edge = Edge::new(&args.names, networks, args.ending.quiet)?.heeding(&signals);
+    let sheet = Sheet::new(args, &subject, &edge)?;
     let inputs = run::inputs(&files(args)?, &signals)?;
     let headers = packets.as_ref().is_some_and(|packets| packets.needs().contains(Features::HEADERS));
     let mut source = match run::open(inputs, run::decoding(args.input.no_decap, headers), args.input.count) {
@@ -104,6 +104,8 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     let (rows, left_out) = sheet.arrange(hosts.rows(&*names, levels));
     snapshot.ledger.unreported_rows += left_out;
     let count = rows.len() as u64;
+    // What the whitelist took out is nobody that was looked for.
+    let found = rows.iter().filter(|host| !matches!(host.who, Who::Allowed | Who::Unlisted)).count() as u64;
     if rows.is_empty() && pipeline.flows().opened() > 0 && !args.ending.quiet {
         let readable = if snapshot.ledger.cut_total() > 0 { " whose headers can be read" } else { "" };
         complain(&format!(
@@ -117,7 +119,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     edge.complain();
     run::name_unread(&args.ending, &source);
     let said = run::has_said(args.output, args.style.no_trailer);
-    Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: count, stopped, said }))
+    Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: found, stopped, said }))
 }
 
 /// Networks in the place of names, where one announces the address.

@@ -4,6 +4,7 @@
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use predicates::prelude::*;
@@ -151,11 +152,43 @@ fn names_that_do_not_come_in_time_are_numbers_and_said() {
         .success()
         .stdout(contains("192.0.2.1\n").and(contains("web6.example")))
         .stderr(contains("note: no name came in time for 1 of the addresses shown; --resolve-wait waits longer"));
+    for format in ["jsonl", "json", "csv", "zeek"] {
+        flow()
+            .args(["-o", format, "--columns", "+dst_name", "--resolve-wait", "200ms"])
+            .args(["--resolve", &format!("dns:{server}")])
+            .assert()
+            .success()
+            .stderr(contains("note: no name came in time for 2 of the addresses shown"));
+    }
     // Nobody listens there.
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let asked = format!("dns:{closed}");
     flow().args(["--resolve", &asked]).assert().success().stderr(contains("note: 4 of 4 names could not be looked up"));
     flow().args(["--resolve", &asked, "-q"]).assert().success().stderr(is_empty());
+}
+
+#[test]
+fn nobody_who_asks_to_stop_has_to_wait_for_names() {
+    let server = name_server(true);
+    for (command, shown) in [("conns", "192.0.2.1"), ("hosts", "192.0.2.1")] {
+        let begun = Instant::now();
+        let child = std::process::Command::new(env!("CARGO_BIN_EXE_flow"))
+            .args([command, "-r"])
+            .arg(capture())
+            .args(["-o", "csv", "--resolve-wait", "60s", "--resolve", &format!("dns:{server}")])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It has asked, so that it waits by now.
+        std::thread::sleep(Duration::from_millis(700));
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{command} waited on");
+        assert!(String::from_utf8(output.stdout).unwrap().contains(shown), "{command}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("no name came in time"), "{command}");
+    }
 }
 
 #[test]
