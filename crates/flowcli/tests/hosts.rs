@@ -141,6 +141,9 @@ fn the_classic_layout_says_in_its_trust_line_which_rows_are_not_exact() {
                 10.0.0.2 (midstream); input complete";
     assert!(trust.ends_with(said), "{trust}");
     assert!(!text.lines().take(6).any(|line| line.contains(['≥', '~'])), "the layout is TRTOP's: {text}");
+    // The row that is not was left out, and is in the totals.
+    let text = read(&path, &["--classic", "--top", "1", "--sort", "-host"]);
+    assert!(text.contains("totals of which counts and rates are lower bounds"), "{text}");
     let exact = save(&folder, "exact.pcap", &two());
     assert!(!read(&exact, &["--classic"]).contains("lower bounds"));
 }
@@ -311,6 +314,12 @@ fn a_name_is_the_key_of_a_row_and_a_whitelist_says_who_has_one() {
     let list = list.display().to_string();
     assert_eq!(rows(&["--whitelist", &list]), ["10.0.0.2 1 1", "(unlisted) - 1", "(total) - 2"]);
     assert_eq!(rows(&["--whitelist", &list, "--unlisted"]), ["10.0.0.9 1 1", "(allowed) - 1", "(total) - 2"]);
+    // Of all that is allowed nobody is left to find.
+    let mut unlisted = flow();
+    unlisted.arg("-r").arg(&path).args(["--whitelist", &list, "--unlisted", "--fail-empty"]);
+    unlisted.assert().success();
+    std::fs::write(&list, "10.0.0.2, 10.0.0.9\n").unwrap();
+    unlisted.assert().code(6).stdout(contains("(allowed)"));
 }
 
 // ---- TRTOP's bugs that were the program's ---------------------------------------------------------------------------

@@ -108,8 +108,11 @@ impl Classic<'_> {
     /// Which rows are not exact, and why: TRTOP's cells have no room for marks.
     fn remark(&self, names: &dyn Resolver) -> Option<String> {
         let inexact: Vec<&Host> = self.rows.iter().filter(|host| !host.quality().is_exact()).collect();
+        let what = "of which counts and rates are lower bounds, percentages and percentiles near the truth";
         if inexact.is_empty() {
-            return None;
+            // Those that make it so may have been left out.
+            let total = self.total.map(Host::quality).filter(|quality| !quality.is_exact())?;
+            return Some(format!("totals {what}: {}", total.at_least.join(", ")));
         }
         let told = |host: &&Host| format!("{} ({})", name(host, names), host.quality().at_least.join(", "));
         let mut rows: Vec<String> = inexact.iter().take(MOST_TOLD).map(told).collect();
@@ -117,7 +120,6 @@ impl Classic<'_> {
             rows.push("…".to_owned());
         }
         let (some, all) = (inexact.len(), self.rows.len());
-        let what = "of which counts and rates are lower bounds, percentages and percentiles near the truth";
         Some(format!("{some} of {all} rows {what}: {}", rows.join(", ")))
     }
 
