@@ -1,6 +1,7 @@
 //! The crate family's one error: what kind, about what, because of what.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 /// A result with the family's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -9,13 +10,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// A damaged packet, a full table or a lost event is not an error but a count in the [`Ledger`](crate::Ledger).
 ///
-/// Displayed as the subject, then the cause after a colon.
-#[derive(Debug, thiserror::Error)]
+/// Displayed as the subject, then the cause after a colon; debugged the same with its kind, for what `main` returns is
+/// shown so.
+#[derive(thiserror::Error)]
 #[error("{subject}{}", source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
 pub struct Error {
     kind: ErrorKind,
     subject: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({:?})", self.kind)
+    }
 }
 
 /// What sort of failure an [`Error`] is; decides a program's exit code.
@@ -82,6 +90,7 @@ mod tests {
         let missing = Error::io("a.pcap", std::io::Error::from(std::io::ErrorKind::NotFound));
         assert_eq!(missing.to_string(), "a.pcap: entity not found");
         assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert_eq!(format!("{missing:?}"), "a.pcap: entity not found (NotFound)");
         assert!(StdError::source(&missing).is_some());
         assert_eq!(Error::new(ErrorKind::Usage, "no file").to_string(), "no file");
     }

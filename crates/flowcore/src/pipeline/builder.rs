@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::features::Features;
 use crate::flows::{Flows, Limits, Slots};
 use crate::ledger::Ledger;
-use crate::report::Reporter;
+use crate::report::{Reporter, Tables};
 use crate::resolve::{Numeric, Resolver};
 use crate::select::Select;
 use crate::time::Nanos;
@@ -107,14 +107,20 @@ impl Builder {
     /// Makes the pipeline for a source.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both.
-    pub fn build(self, source: &SourceInfo) -> Result<Pipeline> {
+    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both. What a reporter says of the tables
+    /// to come ([`Reporter::expect`]).
+    pub fn build(mut self, source: &SourceInfo) -> Result<Pipeline> {
         for analyzer in &self.analyzers {
             unmet(analyzer.name(), analyzer.needs(), source)?;
         }
         // Facts about flows are the table's, not the source's.
         if let Some(filter) = &self.filter {
             unmet("the filter", filter.needs() - Features::FLOWS, source)?;
+        }
+        if !self.reports.is_empty() {
+            let mut tables = Tables::new();
+            self.analyzers.iter().for_each(|analyzer| analyzer.snapshot(&mut tables));
+            self.reports.iter_mut().try_for_each(|report| report.reporter.expect(&tables))?;
         }
         let late = self.filter.as_ref().is_some_and(|filter| filter.needs().contains(Features::FLOWS));
         let early = match &self.filter {

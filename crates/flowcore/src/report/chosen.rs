@@ -56,29 +56,39 @@ impl<R> Chosen<R> {
         self.columns.push((table.into(), names.into_iter().map(Into::into).collect()));
         self
     }
+
+    fn of(&self, table: &Table) -> Result<Table> {
+        match self.columns.iter().find(|(of, _)| *of == table.name) {
+            Some((_, columns)) => table.chosen(columns),
+            None => Ok(table.clone()),
+        }
+    }
 }
 
 impl<R: Reporter> Reporter for Chosen<R> {
     /// # Errors
     /// If a table has no column that was chosen, and the reporter's own.
     fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()> {
-        let chosen = |table: &Table| match self.columns.iter().find(|(of, _)| *of == table.name) {
-            Some((_, columns)) => table.chosen(columns),
-            None => Ok(table.clone()),
-        };
-        let tables = snapshot.tables.iter().map(chosen).collect::<Result<_>>()?;
+        let tables = snapshot.tables.iter().map(|table| self.of(table)).collect::<Result<_>>()?;
         let Snapshot { from, through, complete, .. } = *snapshot;
         let (ledger, fault) = (snapshot.ledger.clone(), snapshot.fault.clone());
         self.reporter.report(&Snapshot { from, through, complete, ledger, fault, tables }, names)
+    }
+
+    fn expect(&mut self, tables: &[Table]) -> Result<()> {
+        let tables: Vec<Table> = tables.iter().map(|table| self.of(table)).collect::<Result<_>>()?;
+        self.reporter.expect(&tables)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Pipeline;
     use crate::report::tests::table;
     use crate::report::{CsvOptions, CsvReporter};
     use crate::resolve::Numeric;
+    use crate::{Analyzer, Batch, Features, SourceInfo, Tables};
 
     type Csv<'a> = Chosen<CsvReporter<&'a mut Vec<u8>>>;
 
@@ -96,5 +106,35 @@ mod tests {
         assert_eq!(some.unwrap(), "level,who,quality\n2,a,exact\n4,b,exact\n");
         let error = written(|all| all.columns("t", ["who", "whom"])).unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Usage, "table `t` has no column `whom`".to_owned()));
+    }
+
+    #[test]
+    fn a_column_that_there_is_not_is_told_before_the_first_packet() {
+        let build = |column| {
+            let mut builder = Pipeline::builder();
+            builder.add(Counts);
+            let csv = CsvReporter::new(Vec::new(), CsvOptions::COMMA);
+            builder.report(None, Chosen::new(csv).columns("t", [column])).build(&SourceInfo::default())
+        };
+        assert!(build("level").is_ok());
+        assert_eq!(build("whom").unwrap_err().to_string(), "table `t` has no column `whom`");
+    }
+
+    #[derive(Debug)]
+    struct Counts;
+
+    impl Analyzer for Counts {
+        fn name(&self) -> &str {
+            "counts"
+        }
+        fn needs(&self) -> Features {
+            Features::empty()
+        }
+        fn observe(&mut self, _: &Batch<'_>) -> Result<()> {
+            Ok(())
+        }
+        fn snapshot(&self, out: &mut Tables) {
+            out.push(table(&[]));
+        }
     }
 }
