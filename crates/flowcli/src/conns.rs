@@ -42,7 +42,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         }
         None => None,
     };
-    let edge = Edge::new(&args.names, networks, args.ending.quiet)?.heeding(&signals);
+    let edge = Edge::new(&args.names, networks, args.ending.quiet)?.with_whitelist(&args.whitelist)?.heeding(&signals);
     let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
     let output = Output::new(&subject, wishes, edge)?;
     let inputs = run::inputs(&args.input.read, &signals)?;

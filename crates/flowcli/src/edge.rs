@@ -10,7 +10,7 @@ use flowcore::resolve::{Chain, Network};
 use flowcore::{Addr, Error, ErrorKind, FlowRecord, Lookup, Protocol, Resolver, Result, RuleId, Verdict, Whitelist};
 use flowresolve::{Dns, Hosts, Networks, Rules, Services, dns};
 
-use crate::args::{NameArgs, Resolve};
+use crate::args::{NameArgs, Resolve, WhitelistArgs};
 use crate::exit::complain;
 use crate::signals::Signals;
 
@@ -61,12 +61,12 @@ pub struct Edge {
 const HEED: Duration = Duration::from_millis(100);
 
 impl Edge {
-    /// What the user asked for.
+    /// Who gives names, as the user asked for.
     ///
     /// # Errors
-    /// If a file cannot be read or has mistakes in it, or a rule compares names that nobody gives.
+    /// If a file cannot be read or has mistakes in it.
     pub fn new(args: &NameArgs, networks: Option<Arc<Networks>>, quiet: bool) -> Result<Self> {
-        let mut edge = Self { unlisted: args.unlisted, quiet, networks, ..Self::default() };
+        let mut edge = Self { quiet, networks, ..Self::default() };
         edge.wait = Duration::from_nanos(u64::try_from(args.resolve_wait.get()).unwrap_or(0));
         let mut chain: Vec<Arc<dyn Resolver>> = Vec::new();
         for resolve in args.resolvers() {
@@ -99,23 +99,32 @@ impl Edge {
         if !chain.is_empty() {
             edge.names = Arc::new(Answers { chain: Chain(chain), ..Answers::default() });
         }
+        Ok(edge)
+    }
+
+    /// The same with the rules that the user named.
+    ///
+    /// # Errors
+    /// If their file cannot be read or has mistakes in it, or a rule compares names that nobody gives.
+    pub fn with_whitelist(mut self, args: &WhitelistArgs) -> Result<Self> {
+        self.unlisted = args.unlisted;
         if let Some(path) = &args.whitelist {
             let rules = Rules::read(path)?;
             let unanswered = |rule: &flowresolve::allow::Rule, why: &str| {
                 Error::new(ErrorKind::Usage, format!("{}: the rule `{rule}` compares {why}", path.display()))
             };
-            if let (Some(rule), false) = (rules.first_with_name(), edge.has_names) {
+            if let (Some(rule), false) = (rules.first_with_name(), self.has_names) {
                 return Err(unanswered(rule, "names; say who gives them, as in --resolve dns or --resolve hosts:FILE"));
             }
-            if let (Some(rule), None) = (rules.first_with_network(), &edge.networks) {
+            if let (Some(rule), None) = (rules.first_with_network(), &self.networks) {
                 return Err(unanswered(rule, "networks; name a table of them, as in --asn FILE"));
             }
-            if rules.is_empty() && !quiet {
+            if rules.is_empty() && !self.quiet {
                 complain(&format!("note: {} has no rules: it allows nothing", path.display()));
             }
-            edge.rules = Some(Arc::new(rules));
+            self.rules = Some(Arc::new(rules));
         }
-        Ok(edge)
+        Ok(self)
     }
 
     /// Waits for names only as long as nobody asks to stop.

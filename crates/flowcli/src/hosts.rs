@@ -46,7 +46,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         None => None,
     };
     let signals = Signals::listen()?;
-    let edge = Edge::new(&args.names, networks, args.ending.quiet)?.heeding(&signals);
+    let edge = Edge::new(&args.names, networks, args.ending.quiet)?.with_whitelist(&args.whitelist)?.heeding(&signals);
     let sheet = Sheet::new(args, &subject, &edge)?;
     let inputs = run::inputs(&files(args)?, &signals)?;
     let headers = packets.as_ref().is_some_and(|packets| packets.needs().contains(Features::HEADERS));

@@ -65,10 +65,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut error) => {
             suggest(&mut error, &words);
-            let kernel = kernel_command(&error, &words);
-            if kernel.is_some() {
-                // To take -r for a value helps nobody.
+            let elsewhere = option_of_others(&error, &words);
+            if elsewhere.is_some() {
+                // To take it for a value, or for another option, helps nobody.
                 error.remove(ContextKind::Suggested);
+                error.remove(ContextKind::SuggestedArg);
             }
             // Help and version go to standard output with success, the rest to standard error with status 2. A
             // closed pipe is no reason to complain.
@@ -76,10 +77,8 @@ fn main() -> ExitCode {
             if let (Err(failed), false) = (printed, error.use_stderr()) {
                 return exit::conclude(Err(exit::of_standard_output(failed).into())).into();
             }
-            if let Some(command) = kernel {
-                complain(&format!(
-                    "{command} asks this host's kernel; captures are read by conns, hosts, count and lat"
-                ));
+            if let Some(why) = elsewhere {
+                complain(&why);
             }
             if let Some(file) = stray_file(&error) {
                 complain(&format!("files are named with -r: did you mean `-r {file}`?"));
@@ -131,11 +130,21 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
     }
 }
 
-/// The command that was to read a capture and asks the kernel. Not `sockets`: to users of ss -r means names.
-fn kernel_command<'w>(error: &clap::Error, words: &'w [OsString]) -> Option<&'w str> {
+/// Why a command has not an option that others have. Not of -r for `sockets`: to users of ss it means names.
+fn option_of_others(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return None };
-    let reads = error.kind() == ErrorKind::UnknownArgument && ["-r", "--read"].contains(&wrong.as_str());
-    words.get(1)?.to_str().filter(|word| reads && ["vol", "cpu"].contains(word))
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    match (words.get(1)?.to_str()?, wrong.as_str()) {
+        (command @ ("vol" | "cpu"), "-r" | "--read") => {
+            Some(format!("{command} asks this host's kernel; captures are read by conns, hosts, count and lat"))
+        }
+        ("sockets" | "ss", "--whitelist" | "--unlisted") => {
+            Some("sockets are not compared with a whitelist; select them with a filter".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// What stands where no option does and looks like a file, or is one.

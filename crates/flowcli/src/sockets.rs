@@ -116,9 +116,6 @@ fn behind_blanks(text: &str) -> &str {
 /// What cannot be meant.
 fn refuse(args: &SocketsArgs) -> Result<(), Error> {
     let usage = |message: &str| Err(Error::new(ErrorKind::Usage, message));
-    if args.names.whitelist.is_some() {
-        return usage("sockets are not compared with a whitelist; select them with a filter");
-    }
     if args.count.is_some() && args.interval().is_none() {
         return usage("-c counts polls: --every says how often to ask");
     }

@@ -58,6 +58,21 @@ fn a_command_that_reads_no_captures_says_which_do() {
 }
 
 #[test]
+fn an_option_that_sockets_would_refuse_is_not_offered() {
+    let (whitelist, unlisted) = ("--whitelist", "--unlisted");
+    for option in [whitelist, unlisted] {
+        flow().args(["conns", "--help"]).assert().success().stdout(contains(option));
+        flow().args(["sockets", "--help"]).assert().success().stdout(contains(option).not());
+    }
+    for words in [&["sockets", whitelist, "servers"][..], &["ss", unlisted], &["ss", "--whitelist=servers", unlisted]] {
+        let said = flow().args(words).assert().code(2).stdout(is_empty());
+        said.stderr(contains("sockets are not compared with a whitelist; select them with a filter"));
+    }
+    let Some(found) = offered_by_bash(&["flow", "sockets", "--"]) else { return };
+    assert!(found.contains(&"--resolve".to_owned()) && !found.iter().any(|word| word == whitelist), "{found:?}");
+}
+
+#[test]
 fn column_names_are_left_out_by_a_letter_too() {
     for command in ["conns", "hosts", "count", "sockets", "lat", "vol", "cpu"] {
         flow().args([command, "--help"]).assert().success().stdout(contains("-H, --no-header"));

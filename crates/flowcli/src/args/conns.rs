@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
-use super::names::NameArgs;
+use super::names::{NameArgs, WhitelistArgs};
 use super::shared::{EndingArgs, InputArgs, StyleArgs};
 use super::values::{Format, SortKey, TimeStyle, parse_count};
 
@@ -74,6 +74,9 @@ pub struct ConnsArgs {
 
     #[command(flatten)]
     pub names: NameArgs,
+
+    #[command(flatten)]
+    pub whitelist: WhitelistArgs,
 
     #[command(flatten)]
     pub asn: AsnArgs,

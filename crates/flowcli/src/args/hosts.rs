@@ -10,7 +10,7 @@ use flowstats::hosts::{Levels, MOST_LEVELS};
 
 use super::asn::AsnArgs;
 use super::filter::FilterArgs;
-use super::names::NameArgs;
+use super::names::{NameArgs, WhitelistArgs};
 use super::shared::{EndingArgs, InputArgs, StyleArgs};
 use super::values::{Format, SortKey, not_zeek, parse_count, parse_span};
 
@@ -122,6 +122,9 @@ pub struct HostsArgs {
 
     #[command(flatten)]
     pub names: NameArgs,
+
+    #[command(flatten)]
+    pub whitelist: WhitelistArgs,
 
     #[command(flatten)]
     pub asn: AsnArgs,

@@ -20,7 +20,7 @@ pub use count::CountArgs;
 pub use filter::{CompatArg, DialectArg, FilterArgs, FilterCommand};
 pub use hosts::{Highlights, HostsArgs};
 pub use later::Later;
-pub use names::{NameArgs, Resolve};
+pub use names::{NameArgs, Resolve, WhitelistArgs};
 pub use shared::{EndingArgs, InputArgs, StyleArgs};
 pub use sockets::{SocketsArgs, parse_state};
 pub use values::{Color, Format, SortKey, TimeStyle, Timeouts};

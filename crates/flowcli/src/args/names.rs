@@ -1,4 +1,4 @@
-//! The options about names and about flows that are expected; every command that shows addresses has them.
+//! The options about names, which every command that shows addresses has, and about flows that are expected.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use flowresolve::dns::parse_server;
 
 use super::values::parse_span;
 
-/// Who gives names, and which flows are expected.
+/// Who gives names.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Names")]
 pub struct NameArgs {
@@ -35,7 +35,12 @@ pub struct NameArgs {
     /// All names there are: --resolve hosts,dns,services
     #[arg(short = 'N', long, overrides_with = "numeric")]
     pub names: bool,
+}
 
+/// Which flows are expected.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Names")]
+pub struct WhitelistArgs {
     /// Compare flows with the rules in FILE: conns says which are allowed (columns `allowed`, `rule`), hosts shows these
     ///
     /// A rule is an address, a prefix, a name or `*`, each perhaps with a port: `192.0.2.0/24`,
@@ -127,8 +132,6 @@ mod tests {
             resolve_wait: Nanos::ZERO,
             numeric,
             names,
-            whitelist: None,
-            unlisted: false,
         }
     }
 
