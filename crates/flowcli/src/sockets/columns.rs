@@ -159,6 +159,11 @@ fn port(sample: &SocketSample, port: u16) -> Value {
     if sample.key().protocol.has_ports() { Value::U64(port.into()) } else { Value::Missing }
 }
 
+/// What one of its ports is registered for.
+fn service(sample: &SocketSample, port: u16, edge: &Edge) -> Value {
+    edge.service(port, sample.key().protocol)
+}
+
 /// The state's name. What sends without a connection is not closed but, as `ss` has it, unconnected.
 pub fn state(sample: &SocketSample) -> &'static str {
     let is_datagram = match sample.socket_type {
@@ -453,6 +458,8 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
         field.shown = match &*field.column.name {
             "local_ip" => Some(|s, edge| shown_addr(s, s.sample.local, edge)),
             "remote_ip" => Some(|s, edge| shown_addr(s, s.sample.remote, edge)),
+            "local_port" => Some(|s, edge| service(&s.sample, s.sample.local_port, edge)),
+            "remote_port" => Some(|s, edge| service(&s.sample, s.sample.remote_port, edge)),
             _ => None,
         };
         // Machine formats have what ss shows with -i, and the rest if it is asked for.
@@ -479,6 +486,16 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
         ["remote_name", "REMOTE-NAME", "Name of the other end's address."],
         Need::Names,
         |s, edge| edge.name(s.sample.remote),
+    ));
+    fields.push(Field::at_the_edge(
+        ["local_service", "LOCAL-SERVICE", "What this end's port is registered for."],
+        Need::Services,
+        |s, edge| service(&s.sample, s.sample.local_port, edge),
+    ));
+    fields.push(Field::at_the_edge(
+        ["remote_service", "REMOTE-SERVICE", "What the other end's port is registered for."],
+        Need::Services,
+        |s, edge| service(&s.sample, s.sample.remote_port, edge),
     ));
     Subject {
         table: "sockets",

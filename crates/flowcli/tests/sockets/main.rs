@@ -353,6 +353,26 @@ fn what_users_of_ss_are_used_to_is_understood() {
 }
 
 #[test]
+fn ports_have_the_names_of_their_services() {
+    let Connection { port, client, _listener, .. } = &Connection::new();
+    let services = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(services.path(), format!("ours {port}/tcp\n")).expect("written");
+    let resolve = format!("services:{}", services.path().display());
+    let own = client.local_addr().expect("connected").port();
+    let of_client = |more: &[&str]| flow(&[&["-t", "--resolve", &resolve, &format!("src port {own}")], more].concat());
+    let output = of_client(&["-o", "jsonl"]);
+    let row = rows(&output).remove(0);
+    assert_eq!((&row["remote_service"], &row["remote_port"].to_string()), (&"ours".into(), port), "{row}");
+    assert_eq!((&row["local_service"], &row["local_port"]), (&Value::Null, &own.into()), "{row}");
+    let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let table = text(of_client(&["--columns", "local_port,remote_port"]));
+    assert!(table.lines().nth(1).is_some_and(|row| row.split_whitespace().eq([&*own.to_string(), "ours"])), "{table}");
+    // A column of names brings the number back.
+    let table = text(of_client(&["--columns", "remote_port,remote_service"]));
+    assert!(table.lines().nth(1).is_some_and(|row| row.split_whitespace().eq([port, "ours"])), "{table}");
+}
+
+#[test]
 fn a_mapped_address_is_not_a_plain_one() {
     let listener = TcpListener::bind("[::ffff:127.0.0.1]:0").expect("a port");
     let filter = format!("src port {}", listener.local_addr().expect("bound").port());
