@@ -411,6 +411,10 @@ fn fish_completes_the_words_of_filters() {
     let Some(found) = completed("fish", script) else { return };
     let words: Vec<&str> = found.lines().map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(words, ["tcp and sport", "handshake", "handshake"]);
+    // Before it is said what is to be done with a filter there is none.
+    let found = completed("fish", "source ./_flow; complete -C 'flow filter '").unwrap();
+    let words: Vec<&str> = found.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert!(words.contains(&"check") && !words.contains(&"sport") && words.len() < 30, "{words:?}");
 }
 
 #[test]

@@ -148,12 +148,21 @@ end
 
 "#
     );
-    for names in commands(program).into_iter().map(|(names, _)| names).chain([vec!["filter"]]) {
+    let mut offer = |names: &[&str], place: &str| {
         script += &format!(
-            "complete -c flow -n \"__fish_flow_using_subcommand {}\" -a \"(__fish_flow_filter {})\"\n",
+            "complete -c flow -n \"__fish_flow_using_subcommand {}{place}\" -a \"(__fish_flow_filter {})\"\n",
             names.join(" "),
             words(names[0])
         );
+    };
+    for (names, _) in commands(program) {
+        offer(&names, "");
+    }
+    // The filter stands behind what is to be done with it.
+    if let Some(filter) = program.find_subcommand("filter") {
+        let tasks = filter.get_subcommands().filter(|task| takes_filter(task)).map(Command::get_name);
+        let behind = format!("; and __fish_seen_subcommand_from {}", tasks.collect::<Vec<_>>().join(" "));
+        offer(&["filter"], &behind);
     }
     script
 }
