@@ -69,7 +69,7 @@ man: packages ## Man pages and shell completions: target/man, target/completions
 	$(CARGO) build --release $(LOCKED) -p flowcli
 	mkdir -p target/man target/completions
 	target/release/flow man >target/man/flow.1
-	for command in conns hosts count sockets lat vol cpu filter; do target/release/flow man $$command >target/man/flow-$$command.1 || exit 1; done
+	for command in conns hosts count sockets lat vol cpu filter filter-check filter-explain filter-normal filter-sql; do target/release/flow man $$command >target/man/flow-$$command.1 || exit 1; done
 	for shell in bash zsh fish elvish powershell; do \
 		target/release/flow completions $$shell >target/completions/flow.$$shell || exit 1; done
 

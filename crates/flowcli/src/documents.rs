@@ -21,25 +21,26 @@ pub fn completions(shell: Shell) -> anyhow::Result<Exit> {
     write_out(script.as_bytes())
 }
 
-/// Prints the manual page of one command, or of the whole program.
-pub fn manual(command: Option<&str>) -> anyhow::Result<Exit> {
-    let mut program = Cli::command().disable_help_subcommand(true);
-    program.build();
-    let page = match command {
-        None => program,
-        Some(name) => match program.find_subcommand(name) {
-            // Built within the program, it is called `flow conns`; a page is called `flow-conns`.
-            Some(command) => {
-                let title = format!("flow-{}", command.get_name());
-                command.clone().name(title)
-            }
-            None => {
-                let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
-                let message = format!("no command `{name}`; commands are {}", names.join(", "));
-                return Err(Error::new(ErrorKind::Usage, message).into());
-            }
-        },
-    };
+/// Prints the manual page of one command, or of the whole program; `filter check` and `filter-check` are the same.
+pub fn manual(words: &[String]) -> anyhow::Result<Exit> {
+    let mut page = Cli::command().disable_help_subcommand(true);
+    page.build();
+    // The page of `help` is that of what it helps with.
+    let words = words.iter().flat_map(|word| word.split('-')).filter(|&word| word != "help");
+    let mut title = page.get_name().to_owned();
+    for word in words {
+        let Some(command) = page.find_subcommand(word) else {
+            let known: Vec<&str> = page.get_subcommands().map(clap::Command::get_name).collect();
+            let known =
+                if known.is_empty() { "it has none".to_owned() } else { format!("commands are {}", known.join(", ")) };
+            let of = if title == "flow" { String::new() } else { format!(" of `{}`", title.replace('-', " ")) };
+            return Err(Error::new(ErrorKind::Usage, format!("no command `{word}`{of}; {known}")).into());
+        };
+        title = format!("{title}-{}", command.get_name());
+        page = command.clone();
+    }
+    // Built within the program, it is called `flow conns`; a page is called `flow-conns`.
+    let page = page.name(title);
     let mut roff = Vec::new();
     clap_mangen::Man::new(page).render(&mut roff)?;
     // An option without a long name leaves a space behind it in the synopsis: `[-t ]...`.

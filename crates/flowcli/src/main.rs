@@ -88,9 +88,9 @@ fn main() -> ExitCode {
     };
     let done = match cli {
         Cli { completions: Some(shell), .. } => documents::completions(shell),
-        Cli { man: true, .. } => documents::manual(None),
+        Cli { man: true, .. } => documents::manual(&[]),
         Cli { command: Some(Command::Completions { shell }), .. } => documents::completions(shell),
-        Cli { command: Some(Command::Man { command }), .. } => documents::manual(command.as_deref()),
+        Cli { command: Some(Command::Man { command }), .. } => documents::manual(&command),
         Cli { command: Some(Command::Conns(args)), .. } => conns::run(&args),
         Cli { command: Some(Command::Hosts(args)), .. } => hosts::run(&args),
         Cli { command: Some(Command::Sockets(args)), .. } => sockets::run(&args),

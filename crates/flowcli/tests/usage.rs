@@ -208,6 +208,32 @@ fn manual_pages_are_roff() {
 }
 
 #[test]
+fn every_manual_page_that_another_names_can_be_printed() {
+    let page = |words: &[&str]| {
+        let output = flow().arg("man").args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let named = |text: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_suffix("(1)"));
+        lines.map(|name| name.replace("flow\\-", "").replace('\\', "")).collect::<Vec<_>>()
+    };
+    let first = named(&page(&[]));
+    let behind: Vec<String> = first.iter().flat_map(|name| named(&page(&[name]))).collect();
+    assert_eq!(behind, ["filter-check", "filter-explain", "filter-normal", "filter-sql"]);
+    for name in &behind {
+        assert!(page(&[name]).contains(&format!(".TH flow-{name} 1")), "{name}");
+    }
+    let sql = page(&["filter", "sql"]);
+    assert!(sql.contains("dialect") && sql == page(&["filter-sql"]), "{sql}");
+    assert_eq!(page(&["help"]), page(&[]));
+    assert_eq!(page(&["filter", "help"]), page(&["filter"]));
+    let wrong = flow().args(["man", "filter-chek"]).assert().code(2);
+    wrong.stderr(contains("no command `chek` of `flow filter`; commands are check, explain"));
+    flow().args(["man", "conns", "x"]).assert().code(2).stderr(contains("no command `x` of `flow conns`; it has none"));
+}
+
+#[test]
 fn the_version_is_printed() {
     flow().arg("--version").assert().success().stdout(starts_with("flow "));
 }

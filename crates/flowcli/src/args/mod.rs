@@ -101,8 +101,8 @@ pub enum Command {
 
     /// Print a manual page (roff), as in `flow man conns | man -l -`
     Man {
-        /// Of this command; of all of `flow` if left out
-        command: Option<String>,
+        /// Of this command, as in `conns` or `filter sql`; of all of `flow` if left out
+        command: Vec<String>,
     },
 }
 
