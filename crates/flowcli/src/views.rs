@@ -10,6 +10,7 @@ mod vol;
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,12 @@ fn check(args: &ViewArgs) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Usage, "-o json is one document; with --every take -o jsonl"));
     }
     Ok(())
+}
+
+/// How many polls so many reports of what came between two polls need; without --every there is one report.
+fn polls(args: &ViewArgs, reports: Option<NonZeroU64>) -> Option<u64> {
+    let reports = if args.every.is_none() { Some(1) } else { reports.map(NonZeroU64::get) };
+    reports.map(|reports| reports.saturating_add(1))
 }
 
 /// The filter of the command line, for packets.

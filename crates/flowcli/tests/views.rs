@@ -503,6 +503,24 @@ fn with_every_a_program_reads_one_table_whose_reports_each_end_with_their_accoun
 }
 
 #[test]
+fn so_many_reports_are_made_and_no_more() {
+    let pair = Pair::new("127.0.0.1:0");
+    for command in ["lat", "vol", "cpu"] {
+        let period: &[&str] = if command == "cpu" { &["--period", "20ms"] } else { &[] };
+        let output = run(&[&[command, "--every", "60ms", "-c", "2", "-o", "jsonl", &pair.filter()], period].concat());
+        assert!(output.status.success(), "{command}: {}", complaints(&output));
+        let text_of_all = text(&output);
+        let reports: Vec<&str> = text_of_all.lines().filter(|line| line.contains("\"type\":\"trailer\"")).collect();
+        let is_last = |report: &&str| report.contains("\"complete\":true");
+        assert_eq!(reports.iter().map(is_last).collect::<Vec<_>>(), [false, true], "{command}: {text_of_all}");
+        let help = text(&run(&[command, "-h"])).replace('\n', " ");
+        assert!(help.split("--count <N>").nth(1).is_some_and(|help| help.contains("N reports")), "{command}: {help}");
+        let output = run(&[command, "-c", "2"]);
+        assert!(output.status.code() == Some(2) && complaints(&output).contains("--every"), "{}", complaints(&output));
+    }
+}
+
+#[test]
 fn a_filter_asks_for_processes_in_every_view() {
     let pair = Pair::new("127.0.0.1:0");
     let pid = std::process::id();

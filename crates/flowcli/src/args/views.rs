@@ -46,7 +46,7 @@ pub struct ViewArgs {
     #[arg(long, value_name = "NETNS", help_heading = "Sockets")]
     pub netns: Option<String>,
 
-    /// Report again and again, at this interval, until interrupted; what is counted is what came since the report before
+    /// Report again and again, at this interval, until interrupted or -c is reached; what is counted is what came since the report before
     #[arg(long, value_name = "TIME", value_parser = parse_span, help_heading = "Sockets")]
     pub every: Option<Nanos>,
 
@@ -97,6 +97,7 @@ pub enum Group {
 #[derive(Debug, Args)]
 #[command(after_help = LAT_EXAMPLES)]
 #[command(after_long_help = format!("{LAT_EXAMPLES}\n\n{}", super::exit_codes()))]
+#[command(mut_arg("count", |count| count.help("Stop after N packets of a capture (-r), or after N reports (--every)")))]
 pub struct LatArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -145,6 +146,10 @@ pub struct VolArgs {
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_span, help_heading = "Sockets")]
     pub interval: Nanos,
 
+    /// Stop after N reports
+    #[arg(short = 'c', long, value_name = "N", value_parser = parse_count, requires = "every", help_heading = "Sockets")]
+    pub count: Option<NonZeroU64>,
+
     /// A table for each peer, or for each process
     #[arg(short, long, value_enum, value_name = "BY", help_heading = "Rows")]
     pub group: Option<Group>,
@@ -165,6 +170,10 @@ pub struct CpuArgs {
     /// How long to look
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_span, help_heading = "Sockets")]
     pub interval: Nanos,
+
+    /// Stop after N reports
+    #[arg(short = 'c', long, value_name = "N", value_parser = parse_count, requires = "every", help_heading = "Sockets")]
+    pub count: Option<NonZeroU64>,
 
     /// Time between two looks
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_span, help_heading = "Sockets")]

@@ -15,7 +15,7 @@ use flowstats::{Cpu, cpu::Spread};
 
 use super::owners::{Owner, Owners};
 use super::sheet::Sheet;
-use super::{Live, bar, check, ending, fitting, print, shown, spacious_layout, wrapped};
+use super::{Live, bar, check, ending, fitting, polls, print, shown, spacious_layout, wrapped};
 use crate::args::CpuArgs;
 use crate::exit::{Exit, complain};
 
@@ -32,7 +32,7 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     let handle = builder.add(Volume::new());
     let every = args.view.every;
     let interval = every.unwrap_or(args.interval);
-    let polls = every.is_none().then_some(2);
+    let polls = polls(&args.view, args.count);
     let mut live = Live::open(&args.view, Some(interval), polls, true, builder)?;
     if args.period > interval {
         let message = "--period is longer than the interval: in it nothing would be looked at";
@@ -49,7 +49,7 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
         |_| watch.borrow_mut().look(),
         |live, poll| {
             let mut watch = watch.borrow_mut();
-            let snapshot = live.snapshot(false)?;
+            let snapshot = live.snapshot(polls == Some(poll))?;
             if poll > 1 && every.is_some() && live.signals.stop().is_none() {
                 rows = view.report(live.pipeline.get(&handle), &watch, &snapshot)?;
             }

@@ -61,9 +61,9 @@ impl View<'_> {
         let mut rows = 0;
         live.run(
             |_| Duration::MAX,
-            |live, _| {
+            |live, poll| {
                 if every.is_some() && live.signals.stop().is_none() {
-                    let snapshot = live.snapshot(false)?;
+                    let snapshot = live.snapshot(reports == Some(poll))?;
                     rows = self.report(&mut live.pipeline, &handle, &snapshot, Some(&live.source))?;
                 }
                 Ok(())

@@ -11,7 +11,7 @@ use flowstats::volume::{Carried, Total, Volume, columns};
 
 use super::owners::{Owner, Owners};
 use super::sheet::{Sheet, owner_cells};
-use super::{Live, Places, bar, check, classic_label, ending, group, print};
+use super::{Live, Places, bar, check, classic_label, ending, group, polls, print};
 use crate::args::{Group, VolArgs};
 use crate::exit::{Exit, complain};
 
@@ -27,13 +27,13 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
     let mut builder = Pipeline::builder();
     let handle = builder.add(Volume::new());
     let every = args.view.every;
-    let polls = every.is_none().then_some(2);
+    let polls = polls(&args.view, args.count);
     let mut live = Live::open(&args.view, Some(every.unwrap_or(args.interval)), polls, view.wants_owners(), builder)?;
     let mut rows = 0;
     live.run(
         |_| Duration::MAX,
         |live, poll| {
-            let snapshot = live.snapshot(false)?;
+            let snapshot = live.snapshot(polls == Some(poll))?;
             if poll > 1 && every.is_some() && live.signals.stop().is_none() {
                 rows = view.report(live.pipeline.get(&handle), &snapshot, &live.source)?;
             }
