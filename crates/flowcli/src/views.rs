@@ -19,7 +19,7 @@ use flowcore::report::{Column, Ending, Value};
 use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
 use flowfilter::{Field, Predicate};
 use flowsrc_netlink::process::Processes;
-use flowsrc_netlink::{Kinds, Netns, Options, Parts, Sockets};
+use flowsrc_netlink::{Kinds, Options, Parts, Sockets};
 use flowstats::End;
 use flowstats::chart::{Bar, Layout};
 
@@ -92,11 +92,7 @@ impl<'a> Live<'a> {
             kinds: Kinds::TCP | Kinds::MPTCP,
             states: Options::CONNECTED,
             parts: Parts::empty(),
-            netns: match args.netns.as_deref() {
-                None => Netns::Own,
-                Some("all") => Netns::All,
-                Some(name) => Netns::One(name.to_owned()),
-            },
+            netns: args.netns.clone().unwrap_or_default(),
             every: every.map(|every| Duration::from_nanos(every.get().unsigned_abs())),
             polls,
             notices: every.is_some(),

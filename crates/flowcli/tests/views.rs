@@ -293,6 +293,9 @@ fn bug_13_wrong_wishes_are_told_by_their_exit_codes() {
         &["lat", "-o", "json", "--every", "1s"],
         &["lat", "--columns", "rttt"],
         &["lat", "syn"],
+        &["lat", "--netns", ""],
+        &["vol", "--netns", ""],
+        &["cpu", "--netns", ""],
         &["lat", "-r", "/dev/null", "--every", "1s"],
         &["flows"],
     ] {

@@ -258,7 +258,8 @@ impl SocketsArgs {
     }
 }
 
-fn parse_netns(text: &str) -> Result<Netns, String> {
+/// Which network namespace a word means.
+pub fn parse_netns(text: &str) -> Result<Netns, String> {
     Ok(match text {
         "all" => Netns::All,
         "" => return Err("a name is missing".to_owned()),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use flowcore::Nanos;
+use flowsrc_netlink::Netns;
 use flowstats::chart::{MOST_BINS, Thresholds};
 use flowstats::hosts::Levels;
 use flowstats::latency::Bins;
@@ -13,6 +14,7 @@ use super::asn::AsnArgs;
 use super::filter::FilterArgs;
 use super::hosts::Percentiles;
 use super::shared::{EndingArgs, InputArgs, StyleArgs};
+use super::sockets::parse_netns;
 use super::values::{Format, SortKey, not_zeek, parse_count, parse_span};
 
 const LAT_EXAMPLES: &str = "Examples:
@@ -43,8 +45,8 @@ pub struct ViewArgs {
     pub asn: AsnArgs,
 
     /// Sockets of another network namespace: a name below /run/netns, a process id or a path; `all` = of every one
-    #[arg(long, value_name = "NETNS", help_heading = "Sockets")]
-    pub netns: Option<String>,
+    #[arg(long, value_name = "NETNS", value_parser = parse_netns, help_heading = "Sockets")]
+    pub netns: Option<Netns>,
 
     /// Report again and again, at this interval, until interrupted or -c is reached; what is counted is what came since the report before
     #[arg(long, value_name = "TIME", value_parser = parse_span, help_heading = "Sockets")]
