@@ -28,10 +28,10 @@ pub enum Need {
 }
 
 impl Need {
-    /// The option that fulfils it.
+    /// The option that fulfils it, and how.
     pub fn option(self) -> &'static str {
         match self {
-            Self::Names => "--resolve",
+            Self::Names => "--resolve dns or hosts",
             Self::Services => "--resolve services",
             Self::Whitelist => "--whitelist",
             Self::Networks => "--asn",

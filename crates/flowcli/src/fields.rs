@@ -528,7 +528,7 @@ mod tests {
         assert_eq!(message("zzzzzzzzzz"), "no column `zzzzzzzzzz`; --list-columns shows all");
         assert_eq!(message("handshake_ns"), "no column `handshake_ns`; `flow conns` has it");
         assert_eq!(message("retrans_by_remote"), "no column `retrans_by_remote`; `flow hosts` has it");
-        assert_eq!(message("nick"), "column `nick` comes with --resolve, which was not given");
+        assert_eq!(message("nick"), "column `nick` comes with --resolve dns or hosts, which was not given");
         assert!(message("bytes,-name").contains("before the first name"));
         assert!(message("-bytes,-name").contains("no column is left"));
     }

@@ -307,7 +307,9 @@ fn what_cannot_be_answered_is_refused() {
     let list = file(&folder, "servers", "192.0.2.1, web.example\n");
     flow().args(["--whitelist", &list]).assert().code(2).stderr(contains("`web.example` compares names"));
     flow().arg("--unlisted").assert().code(2).stderr(contains("--whitelist"));
-    flow().args(["--columns", "src_name"]).assert().code(2).stderr(contains("comes with --resolve"));
+    let names = "column `src_name` comes with --resolve dns or hosts, which was not given";
+    flow().args(["--columns", "src_name"]).assert().code(2).stderr(contains(names));
+    flow().args(["--resolve", "services", "--sort", "src_name"]).assert().code(2).stderr(contains(names));
     flow().args(["--resolve", "dsn"]).assert().code(2).stderr(contains("dns:SERVER"));
     let hosts = format!("hosts:{}", file(&folder, "hosts", HOSTS));
     let args = ["--resolve", &hosts, "--sort", "src_name", "--top", "3"];
