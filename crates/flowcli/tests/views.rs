@@ -306,6 +306,24 @@ fn bug_13_wrong_wishes_are_told_by_their_exit_codes() {
 }
 
 #[test]
+fn what_would_have_no_effect_is_refused() {
+    for (arguments, missing_or_other) in [
+        (&["vol", "-i", "5s", "--every", "100ms"][..], "--every"),
+        (&["cpu", "-i", "5s", "--every", "100ms"], "--every"),
+        (&["lat", "--no-decap"], "--read"),
+        (&["lat", "--timeouts", "tcp=5m"], "--read"),
+        (&["lat", "--max-flows", "5"], "--read"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(complaints(&output).contains(missing_or_other), "{arguments:?}: {}", complaints(&output));
+    }
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
+    let output = run(&["lat", "-r", capture, "--no-decap", "--timeouts", "tcp=5m", "--max-flows", "1k", "--top", "1"]);
+    assert!(output.status.success(), "{}", complaints(&output));
+}
+
+#[test]
 fn columns_are_described_and_chosen() {
     for command in ["lat", "vol", "cpu"] {
         assert!(text(&run(&[command, "--list-columns"])).lines().count() > 6, "{command}");

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use flowcore::Nanos;
 use flowsrc_netlink::Netns;
 use flowstats::chart::{MOST_BINS, Thresholds};
@@ -100,6 +100,7 @@ pub enum Group {
 #[command(after_help = LAT_EXAMPLES)]
 #[command(after_long_help = format!("{LAT_EXAMPLES}\n\n{}", super::exit_codes()))]
 #[command(mut_arg("count", |count| count.help("Stop after N packets of a capture (-r), or after N reports (--every)")))]
+#[command(mut_args(of_captures))]
 pub struct LatArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -128,6 +129,14 @@ pub struct LatArgs {
     pub view: ViewArgs,
 }
 
+/// What means nothing to sockets needs a capture.
+fn of_captures(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "no_decap" | "timeouts" | "max_flows" => option.requires("read"),
+        _ => option,
+    }
+}
+
 impl LatArgs {
     /// In per cent.
     pub fn levels(&self) -> &Levels {
@@ -146,6 +155,7 @@ impl LatArgs {
 pub struct VolArgs {
     /// How long to count
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_span, help_heading = "Sockets")]
+    #[arg(conflicts_with = "every")]
     pub interval: Nanos,
 
     /// Stop after N reports
@@ -171,6 +181,7 @@ pub struct VolArgs {
 pub struct CpuArgs {
     /// How long to look
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_span, help_heading = "Sockets")]
+    #[arg(conflicts_with = "every")]
     pub interval: Nanos,
 
     /// Stop after N reports
