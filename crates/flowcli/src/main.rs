@@ -86,6 +86,11 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::USAGE } else { Exit::DONE }.into();
         }
     };
+    if let Some((style, format, ending)) = cli.command.as_ref().and_then(Command::style)
+        && !ending.quiet
+    {
+        style.without_effect(format).for_each(|why| complain(&format!("note: {why}")));
+    }
     let done = match cli {
         Cli { completions: Some(shell), .. } => documents::completions(shell),
         Cli { man: true, .. } => documents::manual(&[]),

@@ -84,6 +84,28 @@ fn column_names_are_left_out_by_a_letter_too() {
 }
 
 #[test]
+fn an_option_that_means_nothing_to_the_format_is_noted() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    let files: [&[&str]; 3] = [&["conns", "-r", capture], &["hosts", "-r", capture], &["count", "-r", capture]];
+    let kernel: [&[&str]; 4] = [&["sockets", "port 1"], &["lat"], &["vol", "-i", "10ms"], &["cpu", "-i", "100ms"]];
+    for command in files.iter().chain(&kernel) {
+        let with = |more: &[&str]| flow().args(*command).args(more).assert().success();
+        for (more, note) in [
+            (["-o", "csv", "--human"], "note: --human is for tables;"),
+            (["-o", "jsonl", "-H"], "note: --no-header is for tables, csv and tsv;"),
+            (["-o", "json", "--no-trailer"], "note: --no-trailer is not for jsonl and json;"),
+            (["-o", "wide", "--json-safe-int"], "note: --json-safe-int is for jsonl and json\n"),
+        ] {
+            with(&more).stderr(contains(note));
+            with(&[&more[..], &["-q"]].concat()).stderr(contains("note:").not());
+        }
+        for meant in [["-o", "wide", "--human"], ["-o", "tsv", "-H"], ["-o", "jsonl", "--json-safe-int"]] {
+            with(&meant).stderr(contains("note: --").not());
+        }
+    }
+}
+
+#[test]
 fn help_without_a_terminal_has_no_colours() {
     for arguments in [&[][..], &["--help"], &["conns", "-h"]] {
         flow().args(arguments).assert().success().stdout(contains('\x1b').not());

@@ -106,6 +106,22 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// How rows are to look, in which form, and how the run ends; `None` of commands that print none.
+    pub fn style(&self) -> Option<(StyleArgs, Format, &EndingArgs)> {
+        Some(match self {
+            Self::Conns(args) => (args.style, args.output, &args.ending),
+            Self::Hosts(args) => (args.style, args.output, &args.ending),
+            Self::Sockets(args) => (args.style, args.output, &args.ending),
+            Self::Count(args) => (args.style, args.output, &args.ending),
+            Self::Lat(args) => (args.view.style, args.view.output, &args.view.ending),
+            Self::Vol(args) => (args.view.style, args.view.output, &args.view.ending),
+            Self::Cpu(args) => (args.view.style, args.view.output, &args.view.ending),
+            Self::Filter(_) | Self::Completions { .. } | Self::Man { .. } => return None,
+        })
+    }
+}
+
 /// What stands below every command's long help.
 pub fn exit_codes() -> String {
     format!("Exit codes:\n{}", exit::TABLE)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::values::{AllowedLoss, Color, Timeouts, parse_count};
+use super::values::{AllowedLoss, Color, Format, Timeouts, parse_count};
 
 /// What is read, and how flows are made of it.
 #[derive(Clone, Debug, Args)]
@@ -58,6 +58,21 @@ pub struct StyleArgs {
     /// Integers beyond 2^53 as strings in jsonl and json
     #[arg(long, help_heading = "Output")]
     pub json_safe_int: bool,
+}
+
+impl StyleArgs {
+    /// What was asked for and means nothing to this format.
+    pub fn without_effect(self, format: Format) -> impl Iterator<Item = &'static str> {
+        let has_header = !format.is_json() && format != Format::Zeek;
+        [
+            (self.human && !format.is_text(), "--human is for tables; other formats have plain numbers"),
+            (self.no_header && !has_header, "--no-header is for tables, csv and tsv; this format keeps its names"),
+            (self.no_trailer && format.is_json(), "--no-trailer is not for jsonl and json; they keep their trailer"),
+            (self.json_safe_int && !format.is_json(), "--json-safe-int is for jsonl and json"),
+        ]
+        .into_iter()
+        .filter_map(|(is_idle, why)| is_idle.then_some(why))
+    }
 }
 
 /// How a run ends, and what is said on the way.
