@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use flowcore::ErrorKind;
 use flowfilter::FilterError;
+use rustix::io::Errno;
 
 use crate::args::Color;
 use crate::filter::complain_whole;
@@ -123,7 +124,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The error and its causes in one line. Our own errors already say their cause; the system's number behind its words
+/// What helps where no more files may be open.
+const MORE_FILES: &str = "`ulimit -n`";
+
+/// The error and its causes in one line, and what helps if too few files may be open. Our own errors already say their cause; the system's number behind its words
 /// helps nobody.
 fn describe(error: &anyhow::Error) -> String {
     let mut message = String::new();
@@ -136,6 +140,10 @@ fn describe(error: &anyhow::Error) -> String {
         if cause.is::<flowcore::Error>() {
             break;
         }
+    }
+    let is_out_of_files = |cause: &io::Error| cause.raw_os_error() == Some(Errno::MFILE.raw_os_error());
+    if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_out_of_files)) && !message.contains(MORE_FILES) {
+        message.push_str(&format!(": {MORE_FILES} allows more"));
     }
     message
 }

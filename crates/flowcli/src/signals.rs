@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use flowcore::{Error, Result};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -33,7 +34,11 @@ impl Signals {
     ///
     /// # Errors
     /// If the system does not let us listen.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen() -> Result<Self> {
+        Self::registered().map_err(|error| Error::io("signals cannot be listened for", error))
+    }
+
+    fn registered() -> io::Result<Self> {
         let stop = Arc::new(AtomicUsize::new(0));
         let totals = Arc::new(AtomicBool::new(false));
         // No pair of sockets, which `flow sockets` would list.

@@ -256,6 +256,33 @@ fn more_files_than_may_be_open_are_all_read() {
 }
 
 #[test]
+fn what_too_few_open_files_stand_in_the_way_of_is_named() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    for (command, subject) in [
+        (&["count", "-r", capture][..], "flow: signals cannot be listened for: "),
+        (&["sockets"], "flow: signals cannot be listened for: "),
+        (&["lat"], "flow: sock_diag: "),
+    ] {
+        let mut met = 0;
+        // How many are open already is not known here.
+        for most in 4..16 {
+            let mut limited = Command::new("sh");
+            limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+            let said = said(limited.arg(assert_cmd::cargo::cargo_bin("flow")).args(command));
+            // Before it runs the loader opens files too.
+            if said.contains("Too many open files") && said.starts_with("flow: ") {
+                assert!(
+                    said.ends_with(": Too many open files: `ulimit -n` allows more\n"),
+                    "{most} {command:?}: {said}"
+                );
+                met += usize::from(said.starts_with(subject));
+            }
+        }
+        assert!(met > 0, "{command:?}");
+    }
+}
+
+#[test]
 fn the_column_of_qualities_is_explained() {
     let said = said(flow().args(["conns", "-r", "x.pcap", "--columns", "state,quality"]));
     assert!(said.contains("every row has it"), "{said}");
