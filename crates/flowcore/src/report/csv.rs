@@ -28,8 +28,8 @@ impl CsvOptions {
 /// CSV and TSV: names, rows, and a last line `# trust: …` unless it is turned off.
 ///
 /// A missing cell is empty, an empty text is `""`. Lists are numbers with a space between. Cells with the separator or quotes in them are
-/// quoted as RFC 4180 says; control characters are escaped, so a row is always one line. Only the trust line begins
-/// with an unquoted `#`.
+/// quoted as RFC 4180 says; backslashes and control characters are escaped, so a row is always one line. Only the trust
+/// line begins with an unquoted `#`.
 #[derive(Clone, Debug)]
 pub struct Csv {
     options: CsvOptions,
