@@ -314,7 +314,8 @@ fn what_would_have_no_effect_is_refused() {
         (&["lat", "--timeouts", "tcp=5m"], "--read"),
         (&["lat", "--max-flows", "5"], "--read"),
     ] {
-        let output = run(arguments);
+        // Were it accepted, the column would end it.
+        let output = run(&[arguments, &["--columns", "nosuch"]].concat());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(complaints(&output).contains(missing_or_other), "{arguments:?}: {}", complaints(&output));
     }
