@@ -1,5 +1,6 @@
 //! Names for numbers, and the whitelist's verdicts: what is asked for where rows are shown, and nowhere before.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +56,8 @@ pub struct Edge {
     quiet: bool,
     /// Who may end the waiting.
     signals: Option<Signals>,
+    /// Somebody had asked to stop before there was anything to wait for: that ended the reading.
+    stopped_before: OnceCell<bool>,
 }
 
 /// So long it takes at most to heed a signal.
@@ -133,7 +136,12 @@ impl Edge {
         Self { signals: Some(signals.clone()), ..self }
     }
 
+    /// Whether somebody has asked to stop since the waiting began.
     fn is_stopped(&self) -> bool {
+        self.has_stopped() && self.stopped_before.get() == Some(&false)
+    }
+
+    fn has_stopped(&self) -> bool {
         self.signals.as_ref().is_some_and(|signals| signals.stop().is_some())
     }
 
@@ -216,6 +224,7 @@ impl Edge {
     /// change, so that what is measured is what is written.
     pub fn settle(&self, mut pending: impl FnMut() -> usize) {
         let end = Instant::now() + self.wait;
+        self.stopped_before.get_or_init(|| self.has_stopped());
         let mut before = usize::MAX;
         loop {
             let now = pending();

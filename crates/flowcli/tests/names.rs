@@ -2,6 +2,7 @@
 //! clients at 192.0.2.2 and 2001:db8::2.
 #![allow(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
+use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -165,6 +166,27 @@ fn names_that_do_not_come_in_time_are_numbers_and_said() {
     let asked = format!("dns:{closed}");
     flow().args(["--resolve", &asked]).assert().success().stderr(contains("note: 4 of 4 names could not be looked up"));
     flow().args(["--resolve", &asked, "-q"]).assert().success().stderr(is_empty());
+}
+
+#[test]
+fn names_are_waited_for_where_a_signal_ends_the_reading() {
+    let server = name_server(false);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_flow"))
+        .args(["conns", "-r", "-", "-o", "csv", "--resolve", &format!("dns:{server}")])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&std::fs::read(capture()).unwrap()).unwrap();
+    input.flush().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.matches("web.example").count() > 5, "{text}");
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub trait Analyzer: Any + Send {
     /// [`verdict`](crate::FlowRecord::verdict) says so, and the marks of their next events. Comes before a report.
     fn rejudged(&mut self, _flows: &Flows) {}
 
-    /// Adds its tables as of now: cumulative, cheap, callable at any time.
+    /// Adds its tables as of now: cumulative, cheap, callable at any time, before the first packet too. The columns of a
+    /// table stay what they are.
     fn snapshot(&self, out: &mut Tables);
 }

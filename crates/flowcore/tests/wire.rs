@@ -274,8 +274,8 @@ fn a_pseudowire_carries_ethernet_with_or_without_a_control_word() {
 
 #[test]
 fn a_pseudowires_frame_is_no_control_word_though_its_address_begins_with_0() {
-    let key_of = |control: &[u8], dst: [u8; 6], rest: &[u8]| {
-        let frame = join(&[control, &dst, &[2, 0, 0, 0, 0, 2], rest]);
+    let key_of = |control: &[u8], dst: [u8; 6], src: [u8; 6], rest: &[u8]| {
+        let frame = join(&[control, &dst, &src, rest]);
         let (event, layers) = decode(1, &ethernet(0x8847, &frames::label(100, true, &frame)));
         assert_eq!(event.stopped, Layer::None, "{control:?} {dst:?}");
         (event.key, event.ethertype, layers.vlans.as_slice().to_vec())
@@ -285,11 +285,19 @@ fn a_pseudowires_frame_is_no_control_word_though_its_address_begins_with_0() {
     let tagged = join(&[&[0x81, 0], &vlan(77, 0x0800, &frames::inner())]);
     let arp = join(&[&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &[9; 20]]);
     let controls: [&[u8]; 3] = [&[], &[0; 4], &[0, 0, 1, 7]];
-    for control in controls {
+    // Behind a control word the third and fourth byte of a source stand where a type would.
+    let sources =
+        [[2, 0, 0, 0, 0, 2], [0, 0xe0, 0x81, 0, 1, 2], [2, 0, 8, 0, 1, 2], [2, 0, 8, 6, 1, 2], [2, 0, 0, 64, 1, 2]];
+    for (control, src) in controls.iter().flat_map(|control| sources.map(|src| (*control, src))) {
+        if control == [0, 0, 1, 7] && src[2..4] == [0x81, 0] {
+            // As well a tagged frame to 00:00:01:07:…, as routers have.
+            continue;
+        }
         for dst in [[0, 0x1b, 0x21, 1, 2, 3], [0, 0, 0x0c, 1, 2, 3], [2, 0, 0, 0, 0, 1]] {
-            assert_eq!(key_of(control, dst, &padded), (inner_key(), 0x0800, vec![]), "{control:?} {dst:?}");
-            assert_eq!(key_of(control, dst, &tagged), (inner_key(), 0x0800, vec![77]), "{control:?} {dst:?}");
-            assert_eq!(key_of(control, dst, &arp), (FlowKey::NONE, 0x0806, vec![]), "{control:?} {dst:?}");
+            let told = format!("{control:?} {dst:?} {src:?}");
+            assert_eq!(key_of(control, dst, src, &padded), (inner_key(), 0x0800, vec![]), "{told}");
+            assert_eq!(key_of(control, dst, src, &tagged), (inner_key(), 0x0800, vec![77]), "{told}");
+            assert_eq!(key_of(control, dst, src, &arp), (FlowKey::NONE, 0x0806, vec![]), "{told}");
         }
     }
 }
@@ -370,6 +378,9 @@ fn of_aggregated_frames_the_first_is_read_and_the_rest_told() {
     let (event, layers) = decode(105, &qos(0, [0x80, 0], &subframe(0)));
     assert_eq!((event.key, event.notes), (inner_key(), Notes::FROM_DS));
     assert_eq!(layers, Layers::default());
+    // A check sequence is no subframe.
+    let checked = qos(0, [0x80, 0], &join(&[&subframe(0), &[9; 4]]));
+    assert_eq!(decode(105, &checked).0.notes, Notes::FROM_DS);
     let fill = subframe(0).len().next_multiple_of(4) - subframe(0).len();
     let two = qos(0, [0x80, 0], &join(&[&subframe(fill), &subframe(0)]));
     let (event, _) = decode(105, &two);

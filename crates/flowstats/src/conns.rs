@@ -57,7 +57,7 @@ bitflags! {
         /// It was silent for longer than its idle time while it was open: what came later has a row of its own.
         const IDLE = 256;
         /// Fragments of a datagram came before the one that has the ports, or without it: those are in a row without
-        /// ports.
+        /// ports. Or the first fragment of an 802.11 frame, whose later ones are in no row.
         const FRAGMENTS = 512;
         /// The source notes no time for some of its packets: it has no times to tell.
         const NO_TIME = 1024;
@@ -83,6 +83,17 @@ impl Doubts {
         doubts.set(Self::FRAGMENTS, event.notes.contains(Notes::APART));
         doubts.set(Self::NO_TIME, event.notes.contains(Notes::UNTIMED));
         doubts.set(Self::AGGREGATED, event.notes.contains(Notes::AGGREGATED));
+        doubts
+    }
+
+    /// What a packet says by itself that has no segment: a transport header that was cut before its lengths leaves the
+    /// payload unknown; headers cut before it leave more so.
+    pub(crate) fn of_unread(event: &FlowEvent) -> Self {
+        let torn = Notes::CUT | Notes::MALFORMED;
+        let torn = matches!(event.stopped, Layer::Network | Layer::Tunnel) && event.notes.intersects(torn);
+        let unread = torn || event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
+        let mut doubts = Self::empty();
+        doubts.set(Self::HEADERS_CUT, unread && !event.notes.contains(Notes::LATER_FRAGMENT));
         doubts
     }
 
@@ -409,14 +420,7 @@ impl Conns {
                 }
             },
             _ => {
-                // A transport header that was cut before its lengths leaves the payload unknown; headers cut before it
-                // leave more so.
-                let torn = Notes::CUT | Notes::MALFORMED;
-                let torn = matches!(event.stopped, Layer::Network | Layer::Tunnel) && event.notes.intersects(torn);
-                let unread = torn || event.stopped == Layer::Transport || event.key.protocol == Protocol::TCP;
-                if unread && !event.notes.contains(Notes::LATER_FRAGMENT) {
-                    open.doubts |= Doubts::HEADERS_CUT;
-                }
+                open.doubts |= Doubts::of_unread(event);
             }
         }
     }

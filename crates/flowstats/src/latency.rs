@@ -204,14 +204,25 @@ impl Latency {
         if event.marks.contains(Marks::DUPLICATE) {
             return;
         }
-        // Kept once for both ends.
+        self.with_packets(event, batch, |packets| packets.observe(event, segment));
+    }
+
+    /// A packet whose segment could not be read.
+    fn take_unread(&mut self, event: &FlowEvent, batch: &Batch<'_>) {
+        if !event.marks.contains(Marks::DUPLICATE) {
+            self.with_packets(event, batch, |packets| packets.doubt(Doubts::of_unread(event)));
+        }
+    }
+
+    /// Of a connection what its packets say, kept once for both ends.
+    fn with_packets(&mut self, event: &FlowEvent, batch: &Batch<'_>, take: impl FnOnce(&mut Packets)) {
         const BOTH: Direction = Direction::Forward;
         if let Some(Watched::Packets(packets)) = self.open.get_mut(event.flow, BOTH) {
-            return packets.observe(event, segment);
+            return take(packets);
         }
         let Some(record) = batch.flows.record(event.flow) else { return };
-        let mut packets = Box::new(Packets::new(&record));
-        packets.observe(event, segment);
+        let mut packets = Box::new(Packets::new(record.key, record.evidence));
+        take(&mut packets);
         self.open.insert(event.flow, BOTH, Watched::Packets(packets));
     }
 
@@ -259,6 +270,9 @@ impl Analyzer for Latency {
                     if let Some(sample) = batch.frames.socket(event) {
                         self.take_sample(event, sample, socket.last);
                     }
+                }
+                _ if event.packets > 0 && event.key.protocol == flowcore::Protocol::TCP => {
+                    self.take_unread(event, batch);
                 }
                 _ => {}
             }

@@ -580,7 +580,8 @@ fn is_copy(time: Timestamp, before: i64) -> bool {
 fn is_heard_already([originator, responder]: &[Endpoint; 2], segment: &TcpSegment) -> bool {
     let heard = originator.has(Letter::Ack) || originator.has(Letter::Data);
     let acknowledged = heard && responder.is_placed() && responder.acked() > 0 && segment.seq == responder.start();
-    acknowledged || (originator.has_syn() && originator.acked() > 0 && !responder.has_syn())
+    let went_on = !responder.has_syn() && responder.has(Letter::Data);
+    acknowledged || (originator.has_syn() && originator.acked() > 0 && went_on)
 }
 
 /// Adds the letters that a segment earns by its control bits and payload.

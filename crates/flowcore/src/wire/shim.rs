@@ -138,19 +138,53 @@ fn mpls(walk: &mut Walk<'_>, span: Span<'_>) {
 }
 
 /// The Ethernet frame of a pseudowire (RFC 4448), with or without a control word (RFC 4385) before it. Both may look like
-/// one, since the first half byte of a control word is 0, as that of most addresses is: a type is better evidence than a
-/// length that fits, and a control word's reserved bits are sent as 0.
+/// one, since the first half byte of a control word is 0, as that of most addresses is: the better evidence counts, and of
+/// two that are as good a control word of zeros.
 fn pseudowire(span: Span<'_>, may_be_controlled: bool) -> Option<Span<'_>> {
-    let (whole, behind) = (span, span.skip(4));
-    let is_clean = span.u16(0) == Some(0);
-    if has_known_type(whole) {
-        Some(whole)
-    } else if may_be_controlled && (has_known_type(behind) || (is_clean && has_fitting_length(behind))) {
-        Some(behind)
-    } else if has_fitting_length(whole) {
-        Some(whole)
+    let behind = span.skip(4);
+    let looks = [looks_like_ethernet(span), if may_be_controlled { looks_like_ethernet(behind) } else { Looks::Not }];
+    let is_zero = match looks {
+        // The reserved bits; a sequence number may stand behind them.
+        [Looks::Length, _] => span.u16(0) == Some(0),
+        _ => span.u32(0) == Some(0),
+    };
+    match looks {
+        [Looks::Not, Looks::Not] => None,
+        [without, with] if without < with || (without == with && is_zero) => Some(behind),
+        _ => Some(span),
+    }
+}
+
+/// How much the beginning of some bytes looks like Ethernet's header.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Looks {
+    Not,
+    /// There is a known type, which what follows is not of.
+    Type,
+    /// There is IEEE 802.3's length, and it fits.
+    Length,
+    /// There is a known type, and what follows may be of it.
+    Frame,
+}
+
+fn looks_like_ethernet(span: Span<'_>) -> Looks {
+    const HARDWARE_ETHERNET: u16 = 1;
+    let inside = span.skip(14);
+    let follows = match span.u16(12) {
+        Some(IPV4) => inside.nibble().is_none_or(|nibble| nibble == 4 && ip::plausible(inside)),
+        Some(IPV6) => inside.nibble().is_none_or(|nibble| nibble == 6 && ip::plausible(inside)),
+        Some(ARP) => inside.u16(0).is_none_or(|hardware| hardware == HARDWARE_ETHERNET),
+        Some(0x8100 | 0x88a8 | 0x9100 | 0x9200) => {
+            inside.u16(2).is_none_or(|next| has_known_type(span.skip(4)) || next <= 1500)
+        }
+        _ => true,
+    };
+    if has_known_type(span) {
+        if follows { Looks::Frame } else { Looks::Type }
+    } else if has_fitting_length(span) {
+        Looks::Length
     } else {
-        (may_be_controlled && has_fitting_length(behind)).then_some(behind)
+        Looks::Not
     }
 }
 

@@ -90,8 +90,8 @@ fn first_subframe(walk: &mut Walk<'_>, span: Span<'_>) {
         return;
     };
     let length = u32::from(length);
-    // Each but the last is filled up to a multiple of four bytes.
-    walk.note(Notes::when(span.wire > (14 + length).next_multiple_of(4), Notes::AGGREGATED));
+    // Each but the last is filled up to a multiple of four bytes; fewer than a header are a check sequence.
+    walk.note(Notes::when(span.wire >= (14 + length).next_multiple_of(4) + 14, Notes::AGGREGATED));
     shim::llc(walk, span.skip(14).clip(length));
 }
 

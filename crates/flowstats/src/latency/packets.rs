@@ -1,7 +1,7 @@
 //! Round trips of one connection from its packets.
 
 use flowcore::event::EndReason;
-use flowcore::{Direction, Evidence, FlowEvent, FlowKey, FlowRecord, Nanos, TcpSegment, Timestamp};
+use flowcore::{Direction, Evidence, FlowEvent, FlowKey, Nanos, TcpSegment, Timestamp};
 
 use super::{Flow, Method};
 use crate::conns::Doubts;
@@ -62,11 +62,11 @@ impl Witness for Told<'_> {
 }
 
 impl Packets {
-    /// Of a flow that begins.
-    pub fn new(flow: &FlowRecord) -> Self {
-        let midstream = flow.evidence != Evidence::Syn;
+    /// `key` is the flow's, its originator's address first, by this evidence.
+    pub fn new(key: FlowKey, evidence: Evidence) -> Self {
+        let midstream = evidence != Evidence::Syn;
         Self {
-            key: flow.key,
+            key,
             followed: Followed::default(),
             smoothed: Default::default(),
             through: Timestamp::MIN,
@@ -78,6 +78,10 @@ impl Packets {
         self.through = self.through.max(event.time);
         self.doubts |= Doubts::of_packet(event);
         self.followed.observe(event, segment, &mut Told(&mut self.smoothed));
+    }
+
+    pub fn doubt(&mut self, doubts: Doubts) {
+        self.doubts |= doubts;
     }
 
     pub fn finish(&mut self, reason: EndReason) {
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn a_round_trip_has_the_time_of_its_answer_and_no_later_one() {
         use flowcore::TcpFlags;
-        let mut packets = Packets::new(FlowKey::NONE);
+        let mut packets = Packets::new(FlowKey::NONE, Evidence::Syn);
         let mut times = Vec::new();
         let steps: [(Direction, TcpFlags, u32, u32); 4] = [
             (Direction::Forward, TcpFlags::SYN, 100, 0),
@@ -138,7 +142,7 @@ mod tests {
             let time = Timestamp::from_parts(second * second, 0);
             let event = FlowEvent { time, direction, packets: 1, ..FlowEvent::default() };
             packets.observe(&event, &TcpSegment { flags, seq, ack, window: 1, ..TcpSegment::default() });
-            times.extend(packets.flow().map(|flow| flow.time));
+            times.extend(packets.flow(Doubts::empty()).map(|flow| flow.time));
         }
         // Without a round trip that of the latest segment; the longer of both halves ends with the ACK.
         assert_eq!(times, [1, 4, 9, 9].map(|second| Timestamp::from_parts(second, 0)));

@@ -133,3 +133,33 @@ fn bug_13_percentiles_and_machine_formats_are_there() {
     let table = &snapshot.tables[0];
     assert_eq!(table.rows[0].cells[table.column("rtt_ns").unwrap()], Value::Span(Nanos::new(100_000)));
 }
+
+#[test]
+fn a_segment_whose_header_was_cut_leaves_its_mark() {
+    use crate::conns::Doubts;
+    use flowcore::event::{Layer, Notes};
+    use flowcore::{FlowKey, Protocol, SourceInfo, TcpFlags};
+
+    let key = FlowKey {
+        src: "10.0.0.2".parse().unwrap(),
+        dst: "10.0.0.1".parse().unwrap(),
+        src_port: 5000,
+        dst_port: 80,
+        protocol: Protocol::TCP,
+        ..FlowKey::NONE
+    };
+    let syn = TcpSegment { flags: TcpFlags::SYN, seq: 7, window: 9, ..TcpSegment::default() };
+    let whole = FlowEvent { key, packets: 1, detail: Detail::Tcp(syn), ..FlowEvent::default() };
+    let cut = FlowEvent { detail: Detail::None, stopped: Layer::Transport, notes: Notes::CUT, ..whole };
+    let doubts = |mut events: Vec<FlowEvent>| {
+        let mut builder = flowcore::pipeline::Pipeline::builder();
+        let handle = builder.add(Latency::default());
+        let source = SourceInfo { offers: Features::all(), ..SourceInfo::default() };
+        let mut pipeline = builder.build(&source).unwrap();
+        pipeline.push(&mut events, flowcore::Frames::EMPTY, Timestamp::MAX).unwrap();
+        pipeline.get(&handle).rows().iter().map(|flow| flow.doubts).collect::<Vec<_>>()
+    };
+    assert_eq!(doubts(vec![whole]), [Doubts::empty()]);
+    assert_eq!(doubts(vec![whole, cut]), [Doubts::HEADERS_CUT]);
+    assert_eq!(doubts(vec![cut]), [], "of nothing that was read there is no row");
+}

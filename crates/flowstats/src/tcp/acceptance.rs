@@ -47,6 +47,8 @@ pub(super) struct Held {
     leads: [bool; 2],
     /// It stands behind a FIN.
     behind_fin: bool,
+    /// It is of an earlier connection: see [`Tcp::is_of_earlier`].
+    earlier: bool,
     /// Where such segments begin that it follows without a gap, itself included.
     run: u32,
     /// How far the connection had come: see [`Tcp::progress`].
@@ -265,13 +267,15 @@ impl Tcp {
         }
         // A capture of control segments alone shows streams by their ends only.
         let blind = flags.intersects(TcpFlags::FIN | TcpFlags::RST) && !self.ends.iter().any(has_gone_on);
-        let reached = |end: &Endpoint, number: u32| {
+        let reached = |end: &Endpoint, number: u32, window: i64| {
             let seen = i64::from(number.wrapping_sub(end.start())) <= end.last();
-            !end.has_syn() || seen || self.had_time(number.wrapping_sub(end.next_seq()).into(), time)
+            let ahead = i64::from(number.wrapping_sub(end.next_seq()));
+            !end.has_syn() || seen || ahead <= window.max(NEAR) || self.had_time(ahead, time)
         };
         if blind {
             let acknowledges = flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK;
-            return [!reached(end, segment.seq), acknowledges && !reached(peer, segment.ack)];
+            let seq = reached(end, segment.seq, self.window(by.opposite()));
+            return [!seq, acknowledges && !reached(peer, segment.ack, self.window(by))];
         }
         let known = end.has_begun() && !end.is_reset();
         let seq = known && {
@@ -292,10 +296,11 @@ impl Tcp {
         [seq, ack]
     }
 
-    /// Whether a stream can have gone on by so many bytes since the latest segment was seen.
+    /// Whether a stream can have gone on by so many bytes since the latest segment was seen. A clock that stands or goes
+    /// back does not tell.
     fn had_time(&self, bytes: i64, now: Timestamp) -> bool {
         let nanos = now.as_nanos().saturating_sub(self.active);
-        bytes * 8 <= nanos.saturating_mul(FASTEST)
+        nanos <= 0 || bytes * 8 <= nanos.saturating_mul(FASTEST)
     }
 
     /// Whether a segment that waits stands before the beginning of its stream, or acknowledges what stands before that of
@@ -315,7 +320,9 @@ impl Tcp {
         let held = self.rare.as_ref().and_then(|rare| rare.held.as_ref());
         held.is_some_and(|held| {
             let flags = held.segment.flags;
-            let asked = matches!(self.ends[by.index()].state(), State::SynSent | State::SynAckSent);
+            let end = &self.ends[by.index()];
+            let opens = end.has_syn() && self.ack == NEVER && !has_gone_on(end);
+            let asked = end.state() == State::SynSent || opens;
             flags & (TcpFlags::ACK | TcpFlags::RST) == TcpFlags::ACK
                 && (flags.contains(TcpFlags::SYN) || asked)
                 && held.direction != by
@@ -371,7 +378,7 @@ impl Tcp {
             || ended(by, leads)
             || ended(held.direction, held.leads)
             || elsewhere
-            || self.is_of_earlier(held);
+            || held.earlier;
         if !resets.is_empty() || refused || over || (same && time - held.time < COPY) {
             return false;
         }
@@ -390,7 +397,7 @@ impl Tcp {
             let end = before.segment.seq.wrapping_add(before.payload);
             behind_fin && before.behind_fin && before.direction == event.direction && end == segment.seq
         };
-        let held = Held {
+        let mut held = Held {
             run: before.filter(follows).map_or(segment.seq, |before| before.run),
             segment: *segment,
             time: event.time,
@@ -401,8 +408,11 @@ impl Tcp {
             notes: event.notes,
             leads: self.leads_away(segment, event.payload_bytes, event.direction, event.time),
             behind_fin,
+            earlier: false,
             progress: self.progress(segment, event.direction),
         };
+        // What comes meanwhile says nothing of the time that it had.
+        held.earlier = self.is_of_earlier(&held);
         if held.begins() {
             // Whatever comes next may bear it out.
             self.bearing.remove(Bearing::USUAL);

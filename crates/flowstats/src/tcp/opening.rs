@@ -229,7 +229,9 @@ impl Steps {
                 if segment.options.contains(TcpOptions::FAST_OPEN) {
                     self.seen |= Seen::COOKIE;
                 }
-                self.seen.set(Seen::CUT, segment.options.contains(TcpOptions::INCOMPLETE));
+                if segment.options.contains(TcpOptions::INCOMPLETE) {
+                    self.seen |= Seen::CUT;
+                }
                 if event.payload_bytes > 0 {
                     self.seen |= Seen::SYN_DATA;
                 }

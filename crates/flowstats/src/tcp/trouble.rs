@@ -131,8 +131,9 @@ pub(super) struct Side {
     pub zero_time: i64,
     /// What ended a zero window was not captured.
     pub zero_unseen: bool,
-    /// Timestamp option of the segment that last shut or opened this end's window; 0 if none did, or without.
+    /// Timestamp option of the segment that last shut or opened this end's window, 0 without; and when it was seen.
     pub window_stamp: u32,
+    pub window_time: i64,
     /// Packets marked by the network, segments that echo marks, and segments that say the window was reduced.
     pub congested: u32,
     pub echoed: u32,
@@ -164,6 +165,7 @@ impl Default for Side {
             zero_time: 0,
             zero_unseen: false,
             window_stamp: 0,
+            window_time: NEVER,
             congested: 0,
             echoed: 0,
             reduced: 0,

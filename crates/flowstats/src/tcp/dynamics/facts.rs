@@ -3,7 +3,7 @@
 use flowcore::event::{Notes, TcpOptions};
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
-use super::{Dynamics, Seen, watch};
+use super::{Dynamics, Seen, since, watch};
 use crate::tcp::retransmit::{SHORTEST_TIMER, is_earlier};
 use crate::tcp::rtt::echoes_later;
 use crate::tcp::{Course, NEVER, Opening, Retransmission, SideFacts, Tcp, Witness};
@@ -52,7 +52,7 @@ impl Dynamics {
             if overtaken {
                 return;
             }
-            side.window_stamp = segment.timestamp.0;
+            (side.window_stamp, side.window_time) = (segment.timestamp.0, event.time.as_nanos());
             if side.zero_since == NEVER {
                 side.zero_since = event.time.as_nanos();
                 side.zero_told = NEVER;
@@ -67,7 +67,7 @@ impl Dynamics {
             self.set_watch(watch::ZERO, by, false);
             if let Some(trouble) = &mut self.trouble {
                 let side = &mut trouble.sides[by.index()];
-                side.window_stamp = segment.timestamp.0;
+                (side.window_stamp, side.window_time) = (segment.timestamp.0, event.time.as_nanos());
                 side.zero_time += event.time.as_nanos().saturating_sub(side.zero_since).max(0);
                 side.zero_since = NEVER;
             }
@@ -79,7 +79,9 @@ impl Dynamics {
     fn has_newer_window(&self, event: &FlowEvent, segment: &TcpSegment) -> bool {
         let by = event.direction;
         let Some(side) = self.trouble.as_ref().map(|trouble| &trouble.sides[by.index()]) else { return false };
-        if side.zero_windows == 0 {
+        // What was sent before that is not on its way for longer (RFC 9293 section 3.4.2).
+        const LIFETIME: Nanos = Nanos::from_secs(120);
+        if since(side.window_time, event.time) > LIFETIME {
             return false;
         }
         if side.window_stamp != 0 && segment.timestamp.0 != side.window_stamp {

@@ -387,6 +387,13 @@ fn a_syn_ack_behind_what_its_sender_went_on_with_times_nothing() {
 }
 
 #[test]
+fn a_syn_may_be_acknowledged_before_its_syn_ack() {
+    let [syn, syn_ack, ack] = HANDSHAKE;
+    let played = play(&[syn, (1009.0, "<A", 900, 101, 0), syn_ack, ack]);
+    assert_eq!((played.rtts(), played.facts.opening.connect().map(ms)), (vec!["rtt>H 10", "rtt<H 0.1"], Some(10.1)));
+}
+
+#[test]
 fn a_syn_ack_that_echoes_another_syn_answers_one_that_was_not_captured() {
     let rows = |echo| {
         let stamps = [(1100, 0), (7, echo), (1103, 7)];

@@ -425,6 +425,11 @@ fn a_window_that_was_overtaken_counts_for_nothing_though_it_acknowledges_as_much
         zero_time(&[(1100.0, 0, 170, 6), (1103.0, 500, 173, 8), (1104.0, 0, 171, 7), (1160.0, 500, 230, 9)]),
         (2, 3.0)
     );
+    // Half of all numbers of a clock of microseconds later.
+    let later = 170u32.wrapping_add(2_400_000_000);
+    let shut_twice =
+        [(1100.0, 0, 170, 7), (1300.0, 500, 370, 8), (2_401_100.0, 0, later, 9), (2_406_100.0, 500, later, 9)];
+    assert_eq!(zero_time(&shut_twice), (2, 5200.0));
     // By identifications.
     assert_eq!(zero_time(&[(1100.0, 0, 0, 7), (1101.0, 500, 0, 6), (1300.0, 500, 0, 8)]), (1, 200.0));
     // Nothing tells.

@@ -520,6 +520,13 @@ fn segments_of_an_earlier_connection_on_the_same_ports_do_not_make_numbers_go_ro
     // The responder, which has not heard of the handshake's end, refuses it.
     let refused = (1012.0, "<R", before(901), 0, 0);
     assert_eq!(mixed(&[old_ack], &[refused]), (2, ConnState::SF, [0; 2], 1));
+    // Late, so that there was time for 4 GiB.
+    let late = [(1410.0, ">A", before(101), before(901), 0), (1411.0, "<R", before(901), 0, 0)];
+    let ack_late = [(1412.0, ack.1, ack.2, ack.3, ack.4)];
+    let rest_late = rest.map(|(at, what, seq, ack, payload)| (at + 400.0, what, seq, ack, payload));
+    let rows = [&[syn, syn_ack], &late[..], &ack_late, &rest_late].concat();
+    let (late, state) = played(&rows);
+    assert_eq!((late.facts.invalid, state.tcp.state(), state.tcp.missed_bytes()), (2, ConnState::SF, [0; 2]));
     // Data and an ACK of it.
     let old_data = (1011.0, "<PA", before(901), before(101), 100);
     let old_answer = (1012.0, ">A", before(101), before(1001), 0);
@@ -546,6 +553,41 @@ fn ends_alone_tell_how_long_streams_were_if_there_was_time_for_it() {
     // Who acknowledges it bears it out.
     let (played, followed) = played(&[syn, syn_ack, (1100.0, "<FA", end, 2001, 0), (1101.0, ">FA", 2001, end + 1, 0)]);
     assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
+}
+
+#[test]
+fn what_comes_between_says_nothing_of_the_time_that_a_gap_had() {
+    let far = 901 + 3_000_000_000u32;
+    let rows = [
+        HANDSHAKE[0],
+        HANDSHAKE[1],
+        HANDSHAKE[2],
+        REQUEST,
+        RESPONSE,
+        (1030.1, ">A", 151, 1401, 0),
+        // 5 s and 3 GB later; an old ACK was late.
+        (6000.0, "<A", far, 151, 500),
+        (6000.1, ">A", 151, 901, 0),
+        (6000.2, ">A", 151, far + 500, 0),
+        (6001.0, ">FA", 151, far + 500, 0),
+        (6002.0, "<FA", far + 500, 152, 0),
+    ];
+    let (played, followed) = played(&rows);
+    assert_eq!((played.facts.invalid, followed.tcp.state()), (0, ConnState::SF));
+    assert_eq!(followed.tcp.missed_bytes(), [0, 3_000_000_000 - 500]);
+}
+
+#[test]
+fn a_reset_behind_the_handshake_alone_is_believed_where_a_window_or_no_clock_speaks_for_it() {
+    let [syn, syn_ack, _] = HANDSHAKE;
+    for reset in [
+        (1010.0, "<RA", 901 + 5000, 101, 0),
+        (1010.000_001, ">RA", 101 + 3000, 901, 0),
+        (1009.9, "<RA", 901 + 5000, 101, 0),
+    ] {
+        let (played, followed) = played(&[syn, syn_ack, reset]);
+        assert_eq!((played.facts.invalid, followed.tcp.state().is_closed()), (0, true), "{reset:?}");
+    }
 }
 
 #[test]
