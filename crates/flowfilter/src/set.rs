@@ -116,7 +116,10 @@ impl Ranges {
 
     /// Whether all of it is in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.difference(other).is_empty()
+        self.0.iter().all(|&(low, high)| {
+            let after = other.0.partition_point(|&(first, _)| first <= low);
+            after.checked_sub(1).and_then(|at| other.0.get(at)).is_some_and(|&(_, last)| high <= last)
+        })
     }
 }
 
@@ -178,6 +181,7 @@ mod tests {
                 prop_assert_eq!(a.difference(&b).contains(n), a.contains(n) && !b.contains(n));
                 prop_assert_eq!(a.complement(50).contains(n), !a.contains(n) && n <= 50);
             }
+            prop_assert_eq!(a.is_subset(&b), a.difference(&b).is_empty());
             prop_assert_eq!(a.complement(u128::MAX).complement(u128::MAX), a.clone());
             prop_assert!(a.intersection(&b).is_subset(&a));
         }
