@@ -1,14 +1,15 @@
 //! A form that equal filters share.
 //!
-//! Negations are pushed inwards, pairs written as their two fields, values as sets of numbers; then conjunctive normal
-//! form, in which tests of one field are merged, clauses that others imply are left out, and everything is sorted. A
-//! filter whose conjunctive form would be too large is only pushed inwards and sorted: still the same meaning, but then
-//! two equal filters may differ.
+//! Negations are pushed inwards, pairs written as their two fields, values as sets of numbers, tests of one field merged;
+//! then conjunctive normal form, in which clauses that others imply are left out, and everything is sorted. A filter whose
+//! conjunctive form would be too large is only pushed inwards, merged and sorted: still the same meaning, but then two
+//! equal filters may differ. Either way the normal form is its own.
 //!
 //! Both sides of every step mean the same of every record, those that lack the field included: a test of an absent field
 //! is false and its `not` true, so `not sport 80` is not `sport != 80`.
 
 mod clauses;
+mod merge;
 mod print;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use crate::ast::{Condition, Expr, Order, Subject, Test, ranges, texts};
 use crate::field::{Field, Kind};
 use crate::set::Ranges;
 use clauses::{clauses, reduce};
+use merge::tidy;
 use print::{print_clauses, print_tree};
 
 /// A question that cannot be taken apart.
@@ -38,7 +40,7 @@ struct Literal {
 }
 
 /// Negations only before atoms.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tree {
     Literal(Literal),
     And(Vec<Tree>),
@@ -47,7 +49,7 @@ enum Tree {
 
 /// The normal form.
 pub fn normal(expr: &Expr) -> Expr {
-    let tree = tree(expr, false);
+    let tree = tidy(tree(expr, false));
     match clauses(&tree) {
         Some(clauses) => print_clauses(&reduce(clauses)),
         None => print_tree(&tree),
@@ -65,6 +67,11 @@ pub(crate) fn top(field: Field) -> u128 {
         Kind::Word(words) => words.len().saturating_sub(1) as u128,
         Kind::Flag | Kind::TcpFlags | Kind::Text => 0,
     }
+}
+
+/// The values that a field can have. No header has another version than these two.
+fn possible(field: Field) -> Ranges {
+    if field == Field::Version { Ranges::new([(4, 4), (6, 6)]) } else { Ranges::new([(0, top(field))]) }
 }
 
 fn tree(expr: &Expr, negated: bool) -> Tree {
@@ -92,8 +99,8 @@ fn field_tree(field: Field, condition: &Condition, negated: bool) -> Tree {
     let literal = |atom: Atom, flip: bool| Tree::Literal(Literal { atom, negated: negated != flip });
     let several = field.def().several;
     let kind = field.kind();
-    let numbers = |ranges: Ranges| Atom::Numbers(field, ranges.intersection(&Ranges::new([(0, top(field))])));
-    let full = || numbers(Ranges::new([(0, top(field))]));
+    let numbers = |ranges: Ranges| Atom::Numbers(field, ranges.intersection(&possible(field)));
+    let full = || numbers(possible(field));
     match condition {
         Condition::Flags { set, of } if *set == 0 => literal(Atom::Flags(0, *of), false),
         Condition::Flags { set, of } => {

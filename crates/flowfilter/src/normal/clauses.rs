@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::merge::{Merged, either, merge};
 use super::{Atom, Literal, Tree};
 
 /// Clauses held at most.
@@ -25,8 +26,13 @@ pub(super) fn clauses(tree: &Tree) -> Option<BTreeSet<Clause>> {
             sum
         }
         Tree::Or(all) => {
-            let mut product = BTreeSet::from([Clause::new()]);
-            for one in all {
+            // All tests at once: of thousands each would be compared with those before it again.
+            let literals = all.iter().filter_map(|one| match one {
+                Tree::Literal(literal) => Some(literal.clone()),
+                _ => None,
+            });
+            let mut product: BTreeSet<Clause> = simplify(literals.collect()).into_iter().collect();
+            for one in all.iter().filter(|one| !matches!(one, Tree::Literal(_))) {
                 let next = clauses(one)?;
                 if product.len() * next.len() > MAX_CLAUSES {
                     return None;
@@ -45,89 +51,7 @@ pub(super) fn clauses(tree: &Tree) -> Option<BTreeSet<Clause>> {
 
 /// Merges the tests of one field within a disjunction; `None` if it is always true.
 fn simplify(clause: Clause) -> Option<Clause> {
-    let mut merged: Vec<Literal> = Vec::new();
-    for literal in clause {
-        let mut next = Some(literal);
-        let mut index = 0;
-        while let (Some(one), true) = (&next, index < merged.len()) {
-            match either(&merged[index], one) {
-                Merged::True => return None,
-                Merged::One(both) => {
-                    merged.remove(index);
-                    // What is new may merge with those before it.
-                    next = Some(both);
-                    index = 0;
-                }
-                Merged::Apart => index += 1,
-            }
-        }
-        merged.extend(next);
-    }
-    // An empty set is false, its negation true.
-    if merged.iter().any(|literal| literal.negated && literal.is_empty()) {
-        return None;
-    }
-    Some(merged.into_iter().filter(|literal| !literal.is_empty()).collect())
-}
-
-/// What two literals come to.
-enum Merged {
-    /// True of every record.
-    True,
-    One(Literal),
-    Apart,
-}
-
-impl Literal {
-    fn is_empty(&self) -> bool {
-        match &self.atom {
-            Atom::Numbers(_, ranges) => ranges.is_empty(),
-            Atom::Texts(_, texts) => texts.is_empty(),
-            Atom::Flags(..) | Atom::Present(_) => false,
-        }
-    }
-
-    fn negation(&self) -> Self {
-        Self { atom: self.atom.clone(), negated: !self.negated }
-    }
-}
-
-/// `a or b`.
-fn either(a: &Literal, b: &Literal) -> Merged {
-    if *a == b.negation() {
-        return Merged::True;
-    }
-    let one = |atom: Atom, negated: bool| Merged::One(Literal { atom, negated });
-    match (&a.atom, &b.atom) {
-        (Atom::Numbers(f, x), Atom::Numbers(g, y)) if f == g => {
-            let several = f.def().several;
-            match (a.negated, b.negated) {
-                (false, false) => one(Atom::Numbers(*f, x.union(y)), false),
-                (true, true) if !several => one(Atom::Numbers(*f, x.intersection(y)), true),
-                // In x, or not in y: not in what is in y alone.
-                (false, true) if !several => one(Atom::Numbers(*f, y.difference(x)), true),
-                (true, false) if !several => one(Atom::Numbers(*f, x.difference(y)), true),
-                (false, true) if y.is_subset(x) => Merged::True,
-                (true, false) if x.is_subset(y) => Merged::True,
-                (true, true) if x.is_subset(y) => Merged::One(a.clone()),
-                (true, true) if y.is_subset(x) => Merged::One(b.clone()),
-                _ => Merged::Apart,
-            }
-        }
-        (Atom::Texts(f, x), Atom::Texts(g, y)) if f == g => match (a.negated, b.negated) {
-            (false, false) => one(Atom::Texts(*f, x.union(y).cloned().collect()), false),
-            (false, true) if f.def().several && y.is_subset(x) => Merged::True,
-            (true, false) if f.def().several && x.is_subset(y) => Merged::True,
-            (true, true) if f.def().several && x.is_subset(y) => Merged::One(a.clone()),
-            (true, true) if f.def().several && y.is_subset(x) => Merged::One(b.clone()),
-            _ if f.def().several => Merged::Apart,
-            (true, true) => one(Atom::Texts(*f, x.intersection(y).cloned().collect()), true),
-            (false, true) => one(Atom::Texts(*f, y.difference(x).cloned().collect()), true),
-            (true, false) => one(Atom::Texts(*f, x.difference(y).cloned().collect()), true),
-        },
-        _ if a == b => Merged::One(a.clone()),
-        _ => Merged::Apart,
-    }
+    Some(merge(clause)?.into_iter().collect())
 }
 
 /// Whether `a` implies `b`: no record passes `a` but not `b`.
@@ -171,29 +95,10 @@ pub(super) fn reduce(clauses: BTreeSet<Clause>) -> BTreeSet<Clause> {
             }
         }
         // `a and b` is `not (not a or not b)`.
-        let mut merged: Vec<Literal> = Vec::new();
-        for unit in units {
-            let mut next = unit;
-            let mut index = 0;
-            while index < merged.len() {
-                match either(&merged[index].negation(), &next.negation()) {
-                    Merged::True => return BTreeSet::from([Clause::new()]),
-                    Merged::One(both) => {
-                        merged.remove(index);
-                        next = both.negation();
-                        index = 0;
-                    }
-                    Merged::Apart => index += 1,
-                }
-            }
-            if next.is_empty() {
-                if next.negated {
-                    continue;
-                }
-                return BTreeSet::from([Clause::new()]);
-            }
-            merged.push(next);
-        }
+        let Some(merged) = merge(units.iter().map(Literal::negation)) else {
+            return BTreeSet::from([Clause::new()]);
+        };
+        let merged: Vec<Literal> = merged.iter().map(Literal::negation).collect();
         let mut narrower = Vec::new();
         for clause in longer {
             let mut kept = Clause::new();

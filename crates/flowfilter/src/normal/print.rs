@@ -40,12 +40,8 @@ fn sorted(all: impl Iterator<Item = Expr>, join: impl Fn(Vec<Expr>) -> Expr) -> 
 fn print_literal(literal: &Literal) -> Expr {
     let expr = match &literal.atom {
         Atom::Numbers(_, ranges) if ranges.is_empty() => Expr::None,
-        Atom::Numbers(Field::Version, ranges) => {
-            let one = |version: u64| print_numbers(Field::Version, &Ranges::one(u128::from(version)));
-            let words = [4, 6].into_iter().filter(|&version| ranges.contains(u128::from(version))).map(one);
-            // Versions that no header has are never seen.
-            Expr::or(words)
-        }
+        // Under a negation one test: a group would be taken apart.
+        Atom::Numbers(field, ranges) if literal.negated => print_one(*field, ranges),
         Atom::Numbers(field, ranges) => print_numbers(*field, ranges),
         Atom::Texts(field, texts) => {
             test(*field, Condition::In(texts.iter().map(|text| Item::Text(text.clone())).collect()))
@@ -63,7 +59,25 @@ fn test(field: Field, condition: Condition) -> Expr {
     Test { subject: Subject::One(field), condition }.into()
 }
 
+/// In the shortest words, which may be tests joined by `or`.
 fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
+    let all = ranges.as_slice();
+    match all.split_last() {
+        Some((&(low, high), closed)) if is_open(field, (low, high)) && !closed.is_empty() => Expr::or(
+            [Ranges::new(closed.iter().copied()), Ranges::new([(low, high)])].map(|one| print_one(field, &one)),
+        ),
+        _ if field == Field::Version => Expr::or(all.iter().map(|&one| print_one(field, &Ranges::new([one])))),
+        _ => print_one(field, ranges),
+    }
+}
+
+/// Whether a range has no end that says anything to anybody: the largest number of 64 bits.
+fn is_open(field: Field, (low, high): (u128, u128)) -> bool {
+    matches!(field.kind(), Kind::Number { .. } | Kind::Bytes | Kind::Span) && low < high && high == u128::from(u64::MAX)
+}
+
+/// As one test, but for all link addresses: nothing says that there is one, whatever it is.
+fn print_one(field: Field, ranges: &Ranges) -> Expr {
     let kind = field.kind();
     let all = ranges.as_slice().iter().copied();
     // Fields that may stand alone do so when any value will do.
@@ -99,38 +113,26 @@ fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
             .filter_map(|place| words.get(place as usize))
             .map(|word| Item::Text((*word).into()))
             .collect(),
-        Kind::Span => {
-            // Times are compared: `duration >= 5s and duration <= 10s`.
-            let one = |(low, high): (u128, u128)| {
-                let at_least = (low > 0).then(|| test(field, Condition::Compare(Order::AtLeast, clip(low))));
-                let at_most = test(field, Condition::Compare(Order::AtMost, clip(high)));
-                let exact = test(field, Condition::In(vec![Item::Number(clip(low))]));
-                match (low == high, high == top(field), at_least) {
-                    (true, ..) => exact,
-                    (_, true, Some(at_least)) => at_least,
-                    (_, _, at_least) => Expr::and(at_least.into_iter().chain([at_most])),
-                }
-            };
-            return Expr::or(all.map(one));
-        }
         _ => {
-            let (open, closed): (Vec<_>, Vec<_>) =
-                all.partition(|&(low, high)| low < high && high == u128::from(u64::MAX));
-            let closed: Vec<Item> = closed
-                .into_iter()
-                .map(
-                    |(low, high)| {
-                        if low == high { Item::Number(clip(low)) } else { Item::Range(clip(low), clip(high)) }
-                    },
-                )
-                .collect();
-            // The largest number of 64 bits says nothing to anybody.
-            if let [(low, _)] = open[..] {
-                let closed = (!closed.is_empty()).then(|| test(field, Condition::In(closed)));
-                let open = test(field, Condition::Compare(Order::AtLeast, clip(low)));
-                return Expr::or(closed.into_iter().chain([open]));
+            let items = |ranges: &Ranges| -> Vec<Item> {
+                let item = |&(low, high): &(u128, u128)| match low == high {
+                    true => Item::Number(clip(low)),
+                    false => Item::Range(clip(low), clip(high)),
+                };
+                ranges.as_slice().iter().map(item).collect()
+            };
+            match *ranges.as_slice() {
+                [only @ (low, _)] if is_open(field, only) => {
+                    return test(field, Condition::Compare(Order::AtLeast, clip(low)));
+                }
+                [.., last] if is_open(field, last) => {
+                    return test(field, Condition::NotIn(items(&ranges.complement(top(field)))));
+                }
+                [(0, high)] if kind == Kind::Span && high > 0 => {
+                    return test(field, Condition::Compare(Order::AtMost, clip(high)));
+                }
+                _ => items(ranges),
             }
-            closed
         }
     };
     test(field, Condition::In(items))

@@ -120,7 +120,7 @@ pub fn number(random: &mut Random, max: u64) -> u64 {
 pub fn item(random: &mut Random, kind: Kind) -> Item {
     match kind {
         Kind::Number { max } => range(random, max),
-        Kind::Bytes => range(random, u64::MAX),
+        Kind::Bytes | Kind::Span => range(random, u64::MAX),
         Kind::Proto => Item::Number(u64::from(random.one(&PROTOCOLS))),
         Kind::Mac => Item::Mac(random.one(&[[0; 6], [2, 0, 0, 0, 0, 1], [0xff; 6], [1; 6]])),
         Kind::Word(words) => Item::Text(random.one(words).into()),
@@ -137,7 +137,8 @@ pub fn item(random: &mut Random, kind: Kind) -> Item {
                 Item::Prefix(Prefix::new(addr, bits).unwrap())
             }
         }
-        Kind::Flag | Kind::Span | Kind::TcpFlags | Kind::Text => unreachable!("no items of {kind:?}"),
+        Kind::Text => Item::Text(random.one(&["", "a", "b", "c"]).into()),
+        Kind::Flag | Kind::TcpFlags => unreachable!("no items of {kind:?}"),
     }
 }
 
@@ -171,7 +172,7 @@ pub fn test_of(random: &mut Random, fields: &[Field], pairs: &[Pair]) -> Test {
         }
         _ if alone && random.chance(3) => Condition::Present,
         Kind::Number { max } if random.chance(3) => compare(random, max),
-        Kind::Bytes if random.chance(3) => compare(random, u64::MAX),
+        Kind::Bytes | Kind::Span if random.chance(3) => compare(random, u64::MAX),
         _ if random.chance(3) => Condition::NotIn(items(random)),
         _ => Condition::In(items(random)),
     };
