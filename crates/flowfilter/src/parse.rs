@@ -142,7 +142,7 @@ impl<'p> Parser<'p> {
         }
         match self.chain(tokens, 0) {
             Ok((left, expr)) if first(left).kind == TokenKind::End => Ok(expr),
-            Ok((left, _)) => Err(self.trailing(left)),
+            Ok((left, _)) => Err(self.trailing(left, None)),
             Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => Err(self.mistake(fault)),
             Err(nom::Err::Incomplete(_)) => Err(Mistake::new("empty", 0..0, "the filter is incomplete")),
         }
@@ -158,7 +158,7 @@ impl<'p> Parser<'p> {
         }
     }
 
-    /// Operands and operators on one level of parentheses, joined as they bind.
+    /// Operands and operators on one level of parentheses, joined as they bind: all up to the end or `)`.
     fn chain<'a, 't>(&self, input: Tokens<'a, 't>, depth: usize) -> Parsed<'a, 't, Expr> {
         let (behind, operand) = self.operand(input, depth)?;
         let (mut operands, mut spans) = (vec![operand], vec![between(input, behind)]);
@@ -188,6 +188,11 @@ impl<'p> Parser<'p> {
             operators.push(operator);
             spans.push(between(behind, left));
             input = left;
+        }
+        if first(input).kind != TokenKind::End && !is_sign(input, Sign::Close) {
+            // Read on one level, `and` would join more than the operand before it.
+            let is_alone = self.options.compat == Compat::None || !operators.contains(&Operator::Or);
+            return fail(self.trailing(input, operands.last().filter(|_| is_alone)));
         }
         let usual = join(&operands, &operators);
         let mixed = is_ambiguous(&operators);
@@ -304,20 +309,25 @@ impl<'p> Parser<'p> {
         let (left, inner) = self.chain(behind, depth + 1)?;
         match first(left).kind {
             TokenKind::Sign(Sign::Close) => Ok((rest(left), inner)),
-            TokenKind::End => fail(never_closed()),
-            _ => fail(self.trailing(left)),
+            _ => fail(never_closed()),
         }
     }
 
-    /// What to say of a token behind a complete test.
-    fn trailing(&self, input: Tokens<'_, '_>) -> Mistake {
+    /// What to say of a token behind a complete test, `before`.
+    fn trailing(&self, input: Tokens<'_, '_>, before: Option<&Expr>) -> Mistake {
         let token = first(input);
         let span = token.span.clone();
         let shown = self.shown(&span);
         let unexpected = |label: &str| {
             Mistake::new("unexpected", span.clone(), format!("`{shown}` is unexpected here")).label(label)
         };
+        let missing = || {
+            let mistake = Mistake::new("missing-operator", span.start..span.start, "an operator is missing")
+                .label("`and` or `or` is expected here");
+            if before.is_some_and(|before| is_narrowed(before, input)) { mistake.mend(" and ", false) } else { mistake }
+        };
         match &token.kind {
+            TokenKind::Sign(Sign::Open | Sign::Not) => missing(),
             TokenKind::Sign(Sign::Close) => {
                 Mistake::new("close-parenthesis", span, "a parenthesis is closed that was never opened")
                     .label("no `(` belongs to it")
@@ -346,10 +356,8 @@ impl<'p> Parser<'p> {
                     return unexpected("a second value")
                         .help("several values are a list, in braces and with commas: `port {80, 443}`");
                 }
-                let mistake = Mistake::new("missing-operator", span.start..span.start, "an operator is missing")
-                    .label("`and` or `or` is expected here");
                 if self.begins_test(&word.to_ascii_lowercase()) {
-                    mistake
+                    missing()
                 } else {
                     // Before a value stands a field.
                     let is_field = self::word(rest(input)).is_some_and(literal::looks_like_value);
@@ -385,6 +393,28 @@ fn between(input: Tokens<'_, '_>, left: Tokens<'_, '_>) -> Span {
     let start = first(input).span.start;
     let consumed = input.len() - left.len();
     start..input.get(consumed.wrapping_sub(1)).map_or(start, |token| token.span.end)
+}
+
+/// Whether what stands behind a protocol must be meant of its packets: another field of theirs.
+fn is_narrowed(before: &Expr, mut input: Tokens<'_, '_>) -> bool {
+    while is_word(input, "not") || is_sign(input, Sign::Not) || is_sign(input, Sign::Open) {
+        input = rest(input);
+    }
+    let next = word(input).and_then(|next| words().find(|(word, _)| next.eq_ignore_ascii_case(word)));
+    let Some((_, Some(field))) = next else { return false };
+    names_protocol(before) && !before.fields().contains(field) && field != Field::Ethertype
+}
+
+/// Whether the test, or the first of several, is of a protocol.
+fn names_protocol(expr: &Expr) -> bool {
+    match expr {
+        Expr::Test(Test { subject: Subject::One(field), .. }) => {
+            matches!(field, Field::Version | Field::Proto | Field::Tunnel)
+        }
+        Expr::And(all) => all.first().is_some_and(names_protocol),
+        Expr::Or(all) => all.iter().all(names_protocol),
+        _ => false,
+    }
 }
 
 /// Whether only frames pass that carry no IP packet.

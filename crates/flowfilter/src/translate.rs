@@ -159,7 +159,7 @@ pub fn advise(mut mistake: Mistake, tokens: &[Token<'_>], text: &str, options: &
     } else if let Some(part) = first.faulty.as_ref().and_then(|(_, ours)| read(ours, &of_first)) {
         // Another part is at fault too: it will be said when this one is right.
         (part, IN_PLACE)
-    } else if let Some(mend) = mistake.mend.take() {
+    } else if let Some(mend) = mistake.mend.take().filter(|mend| !mend.span.is_empty()) {
         let mend = *mend;
         mistake.span = mend.span;
         (mend.text, IN_PLACE)
