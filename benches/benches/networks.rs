@@ -16,7 +16,7 @@ use std::sync::Arc;
 use benches::random::Random;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowcore::resolve::Network;
-use flowcore::{Addr, FlowEvent, FlowKey, Frames, Lookup, Protocol, Resolver};
+use flowcore::{Addr, Features, FlowEvent, FlowKey, Frames, Lookup, Protocol, Resolver};
 use flowfilter::{Filter, STEP};
 use flowresolve::Networks;
 use flowresolve::asn::{Loader, Options};
@@ -69,6 +69,9 @@ struct ByAddress(Arc<Networks>);
 impl Resolver for ByAddress {
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.0.network(addr)
+    }
+    fn offers(&self) -> Features {
+        self.0.offers()
     }
 }
 

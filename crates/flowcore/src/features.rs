@@ -23,6 +23,8 @@ bitflags! {
         /// Link addresses, time to live and type of service are known
         /// ([`DecodeOptions::headers`](crate::wire::DecodeOptions)).
         const HEADERS = 128;
+        /// Which networks announce an address is known.
+        const NETWORKS = 256;
     }
 }
 
@@ -39,6 +41,7 @@ impl Features {
                 "FLOWS" => "flow facts",
                 "SOCKETS" => "socket samples",
                 "HEADERS" => "link addresses and IP header fields",
+                "NETWORKS" => "AS numbers",
                 _ => "processes",
             })
             .collect();

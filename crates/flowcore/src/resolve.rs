@@ -78,7 +78,7 @@ pub trait Resolver: Send + Sync {
     fn service(&self, _port: u16, _protocol: Protocol) -> Lookup<Arc<str>> {
         Lookup::Absent
     }
-    /// Which network an address belongs to.
+    /// Which network an address belongs to; filters on AS numbers ask those that [offer](Self::offers) it.
     fn network(&self, _addr: Addr) -> Lookup<Network> {
         Lookup::Absent
     }
@@ -92,7 +92,8 @@ pub trait Resolver: Send + Sync {
     fn process(&self, _key: &FlowKey) -> Lookup<Process> {
         Lookup::Absent
     }
-    /// What a filter may ask it instead of the source: [`Features::PROCESS`] if it answers [`process`](Self::process).
+    /// What a filter may ask it instead of the source: [`Features::PROCESS`] if it answers [`process`](Self::process),
+    /// [`Features::NETWORKS`] if it answers [`network`](Self::network).
     fn offers(&self) -> Features {
         Features::empty()
     }

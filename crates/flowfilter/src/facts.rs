@@ -200,8 +200,8 @@ mod tests {
     fn as_numbers_are_decided_without_a_table_of_flows() {
         let names: Arc<dyn Resolver> = Arc::new(flowcore::resolve::Numeric);
         let needs = |text: &str| Filter::parse(text).unwrap().bind::<FlowEvent>(&names).unwrap().needs();
-        assert_eq!(needs("addr asn 7"), Features::empty());
-        assert_eq!(needs("addr asn 7 and pid 1"), Features::FLOWS | Features::PROCESS);
+        assert_eq!(needs("addr asn 7"), Features::NETWORKS);
+        assert_eq!(needs("addr asn 7 and pid 1"), Features::NETWORKS | Features::FLOWS | Features::PROCESS);
     }
 
     #[test]

@@ -92,7 +92,9 @@ impl<R> Plan<R> {
 
 impl Filter {
     /// Binds the filter to a kind of record. Processes are asked of `names` when records are looked at; networks now, if
-    /// it can tell their addresses, else as processes are.
+    /// it can tell their addresses, else as processes are. What `names` does not [offer](Resolver::offers) of these the
+    /// source must: a pipeline whose filter [needs](Predicate::needs) what nobody knows is not built. Who binds without a
+    /// pipeline looks at the needs: of what is not known every test is false.
     ///
     /// # Errors
     /// If it asks for a field that such records never have; names both, at its place in the text.
@@ -101,7 +103,7 @@ impl Filter {
         let facts = Facts::of(&merged, names);
         let binding = Binding { filter: self, names, facts: &facts };
         let plan = binding.plan(&merged)?;
-        let mut needs = needs(self.fields()) - (names.offers() & Features::PROCESS);
+        let mut needs = needs(self.fields()) - (names.offers() & (Features::PROCESS | Features::NETWORKS));
         needs.set(Features::FLOWS, needs.contains(Features::FLOWS) || !facts.is_empty());
         let early = if needs.contains(Features::FLOWS) {
             let known = self.fields().without(FACTS.with(Field::Direction));
@@ -198,6 +200,7 @@ fn needs(fields: FieldSet) -> Features {
                 Field::TcpFlags => Features::TCP_SEGMENTS,
                 Field::Length | Field::Fragment | Field::ToDs | Field::FromDs => Features::PACKETS,
                 Field::Direction => Features::FLOWS,
+                Field::SrcAsn | Field::DstAsn => Features::NETWORKS,
                 Field::Process | Field::Pid | Field::Uid | Field::Cgroup => Features::PROCESS,
                 _ => Features::empty(),
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowcore::resolve::{Chain, Network, Numeric};
-use flowcore::{Addr, FlowKey, Frames, Lookup, Prefix, Resolver};
+use flowcore::{Addr, Features, FlowEvent, FlowKey, Frames, Lookup, Prefix, Resolver, SourceInfo};
 use flowfilter::{Filter, Flow};
 
 /// 192.0.2.0/24 of two networks, 198.51.100.0/24 of one; `whole` if it can tell a network's addresses.
@@ -33,6 +33,10 @@ impl Resolver for Table {
         let last = |[a, b, c, _]: [u8; 4]| Addr::v4([a, b, c, 255]);
         let found = ORIGINS.iter().filter(|(_, origins)| wanted(origins));
         self.whole.then(|| found.map(|&(first, _)| (Addr::v4(first), last(first))).collect())
+    }
+
+    fn offers(&self) -> Features {
+        Features::NETWORKS
     }
 }
 
@@ -83,5 +87,31 @@ fn who_can_tell_a_networks_addresses_is_not_asked_for_single_ones() {
         let table = Arc::new(Table { whole, asked: AtomicUsize::new(0) });
         passes("src asn 64501", &(table.clone() as Arc<dyn Resolver>));
         assert_eq!(table.asked.load(Ordering::Relaxed), expected);
+    }
+}
+
+/// Names hosts alone.
+struct Hosts;
+
+impl Resolver for Hosts {}
+
+#[test]
+fn as_numbers_that_nobody_knows_are_refused_when_the_pipeline_is_built() {
+    let built = |text: &str, names: Arc<dyn Resolver>| {
+        let filter = Filter::parse(text).unwrap().bind::<FlowEvent>(&names).unwrap();
+        let source = SourceInfo { name: "test".into(), ..SourceInfo::default() };
+        flowcore::pipeline::Pipeline::builder().filter(filter).build(&source).map(drop)
+    };
+    for text in ["asn 64500", "not src asn 64500", "udp or dst asn != 64500"] {
+        for names in [Arc::new(Numeric) as Arc<dyn Resolver>, Arc::new(Hosts), Arc::new(Chain(vec![Arc::new(Hosts)]))] {
+            let refused = built(text, names).unwrap_err();
+            assert_eq!(refused.kind(), flowcore::ErrorKind::Usage, "{text}");
+            assert!(refused.to_string().contains("needs AS numbers"), "{refused}");
+        }
+        for whole in [true, false] {
+            let table: Arc<dyn Resolver> = Arc::new(Table { whole, asked: AtomicUsize::new(0) });
+            let chained: Arc<dyn Resolver> = Arc::new(Chain(vec![Arc::new(Hosts), table.clone()]));
+            assert!(built(text, table).is_ok() && built(text, chained).is_ok(), "{text}");
+        }
     }
 }

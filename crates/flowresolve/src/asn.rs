@@ -60,7 +60,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowcore::resolve::Network;
-use flowcore::{Addr, Error, ErrorKind, Lookup, Resolver, Result};
+use flowcore::{Addr, Error, ErrorKind, Features, Lookup, Resolver, Result};
 
 use crate::prefix;
 
@@ -250,6 +250,10 @@ impl Resolver for Networks {
     fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
         let wanted: Vec<bool> = self.origins.iter().map(|origin| wanted(&origin.asns)).collect();
         Some(self.table.addresses(|place| wanted[place as usize]))
+    }
+
+    fn offers(&self) -> Features {
+        Features::NETWORKS
     }
 }
 
