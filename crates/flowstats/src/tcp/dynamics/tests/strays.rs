@@ -582,7 +582,7 @@ fn a_reset_behind_the_handshake_alone_is_believed_where_a_window_or_no_clock_spe
     let [syn, syn_ack, _] = HANDSHAKE;
     for reset in [
         (1010.0, "<RA", 901 + 5000, 101, 0),
-        (1010.000_001, ">RA", 101 + 3000, 901, 0),
+        (1010.0 + 1e-6, ">RA", 101 + 3000, 901, 0),
         (1009.9, "<RA", 901 + 5000, 101, 0),
     ] {
         let (played, followed) = played(&[syn, syn_ack, reset]);
