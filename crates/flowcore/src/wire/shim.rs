@@ -25,8 +25,7 @@ pub(super) fn ethertype(walk: &mut Walk<'_>, ethertype: u16, span: Span<'_>) {
     match ethertype {
         IPV4 => ip::v4(walk, span),
         IPV6 => ip::v6(walk, span),
-        // 802.1Q, 802.1ad, and two that were in use before 802.1ad.
-        0x8100 | 0x88a8 | 0x9100 | 0x9200 => vlan(walk, span),
+        _ if is_tag(ethertype) => vlan(walk, span),
         MPLS | MPLS_UPSTREAM => mpls(walk, span),
         PPPOE_SESSION => pppoe(walk, span),
         0x880b => ppp(walk, span),
@@ -37,6 +36,11 @@ pub(super) fn ethertype(walk: &mut Walk<'_>, ethertype: u16, span: Span<'_>) {
         0x88e5 => macsec(walk, span),
         _ => {}
     }
+}
+
+/// Whether a VLAN tag follows: 802.1Q, 802.1ad, and two that were in use before 802.1ad.
+fn is_tag(ethertype: u16) -> bool {
+    matches!(ethertype, 0x8100 | 0x88a8 | 0x9100 | 0x9200)
 }
 
 /// An ethertype, or the length of an LLC frame.
@@ -174,9 +178,7 @@ fn looks_like_ethernet(span: Span<'_>) -> Looks {
         Some(IPV4) => inside.nibble().is_none_or(|nibble| nibble == 4 && ip::plausible(inside)),
         Some(IPV6) => inside.nibble().is_none_or(|nibble| nibble == 6 && ip::plausible(inside)),
         Some(ARP) => inside.u16(0).is_none_or(|hardware| hardware == HARDWARE_ETHERNET),
-        Some(0x8100 | 0x88a8 | 0x9100 | 0x9200) => {
-            inside.u16(2).is_none_or(|next| has_known_type(span.skip(4)) || next <= 1500)
-        }
+        Some(tag) if is_tag(tag) => inside.u16(2).is_none_or(|next| has_known_type(span.skip(4)) || next <= 1500),
         _ => true,
     };
     if has_known_type(span) {
@@ -192,24 +194,10 @@ fn looks_like_ethernet(span: Span<'_>) -> Looks {
 pub(super) fn has_known_type(span: Span<'_>) -> bool {
     const DISCOVERY: u16 = 0x8863;
     const LLDP: u16 = 0x88cc;
-    matches!(
-        span.u16(12),
-        Some(
-            IPV4 | IPV6
-                | ARP
-                | MPLS
-                | MPLS_UPSTREAM
-                | PPPOE_SESSION
-                | DISCOVERY
-                | LLDP
-                | 0x8100
-                | 0x88a8
-                | 0x9100
-                | 0x9200
-                | 0x88e7
-                | 0x88e5
-        )
-    )
+    span.u16(12).is_some_and(|known| match known {
+        IPV4 | IPV6 | ARP | MPLS | MPLS_UPSTREAM | PPPOE_SESSION | DISCOVERY | LLDP | 0x88e7 | 0x88e5 => true,
+        other => is_tag(other),
+    })
 }
 
 /// Whether it is IEEE 802.3's length, and fits.
