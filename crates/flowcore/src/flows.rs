@@ -425,6 +425,8 @@ impl Flows {
             entry.isn = first;
             if tcp.flags.contains(TcpFlags::SYN) {
                 entry.state |= State::ISN;
+            } else {
+                entry.keep_responder(if by_sender { tcp.ack } else { tcp.seq });
             }
         }
         *self.origins.entry(id) = Origin::new(event.time, self.serial, event.interface, evidence);

@@ -51,8 +51,12 @@ bitflags::bitflags! {
         const RESET_BY_RESPONDER = 1 << 7;
         /// The originator's SYN was seen.
         const SYN = 1 << 8;
+        /// Of a flow met in the middle, the upper half of the first sequence number of the responder that is known.
+        const RESPONDER = 0xffff << RESPONDER_AT;
     }
 }
+
+const RESPONDER_AT: u32 = 16;
 
 impl Entry {
     /// Oriented: the originator is `src`.
@@ -63,6 +67,18 @@ impl Entry {
     #[inline]
     pub(super) fn protocol(&self) -> Protocol {
         Protocol((self.words[4] >> 48) as u8)
+    }
+
+    /// Keeps where the responder stood when the flow was met in the middle, by the `number` of its next byte.
+    pub(super) fn keep_responder(&mut self, number: u32) {
+        self.state |= State::from_bits_retain(number >> 16 << RESPONDER_AT);
+    }
+
+    /// Whether a SYN of the responder with the number `seq` may be that of the connection that was met in the middle: it
+    /// stands a little before the first number that is known.
+    fn is_late_syn_of_responder(&self, seq: u32) -> bool {
+        let first = (self.state.bits() >> RESPONDER_AT) as u16;
+        first.wrapping_sub((seq >> 16) as u16) <= (LATE_SYN >> 16) as u16
     }
 }
 
@@ -205,8 +221,9 @@ const LONG_CLOSED: Nanos = Nanos::from_secs(1);
 /// A SYN that repeats the known initial number belongs to the flow, closed or not, and so does one a little below the
 /// first number that was seen, if that was no SYN's. Another number from the originator is a new connection, as is any SYN
 /// without ACK of the responder once the flow was closed, and then a SYN-ACK that answers another SYN, which was not
-/// captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5). Some time after either
-/// end has sent a FIN the flow counts as closed here: the other FIN was not captured.
+/// captured. A SYN from the responder of an open flow is a simultaneous open (RFC 9293 section 3.5) where the originator's
+/// was seen, or answered; where the flow was met in the middle, nobody knows who its originator is, and the same holds for
+/// either end. Some time after one of them has sent a FIN the flow counts as closed here: the other FIN was not captured.
 fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction, gap: Nanos) -> bool {
     let half_closed = entry.state.intersects(State::ORIGINATOR_FIN | State::RESPONDER_FIN);
     let over = entry.state.is_closed() || (half_closed && gap >= LONG_CLOSED);
@@ -221,6 +238,7 @@ fn is_reuse(entry: &Entry, tcp: &TcpSegment, direction: Direction, gap: Nanos) -
     match direction {
         Direction::Forward if entry.state.contains(State::SYN) => tcp.seq != entry.isn,
         Direction::Forward => entry.isn.wrapping_sub(tcp.seq) > LATE_SYN,
-        Direction::Reverse => over,
+        Direction::Reverse if entry.state.contains(State::ISN) => over,
+        Direction::Reverse => over || !entry.is_late_syn_of_responder(tcp.seq),
     }
 }

@@ -192,17 +192,23 @@ fn a_syn_that_comes_late_joins_the_flow_of_its_data() {
 }
 
 #[test]
-fn a_syn_after_one_fin_begins_a_new_flow_whoever_sends_it() {
-    // The flow was met midway, its client taken for the responder; the second FIN was not captured.
-    let middle = [
-        tcp(0, (B, 4000), (A, 5000), TcpFlags::ACK, 700, 300),
-        tcp(1, (A, 5000), (B, 4000), TcpFlags::ACK | TcpFlags::FIN, 300, 700),
-    ];
-    let syn = |ms| tcp(ms, (A, 5000), (B, 4000), TcpFlags::SYN, 1_000_000_300, 0);
-    assert_eq!(serials(&[middle[0], middle[1], syn(2000)]), [Some(0), Some(0), Some(1)]);
-    // The FIN was captured before the SYN: a capture in disorder.
-    assert_eq!(serials(&[middle[0], middle[1], syn(3)]), [Some(0); 3]);
-    assert_eq!(serials(&[middle[0], syn(2000)]), [Some(0); 2], "two that connect to each other at once");
+fn of_a_flow_met_in_the_middle_another_syn_begins_a_new_one_whoever_sends_it() {
+    // Its client was taken for the responder.
+    let middle = tcp(0, (B, 4000), (A, 5000), TcpFlags::ACK, 700, 300);
+    let fin = tcp(1, (A, 5000), (B, 4000), TcpFlags::ACK | TcpFlags::FIN, 300, 700);
+    let syn = |ms, seq| tcp(ms, (A, 5000), (B, 4000), TcpFlags::SYN, seq, 0);
+    assert_eq!(serials(&[middle, syn(500, 1_000_000_300)]), [Some(0), Some(1)]);
+    assert_eq!(serials(&[middle, syn(2, 1_000_000_300), syn(900, 1_000_000_300)]), [Some(0), Some(1), Some(1)]);
+    assert_eq!(serials(&[middle, fin, syn(2000, 1_000_000_300)]), [Some(0), Some(0), Some(1)]);
+    // Its own, captured late, and so not long after a FIN.
+    assert_eq!(serials(&[middle, syn(500, 299)]), [Some(0), Some(0)]);
+    assert_eq!(serials(&[middle, fin, syn(3, 299)]), [Some(0); 3]);
+    assert_eq!(serials(&[middle, fin, syn(2000, 299)]), [Some(0), Some(0), Some(1)]);
+    // The same seen from the responder's first segment, which its port tells.
+    let answer = tcp(0, (B, 80), (A, 5000), TcpFlags::ACK, 700, 300);
+    let syn = |seq| tcp(5, (B, 80), (A, 5000), TcpFlags::SYN, seq, 0);
+    assert_eq!(serials(&[answer, syn(699)]), [Some(0), Some(0)]);
+    assert_eq!(serials(&[answer, syn(1_000_000_000)]), [Some(0), Some(1)]);
 }
 
 #[test]
