@@ -1,5 +1,6 @@
 //! Which end of a connection is the remote, and which one asked.
 
+use flowcore::flows::is_service;
 use flowcore::{Addr, Evidence, FlowRecord, Prefix};
 
 /// Whose view the table takes.
@@ -35,7 +36,9 @@ impl View {
     /// addresses decide, and without them the ports: of two ports of which one is dynamic the other is the service's.
     pub fn judge(&self, flow: &FlowRecord) -> Side {
         let key = flow.key;
-        let turned = flow.evidence == Evidence::FirstSeen && self.is_backwards(flow);
+        // Of whom a well-known port is asked the packet that came first asks.
+        let told = is_service(key.dst_port) && !is_service(key.src_port);
+        let turned = flow.evidence == Evidence::FirstSeen && !told && self.is_backwards(flow);
         let (client, server) = if turned { (key.dst, key.src) } else { (key.src, key.dst) };
         let service = if turned { key.src_port } else { key.dst_port };
         // A connection of two local ends, or of none, is seen as orientation has it.
@@ -110,6 +113,19 @@ mod tests {
         let syn = FlowRecord { evidence: Evidence::Syn, ..seen };
         assert!(!view(false, local("10.0.0.0")).judge(&syn).turned);
         assert!(!view(false, Vec::new()).judge(&seen).turned);
+    }
+
+    #[test]
+    fn a_well_known_port_decides_whoever_was_seen_first() {
+        let asks = flow(("10.0.0.1", 40000), ("192.0.2.1", 443), Evidence::FirstSeen);
+        for (incoming, own) in [(false, "10.0.0.0"), (false, "192.0.0.0"), (true, "10.0.0.0"), (true, "192.0.0.0")] {
+            let side = View { incoming, local: local(own) }.judge(&asks);
+            let remote = if incoming { asks.key.src } else { asks.key.dst };
+            assert_eq!((side.remote, side.service, side.turned), (remote, 443, false), "{incoming} {own}");
+        }
+        let neither = flow(("10.0.0.1", 80), ("192.0.2.1", 443), Evidence::FirstSeen);
+        let turned = |own| View { incoming: false, local: local(own) }.judge(&neither).turned;
+        assert_eq!((turned("10.0.0.0"), turned("192.0.0.0")), (false, true));
     }
 
     #[test]

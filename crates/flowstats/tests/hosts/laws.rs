@@ -317,7 +317,7 @@ fn the_resolvers_answer_is_the_key_of_a_row() {
 fn this_hosts_own_networks_say_who_asked_where_nothing_else_does() {
     // Under way, neither port well known nor dynamic, and the server's packet comes first.
     let tape =
-        Tape::between(("10.0.0.1", 20_000), ("192.0.2.1", 11_311)).s(0.0, "P.", 1, 1, 100).c(5.0, "P.", 1, 101, 50);
+        Tape::between(("10.0.0.1", 20_001), ("192.0.2.1", 11_311)).s(0.0, "P.", 1, 1, 100).c(5.0, "P.", 1, 101, 50);
     let packets = tape.s(9.0, "P.", 101, 51, 10).packets;
     let local = vec![Prefix::new("10.0.0.0".parse().unwrap(), 8).unwrap()];
     let seen = |incoming, local| {
