@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
@@ -146,6 +147,40 @@ fn a_rotated_set_is_one_capture_of_one_interface_whatever_the_order_of_its_names
     assert!(events.iter().all(|event| event.interface == 0));
     assert_eq!((rotated.interfaces().len(), total), (1, Some(3 * (24 + 2 * 18))));
     assert_eq!(rotated.position().read, total.expect("regular files"));
+}
+
+#[test]
+fn a_rotated_set_cut_between_equal_times_or_where_they_step_back_is_one_capture() {
+    let part = |times: &[u32], byte: u8| {
+        let header = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 0, 1);
+        times.iter().fold(header, |bytes, &micros| bytes.record(100, micros, &[byte])).out
+    };
+    for second in [[5000, 6000], [4990, 6000]] {
+        let folder = Folder::new();
+        let mut paths = vec![
+            folder.write("a", &part(&[1000, 5000, 5000], 1)),
+            folder.write("b", &part(&second, 2)),
+            folder.write("c", &part(&[6000, 6000], 3)),
+        ];
+        for _ in 0..3 {
+            paths.rotate_left(1);
+            for (paths, batch) in [(paths.clone(), 1), (paths.iter().rev().cloned().collect(), 2), (paths.clone(), 100)]
+            {
+                let mut rotated = Files::builder().paths(&paths).open().expect("captures");
+                let Read { events, frames, .. } = read(&mut rotated, batch);
+                let order: Vec<u8> = frames.iter().map(|frame| frame[0]).collect();
+                assert_eq!(order, [1, 1, 1, 2, 2, 3, 3], "{paths:?}, {batch} at once");
+                assert!(events.iter().all(|event| event.interface == 0), "{paths:?}");
+            }
+        }
+    }
+    // Beside each other for longer: two interfaces, in time order.
+    let folder = Folder::new();
+    let paths = [folder.write("a", &part(&[1000, 5000, 50_000], 1)), folder.write("b", &part(&[4990, 60_000], 2))];
+    let mut beside = Files::builder().paths(&paths).open().expect("captures");
+    let Read { events, frames, .. } = read(&mut beside, 3);
+    assert_eq!(frames.iter().map(|frame| frame[0]).collect::<Vec<_>>(), [1, 2, 1, 1, 2]);
+    assert_eq!(events.iter().map(|event| event.interface).collect::<Vec<_>>(), [0, 1, 0, 0, 1]);
 }
 
 /// A pcapng section of these interfaces (link type, name), each with one packet of one byte; times go on from `time`.
@@ -323,9 +358,15 @@ proptest! {
             prop_assert_eq!(numbers, (0..times.len() as u8).collect::<Vec<_>>());
         }
         if sorted {
-            // Stable: by time, then by input.
-            let keys: Vec<(Timestamp, u8)> = events.iter().zip(&frames).map(|(event, frame)| (event.time, frame[0])).collect();
-            prop_assert!(keys.is_sorted());
+            prop_assert!(events.is_sorted_by_key(|event| event.time));
+            // What an input begins with comes behind the others of its time, and takes along what follows it then.
+            let firsts: HashMap<u8, Timestamp> = inputs
+                .iter()
+                .zip(0..)
+                .filter_map(|(times, tag)| Some((tag, Timestamp::from_parts((*times.first()?).into(), 0))))
+                .collect();
+            let key = |(event, frame): (&FlowEvent, &Vec<u8>)| (event.time, firsts[&frame[0]] == event.time, frame[0]);
+            prop_assert!(events.iter().zip(&frames).map(key).is_sorted());
             prop_assert_eq!(ledger.backwards, 0);
         }
     }

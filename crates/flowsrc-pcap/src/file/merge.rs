@@ -1,8 +1,9 @@
 //! Several inputs in time order, as one.
 //!
 //! Each input is a lane whose place in a heap is the time of its next packet, then its place among the arguments: equal
-//! times keep the arguments' order, and packets of one input keep theirs even where they run backwards. A file that can
-//! be opened again is only looked at in the beginning and then opened when its first packet's turn comes, so a rotated
+//! times keep the arguments' order, and packets of one input keep theirs even where they run backwards. Only an input of
+//! which nothing was taken yet comes behind the others, so that the files of a rotated set that was cut between equal
+//! times come one after the other, in whatever order they were named. A file that can be opened again is only looked at in the beginning and then opened when its first packet's turn comes, so a rotated
 //! set of a thousand files holds one descriptor and one buffer, not a thousand.
 
 use std::cmp::Reverse;
@@ -10,7 +11,7 @@ use std::collections::BinaryHeap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use flowcore::{Error, Ledger, Result, Status, Timestamp};
+use flowcore::{Error, Ledger, Nanos, Result, Status, Timestamp};
 
 use super::input::{Position, STANDARD_INPUT};
 use super::numbers::Interfaces;
@@ -23,6 +24,10 @@ const LANE_BATCH: usize = 128;
 /// A batch ends when its packets' bytes reach this; a single larger packet is a batch of its own.
 const WINDOW: usize = 256 * 1024;
 
+/// A file that ends so soon after another begins is read to its end first: the two are of one set, cut where times
+/// stepped back a little.
+const OVERLAP: Nanos = Nanos::new(10_000_000);
+
 /// Faults told in words; the others are counted.
 pub(super) const MOST_NAMED: usize = 5;
 
@@ -30,8 +35,8 @@ pub(super) const MOST_NAMED: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Merge {
     lanes: Vec<Lane>,
-    /// The next packet's time of each lane that has one.
-    heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// One for each lane that has another packet.
+    heads: BinaryHeap<Reverse<Head>>,
     /// The bytes of the current batch.
     window: Vec<u8>,
     interfaces: Interfaces,
@@ -39,6 +44,15 @@ pub(super) struct Merge {
     failed: Option<Error>,
     /// What could not be opened or is no capture.
     refused: Vec<Error>,
+}
+
+/// When a lane's next packet is due; the earliest first.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    time: Timestamp,
+    /// Nothing was taken of it.
+    untouched: bool,
+    index: usize,
 }
 
 #[derive(Debug)]
@@ -68,7 +82,7 @@ impl Merge {
         };
         let mut dormant = false;
         if let (Status::More, Some(first)) = (status, batch.first()) {
-            self.heads.push(Reverse((first.time, index)));
+            self.heads.push(Reverse(Head { time: first.time, untouched: true, index }));
             if path.is_some() {
                 reader.close();
                 batch = Vec::new();
@@ -95,11 +109,11 @@ impl Merge {
         let full = before + max.max(1);
         while out.len() < full
             && self.window.len() < WINDOW
-            && let Some(Reverse((_, index))) = self.heads.pop()
+            && let Some(Reverse(Head { index, .. })) = self.heads.pop()
         {
             let next = self.heads.peek().map(|Reverse(head)| *head);
             match self.run(index, next, full, out) {
-                Ok(Some(time)) => self.heads.push(Reverse((time, index))),
+                Ok(Some(time)) => self.heads.push(Reverse(Head { time, untouched: false, index })),
                 Ok(None) => {}
                 Err(error) if out.len() == before => return Err(error),
                 Err(error) => {
@@ -111,11 +125,11 @@ impl Merge {
         Ok(if out.len() > before { Status::More } else { Status::End })
     }
 
-    /// Takes packets of one lane until another lane's is due or the batch is full; the time of its next one.
+    /// Takes packets of one lane until another lane's is due or the batch is full; when it is due again.
     fn run(
         &mut self,
         index: usize,
-        next: Option<(Timestamp, usize)>,
+        next: Option<Head>,
         full: usize,
         out: &mut Vec<RawPacket>,
     ) -> Result<Option<Timestamp>> {
@@ -136,14 +150,17 @@ impl Merge {
                 }
                 continue;
             };
-            let due = next.is_some_and(|next| next < (packet.time, index));
+            let head = Head { time: packet.time, untouched: false, index };
+            let earlier = next.filter(|next| *next < head);
+            let due = earlier.is_some_and(|next| !(next.untouched && lane.ends_by(next.time + OVERLAP)));
             let too_large = !window.is_empty() && window.len() + packet.captured as usize > WINDOW;
             if due || too_large || out.len() >= full {
                 // A window that is as good as full must not be tried for ever.
                 if too_large {
                     window.resize(window.len().max(WINDOW), 0);
                 }
-                return Ok(Some(packet.time));
+                // What goes on before another goes on before it in the next batch, too.
+                return Ok(Some(earlier.filter(|_| !due).map_or(packet.time, |next| next.time)));
             }
             let interface = interfaces.of(packet.interface, lane.reader.interfaces(), &mut lane.numbers);
             let offset = window.len() as u32;
@@ -202,6 +219,12 @@ impl Merge {
 }
 
 impl Lane {
+    /// Whether what was read ahead are its last packets, none of them later than `time`.
+    fn ends_by(&self, time: Timestamp) -> bool {
+        let rest = self.batch.get(self.at..).unwrap_or_default();
+        self.reader.is_at_end() && rest.iter().all(|packet| packet.time <= time)
+    }
+
     fn wake(&mut self) -> Result<()> {
         self.dormant = false;
         if let Some(path) = &self.path {

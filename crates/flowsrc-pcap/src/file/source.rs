@@ -126,7 +126,8 @@ impl Builder {
         self
     }
 
-    /// Adds files, merged with the others in time order; packets of equal times keep the order of the inputs.
+    /// Adds files, merged with the others in time order. Packets of equal times keep the order of the inputs,
+    /// but for the first of an input, which come behind those of the others.
     #[must_use]
     pub fn paths(mut self, paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         self.inputs.extend(paths.into_iter().map(|path| Source::Path(path.into())));
