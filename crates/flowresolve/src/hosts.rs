@@ -7,9 +7,10 @@ use std::sync::Arc;
 use flowcore::{Addr, Lookup, Resolver, Result};
 
 use crate::lines::{Mistakes, lines, read, words};
+use crate::name::normal;
 
 /// Names from a file in the form of `/etc/hosts` (hosts(5)): an address, its name, perhaps more names; `#` begins a
-/// comment. The first name of an address is the one that is given.
+/// comment. The first name of an address is the one that is given, in lower case, without the dot of the root.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     names: HashMap<Addr, Arc<str>>,
@@ -37,8 +38,11 @@ impl Hosts {
             // An interface may follow a link-local address, as in `fe80::1%lo0`; flows do not know it.
             let address = word.split_once('%').map_or(word, |(address, _)| address);
             match (address.parse(), words.next()) {
+                (Ok(_), Some((place, name))) if normal(name).is_empty() => {
+                    mistakes.at(number, place, &format!("`{name}` is no name of a host"));
+                }
                 (Ok(addr), Some((_, name))) => {
-                    hosts.names.entry(addr).or_insert_with(|| name.into());
+                    hosts.names.entry(addr).or_insert_with(|| normal(name).into());
                 }
                 (Ok(_), None) => {
                     mistakes.at(number, column + word.chars().count(), &format!("a name is missing behind `{word}`"));
@@ -89,6 +93,19 @@ mod tests {
         assert_eq!(name(&hosts, "::ffff:192.0.2.1").as_deref(), Some("web"));
         assert_eq!(name(&hosts, "fe80::1").as_deref(), Some("lo"));
         assert_eq!(name(&hosts, "192.0.2.2"), None);
+    }
+
+    #[test]
+    fn names_that_are_equal_to_dns_are_one_name() {
+        let hosts =
+            Hosts::parse("192.0.2.1 WEB.Example.com.\n192.0.2.2 web.example.com\n192.0.2.3 BÜCHER\n", "").unwrap();
+        let names = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|addr| name(&hosts, addr));
+        assert_eq!(
+            names.each_ref().map(Option::as_deref),
+            [Some("web.example.com"), Some("web.example.com"), Some("bÜcher")]
+        );
+        let root = Hosts::parse("192.0.2.1 .\n", "h").unwrap_err();
+        assert_eq!(root.to_string(), "h:1:11: `.` is no name of a host");
     }
 
     #[test]

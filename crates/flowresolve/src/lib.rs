@@ -33,6 +33,7 @@ pub mod cached;
 pub mod dns;
 mod hosts;
 mod lines;
+mod name;
 pub mod prefix;
 mod services;
 

@@ -358,6 +358,15 @@ fn a_name_that_does_not_lead_back_is_not_given_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_name_is_given_in_lower_case() {
+    let both = vec![("", PTR, 60, wire("b.Example")), ("", PTR, 60, wire("A.EXAMPLE"))];
+    let server = Server::start(&[(SEVEN, ptr("WEB.Example", 60)), ("8.2.0.192.in-addr.arpa", Reply::Records(both))]);
+    let names = server.names();
+    assert_eq!(settled(&names, "192.0.2.7").as_deref(), Some("web.example"));
+    assert_eq!(settled(&names, "192.0.2.8").as_deref(), Some("a.example"));
+}
+
+#[test]
 fn thousands_of_addresses_are_named_by_a_few_threads() {
     let server = Server::start(&[]);
     let addresses: Vec<Addr> = (0..2000u32).map(|n| Addr::v4([10, 0, (n >> 8) as u8, n as u8])).collect();

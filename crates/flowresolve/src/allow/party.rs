@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use flowcore::resolve::Network;
 use flowcore::{Addr, FlowRecord, Lookup, Protocol, Resolver};
 
-use super::rule::bare;
+use crate::name::normal;
 
 /// One end of a flow, which is asked for its name and network at most once.
 pub(super) struct Party<'a> {
@@ -34,7 +34,7 @@ impl<'a> Party<'a> {
     /// Its name, as names are compared.
     pub(super) fn name(&self) -> &Lookup<String> {
         self.name.get_or_init(|| match self.names.name(self.addr, self.port) {
-            Lookup::Known(name) => Lookup::Known(bare(&name)),
+            Lookup::Known(name) => Lookup::Known(normal(&name)),
             Lookup::Pending => Lookup::Pending,
             Lookup::Absent => Lookup::Absent,
             Lookup::Failed => Lookup::Failed,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowcore::{Addr, Lookup, Prefix, Protocol};
 
 use super::party::Party;
+use crate::name::normal;
 use crate::services::PROTOCOLS;
 
 /// What both ends of a flow must be for it to be allowed.
@@ -81,8 +82,8 @@ impl Host {
     /// The host called `name`; `*.` in front stands for anything before.
     pub fn named(name: &str) -> Self {
         match name.strip_prefix("*.") {
-            Some(suffix) => Self::Suffix(bare(suffix).into()),
-            None => Self::Name(bare(name).into()),
+            Some(suffix) => Self::Suffix(normal(suffix).into()),
+            None => Self::Name(normal(name).into()),
         }
     }
 
@@ -218,9 +219,4 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// A name as names are compared: without regard to case (RFC 4343) and to the dot of the root.
-pub(super) fn bare(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
 }

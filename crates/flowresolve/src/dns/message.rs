@@ -9,6 +9,7 @@ use domain::rdata::{A, Aaaa, Ptr, Soa};
 use flowcore::Addr;
 
 use crate::cached::Answer;
+use crate::name::normal;
 
 /// A question, ready to be sent.
 pub(super) struct Question(Message<Vec<u8>>);
@@ -64,8 +65,8 @@ impl Question {
                 if let Some(pointer) = record.to_record::<Ptr<_>>().ok()?
                     && pointer.owner().name_eq(&canonical)
                 {
-                    let text = pointer.data().ptrdname().to_string();
-                    if !text.is_empty() && text != "." {
+                    let text = normal(&pointer.data().ptrdname().to_string());
+                    if !text.is_empty() {
                         name = Some(name.map_or(text.clone(), |before| before.min(text)));
                     }
                 }
