@@ -20,8 +20,8 @@ pub use servers::{Servers, parse_server};
 ///
 /// Answers hold as long as their records say, those that there is none as long as their zone says (RFC 2308), within
 /// [`Lifetimes`](cached::Lifetimes). Of several names the alphabetically first is given, as servers turn their order
-/// round; in lower case, without the dot of the root. Aliases are followed (RFC 2317), truncated answers asked for again
-/// over TCP.
+/// round; in lower case, without the dot of the root. A name that no host can have, or that reads as an address, is none.
+/// Aliases are followed (RFC 2317), truncated answers asked for again over TCP.
 ///
 /// Whoever holds an address chooses its name: without [`confirm`](Options::confirm) a name proves nothing.
 #[derive(Debug)]

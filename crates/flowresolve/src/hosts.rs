@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowcore::{Addr, Lookup, Resolver, Result};
 
 use crate::lines::{Mistakes, lines, read, words};
-use crate::name::normal;
+use crate::name::{is_numeric, normal};
 
 /// Names from a file in the form of `/etc/hosts` (hosts(5)): an address, its name, perhaps more names; `#` begins a
 /// comment. The first name of an address is the one that is given, in lower case, without the dot of the root.
@@ -38,6 +38,9 @@ impl Hosts {
             // An interface may follow a link-local address, as in `fe80::1%lo0`; flows do not know it.
             let address = word.split_once('%').map_or(word, |(address, _)| address);
             match (address.parse(), words.next()) {
+                (Ok(_), Some((place, name))) if is_numeric(name) => {
+                    mistakes.at(number, place, &format!("`{name}` is no name of a host: it reads as an address"));
+                }
                 (Ok(_), Some((place, name))) if normal(name).is_empty() => {
                     mistakes.at(number, place, &format!("`{name}` is no name of a host"));
                 }
@@ -106,6 +109,16 @@ mod tests {
         );
         let root = Hosts::parse("192.0.2.1 .\n", "h").unwrap_err();
         assert_eq!(root.to_string(), "h:1:11: `.` is no name of a host");
+    }
+
+    #[test]
+    fn an_address_is_not_called_like_an_address() {
+        let error = Hosts::parse("192.0.2.1 10.9.9.9 web\n192.0.2.2 ::1\n192.0.2.3 rack.7\n", "h").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "h:1:11: `10.9.9.9` is no name of a host: it reads as an address\n\
+             h:2:11: `::1` is no name of a host: it reads as an address"
+        );
     }
 
     #[test]

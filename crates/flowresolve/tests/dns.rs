@@ -358,6 +358,29 @@ fn a_name_that_does_not_lead_back_is_not_given_if_that_is_asked_for() {
 }
 
 #[test]
+fn an_answer_that_no_host_can_be_called_is_no_name() {
+    let server = Server::start(&[]);
+    let odd =
+        ["10.9.9.9", "10.9.9.999", "167774473", "0x7f.1", "(total)", "-n.example", "a b", "a\x1b[31mb", "b\u{fc}cher"];
+    for (place, name) in odd.iter().enumerate() {
+        server.set(&format!("{place}.2.0.192.in-addr.arpa"), ptr(name, 60));
+    }
+    let dotted = vec![("", PTR, 60, b"\x0810.9.9.9\x00".to_vec())];
+    server.set("20.2.0.192.in-addr.arpa", Reply::Records(dotted));
+    // One of two is a name.
+    let both = vec![("", PTR, 60, wire("10.9.9.9")), ("", PTR, 60, wire("web_1.example"))];
+    server.set("21.2.0.192.in-addr.arpa", Reply::Records(both));
+    let names = server.names();
+    for (place, name) in odd.iter().enumerate() {
+        assert_eq!(settled(&names, &format!("192.0.2.{place}")), None, "{name:?}");
+    }
+    assert_eq!(settled(&names, "192.0.2.20"), None);
+    assert_eq!(settled(&names, "192.0.2.21").as_deref(), Some("web_1.example"));
+    // That is an answer: nothing failed, and nobody is asked again.
+    assert_eq!((names.counts().failed, server.asked()), (0, odd.len() + 2));
+}
+
+#[test]
 fn a_name_is_given_in_lower_case() {
     let both = vec![("", PTR, 60, wire("b.Example")), ("", PTR, 60, wire("A.EXAMPLE"))];
     let server = Server::start(&[(SEVEN, ptr("WEB.Example", 60)), ("8.2.0.192.in-addr.arpa", Reply::Records(both))]);

@@ -9,7 +9,7 @@ use domain::rdata::{A, Aaaa, Ptr, Soa};
 use flowcore::Addr;
 
 use crate::cached::Answer;
-use crate::name::normal;
+use crate::name::{is_of_a_host, normal};
 
 /// A question, ready to be sent.
 pub(super) struct Question(Message<Vec<u8>>);
@@ -58,6 +58,7 @@ impl Question {
         self.read(bytes, |message| {
             let canonical = message.canonical_name()?;
             let mut name: Option<String> = None;
+            let mut points = false;
             let mut lifetime = Ttl::MAX;
             for record in message.answer().ok()? {
                 let record = record.ok()?;
@@ -65,14 +66,17 @@ impl Question {
                 if let Some(pointer) = record.to_record::<Ptr<_>>().ok()?
                     && pointer.owner().name_eq(&canonical)
                 {
+                    points = true;
                     let text = normal(&pointer.data().ptrdname().to_string());
-                    if !text.is_empty() {
+                    if is_of_a_host(&text) {
                         name = Some(name.map_or(text.clone(), |before| before.min(text)));
                     }
                 }
             }
             Some(match name {
                 Some(name) => Answer::Name(Arc::from(name), Some(duration(lifetime))),
+                // It points to nothing that is a name, as long as it does.
+                None if points => Answer::Absent(Some(duration(lifetime))),
                 None => Answer::Absent(negative(message)),
             })
         })
@@ -152,6 +156,14 @@ mod tests {
         let (question, answer) = exchange();
         let expected = Answer::Name("web.example".into(), Some(Duration::from_secs(3600)));
         assert_eq!(question.read_name(&answer), Reading::Answer(expected));
+    }
+
+    #[test]
+    fn what_is_no_name_holds_as_long_as_its_record() {
+        let (question, mut answer) = exchange();
+        let place = answer.len() - 12;
+        answer[place..place + 3].copy_from_slice(b"(b)");
+        assert_eq!(question.read_name(&answer), Reading::Answer(Answer::Absent(Some(Duration::from_secs(3600)))));
     }
 
     #[test]
