@@ -11,6 +11,7 @@ use flowresolve::{Hosts, Rules, Services};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
+    let _ = Hosts::parse_leniently(input, "input");
     let Ok(text) = std::str::from_utf8(input) else { return };
     let _ = Hosts::parse(text, "input");
     let _ = Services::parse(text, "input");

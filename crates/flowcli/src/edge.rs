@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowcore::report::Value;
@@ -77,7 +77,7 @@ impl Edge {
                 Resolve::None => continue,
                 Resolve::Hosts(path) => {
                     edge.has_names = true;
-                    Arc::new(Hosts::read(path.as_deref().unwrap_or(Path::new("/etc/hosts")))?)
+                    Arc::new(path.map_or_else(|| system_hosts(quiet), |path| Hosts::read(&path))?)
                 }
                 Resolve::Services(path) => {
                     edge.has_services = true;
@@ -271,6 +271,20 @@ impl Edge {
             complain(&format!("note: {failed} of {asked} names could not be looked up: {whom} failed or was silent"));
         }
     }
+}
+
+/// The names of this machine's own file, which may be odd or missing without any fault of the user's. That is said once,
+/// though `flow sockets --every` reads it anew for every table.
+fn system_hosts(quiet: bool) -> Result<Hosts> {
+    let (hosts, skipped) = match Hosts::read_leniently(Path::new("/etc/hosts")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => (Hosts::default(), Some(error.to_string())),
+        read => read?,
+    };
+    if let Some(skipped) = skipped.filter(|_| !quiet) {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| complain(&format!("note: {skipped}")));
+    }
+    Ok(hosts)
 }
 
 /// Names that do not change any more, by address and port.

@@ -327,6 +327,31 @@ fn mistakes_in_files_are_told_with_their_places() {
 }
 
 #[test]
+fn an_odd_file_of_the_system_is_told_and_a_missing_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = file(&folder, "odd", "# system\n192.0.2.2\n192.0.2.1 web.example\n");
+    // A namespace in which /etc/hosts is another file, or /etc an empty folder.
+    let within = |place: &str, mounted: &str, command: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--mount", "sh", "-c", "mount --bind \"$1\" \"$0\" && shift && exec \"$@\""]);
+        unshare.args([place, mounted]).args(command);
+        unshare
+    };
+    if !within("/etc/hosts", &odd, &["true"]).output().is_ok_and(|run| run.status.success()) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: another /etc/hosts needs unshare and mount");
+        return;
+    }
+    let capture = capture();
+    let flow = [env!("CARGO_BIN_EXE_flow"), "conns", "--resolve", "hosts", "-r", capture.to_str().unwrap()];
+    let skipped = "flow: note: /etc/hosts:2:10: a name is missing behind `192.0.2.2`; the line is skipped\n";
+    within("/etc/hosts", &odd, &flow).assert().success().stdout(contains("web.example")).stderr(skipped);
+    within("/etc/hosts", &odd, &[&flow[..], &["-q"]].concat()).assert().success().stderr(is_empty());
+    let empty = tempfile::tempdir().unwrap();
+    let missing = "flow: note: /etc/hosts: there is no such file\n";
+    within("/etc", empty.path().to_str().unwrap(), &flow).assert().success().stderr(missing);
+}
+
+#[test]
 fn what_cannot_be_answered_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let list = file(&folder, "servers", "192.0.2.1, web.example\n");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flowcore::{Addr, Lookup, Resolver, Result};
 
-use crate::lines::{Mistakes, lines, read, words};
+use crate::lines::{Mistakes, NO_TEXT, lines, lines_of_bytes, read, read_bytes, words};
 use crate::name::{is_numeric, normal};
 
 /// Names from a file in the form of `/etc/hosts` (hosts(5)): an address, its name, perhaps more names; `#` begins a
@@ -32,33 +32,58 @@ impl Hosts {
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let mut hosts = Self::default();
         let mut mistakes = Mistakes::new(origin);
-        for (number, line) in lines(text) {
-            let mut words = words(line);
-            let Some((column, word)) = words.next() else { continue };
-            // An interface may follow a link-local address, as in `fe80::1%lo0`; flows do not know it.
-            let address = word.split_once('%').map_or(word, |(address, _)| address);
-            match (address.parse(), words.next()) {
-                (Ok(_), Some((place, name))) if is_numeric(name) => {
-                    mistakes.at(number, place, &format!("`{name}` is no name of a host: it reads as an address"));
-                }
-                (Ok(_), Some((place, name))) if normal(name).is_empty() => {
-                    mistakes.at(number, place, &format!("`{name}` is no name of a host"));
-                }
-                (Ok(addr), Some((_, name))) => {
-                    hosts.names.entry(addr).or_insert_with(|| normal(name).into());
-                }
-                (Ok(_), None) => {
-                    mistakes.at(number, column + word.chars().count(), &format!("a name is missing behind `{word}`"));
-                }
-                (Err(_), Some((_, other))) if other.parse::<Addr>().is_ok() => {
-                    mistakes.at(number, column, &format!("the address comes first: did you mean `{other} {word}`?"));
-                }
-                (Err(_), _) => {
-                    mistakes.at(number, column, &format!("`{word}` is no address; expected `ADDRESS NAME …`"));
-                }
+        lines(text).for_each(|(number, line)| hosts.add(number, line, &mut mistakes));
+        mistakes.instead_of(hosts)
+    }
+
+    /// Reads a file that somebody else keeps, the system's for one, as the C library does: lines that are no entries are
+    /// skipped. Which the first of them is and how many there are is said beside.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_leniently(path: &Path) -> Result<(Self, Option<String>)> {
+        Ok(Self::parse_leniently(&read_bytes(path)?, &path.display().to_string()))
+    }
+
+    /// The entries in `bytes`, as [`read_leniently`](Self::read_leniently) takes them; `origin` names it in what is said.
+    pub fn parse_leniently(bytes: &[u8], origin: &str) -> (Self, Option<String>) {
+        let mut hosts = Self::default();
+        let mut mistakes = Mistakes::new(origin);
+        for (number, line) in lines_of_bytes(bytes) {
+            match line {
+                Ok(line) => hosts.add(number, line, &mut mistakes),
+                Err(column) => mistakes.at(number, column, NO_TEXT),
             }
         }
-        mistakes.instead_of(hosts)
+        (hosts, mistakes.skipped())
+    }
+
+    /// Takes the entry of a line, or notes what is wrong with it.
+    fn add(&mut self, number: usize, line: &str, mistakes: &mut Mistakes<'_>) {
+        let mut words = words(line);
+        let Some((column, word)) = words.next() else { return };
+        // An interface may follow a link-local address, as in `fe80::1%lo0`; flows do not know it.
+        let address = word.split_once('%').map_or(word, |(address, _)| address);
+        match (address.parse(), words.next()) {
+            (Ok(_), Some((place, name))) if is_numeric(name) => {
+                mistakes.at(number, place, &format!("`{name}` is no name of a host: it reads as an address"));
+            }
+            (Ok(_), Some((place, name))) if normal(name).is_empty() => {
+                mistakes.at(number, place, &format!("`{name}` is no name of a host"));
+            }
+            (Ok(addr), Some((_, name))) => {
+                self.names.entry(addr).or_insert_with(|| normal(name).into());
+            }
+            (Ok(_), None) => {
+                mistakes.at(number, column + word.chars().count(), &format!("a name is missing behind `{word}`"));
+            }
+            (Err(_), Some((_, other))) if other.parse::<Addr>().is_ok() => {
+                mistakes.at(number, column, &format!("the address comes first: did you mean `{other} {word}`?"));
+            }
+            (Err(_), _) => {
+                mistakes.at(number, column, &format!("`{word}` is no address; expected `ADDRESS NAME …`"));
+            }
+        }
     }
 
     /// How many addresses have a name.
@@ -139,7 +164,7 @@ mod tests {
             let _ = writeln!(std::io::stderr(), "SKIPPED: there is no /etc/hosts");
             return;
         }
-        assert!(Hosts::read(path).unwrap().name("127.0.0.1".parse().unwrap(), 0).known().is_some());
+        assert!(Hosts::read_leniently(path).unwrap().0.name("127.0.0.1".parse().unwrap(), 0).known().is_some());
     }
 
     #[test]
@@ -148,7 +173,35 @@ mod tests {
         assert_eq!(missing.kind(), flowcore::ErrorKind::NotFound);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hosts");
-        std::fs::write(&path, b"192.0.2.1 web\n\xff\n").unwrap();
-        assert!(Hosts::read(&path).unwrap_err().to_string().ends_with("hosts:2: not text in UTF-8"));
+        std::fs::write(&path, b"192.0.2.1 web\n192.0.2.2 \xc3\xbc\xfc\n").unwrap();
+        assert!(Hosts::read(&path).unwrap_err().to_string().ends_with("hosts:2:12: not text in UTF-8"));
+    }
+
+    #[test]
+    fn a_comment_may_be_of_any_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        std::fs::write(&path, b"\xef\xbb\xbf# M\xfcller\r\n192.0.2.1 web # B\xfcro\r\n192.0.2.2 mail").unwrap();
+        let hosts = Hosts::read(&path).unwrap();
+        assert_eq!((name(&hosts, "192.0.2.1"), name(&hosts, "192.0.2.2")), (Some("web".into()), Some("mail".into())));
+        std::fs::write(&path, b"http 80/tcp # gr\xfc\xdfe\n").unwrap();
+        assert!(crate::Services::read(&path).is_ok());
+        std::fs::write(&path, b"192.0.2.1 # B\xfcro\n").unwrap();
+        assert_eq!(crate::Rules::read(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn wrong_lines_of_the_systems_file_are_skipped_and_told() {
+        let text =
+            b"# M\xfcller\n192.0.2.1\n192.0.2.2 m\xfcller\nnonsense\n192.0.2.3 10.9.9.9\n192.0.2.4 web # B\xfcro\n";
+        let (hosts, skipped) = Hosts::parse_leniently(text, "hosts");
+        assert_eq!((hosts.len(), name(&hosts, "192.0.2.4").as_deref()), (1, Some("web")));
+        let told = "hosts:2:10: a name is missing behind `192.0.2.1`; this line and 3 more are skipped";
+        assert_eq!(skipped.as_deref(), Some(told));
+        let (_, skipped) = Hosts::parse_leniently(b"192.0.2.1 web\n192.0.2.2 m\xfcller\n", "hosts");
+        assert_eq!(skipped.as_deref(), Some("hosts:2:12: not text in UTF-8; the line is skipped"));
+        assert_eq!(Hosts::parse_leniently(b"192.0.2.1 web\n", "hosts").1, None);
+        let (_, many) = Hosts::parse_leniently("192.0.2.1\n".repeat(30).as_bytes(), "hosts");
+        assert!(many.unwrap().ends_with("; this line and 29 more are skipped"));
     }
 }

@@ -7,17 +7,41 @@ use flowcore::{Error, ErrorKind, Result};
 /// Mistakes told at once; more than these are of one kind, or the file is something else.
 const MOST_MISTAKES: usize = 20;
 
-/// Reads a whole text file.
+/// What a line is that is neither text nor in a comment.
+pub(crate) const NO_TEXT: &str = "not text in UTF-8";
+
+/// Reads a whole file.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::NotFound, format!("{}: there is no such file", path.display()))
+        }
+        _ => Error::io(path.display().to_string(), error),
+    })
+}
+
+/// Reads a whole text file, without its comments.
 pub(crate) fn read(path: &Path) -> Result<String> {
-    let name = path.display();
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{name}: there is no such file")),
-        _ => Error::io(name.to_string(), error),
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Error::new(ErrorKind::Usage, format!("{name}:{line}: not text in UTF-8"))
+    let bytes = read_bytes(path)?;
+    let mut text = String::with_capacity(bytes.len());
+    for (number, line) in lines_of_bytes(&bytes) {
+        text.push_str(line.map_err(|column| {
+            Error::new(ErrorKind::Usage, format!("{}:{number}:{column}: {NO_TEXT}", path.display()))
+        })?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// All lines of a file, each with its number from 1 on and without its comment, whose bytes may be anything. `Err` has
+/// the column of what is no text before it.
+pub(crate) fn lines_of_bytes(bytes: &[u8]) -> impl Iterator<Item = (usize, std::result::Result<&str, usize>)> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    bytes.split(|&byte| byte == b'\n').enumerate().map(|(index, line)| {
+        let line = line.split(|&byte| byte == b'#').next().unwrap_or(line);
+        let text = std::str::from_utf8(line)
+            .map_err(|error| String::from_utf8_lossy(&line[..error.valid_up_to()]).chars().count() + 1);
+        (index + 1, text)
     })
 }
 
@@ -74,6 +98,15 @@ impl<'a> Mistakes<'a> {
             text.push_str(&format!("\n{}: and {} more mistakes", self.origin, self.more));
         }
         Err(Error::new(ErrorKind::Usage, text))
+    }
+
+    /// What is to be said where such lines are skipped; `None` without any.
+    pub(crate) fn skipped(self) -> Option<String> {
+        let first = self.messages.first()?;
+        Some(match self.messages.len() - 1 + self.more {
+            0 => format!("{first}; the line is skipped"),
+            others => format!("{first}; this line and {others} more are skipped"),
+        })
     }
 }
 
