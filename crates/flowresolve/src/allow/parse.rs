@@ -272,7 +272,12 @@ fn ports(text: &str) -> Result<Ports, Wrong<'_>> {
     }
     let (first, last) = match numbers.split_once('-') {
         None => (port(numbers)?, port(numbers)?),
-        Some((first, "")) => (port(first)?, u16::MAX),
+        // Perhaps a line that was cut.
+        Some((first, "")) => {
+            let first = port(first)?;
+            let message = format!("the range has no last port: write `{first}-{}` if all above are meant", u16::MAX);
+            return Err(Wrong(&numbers[numbers.len()..], message));
+        }
         Some((first, last)) => (port(first)?, port(last)?),
     };
     if last < first {
