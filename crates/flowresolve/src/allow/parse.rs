@@ -37,16 +37,22 @@ fn host_with_port(entry: &str) -> Option<&str> {
     (entry.parse::<Addr>().is_err() && !host.is_empty() && host != "*").then_some(host)
 }
 
-/// `[from END] [to END]`, where `to` may be left out.
+/// What may stand before an end.
+const KEYWORDS: [&str; 2] = ["from", "to"];
+
+/// `[from END] [to END]`, where `to` may be left out. Keywords are read in either case, as the words of filters are.
 fn rule<'a>(entry: &'a str, before: Option<&str>) -> Result<Rule, Wrong<'a>> {
     let words: Vec<&str> = words(entry).map(|(_, word)| word).collect();
     let text = words.join(" ");
-    let rule = match *words.as_slice() {
+    let keyword = |word: &&'a str| KEYWORDS.into_iter().find(|keyword| word.eq_ignore_ascii_case(keyword));
+    let read: Vec<&str> = words.iter().map(|word| keyword(word).unwrap_or(word)).collect();
+    // Mistakes are told of `words`: what was read of a keyword is no part of the line.
+    let rule = match *read.as_slice() {
         ["from", from, "to", to] => Rule::between(end(from)?, end(to)?),
         ["from", from] => Rule::from(end(from)?),
         ["to", to] => Rule::to(end(to)?),
         [keyword @ ("from" | "to")] => {
-            return Err(Wrong(&keyword[keyword.len()..], format!("expected a host or port behind `{keyword}`")));
+            return Err(Wrong(&words[0][keyword.len()..], format!("expected a host or port behind `{keyword}`")));
         }
         [to] => match (lone_port(to)?, before) {
             (Some(port), Some(host)) => {
@@ -64,16 +70,17 @@ fn rule<'a>(entry: &'a str, before: Option<&str>) -> Result<Rule, Wrong<'a>> {
                 format!("a port stands behind a colon: did you mean `{}`?", with_port(host, port)),
             ));
         }
-        ["to", _, word, ..] | ["from", _, "to", _, word, ..] => {
-            return Err(misplaced(word, &[], "a comma or the end of the line"));
-        }
-        ["from", _, word] if word == "to" => {
-            return Err(Wrong(&word[word.len()..], "expected a host or port behind `to`".to_owned()));
+        ["to", _, _, ..] => return Err(misplaced(words[2], &[], "a comma or the end of the line")),
+        ["from", _, "to", _, _, ..] => return Err(misplaced(words[4], &[], "a comma or the end of the line")),
+        ["from", _, "to"] => {
+            return Err(Wrong(&words[2]["to".len()..], "expected a host or port behind `to`".to_owned()));
         }
         ["from", _, word, ..] => return Err(misplaced(word, &["to"], "`to`, a comma or the end of the line")),
         [first, ..] => {
             // Two words of which the first is no keyword: a misspelt keyword, or a comma that is missing.
-            if let Some(meant) = nearest(first, ["from", "to"].into_iter()).filter(|_| first.parse::<Addr>().is_err()) {
+            if let Some(meant) =
+                nearest(&first.to_ascii_lowercase(), KEYWORDS.into_iter()).filter(|_| first.parse::<Addr>().is_err())
+            {
                 return Err(Wrong(first, format!("expected `from`, `to` or one host; did you mean `{meant}`?")));
             }
             return Err(misplaced(words[1], &[], "a comma between two rules, or the end of the line"));
@@ -91,7 +98,8 @@ fn with_port(host: &str, port: &str) -> String {
 }
 
 fn misplaced<'a>(word: &'a str, known: &[&str], expected: &str) -> Wrong<'a> {
-    let hint = nearest(word, known.iter().copied()).map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    let hint = nearest(&word.to_ascii_lowercase(), known.iter().copied())
+        .map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
     Wrong(word, format!("expected {expected}, found `{word}`{hint}"))
 }
 
@@ -293,15 +301,16 @@ fn port(text: &str) -> Result<u16, Wrong<'_>> {
     })
 }
 
-/// A service by name, where all its protocols have one port.
+/// A service by name, in either case (RFC 6335 section 5.1), where all its protocols have one port.
 fn service<'a>(name: &'a str, protocol: Option<flowcore::Protocol>) -> Result<Ports, Wrong<'a>> {
     let services = Services::builtin();
-    match *services.ports(name).as_slice() {
+    let lower = name.to_ascii_lowercase();
+    match *services.ports(&lower).as_slice() {
         [(port, _), ref others @ ..] if others.iter().all(|&(other, _)| other == port) => {
             Ok(Ports { first: port, last: port, protocol })
         }
         _ => {
-            let hint = services.nearest(name).map_or(String::new(), |known| format!("; did you mean `{known}`?"));
+            let hint = services.nearest(&lower).map_or(String::new(), |known| format!("; did you mean `{known}`?"));
             Err(Wrong(name, format!("no service is called `{name}`{hint}")))
         }
     }

@@ -52,6 +52,23 @@ fn a_rule_alone_is_about_the_end_that_was_called() {
 }
 
 #[test]
+fn words_of_rules_are_read_in_either_case() {
+    for (rule, like) in [
+        ("FROM 10.0.0.0/8 TO *:80", "from 10.0.0.0/8 to *:80"),
+        ("From 10.0.0.1", "from 10.0.0.1"),
+        ("To WWW.Example.com:HTTPS/TCP", "to www.example.com:https/tcp"),
+        ("AS64496, ANY", "as64496, any"),
+    ] {
+        let (rule, like) = (Rules::parse(rule, "").unwrap(), Rules::parse(like, "").unwrap());
+        let ends =
+            |rules: &Rules| rules.rules.iter().map(|rule| (rule.from.clone(), rule.to.clone())).collect::<Vec<_>>();
+        assert_eq!(ends(&rule), ends(&like));
+    }
+    // A rule is called as it was written.
+    assert_eq!(allowed("FROM 10.0.0.0/8 TO *:80", ("192.0.2.1", 80)).as_deref(), Some("FROM 10.0.0.0/8 TO *:80"));
+}
+
+#[test]
 fn hosts_are_addresses_prefixes_names_or_anybody() {
     for (rule, yes, no) in [
         ("192.0.2.0/29", "192.0.2.7", "192.0.2.8"),
@@ -259,6 +276,11 @@ fn every_mistake_is_told_with_its_place_and_what_was_expected() {
             "1:15: expected `to`, a comma or the end of the line, found `too`; did you mean `to`?",
         ),
         ("from", "1:5: expected a host or port behind `from`"),
+        (" TO", "1:4: expected a host or port behind `to`"),
+        ("FROM 10.0.0.1 TO", "1:17: expected a host or port behind `to`"),
+        ("FRMO 10.0.0.1", "1:1: expected `from`, `to` or one host; did you mean `from`?"),
+        ("TO 10.0.0.1 FROM 10.0.0.2", "1:13: expected a comma or the end of the line, found `FROM`"),
+        ("from 10.0.0.1 to 10.0.0.2 TO", "1:27: expected a comma or the end of the line, found `TO`"),
         ("10.0.0.1 10.0.0.2", "1:10: expected a comma between two rules, or the end of the line, found `10.0.0.2`"),
         ("10.0.0.1,, 10.0.0.2", "1:10: a rule is missing before the comma"),
         ("as99999999999", "1:3: `99999999999` is no number of an autonomous system, 0 to 4294967295"),
