@@ -77,9 +77,7 @@ pub fn conclude(done: anyhow::Result<Exit>) -> Exit {
     let message = describe(&error);
     match kind {
         // Several mistakes of one file have a line each.
-        Some(ErrorKind::Usage) => {
-            complain_whole(&format!("flow: {}", message.lines().map(printable).collect::<Vec<_>>().join("\n")));
-        }
+        Some(ErrorKind::Usage) => message.lines().for_each(complain),
         _ => complain(&message),
     }
     match kind {
