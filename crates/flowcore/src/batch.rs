@@ -59,6 +59,8 @@ pub struct Batch<'a> {
     pub frames: Frames<'a>,
     /// The table that gave the events their ids.
     pub flows: &'a Flows,
-    /// Everything up to here has been delivered.
+    /// Time of the earliest packet so far, whether a filter kept it or not.
+    pub from: Timestamp,
+    /// Time of the latest packet so far, whether a filter kept it or not: rates are over the time between the two.
     pub through: Timestamp,
 }

@@ -23,7 +23,7 @@ use crate::allow::Verdict;
 use crate::event::{Detail, FlowEvent, Marks, Notes, TcpFlags};
 use crate::ledger::Ledger;
 use crate::record::{Evidence, FlowRecord};
-use crate::time::{Nanos, Timestamp};
+use crate::time::{NANOS_PER_SECOND, Nanos, Timestamp};
 use duplicates::Duplicates;
 use entry::{Entry, State, direction_in, goes_on, note, should_end};
 use fragments::Fragments;
@@ -73,6 +73,51 @@ const SOON: u64 = 64;
 /// Events hashed and prefetched ahead of their look-up.
 const STRIDE: usize = 32;
 
+/// Seconds of event time.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Clock {
+    /// The end of the current second, in nanoseconds after `horizon`; 0 before the first event.
+    second_ends: u64,
+    /// Earlier events mean that time was set back. Smaller steps back are late packets; see [`Wheel::advance`].
+    horizon: Timestamp,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { second_ends: 0, horizon: Timestamp::MIN }
+    }
+}
+
+impl Clock {
+    /// Whether an event of this time begins another second, which then is the current one.
+    #[inline(always)]
+    pub(crate) fn begins_second(&mut self, time: Timestamp) -> bool {
+        // Within the current second or a little before it, in one comparison: what lies outside comes out larger.
+        let since = time.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
+        let begins = since >= self.second_ends;
+        if begins {
+            self.set(time);
+        }
+        begins
+    }
+
+    #[cold]
+    fn set(&mut self, time: Timestamp) {
+        let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
+        let next = Timestamp::from_parts(second.saturating_add(1), 0);
+        self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
+        self.second_ends = next.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
+    }
+}
+
+/// An event that was taken out, but moves the clock.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Tick {
+    /// How many of the events that are left come before it.
+    pub(crate) before: usize,
+    pub(crate) time: Timestamp,
+}
+
 /// The flow table.
 pub struct Flows {
     limits: Limits,
@@ -99,10 +144,7 @@ pub struct Flows {
     wheel: Wheel,
     /// Time of the event that began the current second.
     now: Timestamp,
-    /// The end of the current second, in nanoseconds after `horizon`; 0 before the first event.
-    second_ends: u64,
-    /// Earlier events mean that time was set back.
-    horizon: Timestamp,
+    clock: Clock,
     fragments: Fragments,
     /// Only for sources that may show a packet on several interfaces.
     duplicates: Option<Duplicates>,
@@ -143,8 +185,7 @@ impl Flows {
             serial: 0,
             wheel: Wheel::default(),
             now: Timestamp::MIN,
-            second_ends: 0,
-            horizon: Timestamp::MIN,
+            clock: Clock::default(),
             fragments: Fragments::default(),
             duplicates: several_interfaces.then(Duplicates::default),
             visits: Vec::new(),
@@ -215,7 +256,32 @@ impl Flows {
     ///
     /// At most [`STEP`] events a call; those beyond are left untouched (a debug build says so).
     pub fn assign(&mut self, events: &mut Vec<FlowEvent>, ledger: &mut Ledger) {
+        self.assign_between(events, &[], ledger);
+    }
+
+    /// The same where events were taken out that move the clock, in the order of their places.
+    pub(crate) fn assign_between(&mut self, events: &mut Vec<FlowEvent>, ticks: &[Tick], ledger: &mut Ledger) {
         debug_assert!(events.len() <= STEP, "the pipeline cuts longer batches");
+        let mut rest = &mut events[..];
+        let mut before = 0;
+        for tick in ticks {
+            let (now, later) = rest.split_at_mut(tick.before - before);
+            (rest, before) = (later, tick.before);
+            self.assign_all(now, ledger);
+            if self.clock.begins_second(tick.time) {
+                self.tick(tick.time);
+            }
+        }
+        self.assign_all(rest, ledger);
+        events.append(&mut self.ended);
+    }
+
+    /// The clock as it stands.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn assign_all(&mut self, events: &mut [FlowEvent], ledger: &mut Ledger) {
         // Three strides at once: one is hashed and its buckets asked for, the buckets of the one before are read and
         // its entries asked for, the one before that is assigned.
         let mut places = [[Place::default(); STRIDE]; 3];
@@ -231,7 +297,6 @@ impl Flows {
                 self.assign_stride(stride, &places[(step - 2) % 3], ledger);
             }
         }
-        events.append(&mut self.ended);
     }
 
     /// The places of a stride's events, and asks for their buckets.
@@ -280,9 +345,7 @@ impl Flows {
     #[inline(always)]
     fn assign_one(&mut self, event: &mut FlowEvent, place: &Place, ledger: &mut Ledger) {
         self.event += 1;
-        // Within the current second or a little before it, in one comparison: what lies outside comes out larger.
-        let since = event.time.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
-        if since >= self.second_ends {
+        if self.clock.begins_second(event.time) {
             self.tick(event.time);
         }
         if self.event.is_multiple_of(STRIDE as u64) {

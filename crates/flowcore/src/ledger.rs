@@ -229,6 +229,11 @@ impl Ledger {
 
     /// Counts one delivered packet in which reading stopped at `layer`; `notes` say why.
     pub fn stop(&mut self, layer: Layer, notes: Notes) {
+        self.stop_packets(layer, notes, 1);
+    }
+
+    /// The same of several packets.
+    pub(crate) fn stop_packets(&mut self, layer: Layer, notes: Notes, packets: u64) {
         let counts = if notes.contains(Notes::MALFORMED) {
             &mut self.malformed
         } else if notes.contains(Notes::UNKNOWN) {
@@ -236,7 +241,7 @@ impl Ledger {
         } else {
             &mut self.cut
         };
-        counts[layer as usize] += 1;
+        counts[layer as usize] += packets;
     }
 
     /// The sum of two ledgers, as of two sources read together. A loss that only one of them knows is unknown; what is
@@ -326,6 +331,7 @@ impl Ledger {
         self.truncated = self.truncated.max(counted.truncated);
         self.flowless = self.flowless.max(counted.flowless);
         self.backwards = self.backwards.max(counted.backwards);
+        self.untimed = self.untimed.max(counted.untimed);
     }
 
     /// Malformed packets over all layers.

@@ -15,9 +15,9 @@ use crate::allow::{Verdict, Whitelist};
 use crate::analyze::{Analyzer, Shortfall};
 use crate::batch::{Batch, Frames};
 use crate::collect::{Collector, Limit, Status};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Detail, FlowEvent, Layer, Marks, Notes};
-use crate::flows::{FlowId, Flows, STEP, Slots};
+use crate::flows::{FlowId, Flows, STEP, Slots, Tick};
 use crate::key::Direction;
 use crate::ledger::Ledger;
 use crate::record::FlowRecord;
@@ -89,17 +89,23 @@ pub struct Pipeline {
     undecided: bool,
     /// The input has ended, and flows are being closed.
     closing: bool,
+    /// Behind a late filter: whether the analyzers have been told of the flow that has the id.
+    told: Slots<bool>,
     /// Per flow: what whitelist and filter said, `BEGIN` left out. Empty without either.
     marks: Slots<Marks>,
     analyzers: Vec<Box<dyn Analyzer>>,
     reports: Vec<Report>,
     /// What the events themselves say; losses are only the source's to know.
     counted: Ledger,
+    /// What the source has said so far.
+    source: Option<Ledger>,
     left_out: LeftOut,
     from: Option<Timestamp>,
     through: Option<Timestamp>,
     /// One step of events that came too many at once.
     scratch: Vec<FlowEvent>,
+    /// When events that a filter took out of a step move the flow table's clock; empty between steps.
+    ticks: Vec<Tick>,
     /// What the analyzers have been told.
     short: Shortfall,
 }
@@ -128,9 +134,9 @@ impl Pipeline {
         let within = events.get(..STEP).unwrap_or(events);
         let outcome = if self.next_cut(within) == events.len() {
             // The usual: where they are.
-            if events.is_empty() { Ok(()) } else { self.step(events, frames, through) }
+            if events.is_empty() { Ok(()) } else { self.step(events, frames) }
         } else {
-            self.push_in_steps(events, frames, through)
+            self.push_in_steps(events, frames)
         };
         events.clear();
         outcome?;
@@ -142,7 +148,7 @@ impl Pipeline {
     }
 
     /// The same for events that do not make one step: each step is copied once, however many there are.
-    fn push_in_steps(&mut self, events: &[FlowEvent], frames: Frames<'_>, through: Timestamp) -> Result<()> {
+    fn push_in_steps(&mut self, events: &[FlowEvent], frames: Frames<'_>) -> Result<()> {
         let mut left = events;
         while let Some(first) = left.first() {
             let cut = self.next_cut(left.get(..STEP).unwrap_or(left));
@@ -155,7 +161,7 @@ impl Pipeline {
             let mut step = std::mem::take(&mut self.scratch);
             step.clear();
             step.extend_from_slice(now);
-            let outcome = self.step(&mut step, frames, through);
+            let outcome = self.step(&mut step, frames);
             self.scratch = step;
             outcome?;
         }
@@ -185,7 +191,7 @@ impl Pipeline {
         let mut outcome = Ok(());
         if reports.iter().any(due) {
             self.ask_again();
-            let snapshot = self.snapshot(None, false);
+            let snapshot = self.snapshot(self.source.clone(), false);
             for report in reports.iter_mut().filter(|report| due(report)) {
                 if let (Some(every), Some(next)) = (report.every, report.next) {
                     // Silence makes one report, not one for every interval that passed.
@@ -199,14 +205,22 @@ impl Pipeline {
         outcome
     }
 
-    fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>, through: Timestamp) -> Result<()> {
+    fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>) -> Result<()> {
         if self.count(events) {
             renew(events);
         }
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
-            self.left_out += keep(events, &frames, early, |_| false);
+            // Whatever it takes out, time goes on: flows end by it.
+            let mut clock = self.flows.clock();
+            self.left_out += keep(events, &frames, early, |place, event, kept| {
+                if clock.begins_second(event.time) && !kept {
+                    self.ticks.push(Tick { before: place, time: event.time });
+                }
+                kept
+            });
         }
-        self.flows.assign(events, &mut self.counted);
+        self.flows.assign_between(events, &self.ticks, &mut self.counted);
+        self.ticks.clear();
         if self.counted.untracked > 0 {
             self.fall_short(Shortfall::UNTRACKED);
         }
@@ -214,13 +228,51 @@ impl Pipeline {
             self.settle_marks(events);
         }
         if let (true, Some(filter)) = (self.late, self.filter.as_deref()) {
-            self.left_out += keep(events, &frames, filter, |event| matches!(event.detail, Detail::End(_)));
+            self.left_out +=
+                keep(events, &frames, filter, |_, event, kept| kept || matches!(event.detail, Detail::End(_)));
+            self.begin_where_kept(events);
         }
-        let batch = Batch { events, frames, flows: &self.flows, through };
+        self.observe(events, frames)
+    }
+
+    fn observe(&mut self, events: &[FlowEvent], frames: Frames<'_>) -> Result<()> {
+        let through = self.through.unwrap_or(Timestamp::EPOCH);
+        let batch = Batch { events, frames, flows: &self.flows, from: self.from.unwrap_or(through), through };
         for analyzer in &mut self.analyzers {
             analyzer.observe(&batch)?;
         }
         Ok(())
+    }
+
+    /// Behind a late filter: a flow begins with the first of its packets that analyzers see, and of one that they saw
+    /// nothing of they hear no end.
+    fn begin_where_kept(&mut self, events: &mut Vec<FlowEvent>) {
+        events.retain_mut(|event| {
+            if let Detail::End(_) = event.detail {
+                return self.told.get(event.flow).is_some_and(|told| *told);
+            }
+            if event.flow.is_some() && !event.marks.contains(Marks::DUPLICATE) {
+                let told = std::mem::replace(self.told.entry(event.flow), true);
+                event.marks.set(Marks::BEGIN, !told);
+            }
+            true
+        });
+    }
+
+    /// What the source says so far, for whoever pushes events: it stands in the reports at intervals from then on, and
+    /// rows that its losses may concern are marked. [`run`](Self::run) does it by itself.
+    pub fn account(&mut self, source: Ledger) {
+        if source.incomplete {
+            self.fall_short(Shortfall::CUT);
+        }
+        self.heed_losses(source);
+    }
+
+    fn heed_losses(&mut self, source: Ledger) {
+        if source.lost_total() > 0 {
+            self.fall_short(Shortfall::LOSS);
+        }
+        self.source = Some(source);
     }
 
     /// Tells the analyzers what they have not been told yet.
@@ -235,10 +287,12 @@ impl Pipeline {
     /// Counts what the events themselves say. Whether they have been through a flow table before.
     fn count(&mut self, events: &[FlowEvent]) -> bool {
         let Some(first) = events.first() else { return false };
-        self.from.get_or_insert(first.time);
+        if !first.notes.contains(Notes::UNTIMED) {
+            self.from.get_or_insert(first.time);
+        }
         let mut through = self.through.unwrap_or(first.time);
         let (mut delivered, mut late, mut truncated) = (0, false, 0);
-        let (mut stopped, mut keyless) = (0, false);
+        let (mut stopped, mut keyless, mut untimed) = (0, false, false);
         let (mut flows, mut marks) = (FlowId::NONE.0, Marks::empty());
         for event in events {
             let packets = u64::from(event.packets);
@@ -248,10 +302,11 @@ impl Pipeline {
             through = event.time;
             stopped |= event.stopped as u8;
             keyless |= event.key.protocol.0 == 0;
+            untimed |= event.notes.contains(Notes::UNTIMED);
             flows &= event.flow.0;
             marks |= event.marks;
         }
-        if late | keyless | (stopped != 0) {
+        if late | keyless | untimed | (stopped != 0) {
             self.count_odd(events);
         } else {
             self.through = Some(through);
@@ -268,11 +323,15 @@ impl Pipeline {
     fn count_odd(&mut self, events: &[FlowEvent]) {
         for event in events {
             let packets = u64::from(event.packets);
-            self.counted.backwards += packets * u64::from(Some(event.time) < self.through);
-            self.through = self.through.max(Some(event.time));
-            self.from = self.from.min(Some(event.time));
+            if event.notes.contains(Notes::UNTIMED) {
+                self.counted.untimed += packets;
+            } else {
+                self.counted.backwards += packets * u64::from(Some(event.time) < self.through);
+                self.through = self.through.max(Some(event.time));
+                self.from = Some(self.from.map_or(event.time, |from| from.min(event.time)));
+            }
             if event.stopped != Layer::None {
-                self.counted.stop(event.stopped, event.notes);
+                self.counted.stop_packets(event.stopped, event.notes, packets);
             }
             if !event.key.is_some() {
                 self.counted.flowless += packets;
@@ -294,6 +353,9 @@ impl Pipeline {
                     marks |= self.filter.as_ref().map_or(Marks::empty(), |filter| filter.mark(&flow)) & Marks::FILTER;
                 }
                 *self.marks.entry(event.flow) = marks;
+                if self.late {
+                    *self.told.entry(event.flow) = false;
+                }
             } else if let Detail::End(_) = event.detail {
                 self.judge_again(event.flow);
             }
@@ -363,14 +425,16 @@ impl Pipeline {
         C: Collector + ?Sized,
         E: From<Error>,
     {
+        if self.closing {
+            let message = "the pipeline has been run: build another one for another source";
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
         let mut events = Vec::with_capacity(Limit::default().events);
         let stopped = loop {
             let filled = collector.fill(&mut events, Limit::default())?;
             let (frames, through, status) = (filled.frames, filled.through, filled.status);
             self.push(&mut events, frames, through)?;
-            if !self.short.contains(Shortfall::LOSS) && collector.ledger()?.lost_total() > 0 {
-                self.fall_short(Shortfall::LOSS);
-            }
+            self.heed_losses(collector.ledger()?);
             if !hook(self, collector, Moment::Batch)? {
                 break true;
             }
@@ -410,11 +474,10 @@ impl Pipeline {
         if self.whitelist.is_some() {
             self.settle_marks(&mut events);
         }
-        let through = self.through.unwrap_or(Timestamp::EPOCH);
-        let batch = Batch { events: &events, frames: Frames::EMPTY, flows: &self.flows, through };
-        for analyzer in &mut self.analyzers {
-            analyzer.observe(&batch)?;
+        if self.late {
+            self.begin_where_kept(&mut events);
         }
+        self.observe(&events, Frames::EMPTY)?;
         Ok(more)
     }
 
@@ -513,12 +576,13 @@ impl std::ops::AddAssign for LeftOut {
     }
 }
 
-/// Keeps the events that `filter` selects or that are `exempt`; returns what it took out.
+/// Keeps the events that `judge` keeps, which is told how many were kept before and whether `filter` selects it; returns
+/// what it took out.
 fn keep(
     events: &mut Vec<FlowEvent>,
     frames: &Frames<'_>,
     filter: &dyn Select,
-    exempt: impl Fn(&FlowEvent) -> bool,
+    mut judge: impl FnMut(usize, &FlowEvent, bool) -> bool,
 ) -> LeftOut {
     let mut kept = 0;
     let mut out = LeftOut::default();
@@ -527,7 +591,7 @@ fn keep(
         let end = (start + 64).min(events.len());
         let mask = filter.select(&events[start..end], frames);
         for place in start..end {
-            if mask >> (place - start) & 1 == 1 || exempt(&events[place]) {
+            if judge(kept, &events[place], mask >> (place - start) & 1 == 1) {
                 events[kept] = events[place];
                 kept += 1;
             } else {

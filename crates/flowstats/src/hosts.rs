@@ -383,7 +383,8 @@ impl Analyzer for Hosts {
 
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         let far = self.open.len() + self.remotes.len() >= PREFETCH_FROM;
-        let (mut from, mut through) = (self.from, self.through);
+        // Rates are over everything that was captured, not only over what has a row.
+        (self.from, self.through) = (batch.from, batch.through);
         let events = batch.events;
         if far {
             events.iter().take(2 * AHEAD).for_each(|event| self.seats.prefetch(event.flow));
@@ -397,18 +398,11 @@ impl Analyzer for Hosts {
                 self.prefetch(nearer);
             }
             match event.detail {
-                Detail::End(reason) => {
-                    self.finish(event.flow, reason, event.marks);
-                    // Not a packet: it is told as late as it was noticed.
-                    continue;
-                }
+                Detail::End(reason) => self.finish(event.flow, reason, event.marks),
                 Detail::Tcp(ref segment) if event.flow.is_some() => self.take(event, segment, batch),
                 _ => {}
             }
-            // Rates are over everything that was captured, not only over what has a row.
-            (from, through) = (from.min(event.time), through.max(event.time));
         }
-        (self.from, self.through) = (from, through);
         self.take_samples();
         Ok(())
     }

@@ -4,18 +4,14 @@ use super::entry::State;
 use super::limits::idle_time;
 use super::{FlowId, Flows, VISITS, start_of};
 use crate::event::{Detail, EndReason, FlowEvent};
-use crate::time::{NANOS_PER_SECOND, Nanos, Timestamp};
+use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 impl Flows {
-    /// Moves event time to another second, forward or far back, and ends what has been idle too long.
+    /// Event time has moved to another second, forward or far back: ends what has been idle too long.
     #[cold]
     pub(super) fn tick(&mut self, time: Timestamp) {
         self.now = time;
         let second = time.as_nanos().div_euclid(NANOS_PER_SECOND);
-        let next = Timestamp::from_parts(second.saturating_add(1), 0);
-        // Smaller steps back are late packets; see [`Wheel::advance`].
-        self.horizon = Timestamp::from_parts(second, 0) - Nanos::from_secs(600);
-        self.second_ends = next.as_nanos().wrapping_sub(self.horizon.as_nanos()) as u64;
         while !self.visits.is_empty() {
             self.visit(VISITS);
         }

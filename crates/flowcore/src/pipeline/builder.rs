@@ -54,7 +54,9 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Only what `filter` selects reaches the analyzers.
+    /// Only what `filter` selects reaches the analyzers. A flow begins for them ([`Marks::BEGIN`](crate::event::Marks)) with
+    /// the first of its events that does, and ends only if one did. Times are those of the whole source: by them flows
+    /// end, and [`Batch::from`](crate::batch::Batch) and `through` are theirs.
     #[must_use]
     pub fn filter(mut self, filter: impl Select + 'static) -> Self {
         self.filter = Some(Box::new(filter));
@@ -137,14 +139,17 @@ impl Builder {
             patience: self.patience,
             undecided: false,
             closing: false,
+            told: Slots::new(),
             marks: Slots::new(),
             analyzers: self.analyzers,
             reports: self.reports,
             counted: Ledger::new(),
+            source: None,
             left_out: Default::default(),
             from: None,
             through: None,
             scratch: Vec::new(),
+            ticks: Vec::new(),
             short: Shortfall::empty(),
         })
     }

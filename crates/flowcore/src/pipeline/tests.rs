@@ -7,6 +7,7 @@ use crate::record::FlowRecord;
 use crate::report::{Bound, Column, Meaning, Row, Table, Unit, Value};
 use std::sync::Mutex;
 
+mod late;
 mod shortfalls;
 
 /// Sums packets, and counts beginnings and ends.

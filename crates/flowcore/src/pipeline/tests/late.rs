@@ -1,0 +1,170 @@
+//! What a filter takes out, and time: behind the table, and before it.
+
+use super::*;
+use crate::event::EndReason;
+use crate::ledger::Loss;
+
+/// Selects source ports from one on, behind the table; packets of the first flow only from one time on.
+struct FromPort(u16, Timestamp);
+impl Select for FromPort {
+    fn select(&self, events: &[FlowEvent], _: &Frames<'_>) -> u64 {
+        events.iter().enumerate().fold(0, |mask, (place, event)| {
+            mask | u64::from(event.key.src_port >= self.0 && event.time >= self.1) << place
+        })
+    }
+    fn needs(&self) -> Features {
+        Features::FLOWS
+    }
+}
+
+/// Keeps what happens, as analyzers do that reset their state when a flow begins.
+#[derive(Default)]
+struct Heard {
+    open: std::collections::HashMap<FlowId, u64>,
+    ended: Vec<(u64, EndReason)>,
+    span: Option<(Timestamp, Timestamp)>,
+}
+impl Analyzer for Heard {
+    fn name(&self) -> &str {
+        "heard"
+    }
+    fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
+        self.span = Some((batch.from, batch.through));
+        for event in batch.events {
+            if event.marks.contains(Marks::BEGIN) {
+                assert_eq!(self.open.insert(event.flow, 0), None, "the one before has ended");
+            }
+            let packets = self.open.get_mut(&event.flow).expect("a flow that has begun");
+            *packets += u64::from(event.packets);
+            if let Detail::End(reason) = event.detail {
+                self.ended.extend(self.open.remove(&event.flow).map(|packets| (packets, reason)));
+            }
+        }
+        Ok(())
+    }
+    fn snapshot(&self, _: &mut Tables) {}
+}
+
+/// One packet a second of each of `count` flows, one after the other, and then silence of an hour.
+fn flows_and_silence(count: u16) -> Vec<FlowEvent> {
+    let mut events: Vec<FlowEvent> = (0..count).flat_map(|_| events(10)).collect();
+    for (second, event) in (0..).zip(&mut events) {
+        event.time = Timestamp::from_parts(second, 0);
+    }
+    let late = FlowEvent { time: Timestamp::from_parts(7200, 0), ..events[0] };
+    events.push(late);
+    events
+}
+
+fn heard(filter: impl Select + 'static, events: &[FlowEvent], size: usize) -> (Vec<(u64, EndReason)>, Heard) {
+    let mut builder = Pipeline::builder().filter(filter);
+    let handle = builder.add(Heard::default());
+    let mut pipeline = builder.build(&source()).unwrap();
+    for chunk in events.chunks(size) {
+        pipeline.push(&mut chunk.to_vec(), Frames::EMPTY, Timestamp::MIN).unwrap();
+    }
+    while pipeline.close().unwrap() {}
+    let mut heard = std::mem::take(pipeline.get_mut(&handle));
+    heard.ended.sort_by_key(|&(packets, reason)| (packets, reason as u8));
+    (heard.ended.clone(), heard)
+}
+
+#[test]
+fn behind_a_late_filter_a_flow_begins_with_what_passes_and_one_of_which_nothing_does_has_no_end() {
+    let events = flows_and_silence(5);
+    for size in [1, 7, 1000] {
+        // Two of the flows, from the third packet of each on.
+        let (ended, heard) = heard(FromPort(50_008, Timestamp::from_parts(20, 0)), &events, size);
+        assert_eq!(ended, [(3, EndReason::Idle); 2], "{size} at once");
+        assert!(heard.open.is_empty());
+    }
+}
+
+struct Above(u16);
+impl Select for Above {
+    fn select(&self, events: &[FlowEvent], _: &Frames<'_>) -> u64 {
+        events.iter().enumerate().fold(0, |mask, (place, event)| mask | u64::from(event.key.src_port > self.0) << place)
+    }
+}
+
+#[test]
+fn time_goes_on_with_what_a_filter_takes_out() {
+    let events = flows_and_silence(3);
+    for size in [1, 7, 1000] {
+        // The packet after the silence is of the first flow, which is not selected: the others end by it all the same.
+        let (ended, heard) = heard(Above(50_000), &events, size);
+        assert_eq!(ended, [(3, EndReason::Idle); 9], "{size} at once");
+        assert_eq!(heard.span, Some((Timestamp::EPOCH, Timestamp::from_parts(7200, 0))));
+        // As without a filter, where the first flow has another after the silence.
+        let (all, _) = self::heard(Above(0), &events, size);
+        assert_eq!(all.iter().filter(|&&end| end == (3, EndReason::Idle)).count(), 10);
+    }
+}
+
+#[derive(Clone, Default)]
+struct Ledgers(Arc<Mutex<Vec<Ledger>>>);
+impl Reporter for Ledgers {
+    fn report(&mut self, snapshot: &Snapshot, _: &dyn Resolver) -> Result<()> {
+        self.0.lock().unwrap().push(snapshot.ledger.clone());
+        Ok(())
+    }
+}
+
+/// Loses three packets with each that it gives.
+struct Losing(Vec<FlowEvent>, SourceInfo, u64);
+impl Collector for Losing {
+    fn info(&self) -> &SourceInfo {
+        &self.1
+    }
+    fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, _: Limit) -> Result<Filled<'s>> {
+        let status = if self.0.is_empty() { Status::End } else { Status::More };
+        events.extend(self.0.pop());
+        self.2 += 3 * u64::from(status == Status::More);
+        Ok(Filled { frames: Frames::EMPTY, through: Timestamp::MIN, status })
+    }
+    fn ledger(&mut self) -> Result<Ledger> {
+        let mut ledger = Ledger::new();
+        ledger.lose(Loss::Kernel, self.2);
+        Ok(ledger)
+    }
+}
+
+#[test]
+fn reports_at_intervals_tell_what_the_source_has_lost_by_then() {
+    let ledgers = Ledgers::default();
+    let builder = Pipeline::builder().report(Some(Duration::from_millis(100)), ledgers.clone());
+    let mut pipeline = builder.build(&source()).unwrap();
+    let mut given = events(25);
+    given.reverse();
+    let mut losing = Losing(given, source(), 0);
+    pipeline.run(&mut losing).unwrap();
+    let lost: Vec<_> = ledgers.0.lock().unwrap().iter().map(|ledger| ledger.lost(Loss::Kernel)).collect();
+    // What was lost with the packet that begins the next interval is of that one.
+    assert_eq!(lost, [Some(30), Some(60), Some(75)]);
+    let again = pipeline.run(&mut losing).err().unwrap();
+    assert!(again.to_string().contains("build another"), "{again}");
+    // Whoever pushes says it.
+    let ledgers = Ledgers::default();
+    let builder = Pipeline::builder().report(Some(Duration::from_millis(100)), ledgers.clone());
+    let mut pipeline = builder.build(&source()).unwrap();
+    pipeline.account(losing.ledger().unwrap());
+    pipeline.push(&mut events(25), Frames::EMPTY, Timestamp::MIN).unwrap();
+    assert!(ledgers.0.lock().unwrap().iter().all(|ledger| ledger.lost(Loss::Kernel) == Some(75)));
+}
+
+#[test]
+fn what_events_say_counts_for_each_of_their_packets_and_no_time_begins_nothing() {
+    let mut pipeline = Pipeline::builder().build(&source()).unwrap();
+    let mut some = events(3);
+    some[0] = FlowEvent { time: Timestamp::EPOCH, notes: Notes::UNTIMED, packets: 2, ..some[0] };
+    some[1] = FlowEvent { stopped: Layer::Transport, notes: Notes::MALFORMED, packets: 10, ..some[1] };
+    for (place, event) in some.iter_mut().enumerate().skip(1) {
+        event.time = Timestamp::from_parts(1000 + place as i64, 0);
+    }
+    pipeline.push(&mut some, Frames::EMPTY, Timestamp::MIN).unwrap();
+    let snapshot = pipeline.snapshot(None, false);
+    assert_eq!((snapshot.ledger.untimed, snapshot.ledger.malformed_total()), (2, 10));
+    assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.backwards), (13, 0));
+    let times = [1001, 1002].map(|second| Some(Timestamp::from_parts(second, 0)));
+    assert_eq!([snapshot.from, snapshot.through], times);
+}
