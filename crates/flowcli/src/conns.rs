@@ -78,6 +78,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
         signals: &signals,
         input: &args.input,
         rows,
+        selected: 0,
         left_out: 0,
         waiting,
         stopped: false,
@@ -102,7 +103,8 @@ struct Job<'a> {
     stopped: bool,
     /// Selects connections that are over.
     rows: Option<Predicate<Flow>>,
-    /// Connections that it did not select.
+    /// Connections that it selected, and that it did not.
+    selected: u64,
     left_out: u64,
     finished: Vec<Connection>,
 }
@@ -120,6 +122,7 @@ impl Job<'_> {
         if let Some(rows) = &self.rows {
             let before = self.finished.len();
             self.finished.retain(|connection| filter::selects(rows, connection));
+            self.selected += self.finished.len() as u64;
             self.left_out += (before - self.finished.len()) as u64;
         }
         if !self.finished.is_empty() {
@@ -156,7 +159,8 @@ impl Job<'_> {
         // On a terminal the trust line has just said it, in whatever format.
         let said = run::has_said(args.output, args.style.no_trailer);
         if self.rows.is_some() && !args.ending.quiet {
-            complain(&format!("note: {} of {} connections selected", rows, rows + self.left_out));
+            // Rows may be fewer: of what is selected not all need be shown.
+            complain(&format!("note: {} of {} connections selected", self.selected, self.selected + self.left_out));
         }
         Ok(run::conclude(&args.ending, snapshot, flows, &Finish { rows, stopped, said }))
     }

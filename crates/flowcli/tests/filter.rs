@@ -84,6 +84,19 @@ fn connections_are_selected_by_what_became_of_them() {
         .stderr("flow: note: 1 of 15 connections selected\n");
 }
 
+#[test]
+fn selected_connections_that_are_not_shown_are_selected_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("servers");
+    std::fs::write(&list, "*:80\n").unwrap();
+    let unlisted = ["--whitelist", list.to_str().unwrap(), "--unlisted"];
+    for (more, rows) in [(&["--top", "2"][..], 2), (&["--sort", "start_ns"], 12), (&unlisted, 4)] {
+        let said = flow(&["conns", "-r", WEB, "tcp", "-o", "csv", "--no-header", "--no-trailer"]).args(more).assert();
+        let said = said.success().stderr("flow: note: 12 of 15 connections selected\n");
+        assert_eq!(said.get_output().stdout.iter().filter(|&&byte| byte == b'\n').count(), rows, "{more:?}");
+    }
+}
+
 /// A filter selects by what the columns of the same name show.
 #[test]
 fn round_trips_and_handshakes_are_those_of_the_columns() {
