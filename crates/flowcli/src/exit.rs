@@ -45,18 +45,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The codes for help texts.
+/// The codes for help texts; lines for terminals of 80 columns, as one that is broken loses its indentation.
 pub const TABLE: &str = concat!(
     "  0  done: the input is complete (with --count: as far as asked)\n",
     "  1  failed: reading, writing, not a capture file\n",
     "  2  wrong usage, a filter that cannot be used\n",
-    "  3  the input was damaged, cut, out of order, interrupted, or one of several could not be read: what was read\n",
-    "     is printed and marked\n",
+    "  3  the input was damaged, cut, out of order, interrupted, or one of several\n",
+    "     could not be read: what was read is printed and marked\n",
     "  4  a permission is missing\n",
     "  5  more was lost than --max-loss allows\n",
     "  6  no rows, with --fail-empty\n",
-    "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol, cpu, sockets --every: after the\n",
-    "     final report",
+    "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol,\n",
+    "     cpu, sockets --every: after the final report\n",
+    "Of 3, 5 and 6 the first that is true; that too much was lost is said beside 3 too",
 );
 
 /// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the

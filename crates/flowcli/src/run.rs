@@ -223,12 +223,14 @@ pub fn conclude_ledger(args: &EndingArgs, ledger: &Ledger, fault: Option<&str>, 
             "note: whether packets were lost is not known, the source does not tell: --max-loss says nothing here",
         );
     }
-    let allowed = args.max_loss.filter(|allowed| allowed.is_exceeded(ledger));
-    if stopped || fault.is_some() || ledger.incomplete {
-        Exit::PARTIAL
-    } else if allowed.is_some() {
+    let has_lost = args.max_loss.is_some_and(|allowed| allowed.is_exceeded(ledger));
+    if has_lost {
         let (lost, seen) = (ledger.lost_total(), ledger.seen());
         complain(&format!("{lost} of {seen} packets were lost, more than --max-loss allows"));
+    }
+    if stopped || fault.is_some() || ledger.incomplete {
+        Exit::PARTIAL
+    } else if has_lost {
         Exit::LOSS
     } else if rows == 0 && args.fail_empty {
         Exit::EMPTY

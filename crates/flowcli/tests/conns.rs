@@ -100,11 +100,15 @@ impl Capture {
 }
 
 fn flow() -> Command {
+    command_of("conns")
+}
+
+fn command_of(name: &str) -> Command {
     let mut command = Command::cargo_bin("flow").unwrap();
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
         command.env_remove(variable);
     }
-    command.arg("conns");
+    command.arg(name);
     command
 }
 
@@ -457,6 +461,12 @@ fn more_loss_than_allowed_has_its_own_exit_code() {
         |allowed: &str| flow().args(["--max-loss", allowed, "-r"]).arg(&lossy).assert().get_output().status.code();
     assert_eq!(["0", "2", "3", "74%", "75%"].map(code), [5, 5, 0, 5, 0].map(Some));
     flow().args(["--max-loss", "2", "-r"]).arg(&lossy).assert().stderr(contains("3 of 4 packets were lost"));
+    // Damage has its code before loss, which is told all the same.
+    let cut = file("cut.pcapng", &[with_losses(3), vec![5; 3]].concat());
+    for command in ["conns", "hosts", "count"] {
+        let said = command_of(command).args(["--max-loss", "2", "-r"]).arg(&cut).assert().code(3);
+        said.stderr(contains("3 of 4 packets were lost, more than --max-loss allows").and(contains("cut.pcapng: ")));
+    }
     let whole = file("whole.pcapng", &with_losses(0));
     flow().args(["--max-loss", "0", "-r"]).arg(&whole).assert().success().stderr(is_empty());
     // Unknown is not zero, and said.

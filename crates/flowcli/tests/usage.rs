@@ -33,6 +33,19 @@ fn help_has_examples_and_exit_codes() {
 }
 
 #[test]
+fn exit_codes_are_told_in_whole_lines() {
+    let codes = |text: &str| text.split("Exit codes:\n").nth(1).unwrap().replace('\\', "");
+    let printed = |words: &[&str]| String::from_utf8(flow().args(words).output().unwrap().stdout).unwrap();
+    let help = codes(&printed(&["conns", "--help"]));
+    assert!(
+        help.contains("or one of several\n     could not be read: what was read is printed and marked\n"),
+        "{help}"
+    );
+    assert!(help.lines().all(|line| line.len() <= 80) && help.lines().count() == 11, "{help}");
+    assert!(codes(&printed(&["man", "conns"])).starts_with(help.trim_end()));
+}
+
+#[test]
 fn the_help_of_the_whole_program_lists_the_exit_codes() {
     flow().arg("--help").assert().success().stdout(contains("Exit codes:\n  0  done").and(contains("130, 143")));
     flow().arg("-h").assert().success().stdout(contains("Exit codes:").not());
