@@ -17,8 +17,9 @@ use self::held::Held;
 use self::standard::separate;
 use crate::args::{ConnsArgs, Format, SortKey, StyleArgs, TimeStyle};
 use crate::edge::{Edge, Need};
+use crate::exit::complain;
 use crate::fields::{CellOf, Field, Subject};
-use crate::{terminal, times, zeek};
+use crate::{run, terminal, times, zeek};
 
 pub use self::standard::{Form, StandardOutput, begin, is_watched, standard_output};
 
@@ -322,6 +323,10 @@ impl<'s, R> Output<'s, R> {
         self.rows.settle(&self.edge);
         let mut ledger: Ledger = ending.ledger.clone();
         ledger.unreported_rows += self.rows.unreported;
+        let said = run::has_said(self.wishes.format, self.wishes.style.no_trailer);
+        if let (Some(shortage), None, false) = (self.rows.shortage(), self.wishes.top, said) {
+            complain(&shortage);
+        }
         let ending = Ending { ledger: &ledger, rows: self.rows.records.len() as u64, ..*ending };
         if self.wishes.format.is_text() {
             let rows = self.print_table(&ending)?;

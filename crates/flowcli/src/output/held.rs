@@ -49,6 +49,15 @@ impl<R> Held<R> {
         }
     }
 
+    /// How many are missing of those that came, in words for somebody who asked for all of them.
+    pub(super) fn shortage(&self) -> Option<String> {
+        let (many, most) = (self.unreported, self.most);
+        let rows = if many == 1 { "row is" } else { "rows are" };
+        let remedy = "--top N keeps another number; jsonl, csv and tsv have no limit without --sort";
+        (many > 0)
+            .then(|| format!("{many} more {rows} not shown: at most {most} are kept to be put in order; {remedy}"))
+    }
+
     /// Brings the records into their order.
     pub(super) fn settle(&mut self, edge: &Edge) {
         self.let_go();
@@ -107,6 +116,14 @@ mod tests {
         let many: Vec<u64> = (0..10_000).rev().collect();
         let kept = held(3, &[&many[..5_000], &many[5_000..]]);
         assert_eq!((kept.records.as_slice(), kept.unreported), (&[0, 1, 2][..], 9_997));
+    }
+
+    #[test]
+    fn what_is_let_go_is_said() {
+        assert_eq!(held(3, &[&[1, 2, 3]]).shortage(), None);
+        let said = |most| held(most, &[&[1, 2, 3, 4, 5]]).shortage().unwrap();
+        assert!(said(3).starts_with("2 more rows are not shown: at most 3 are kept to be put in order; --top N"));
+        assert!(said(4).starts_with("1 more row is not shown: at most 4 are kept"));
     }
 
     #[test]
