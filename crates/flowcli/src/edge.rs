@@ -256,8 +256,12 @@ impl Edge {
         self.names.frozen().get_or_insert_default();
     }
 
-    /// Says how many names are missing, and why.
-    pub fn complain(&self) {
+    /// Says what of the whitelist's verdicts is open, unless the trust line has just `said` so, and how many names are
+    /// missing, and why.
+    pub fn complain(&self, open: Option<&str>, said: bool) {
+        if let (Some(open), false) = (open, said || self.quiet) {
+            complain(&format!("note: {open}"));
+        }
         let Some((dns, servers)) = self.servers.as_ref().filter(|_| !self.quiet) else { return };
         let counts = dns.counts();
         let late = self.names.late();
@@ -285,6 +289,11 @@ fn system_hosts(quiet: bool) -> Result<Hosts> {
         SAID.call_once(|| complain(&format!("note: {skipped}")));
     }
     Ok(hosts)
+}
+
+/// That the whitelist's verdict is open of so `many` of `what`; `None` of none.
+pub fn open_verdicts(many: u64, what: &str) -> Option<String> {
+    (many > 0).then(|| format!("whether the whitelist allows {many} of the {what} is not known: names are missing"))
 }
 
 /// Names that do not change any more, by address and port.

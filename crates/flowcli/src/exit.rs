@@ -57,7 +57,7 @@ pub const TABLE: &str = concat!(
     "  6  no rows, with --fail-empty\n",
     "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol,\n",
     "     cpu, sockets --every: after the final report\n",
-    "Of 3, 5 and 6 the first that is true; that too much was lost is said beside 3 too",
+    "Of 3, 5 and 6 the first that is true; too great a loss is told beside 3 too",
 );
 
 /// Says what went wrong, if anything, and turns it into an exit code. A closed pipe is success: whoever read the

@@ -15,7 +15,7 @@ use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
 use crate::args::{Format, Highlights, HostsArgs, SortKey};
-use crate::edge::{Edge, Need};
+use crate::edge::{self, Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject, is_relative, is_same};
 use crate::filter;
@@ -114,9 +114,10 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     }
     let total = (!args.no_total && !rows.is_empty()).then(|| hosts.total(levels));
     let why = run::why(args.input.count, run::packets_read(&snapshot.ledger), snapshot.fault.as_deref(), stopped);
-    let ending = Ending { fault: why, rows: count, ..Ending::of(&snapshot) };
+    let open = edge::open_verdicts(hosts.unjudged() as u64, "remotes");
+    let ending = Ending { fault: why, rows: count, remark: open.as_deref(), ..Ending::of(&snapshot) };
     sheet.print(rows, total, &ending, &*names)?;
-    edge.complain();
+    edge.complain(open.as_deref(), output::has_remarked(args.output, args.style.no_trailer));
     run::name_unread(&args.ending, &source);
     let said = run::has_said(args.output, args.style.no_trailer);
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: found, stopped, said }))

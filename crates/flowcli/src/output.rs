@@ -16,7 +16,7 @@ use flowcore::{Error, ErrorKind, Ledger, Resolver, Result, Verdict};
 use self::held::Held;
 use self::standard::separate;
 use crate::args::{ConnsArgs, Format, SortKey, StyleArgs, TimeStyle};
-use crate::edge::{Edge, Need};
+use crate::edge::{self, Edge, Need};
 use crate::exit::complain;
 use crate::fields::{CellOf, Field, Subject};
 use crate::{run, terminal, times, zeek};
@@ -80,6 +80,8 @@ pub struct Output<'s, R: 'static> {
     rows: Held<R>,
     /// Records in their order, the first of which waits for answers of the edge.
     waiting: VecDeque<R>,
+    /// Rows of which the whitelist could not say whether it allows them.
+    unjudged: u64,
     /// Set if rows are written as they come.
     stream: Option<Writer>,
 }
@@ -161,7 +163,7 @@ impl<'s, R> Output<'s, R> {
         }
         let most = wishes.top.unwrap_or(MOST_HELD);
         let rows = Held::new(order, most);
-        Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), stream: None })
+        Ok(Self { subject, sources, columns, wishes, edge, rows, waiting: VecDeque::new(), unjudged: 0, stream: None })
     }
 
     /// Whether a column is shown or sorted by that costs to find out.
@@ -245,6 +247,7 @@ impl<'s, R> Output<'s, R> {
                 continue;
             }
             if self.streams() {
+                self.unjudged += u64::from(verdict == Some(Verdict::Undecided));
                 let writer = match &mut self.stream {
                     Some(writer) => writer,
                     none => {
@@ -323,14 +326,12 @@ impl<'s, R> Output<'s, R> {
         self.rows.settle(&self.edge);
         let mut ledger: Ledger = ending.ledger.clone();
         ledger.unreported_rows += self.rows.unreported;
-        let said = run::has_said(self.wishes.format, self.wishes.style.no_trailer);
-        if let (Some(shortage), None, false) = (self.rows.shortage(), self.wishes.top, said) {
-            complain(&shortage);
-        }
-        let ending = Ending { ledger: &ledger, rows: self.rows.records.len() as u64, ..*ending };
+        let open = edge::open_verdicts(self.count_unjudged(), "connections shown");
+        let rows = self.rows.records.len() as u64;
+        let ending = Ending { ledger: &ledger, rows, remark: open.as_deref().or(ending.remark), ..*ending };
         if self.wishes.format.is_text() {
             let rows = self.print_table(&ending)?;
-            self.edge.complain();
+            self.complain(open.as_deref());
             return Ok((rows, None));
         }
         let mut writer = match self.stream.take() {
@@ -342,8 +343,26 @@ impl<'s, R> Output<'s, R> {
         }
         let rows = writer.rows();
         writer.trailer(&ending)?;
-        self.edge.complain();
+        self.complain(open.as_deref());
         Ok((rows, Some(writer)))
+    }
+
+    /// Says what is missing though nobody asked for that, unless the trust line does.
+    fn complain(&self, open: Option<&str>) {
+        let Wishes { format, top, style, .. } = self.wishes;
+        if let (Some(shortage), None, false) = (self.rows.shortage(), top, run::has_said(format, style.no_trailer)) {
+            complain(&shortage);
+        }
+        self.edge.complain(open, has_remarked(format, style.no_trailer));
+    }
+
+    /// Rows, written or held back, of which the whitelist cannot say whether it allows them.
+    fn count_unjudged(&self) -> u64 {
+        if !self.edge.offers(Need::Whitelist) {
+            return 0;
+        }
+        let is_open = |record: &&R| (self.subject.verdict)(record, &self.edge) == Some(Verdict::Undecided);
+        self.unjudged + self.rows.records.iter().filter(is_open).count() as u64
     }
 
     /// What of a column makes it go first when the terminal is too narrow: before all that nothing is in it, unless it
@@ -378,6 +397,11 @@ impl<'s, R> Output<'s, R> {
         writer.trailer(ending)?;
         Ok(ending.rows)
     }
+}
+
+/// Whether remarks of the trust line stand before the user's eyes: formats for programs have none.
+pub fn has_remarked(format: Format, no_trailer: bool) -> bool {
+    format.is_text() && run::has_said(format, no_trailer)
 }
 
 /// How far a record's counts can be trusted.

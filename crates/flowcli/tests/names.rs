@@ -314,6 +314,46 @@ fn a_name_that_could_not_be_looked_up_does_not_forbid() {
 }
 
 #[test]
+fn verdicts_that_are_open_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = file(&folder, "servers", "WEB.example, 192.0.2.1:80\n");
+    // Nobody listens there.
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dns = format!("dns:{closed}");
+    let asked = |command: &str, more: &[&str]| {
+        let mut flow = Command::cargo_bin("flow").unwrap();
+        flow.args([command, "-r"]).arg(capture()).args(["--whitelist", &list, "--resolve", &dns]).args(more);
+        flow.assert().success()
+    };
+    let open = |many: &str| format!("whether the whitelist allows {many} is not known: names are missing");
+    // To 192.0.2.1 six of the fifteen connections go to port 80, and TCP only counts for hosts.
+    let formats: [&[&str]; 4] = [&[], &["-o", "csv"], &["-o", "json", "--sort", "dst_port"], &["-o", "jsonl"]];
+    for format in formats {
+        for more in [&[][..], &["--unlisted"]] {
+            let said = asked("conns", &[format, more].concat());
+            said.stderr(contains(format!("flow: note: {}\n", open("9 of the connections shown"))));
+        }
+        let format = if format.contains(&"--sort") { &format[..2] } else { format };
+        for more in [&[][..], &["--unlisted"], &["--by-port"]] {
+            let said = asked("hosts", &[format, more].concat());
+            said.stderr(contains(format!("flow: note: {}\n", open("2 of the remotes"))));
+        }
+    }
+    for more in [&[][..], &["--classic"]] {
+        asked("hosts", &[more, &["-q"]].concat()).stdout(contains(open("2 of the remotes"))).stderr(is_empty());
+    }
+    asked("conns", &["-q"]).stdout(contains(open("9 of the connections shown")));
+    asked("conns", &["-q", "--top", "1"]).stdout(contains(open("1 of the connections shown")));
+    // Addresses are all that these rules need.
+    let list = file(&folder, "addresses", "192.0.2.1\n");
+    for command in ["conns", "hosts"] {
+        let mut flow = Command::cargo_bin("flow").unwrap();
+        flow.args([command, "-r"]).arg(capture()).args(["--whitelist", &list, "--resolve", &dns]);
+        flow.assert().success().stdout(contains("is not known").not()).stderr(contains("is not known").not());
+    }
+}
+
+#[test]
 fn mistakes_in_files_are_told_with_their_places() {
     let folder = tempfile::tempdir().unwrap();
     let list = file(&folder, "servers", "192.0.2.1\n192.0.2.1:https, 192.0.2\n\nweb.example:htps\n");

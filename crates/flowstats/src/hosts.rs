@@ -12,7 +12,7 @@ mod side;
 mod tally;
 mod undecided;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use flowcore::event::EndReason;
@@ -121,6 +121,8 @@ pub struct Hosts {
     remotes: Vec<Remote>,
     /// Connections of which the whitelist has yet to say whether they have a row.
     undecided: Undecided,
+    /// Remotes of connections that ended before it could. At most as many as there may be rows.
+    unjudged: HashSet<Addr, foldhash::fast::RandomState>,
     /// What the current batch has shown; empty between batches.
     samples: Vec<Sample>,
     places: HashMap<Remote, u32, foldhash::fast::RandomState>,
@@ -168,6 +170,7 @@ impl Hosts {
             tallies,
             remotes: Vec::new(),
             undecided: Undecided::default(),
+            unjudged: HashSet::default(),
             samples: Vec::new(),
             places: HashMap::default(),
             from: Timestamp::MAX,
@@ -191,6 +194,12 @@ impl Hosts {
     /// say so.
     pub fn remotes(&self) -> &[Remote] {
         &self.remotes
+    }
+
+    /// Remotes of which the whitelist could not say to the end whether it allows all their connections, as a name was
+    /// missing; with any [`Options::listing`] but all. They have rows.
+    pub fn unjudged(&self) -> usize {
+        self.unjudged.len()
     }
 
     /// Bytes of state for one open connection, beside the flow table's.
@@ -279,6 +288,9 @@ impl Hosts {
         // They are recorded by place, which is free for another connection then.
         self.take_samples();
         let Some(Waiting { remote, tally, .. }) = self.undecided.take(waiting) else { return false };
+        if self.options.listing.waits_for(marks) && self.unjudged.len() < self.options.most_rows {
+            self.unjudged.insert(remote.addr);
+        }
         let place = self.row(remote, marks);
         self.tallies.entry(FlowId(place)).merge(&tally);
         self.seats.entry(flow).tally = place;

@@ -101,7 +101,8 @@ impl Classic<'_> {
         file.write_all(out.as_bytes())?;
         let Some(ending) = ending else { return Ok(()) };
         let options = TextOptions { width, color: paint, ..TextOptions::default() };
-        let remark = self.remark(names);
+        let remarks: Vec<String> = self.remark(names).into_iter().chain(ending.remark.map(str::to_owned)).collect();
+        let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         TextWriter::new(file, options).trailer(&Ending { remark: remark.as_deref(), ..*ending })
     }
 
