@@ -11,6 +11,9 @@ const STOPPED: &str = "stopped by ";
 /// The most trustworthy integer of a JSON reader that knows only doubles: 2^53.
 pub(super) const SAFE_INTEGER: u64 = 1 << 53;
 
+/// One of them, and several.
+const DUPLICATES: [&str; 2] = ["duplicate from another interface", "duplicates from another interface"];
+
 /// One fact of the trust line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
@@ -78,18 +81,18 @@ pub fn trust_clauses(ending: &Ending<'_>) -> Vec<Clause> {
         let by_layer = layers(&|layer| ledger.unknown(layer));
         say(format!("{} of a kind not read here ({by_layer})", ledger.unknown_total()), true);
     }
-    for (count, what, warns) in [
-        (ledger.untracked, "untracked (flow table full)", true),
-        (ledger.flowless, "without a flow", false),
+    for (count, [one, several], warns) in [
+        (ledger.untracked, ["untracked (flow table full)"; 2], true),
+        (ledger.flowless, ["without a flow"; 2], false),
         // Of sockets these are the other ends of connections within this host.
-        (if ledger.sockets.is_none() { ledger.duplicates } else { 0 }, "duplicates from another interface", false),
-        (ledger.backwards, "backwards in time", true),
-        (ledger.untimed, "without a time of their own", true),
-        (ledger.unread_bytes, "bytes unreadable", true),
-        (ledger.unreported_rows, "more rows not shown", true),
+        (if ledger.sockets.is_none() { ledger.duplicates } else { 0 }, DUPLICATES, false),
+        (ledger.backwards, ["backwards in time"; 2], true),
+        (ledger.untimed, ["without a time of its own", "without a time of their own"], true),
+        (ledger.unread_bytes, ["byte unreadable", "bytes unreadable"], true),
+        (ledger.unreported_rows, ["more row not shown", "more rows not shown"], true),
     ] {
         if count > 0 {
-            say(format!("{count} {what}"), warns);
+            say(format!("{count} {}", if count == 1 { one } else { several }), warns);
         }
     }
     if let Some(remark) = ending.remark {
@@ -138,14 +141,18 @@ fn say_polls(polls: &Polls, clauses: &mut Vec<Clause>) {
         None if times > 1 => say("connections missed between polls unknown".into(), false),
         None => {}
     }
-    for (count, what) in [
-        (interrupted, "answers inconsistent"),
-        (refused, "kinds of socket without a whole answer"),
-        (malformed, "messages malformed"),
-        (overruns, "times without room for notices of destroyed sockets"),
+    for (count, one, several) in [
+        (interrupted, "answer inconsistent", "answers inconsistent"),
+        (refused, "kind of socket without a whole answer", "kinds of socket without a whole answer"),
+        (malformed, "message malformed", "messages malformed"),
+        (
+            overruns,
+            "time without room for notices of destroyed sockets",
+            "times without room for notices of destroyed sockets",
+        ),
     ] {
         if count > 0 {
-            say(format!("{count} {what}"), true);
+            say(format!("{count} {}", if count == 1 { one } else { several }), true);
         }
     }
 }
@@ -391,6 +398,22 @@ mod tests {
         ledger.deliver(1);
         let ending = Ending { complete: true, ..Ending::new(&ledger) };
         assert!(words(&ending).starts_with("1 packet seen = 1 delivered"));
+    }
+
+    #[test]
+    fn one_of_anything_is_one() {
+        let mut ledger = Ledger::new();
+        ledger.deliver(1);
+        (ledger.duplicates, ledger.untimed, ledger.unread_bytes, ledger.unreported_rows) = (1, 1, 1, 1);
+        let told = words(&Ending { complete: true, ..Ending::new(&ledger) });
+        let expected = "1 duplicate from another interface; 1 without a time of its own; 1 byte unreadable; \
+                        1 more row not shown; ";
+        assert!(told.contains(expected), "{told}");
+        ledger.sockets = Some(Polls { interrupted: 1, refused: 1, malformed: 1, overruns: 1, ..Polls::default() });
+        let told = words(&Ending { complete: true, ..Ending::new(&ledger) });
+        let expected = "1 answer inconsistent; 1 kind of socket without a whole answer; 1 message malformed; \
+                        1 time without room for notices of destroyed sockets; ";
+        assert!(told.contains(expected), "{told}");
     }
 
     #[test]
