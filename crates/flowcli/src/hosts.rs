@@ -14,7 +14,7 @@ use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Proto
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
-use crate::args::{Format, Highlights, HostsArgs, SortKey};
+use crate::args::{Format, Highlights, HostsArgs, SortKey, StyleArgs};
 use crate::edge::{self, Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject, is_relative, is_same};
@@ -273,9 +273,10 @@ impl<'a> Sheet<'a> {
             let width = terminal::width();
             let paint = terminal::color(self.args.style.color);
             let levels = self.args.percentiles.0.percents().len();
-            let table =
-                classic::Classic { rows: &rows, total: total.as_ref(), highlights: &self.args.highlight, levels };
-            return table.print(width, paint, names, (!self.args.style.no_trailer).then_some(ending));
+            let StyleArgs { no_header, no_trailer, .. } = self.args.style;
+            let (total, highlights) = (total.as_ref(), &self.args.highlight);
+            let table = classic::Classic { rows: &rows, total, highlights, levels, no_header };
+            return table.print(width, paint, names, (!no_trailer).then_some(ending));
         }
         let rows: Vec<Host> = rows.into_iter().chain(total).collect();
         if self.args.output.is_text() { self.print_table(&rows, ending) } else { self.print_rows(&rows, ending) }

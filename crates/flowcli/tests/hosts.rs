@@ -389,3 +389,14 @@ fn a_cut_file_gives_what_can_be_read_and_exit_code_3() {
     flow().arg("-r").arg(&path).assert().code(3).stdout(contains("input incomplete").and(contains("≥1")));
     flow().arg("-r").arg(&path).args(["-o", "zeek"]).assert().code(2).stderr(contains("flow conns -o zeek"));
 }
+
+#[test]
+fn the_classic_layout_goes_without_its_head_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = save(&folder, "two.pcap", &two());
+    let whole = read(&path, &["--classic"]);
+    let rest = read(&path, &["--classic", "-H"]);
+    assert!(whole.starts_with("TCP Remote TOP - analyzer: hosts\n") && whole.lines().count() == 7, "{whole}");
+    assert_eq!(rest.lines().count(), 4, "two remotes, totals and the trust line: {rest}");
+    assert!(!rest.contains("TCP Remote TOP") && !rest.contains("Host") && !rest.contains("Connections"), "{rest}");
+}

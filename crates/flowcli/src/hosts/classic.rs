@@ -55,6 +55,8 @@ pub struct Classic<'a> {
     pub highlights: &'a Highlights,
     /// How many percentiles each row has.
     pub levels: usize,
+    /// Without a title and the names of columns.
+    pub no_header: bool,
 }
 
 /// A text and whether it is to catch the eye.
@@ -79,13 +81,18 @@ impl Classic<'_> {
         let plain = |texts: &[(&str, usize)]| -> Vec<Cell> {
             texts.iter().map(|&(text, place)| Cell { place, text: text.to_owned(), alarming: false }).collect()
         };
-        let mut lines = vec![(true, plain(&GROUPS)), (true, plain(&COLUMNS))];
+        let mut lines = Vec::new();
+        if !self.no_header {
+            lines.extend([(true, plain(&GROUPS)), (true, plain(&COLUMNS))]);
+        }
         lines.extend(self.rows.iter().map(|host| (false, self.row(host, names))));
         lines.extend(self.total.map(|total| (true, totals(total))));
         let cell = cell_width(&mut lines, width);
         let mut out = String::new();
         let style = |on: bool, code: &'static str| if paint && on { code } else { "" };
-        out.push_str(&format!("{}TCP Remote TOP{} - analyzer: hosts\n", style(true, BOLD), style(true, PLAIN)));
+        if !self.no_header {
+            out.push_str(&format!("{}TCP Remote TOP{} - analyzer: hosts\n", style(true, BOLD), style(true, PLAIN)));
+        }
         for (bold, cells) in &lines {
             let mut at = 0;
             for Cell { place, text, alarming } in cells {
