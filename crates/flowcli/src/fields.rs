@@ -8,7 +8,7 @@ use flowstats::columns::Def;
 use flowstats::conns::{COLUMNS, COURSE_COLUMNS};
 use flowstats::hosts::{self, Levels};
 
-use crate::args::SortKey;
+use crate::args::{Format, SortKey};
 use crate::edge::{Edge, Need};
 
 /// How to get one cell of a record.
@@ -108,6 +108,9 @@ fn elsewhere(name: &str) -> Option<&'static str> {
     if of_conns() { Some("conns") } else { of_hosts().then_some("hosts") }
 }
 
+/// The column that formats for programs have behind all others.
+const QUALITY: &str = "quality";
+
 /// What can be printed of a kind of record.
 pub struct Subject<R: 'static> {
     /// The table's name, as in `conns`.
@@ -141,7 +144,7 @@ impl<R> Subject<R> {
         if let Some(field) = spelt().or_else(meant) {
             return Ok(field);
         }
-        if name.eq_ignore_ascii_case("quality") {
+        if name.eq_ignore_ascii_case(QUALITY) {
             let message = "`quality` cannot be chosen: in formats for programs every row has it, as its last column; \
                            tables mark the numbers instead";
             return Err(Error::new(ErrorKind::Usage, message));
@@ -203,7 +206,8 @@ impl<R> Subject<R> {
     ///
     /// # Errors
     /// If a name is unknown, or both ways are mixed.
-    pub fn choose(&self, chosen: Option<&str>, from_all: bool, edge: &Edge) -> Result<Vec<&Field<R>>> {
+    pub fn choose(&self, chosen: Option<&str>, format: Format, edge: &Edge) -> Result<Vec<&Field<R>>> {
+        let from_all = format != Format::Table;
         let offered = |field: &&Field<R>| field.needs.is_none_or(|need| edge.offers(need));
         let asked = move |field: &&Field<R>| field.default || (from_all && !field.costly);
         let default = || self.fields.iter().filter(asked).filter(offered);
@@ -216,6 +220,10 @@ impl<R> Subject<R> {
         }
         let mut fields: Vec<&Field<R>> = if relative { default().collect() } else { Vec::new() };
         for (taken_away, name) in signed(chosen) {
+            // Whoever names the columns of a file's header names this one too.
+            if name == QUALITY && !taken_away && !format.is_text() {
+                continue;
+            }
             let meant: Vec<&Field<R>> = if name == "all" {
                 self.fields.iter().filter(offered).collect()
             } else {
@@ -480,7 +488,7 @@ mod tests {
 
     fn names(chosen: Option<&str>) -> Vec<String> {
         let subject = subject();
-        let fields = subject.choose(chosen, false, &Edge::default()).unwrap();
+        let fields = subject.choose(chosen, Format::Table, &Edge::default()).unwrap();
         fields.iter().map(|field| field.column.name.to_string()).collect()
     }
 
@@ -521,9 +529,25 @@ mod tests {
     }
 
     #[test]
+    fn the_column_that_comes_in_any_case_may_be_named() {
+        let subject = subject();
+        let chosen = |chosen, format| {
+            let fields = subject.choose(Some(chosen), format, &Edge::default()).ok()?;
+            Some(fields.iter().map(|field| field.column.name.to_string()).collect::<Vec<_>>())
+        };
+        let name = Some(vec!["name".to_owned()]);
+        for format in [Format::Csv, Format::Tsv, Format::Jsonl, Format::Json, Format::Zeek] {
+            assert_eq!(chosen("name,quality", format), name);
+            assert_eq!(chosen("-bytes,note,+quality", format), name);
+            assert_eq!(chosen("-quality", format), None, "it cannot be taken away");
+        }
+        assert_eq!(chosen("name,quality", Format::Table), None);
+    }
+
+    #[test]
     fn a_wrong_column_is_answered_with_the_nearest() {
         let subject = subject();
-        let message = |chosen| subject.choose(Some(chosen), false, &Edge::default()).err().unwrap().to_string();
+        let message = |chosen| subject.choose(Some(chosen), Format::Table, &Edge::default()).err().unwrap().to_string();
         assert_eq!(message("byte"), "no column `byte`; did you mean `bytes`?");
         assert_eq!(message("zzzzzzzzzz"), "no column `zzzzzzzzzz`; --list-columns shows all");
         assert_eq!(message("handshake_ns"), "no column `handshake_ns`; `flow conns` has it");

@@ -14,7 +14,7 @@ use flowcore::{Addr, Collector, Error, ErrorKind, Features, Lookup, Nanos, Proto
 use flowstats::conns::Doubts;
 use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 
-use crate::args::{Format, Highlights, HostsArgs, SortKey, StyleArgs};
+use crate::args::{Highlights, HostsArgs, SortKey, StyleArgs};
 use crate::edge::{self, Edge, Need};
 use crate::exit::{Exit, complain};
 use crate::fields::{Field, Order, Subject, is_relative, is_same};
@@ -228,7 +228,7 @@ struct Sheet<'a> {
 impl<'a> Sheet<'a> {
     fn new(args: &'a HostsArgs, subject: &'a Subject<Host>, edge: &'a Edge) -> Result<Self, Error> {
         let chosen = args.columns.as_deref();
-        let mut fields = subject.choose(chosen, args.output != Format::Table, edge)?;
+        let mut fields = subject.choose(chosen, args.output, edge)?;
         let port = subject.field("port")?;
         if args.by_port && chosen.is_none_or(is_relative) && !fields.iter().any(|field| std::ptr::eq(*field, port)) {
             let place = fields.iter().position(|field| field.column.name == "host").map_or(0, |place| place + 1);

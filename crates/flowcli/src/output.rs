@@ -133,7 +133,7 @@ impl<'s, R> Output<'s, R> {
     /// # Errors
     /// If a column is unknown.
     pub fn new(subject: &'s Subject<R>, wishes: Wishes, edge: Edge) -> Result<Self> {
-        let chosen = subject.choose(wishes.columns.as_deref(), wishes.format != Format::Table, &edge)?;
+        let chosen = subject.choose(wishes.columns.as_deref(), wishes.format, &edge)?;
         let sources: Vec<Source<'_, R>> = match wishes.format {
             Format::Zeek => {
                 let known = zeek::COLUMNS.iter().map(|column| {

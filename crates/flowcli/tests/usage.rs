@@ -71,6 +71,20 @@ fn a_command_that_reads_no_captures_says_which_do() {
 }
 
 #[test]
+fn a_header_can_be_given_back_to_choose_columns() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    for command in ["conns", "hosts"] {
+        let csv = [command, "-q", "-r", capture, "-o", "csv"];
+        let whole = String::from_utf8(flow().args(csv).output().unwrap().stdout).unwrap();
+        let header = whole.lines().next().unwrap();
+        assert!(header.ends_with(",quality"), "{header}");
+        flow().args(csv).args(["--columns", header]).assert().success().stdout(whole.clone());
+    }
+    let refused = flow().args(["conns", "-r", capture, "--columns", "src_ip,quality"]).assert().code(2);
+    refused.stderr(contains("tables mark the numbers instead"));
+}
+
+#[test]
 fn an_option_that_sockets_would_refuse_is_not_offered() {
     let (whitelist, unlisted) = ("--whitelist", "--unlisted");
     for option in [whitelist, unlisted] {

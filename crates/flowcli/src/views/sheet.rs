@@ -49,7 +49,7 @@ impl<'a> Sheet<'a> {
         let subject = subject(table, &all);
         let edge = Edge::default();
         let place = |field: &Field<()>| subject.fields.iter().position(|other| std::ptr::eq(other, field));
-        let chosen = subject.choose(args.columns.as_deref(), args.output != crate::args::Format::Table, &edge)?;
+        let chosen = subject.choose(args.columns.as_deref(), args.output, &edge)?;
         let chosen = chosen.into_iter().filter_map(place).collect();
         let mut keys = Vec::new();
         for key in &args.sort {
