@@ -71,6 +71,15 @@ fn a_command_that_reads_no_captures_says_which_do() {
 }
 
 #[test]
+fn times_without_a_unit_are_told_to_be_seconds() {
+    flow()
+        .args(["conns", "--help"])
+        .assert()
+        .stdout(contains("without one\n          seconds").or(contains("without one seconds")));
+    flow().args(["hosts", "--help"]).assert().stdout(contains("Times without a unit"));
+}
+
+#[test]
 fn a_header_can_be_given_back_to_choose_columns() {
     let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
     for command in ["conns", "hosts"] {

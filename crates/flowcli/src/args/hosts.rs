@@ -110,7 +110,7 @@ pub struct HostsArgs {
     /// What to show in red: KEY=VALUE,… with VALUE `off` for what not to
     ///
     /// Keys: syn_ack, est (below this part in per cent of the SYNs), rst (above it), lat, rtt (above this time), qos
-    /// (below this number). Only where there are colours.
+    /// (below this number). Times without a unit are seconds: lat=20ms. Only where there are colours.
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "", hide_default_value = true, help_heading = "Output")]
     pub highlight: Highlights,
 
