@@ -462,6 +462,8 @@ fn bash_completes_the_words_of_filters() {
     // What is no filter is completed as before.
     assert_eq!(offered(&["flow", "conns", "-o", "json"]).unwrap(), ["jsonl", "json"]);
     assert_eq!(offered(&["flow", "filter", "che"]).unwrap(), ["check"]);
+    assert_eq!(offered(&["flow", "man", "co"]).unwrap(), ["conns", "count", "completions"]);
+    assert_eq!(offered(&["flow", "man", "filter-s"]).unwrap(), ["filter-sql"]);
     assert_eq!(offered(&["flow", "conns", "--filter-com"]).unwrap(), ["--filter-compat"]);
     assert!(!offered(&["flow", "conns", "-r", "spo"]).unwrap().contains(&"sport".to_owned()));
 }

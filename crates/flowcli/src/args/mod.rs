@@ -12,7 +12,10 @@ mod sockets;
 mod values;
 mod views;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use conns::ConnsArgs;
@@ -102,6 +105,7 @@ pub enum Command {
     /// Print a manual page (roff), as in `flow man conns | man -l -`
     Man {
         /// Of this command, as in `conns` or `filter sql`; of all of `flow` if left out
+        #[arg(value_parser = PageParser, hide_possible_values = true)]
         command: Vec<String>,
     },
 }
@@ -122,6 +126,29 @@ impl Command {
     }
 }
 
+/// Takes any word, which is looked for among the commands later; those that there are it tells to completion.
+#[derive(Clone)]
+struct PageParser;
+
+impl TypedValueParser for PageParser {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let program = Cli::command();
+        let mut pages: Vec<String> = Vec::new();
+        for command in program.get_subcommands() {
+            let name = command.get_name();
+            pages.push(name.to_owned());
+            pages.extend(command.get_subcommands().map(|task| format!("{name}-{}", task.get_name())));
+        }
+        Some(Box::new(pages.into_iter().map(PossibleValue::new)))
+    }
+}
+
 /// What stands below every command's long help.
 pub fn exit_codes() -> String {
     format!("Exit codes:\n{}", exit::TABLE)
@@ -130,7 +157,6 @@ pub fn exit_codes() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
