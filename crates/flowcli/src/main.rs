@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut error) => {
             suggest(&mut error, &words);
+            drop_idle_tip(&mut error);
             let elsewhere = option_of_others(&error, &words);
             if elsewhere.is_some() {
                 // To take it for a value, or for another option, helps nobody.
@@ -135,15 +136,44 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
     }
 }
 
-/// Why a command has not an option that others have. Not of -r for `sockets`: to users of ss it means names.
+/// Without the advice to take a wrong option for a word of the filter: none begins with `-`.
+fn drop_idle_tip(error: &mut clap::Error) {
+    let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) else { return };
+    let tips: Vec<_> = tips.iter().filter(|tip| !tip.to_string().contains("as a value")).cloned().collect();
+    if tips.is_empty() {
+        error.remove(ContextKind::Suggested);
+    } else {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+}
+
+/// Why a command has not an option that others have, or that another program has for such a thing.
 fn option_of_others(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return None };
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
+    let readers = "captures are read by conns, hosts, count and lat";
     match (words.get(1)?.to_str()?, wrong.as_str()) {
-        (command @ ("vol" | "cpu"), "-r" | "--read") => {
-            Some(format!("{command} asks this host's kernel; captures are read by conns, hosts, count and lat"))
+        (command @ ("vol" | "cpu"), "-r" | "--read") => Some(format!("{command} asks this host's kernel; {readers}")),
+        ("sockets" | "ss", "-r" | "--read") => {
+            Some(format!("sockets asks this host's kernel; {readers}, and -r of ss is --resolve here"))
+        }
+        ("conns" | "connections" | "count" | "hosts", "-i" | "--interface") => {
+            let remedy = "-r names a capture, as in `-r capture.pcap` or `tcpdump -i eth0 -w - | flow conns -r -`";
+            Some(format!("interfaces cannot be read yet; {remedy}"))
+        }
+        ("lat", "-i" | "--interval") => {
+            Some("round trips are those of now, or with -r of a capture; --every TIME tells them again".to_owned())
+        }
+        ("conns" | "connections" | "count" | "hosts", "--every") => {
+            Some("a capture is read once; lat, vol, cpu and sockets ask again with --every".to_owned())
+        }
+        ("conns" | "connections" | "hosts" | "lat" | "vol" | "cpu", "-e") => {
+            Some("what is shown --columns says; --list-columns shows what there is".to_owned())
+        }
+        (command, "-w" | "--write") if command != "filter" => {
+            Some("packets are not written; -o says in which form results are printed".to_owned())
         }
         ("sockets" | "ss", "--whitelist" | "--unlisted") => {
             Some("sockets are not compared with a whitelist; select them with a filter".to_owned())

@@ -71,6 +71,37 @@ fn a_command_that_reads_no_captures_says_which_do() {
 }
 
 #[test]
+fn an_option_of_another_program_is_answered_with_what_is_meant() {
+    let interfaces = "flow: interfaces cannot be read yet; -r names a capture, as in `-r capture.pcap` or";
+    let again = "flow: a capture is read once; lat, vol, cpu and sockets ask again with --every\n";
+    let written = "flow: packets are not written; -o says in which form results are printed\n";
+    let columns = "flow: what is shown --columns says; --list-columns shows what there is\n";
+    for (words, expected) in [
+        (&["conns", "-i", "eth0"][..], interfaces),
+        (&["count", "-ni", "eth0"], interfaces),
+        (&["hosts", "--interface", "eth0"], interfaces),
+        (&["conns", "--every", "2s"], again),
+        (&["hosts", "--every", "2s"], again),
+        (&["count", "--every", "2s"], again),
+        (
+            &["lat", "-i", "5"],
+            "flow: round trips are those of now, or with -r of a capture; --every TIME tells them again\n",
+        ),
+        (&["conns", "-w", "x.pcap"], written),
+        (&["vol", "-w", "x.pcap"], written),
+        (&["conns", "-e"], columns),
+        (&["cpu", "-e"], columns),
+        (&["sockets", "-r", "x.pcap"], "flow: sockets asks this host's kernel; captures are read by conns, hosts, "),
+        (&["ss", "-r"], "and -r of ss is --resolve here\n"),
+    ] {
+        let said = flow().args(words).assert().code(2).stdout(is_empty());
+        said.stderr(contains(expected).and(contains("as a value").not()));
+    }
+    // Nor is a filter's word ever meant.
+    flow().args(["count", "-Z"]).assert().code(2).stderr(contains("'-Z'").and(contains("tip:").not()));
+}
+
+#[test]
 fn times_without_a_unit_are_told_to_be_seconds() {
     flow()
         .args(["conns", "--help"])
