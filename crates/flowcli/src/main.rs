@@ -57,7 +57,7 @@ use crate::exit::{Exit, complain};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let words = match old::translate(std::env::args_os().collect()) {
+    let words = match old::translate(without_help_of_help(std::env::args_os().collect())) {
         Ok(words) => words,
         Err(error) => return exit::conclude(Err(error.into())).into(),
     };
@@ -134,6 +134,15 @@ fn suggest(error: &mut clap::Error, words: &[OsString]) {
         // It names what clap suggested.
         error.remove(ContextKind::Usage);
     }
+}
+
+/// `help` takes no options: `flow help conns --help` is `flow help conns`.
+fn without_help_of_help(mut words: Vec<OsString>) -> Vec<OsString> {
+    let place = 1 + usize::from(words.get(1).is_some_and(|word| word == "filter"));
+    if words.get(place).is_some_and(|word| word == "help") {
+        words.retain(|word| word != "--help" && word != "-h");
+    }
+    words
 }
 
 /// Without the advice to take a wrong option for a word of the filter: none begins with `-`.

@@ -102,6 +102,20 @@ fn an_option_of_another_program_is_answered_with_what_is_meant() {
 }
 
 #[test]
+fn help_of_help_is_help() {
+    for (words, plain) in [
+        (&["help", "--help"][..], &["help"][..]),
+        (&["help", "-h"], &["help"]),
+        (&["help", "conns", "--help"], &["help", "conns"]),
+        (&["filter", "help", "--help"], &["filter", "help"]),
+    ] {
+        let expected = String::from_utf8(flow().args(plain).output().unwrap().stdout).unwrap();
+        assert!(expected.contains("Usage:"), "{plain:?}");
+        flow().args(words).assert().success().stdout(expected).stderr(is_empty());
+    }
+}
+
+#[test]
 fn times_without_a_unit_are_told_to_be_seconds() {
     flow()
         .args(["conns", "--help"])
