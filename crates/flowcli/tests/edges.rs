@@ -287,3 +287,28 @@ fn the_column_of_qualities_is_explained() {
     let said = said(flow().args(["conns", "-r", "x.pcap", "--columns", "state,quality"]));
     assert!(said.contains("every row has it"), "{said}");
 }
+
+/// A million connections and five, of one datagram each.
+#[test]
+fn rows_beyond_the_limit_of_sorted_output_are_told() {
+    let mut many = capture(RAW, &[]);
+    for number in 0..1_000_005_u32 {
+        let [_, a, b, c] = number.to_be_bytes();
+        let datagram = ip(([10, a, b, c], SERVER), 17, 1, (0, false), &[0, 99, 0, 53, 0, 8, 0, 0]);
+        for word in [1_700_000_000 + number / 1000, number % 1000, 28, 28] {
+            many.extend(u32::to_le_bytes(word));
+        }
+        many.extend(datagram);
+    }
+    let run = |more: &[&str]| {
+        let plain = ["conns", "-q", "-r", "-", "-o", "csv", "--columns", "src_ip", "--no-trailer", "--no-header"];
+        let output = flow().args(plain).args(more).write_stdin(many.clone()).output().unwrap();
+        let rows = output.stdout.iter().filter(|&&byte| byte == b'\n').count();
+        (rows, String::from_utf8(output.stderr).unwrap())
+    };
+    let (rows, said) = run(&["--sort", "start_ns"]);
+    assert_eq!(rows, 1_000_000);
+    assert!(said.starts_with("flow: 5 more rows are not shown: at most 1000000 are kept"), "{said}");
+    assert_eq!(run(&["--sort", "start_ns", "--top", "1000"]), (1000, String::new()), "as many as were asked for");
+    assert_eq!(run(&[]), (1_000_005, String::new()));
+}
