@@ -27,8 +27,8 @@ pub struct InputArgs {
 
     /// How long a flow lives without packets, as in tcp=5m,udp=1m,icmp=30s
     ///
-    /// Kinds: tcp, tcp-attempt (a SYN without answer), tcp-close, tcp-reset, udp, icmp, other. Units: ms, s, m, h, d; without
-    /// one seconds.
+    /// Kinds: tcp, tcp-attempt (a SYN without answer), tcp-close, tcp-reset, udp, icmp, other. Units: ms, s, m, h, d;
+    /// without one seconds.
     #[arg(long, value_name = "KIND=TIME,…", default_value = "", hide_default_value = true, help_heading = "Input")]
     pub timeouts: Timeouts,
 
