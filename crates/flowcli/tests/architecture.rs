@@ -139,6 +139,18 @@ fn every_dependency_has_a_licence_we_allow() {
 }
 
 #[test]
+fn every_package_that_is_published_holds_our_licence() {
+    let licence = include_str!("../../../LICENSE");
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    for package in packages.filter(|package| package["source"].is_null() && package["publish"].is_null()) {
+        let manifest = std::path::Path::new(package["manifest_path"].as_str().expect("a path"));
+        let held = std::fs::read_to_string(manifest.with_file_name("LICENSE"));
+        assert_eq!(held.ok().as_deref(), Some(licence), "{}", package["name"]);
+    }
+}
+
+#[test]
 fn a_licence_expression_is_read_as_spdx_means_it() {
     assert!(allowed("MIT"));
     assert!(allowed("GPL-2.0 OR MIT"));
