@@ -37,9 +37,8 @@ impl Whitelist for Policy {
 }
 
 fn policy() -> Policy {
-    let address = |text: &str| -> Addr { text.parse().expect("an address") };
-    let clients = Prefix::new(address("192.0.2.0"), 29).expect("a prefix");
-    Policy { clients, servers: vec![address("192.0.2.1")] }
+    let clients = "192.0.2.0/29".parse().expect("a prefix");
+    Policy { clients, servers: vec!["192.0.2.1".parse().expect("an address")] }
 }
 
 pub(crate) fn run(mut out: impl Write + Send + 'static) -> Result<()> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// The first twelve bytes of an IPv4-mapped IPv6 address, `::ffff:0:0/96` (RFC 4291 section 2.5.5.2).
 const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
@@ -92,9 +94,29 @@ impl From<IpAddr> for Addr {
     }
 }
 
+impl From<Ipv4Addr> for Addr {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self::v4(ip.octets())
+    }
+}
+
+impl From<Ipv6Addr> for Addr {
+    /// One that is IPv4-mapped is IPv4.
+    fn from(ip: Ipv6Addr) -> Self {
+        Self::v6(ip.octets())
+    }
+}
+
+impl From<Addr> for IpAddr {
+    /// IPv4 unmapped, as [`Addr::to_ip`].
+    fn from(addr: Addr) -> Self {
+        addr.to_ip()
+    }
+}
+
 impl FromStr for Addr {
     type Err = std::net::AddrParseError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         text.parse::<IpAddr>().map(Self::from)
     }
 }
@@ -113,7 +135,7 @@ impl fmt::Debug for Addr {
 }
 
 /// A set of addresses that share their first bits, as in CIDR notation (RFC 4632).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     /// Host bits are zero.
     network: Addr,
@@ -162,9 +184,37 @@ fn mask(bits: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
 }
 
+impl FromStr for Prefix {
+    type Err = Error;
+    /// Reads `ADDRESS/BITS`, as `10.0.0.0/8`; host bits are masked, as by [`Prefix::new`]. IPv4-mapped IPv6 is IPv4,
+    /// its bits too: `::ffff:10.0.0.0/8`.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |what: fmt::Arguments<'_>| Error::new(ErrorKind::Usage, format!("prefix `{text}`: {what}"));
+        let Some((addr, bits)) = text.split_once('/') else {
+            return Err(wrong(format_args!("no number of bits; write one behind the address, as in `10.0.0.0/8`")));
+        };
+        let Ok(addr) = addr.parse::<Addr>() else {
+            return Err(wrong(format_args!(
+                "`{addr}` is no IP address; write one, as in `10.0.0.0/8` or `2001:db8::/32`"
+            )));
+        };
+        let most = if addr.is_v4() { 32 } else { 128 };
+        // Digits alone: the standard library takes a sign too.
+        let number = bits.parse().ok().filter(|_| bits.bytes().all(|byte| byte.is_ascii_digit()));
+        let prefix = number.and_then(|bits| Self::new(addr, bits));
+        prefix.ok_or_else(|| wrong(format_args!("`{bits}` is no number of bits; write one from 0 to {most}")))
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.network, self.bits())
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -180,6 +230,30 @@ mod tests {
     fn a_mapped_address_is_the_ipv4_address() {
         assert_eq!(addr("::ffff:10.0.0.1"), addr("10.0.0.1"));
         assert_eq!(addr("::ffff:10.0.0.1").to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_standard_library() {
+        assert_eq!(Addr::from(Ipv4Addr::LOCALHOST), addr("127.0.0.1"));
+        assert_eq!(Addr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), addr("127.0.0.1"));
+        assert_eq!(IpAddr::from(addr("::ffff:127.0.0.1")), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn a_prefix_is_read_and_shown_as_it_is_written() {
+        for text in ["10.0.0.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0"] {
+            let prefix: Prefix = text.parse().unwrap();
+            assert_eq!((prefix.to_string(), format!("{prefix:?}")), (text.to_owned(), text.to_owned()));
+        }
+        assert_eq!("64.32.234.9/31".parse::<Prefix>().unwrap().to_string(), "64.32.234.8/31");
+        for (text, said) in [
+            ("10.0.0.0", "prefix `10.0.0.0`: no number of bits; write one behind the address, as in `10.0.0.0/8`"),
+            ("10.0/8", "prefix `10.0/8`: `10.0` is no IP address; write one, as in `10.0.0.0/8` or `2001:db8::/32`"),
+            ("10.0.0.0/33", "prefix `10.0.0.0/33`: `33` is no number of bits; write one from 0 to 32"),
+            ("::/+1", "prefix `::/+1`: `+1` is no number of bits; write one from 0 to 128"),
+        ] {
+            assert_eq!(text.parse::<Prefix>().unwrap_err().to_string(), said);
+        }
     }
 
     #[test]

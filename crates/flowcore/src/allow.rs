@@ -15,7 +15,7 @@ impl RuleId {
 }
 
 /// A whitelist's answer.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Expected, by this rule.
     Allowed(RuleId),

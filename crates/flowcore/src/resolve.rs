@@ -29,6 +29,16 @@ impl<T> Lookup<T> {
             Self::Pending | Self::Absent | Self::Failed => None,
         }
     }
+
+    /// The same with what `change` makes of the answer, if it is there.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Lookup<U> {
+        match self {
+            Self::Known(value) => Lookup::Known(change(value)),
+            Self::Pending => Lookup::Pending,
+            Self::Absent => Lookup::Absent,
+            Self::Failed => Lookup::Failed,
+        }
+    }
 }
 
 /// The network that announces an address.
@@ -206,13 +216,8 @@ mod tests {
     }
 
     fn answer(answers: &[Lookup<&str>]) -> Lookup<Arc<str>> {
-        let fixed = |answer: &Lookup<&str>| match answer {
-            Lookup::Known(name) => Lookup::Known(Arc::from(*name)),
-            Lookup::Pending => Lookup::Pending,
-            Lookup::Absent => Lookup::Absent,
-            Lookup::Failed => Lookup::Failed,
-        };
-        let resolvers = answers.iter().map(|answer| Arc::new(Fixed(fixed(answer))) as Arc<dyn Resolver>);
+        let fixed = |answer: &Lookup<&str>| Fixed(answer.clone().map(Arc::from));
+        let resolvers = answers.iter().map(|answer| Arc::new(fixed(answer)) as Arc<dyn Resolver>);
         Chain(resolvers.collect()).name(Addr::UNSPECIFIED, 0)
     }
 

@@ -22,6 +22,14 @@ pub struct Def<R: 'static> {
     pub bound: fn(&R) -> Bound,
 }
 
+/// Whatever its rows are.
+impl<R> Clone for Def<R> {
+    fn clone(&self) -> Self {
+        let &Self { ref column, value, default, priority, bound } = self;
+        Self { column: column.clone(), value, default, priority, bound }
+    }
+}
+
 impl<R> Def<R> {
     pub(crate) const fn new(
         [name, title, about]: [&'static str; 3],
