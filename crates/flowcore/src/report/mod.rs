@@ -270,15 +270,21 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What happened after `earlier`: counters become differences, gauges stay, rows that did not exist then count
-    /// from zero. Rows are matched by their key columns. The ledger stays cumulative.
+    /// from zero. Rows are matched by their key columns, tables of one name by their order. The ledger stays
+    /// cumulative.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let tables = self
             .tables
             .iter()
-            .map(|table| match earlier.tables.iter().find(|other| other.name == table.name) {
-                Some(before) => table.since(before),
-                None => table.clone(),
+            .enumerate()
+            .map(|(place, table)| {
+                let namesake = |other: &&Table| other.name == table.name;
+                let occurrence = self.tables[..place].iter().filter(namesake).count();
+                match earlier.tables.iter().filter(namesake).nth(occurrence) {
+                    Some(before) => table.since(before),
+                    None => table.clone(),
+                }
             })
             .collect();
         Self {
@@ -335,6 +341,7 @@ impl Table {
                     (Value::U64(now), Value::U64(then)) => Value::U64(now.saturating_sub(*then)),
                     (Value::I64(now), Value::I64(then)) => Value::I64(now.saturating_sub(*then)),
                     (Value::F64(now), Value::F64(then)) => Value::F64(now - then),
+                    (Value::Span(now), Value::Span(then)) => Value::Span(*now - *then),
                     _ => continue,
                 };
             }
@@ -474,6 +481,26 @@ mod tests {
         let before = Snapshot { tables: vec![table(&[("a", 3, 9)])], ..Snapshot::default() };
         let after = Snapshot { tables: vec![table(&[("b", 2, 1), ("a", 10, 4)])], ..Snapshot::default() };
         assert_eq!(after.since(&before).tables, vec![table(&[("b", 2, 1), ("a", 7, 4)])]);
+    }
+
+    #[test]
+    fn since_subtracts_spans_that_only_grow() {
+        let at = |milliseconds: i64| {
+            let mut busy = table(&[("a", 0, 9)]);
+            busy.columns[1].unit = Unit::Nanos;
+            busy.rows[0].cells[1] = Value::Span(Nanos::new(milliseconds * 1_000_000));
+            Snapshot { tables: vec![busy], ..Snapshot::default() }
+        };
+        assert_eq!(at(95).since(&at(94)).tables, at(1).tables);
+    }
+
+    #[test]
+    fn since_takes_tables_of_one_name_by_their_order() {
+        let of = |first, second| {
+            let tables = [first, second].map(|n| table(&[("a", n, 9)]));
+            Snapshot { tables: tables.to_vec(), ..Snapshot::default() }
+        };
+        assert_eq!(of(10, 100).since(&of(3, 40)).tables, of(7, 60).tables);
     }
 
     #[test]
