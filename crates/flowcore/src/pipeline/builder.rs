@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::features::Features;
 use crate::flows::{Flows, Limits, Slots};
 use crate::ledger::Ledger;
-use crate::report::{Reporter, Tables};
+use crate::report::{self, Reporter, Tables};
 use crate::resolve::{Numeric, Resolver};
 use crate::select::Select;
 use crate::time::Nanos;
@@ -122,6 +122,7 @@ impl Builder {
         if !self.reports.is_empty() {
             let mut tables = Tables::new();
             self.analyzers.iter().for_each(|analyzer| analyzer.snapshot(&mut tables));
+            report::check(&tables)?;
             self.reports.iter_mut().try_for_each(|report| report.reporter.expect(&tables))?;
         }
         let late = self.filter.as_ref().is_some_and(|filter| filter.needs().contains(Features::FLOWS));

@@ -130,6 +130,22 @@ impl Reporter for Kept {
 }
 
 #[test]
+fn two_analyzers_whose_tables_have_one_name_are_refused_where_there_is_a_report() {
+    let build = |builder: Builder| {
+        let mut builder = builder;
+        let sums = [builder.add(Sum::default()), builder.add(Sum::default())];
+        builder.build(&source()).map(|pipeline| (pipeline, sums))
+    };
+    assert!(build(Pipeline::builder()).is_ok(), "the typed results can be told apart");
+    let error = build(Pipeline::builder().report(None, Kept::default())).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "two tables are called `sum`, and a report could not say which is which; give one a name of its own, or its \
+         analyzer a pipeline of its own"
+    );
+}
+
+#[test]
 fn reports_come_at_intervals_of_event_time_whatever_the_batches() {
     let outcome_of = |count: u16, size: usize| {
         let kept = Kept::default();

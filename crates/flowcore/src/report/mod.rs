@@ -251,6 +251,22 @@ impl Table {
 /// The tables of one snapshot, in the order in which analyzers added them.
 pub type Tables = Vec<Table>;
 
+/// Whether every table can be written and has a name of its own.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] if not: that of [`Table::check`], or one that names the two tables.
+pub fn check(tables: &[Table]) -> Result<()> {
+    tables.iter().try_for_each(Table::check)?;
+    let is_again = |&place: &usize| tables[..place].iter().any(|before| before.name == tables[place].name);
+    let Some(again) = (0..tables.len()).find(is_again) else { return Ok(()) };
+    let message = format!(
+        "two tables are called `{}`, and a report could not say which is which; give one a name of its own, or its \
+         analyzer a pipeline of its own",
+        tables[again].name
+    );
+    Err(Error::new(ErrorKind::Usage, message))
+}
+
 /// Everything that is known at one point of event time. Owned; may go to another thread.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
@@ -454,6 +470,14 @@ mod tests {
         assert!(wrong.check().is_ok());
         wrong.columns[2].name = "who".into();
         assert_eq!(wrong.check().unwrap_err().to_string(), "table `t` has two columns called `who`");
+    }
+
+    #[test]
+    fn two_tables_of_one_name_are_no_report() {
+        let mut tables = vec![table(&[]), table(&[])];
+        assert!(check(&tables).unwrap_err().to_string().starts_with("two tables are called `t`, "));
+        tables[1].name = "u".into();
+        assert!(check(&tables).is_ok());
     }
 
     pub(super) fn table(rows: &[(&'static str, u64, u64)]) -> Table {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
-use crate::report::{Column, Quality, Reporter, Row, Snapshot, Table, Value};
+use crate::report::{Column, Quality, Reporter, Row, Snapshot, Value, check};
 use crate::resolve::Resolver;
 use crate::time::Timestamp;
 
@@ -203,7 +203,7 @@ impl<F: RowFormat, W: Write> RowReporter<F, W> {
 
 impl<F: RowFormat, W: Write + Send> Reporter for RowReporter<F, W> {
     fn report(&mut self, snapshot: &Snapshot, _names: &dyn Resolver) -> Result<()> {
-        snapshot.tables.iter().try_for_each(Table::check)?;
+        check(&snapshot.tables)?;
         let mut write = || {
             for table in &snapshot.tables {
                 self.0.header(&table.name, &table.columns)?;

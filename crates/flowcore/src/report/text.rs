@@ -13,7 +13,7 @@ use crate::report::cell::{push_addr, push_escaped, push_i64, push_padded, push_s
 use crate::report::ledger::trust_lines;
 use crate::report::rows::{Ending, FLUSH_BYTES};
 use crate::report::times::{TimeFormat, Utc};
-use crate::report::{Bound, Column, Reporter, Row, Snapshot, Table, Unit, Value};
+use crate::report::{Bound, Column, Reporter, Row, Snapshot, Unit, Value, check};
 use crate::resolve::Resolver;
 use crate::time::Nanos;
 
@@ -448,7 +448,7 @@ impl<W: Write> TextReporter<W> {
 
 impl<W: Write + Send> Reporter for TextReporter<W> {
     fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()> {
-        snapshot.tables.iter().try_for_each(Table::check)?;
+        check(&snapshot.tables)?;
         let mut write = || {
             for table in &snapshot.tables {
                 self.writer.table(&TextTable { columns: &table.columns, ranks: &[], rows: &table.rows }, names)?;
