@@ -36,7 +36,7 @@ pub enum Value {
     U64(u64),
     /// A number that may be negative.
     I64(i64),
-    /// A ratio or a mean.
+    /// A ratio or a mean. What is no number, or infinite, is written as [`Missing`](Self::Missing).
     F64(f64),
     /// Yes or no.
     Bool(bool),

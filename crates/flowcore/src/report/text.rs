@@ -137,6 +137,7 @@ impl<W: Write> TextWriter<W> {
             let row = table.rows.row(index, &mut scratch);
             for (column, (value, measure)) in row.cells.iter().zip(&mut measures).enumerate() {
                 cell.clear();
+                let value = sayable(value);
                 let bound = table.columns[column].bound_in(&row.quality).max(table.rows.bound(index, column));
                 self.push_cell(&mut cell, &table.columns[column], column, value, bound, names);
                 measure.width = measure.width.max(width(&cell));
@@ -166,7 +167,7 @@ impl<W: Write> TextWriter<W> {
             let row = table.rows.row(index, &mut scratch);
             let mut line = Line::new(gap);
             for &column in &shown {
-                let Some(value) = row.cells.get(column) else { continue };
+                let Some(value) = row.cells.get(column).map(sayable) else { continue };
                 cell.clear();
                 let bound = table.columns[column].bound_in(&row.quality).max(table.rows.bound(index, column));
                 self.push_cell(&mut cell, &table.columns[column], column, value, bound, names);
@@ -370,6 +371,14 @@ fn twin(name: &str) -> String {
     }
 }
 
+/// What no format here says of a number is missing.
+fn sayable(value: &Value) -> &Value {
+    match value {
+        Value::F64(number) if !number.is_finite() => &Value::Missing,
+        value => value,
+    }
+}
+
 fn is_number(unit: Unit) -> bool {
     !matches!(unit, Unit::None | Unit::EpochNanos)
 }
@@ -462,6 +471,7 @@ impl<W: Write + Send> Reporter for TextReporter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Quality;
     use crate::report::samples::snapshot;
     use crate::report::times::Relative;
     use crate::resolve::Numeric;
@@ -547,6 +557,20 @@ all)
         snapshot.tables[0].rows.iter_mut().for_each(|row| row.cells.truncate(1));
         reporter.report(&snapshot, &Numeric).unwrap();
         assert!(String::from_utf8(out).unwrap().starts_with("start[s]\n0.000000\n0.878675\n"));
+    }
+
+    #[test]
+    fn what_is_no_number_is_missing() {
+        let mut snapshot = snapshot();
+        let table = &mut snapshot.tables[0];
+        table.columns = vec![table.columns[4].clone(); 3];
+        let cells = [1.5, f64::NAN, f64::INFINITY].map(Value::F64);
+        table.rows = vec![Row { cells: cells.to_vec(), quality: Quality { at_least: vec!["cut"] } }];
+        let mut out = Vec::new();
+        let options = TextOptions { no_header: true, ..TextOptions::default() };
+        let rows = TextTable { columns: &table.columns, ranks: &[], rows: &table.rows };
+        TextWriter::new(&mut out, options).table(&rows, &Numeric).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "≥1.500       -       -\n");
     }
 
     #[test]
