@@ -229,7 +229,7 @@ impl Open {
     }
 }
 
-/// One finished connection, or the state of an open one.
+/// One connection that has ended: [`Conns`] tells nothing of open ones but how many there are.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Connection {
@@ -272,14 +272,18 @@ pub struct TcpFacts {
 }
 
 impl Connection {
-    /// From the first to the last packet.
-    pub fn duration(&self) -> Nanos {
-        self.flow.last - self.flow.start
+    /// From the first to the last packet; `None` if not every packet had a time of its own ([`Doubts::NO_TIME`]).
+    pub fn duration(&self) -> Option<Nanos> {
+        self.is_timed().then(|| self.flow.last - self.flow.start)
     }
 
-    /// A time or a duration, where every packet had a time of its own.
+    fn is_timed(&self) -> bool {
+        !self.doubts.contains(Doubts::NO_TIME)
+    }
+
+    /// A time, where every packet had one of its own.
     fn timed(&self, value: impl FnOnce() -> Value) -> Value {
-        if self.doubts.contains(Doubts::NO_TIME) { Value::Missing } else { value() }
+        if self.is_timed() { value() } else { Value::Missing }
     }
 }
 

@@ -35,10 +35,8 @@ pub static COLUMNS: [ColumnDef; 41] = [
     define(["start_ns", "START", "Time of the first packet."], TIME, |c| c.timed(|| Value::Time(c.flow.start)))
         .shown(2),
     define(["end_ns", "END", "Time of the last packet."], TIME, |c| c.timed(|| Value::Time(c.flow.last))),
-    define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| {
-        c.timed(|| Value::Span(c.duration()))
-    })
-    .shown(3),
+    define(["duration_ns", "DURATION", "From the first to the last packet."], SPAN, |c| columns::span(c.duration()))
+        .shown(3),
     define(["src_ip", "SRC", "Address of the originator."], KEY, |c| Value::Addr(c.flow.key.src)).shown(0),
     define(["src_port", "SPORT", "Port of the originator (ICMP: type)."], KEY, |c| port(c, c.flow.key.src_port))
         .shown(0),

@@ -44,9 +44,17 @@ fn packets_and_bytes_are_counted_by_direction_and_layer() {
     let forward = Counts { packets: 2, wire_bytes: 180, network_bytes: 152, payload_bytes: 96 };
     let reverse = Counts { packets: 1, wire_bytes: 200, network_bytes: 186, payload_bytes: 158 };
     assert_eq!(connection.counts, [forward, reverse]);
-    assert_eq!(connection.duration(), Nanos::new(5_000_000));
+    assert_eq!(connection.duration(), Some(Nanos::new(5_000_000)));
     assert_eq!((connection.state, connection.history.as_str()), (ConnState::SF, "Dd"));
     assert!(connection.doubts.is_empty());
+}
+
+#[test]
+fn the_duration_of_packets_without_times_is_unknown_and_not_zero() {
+    let mut untimed = udp(0, true, 200);
+    untimed.notes |= Notes::UNTIMED;
+    let found = connections(vec![udp(0, false, 100), untimed]);
+    assert_eq!(found[0].duration(), None);
 }
 
 #[test]
