@@ -109,6 +109,13 @@ impl Histogram {
         }
     }
 
+    /// Takes in what is known by buckets, with the smallest and the largest value of all.
+    pub(crate) fn record_buckets(&mut self, ends: [u64; 2], buckets: impl Iterator<Item = (usize, u64)>) {
+        let [least, greatest] = ends;
+        self.stretch(least, greatest);
+        buckets.for_each(|(bucket, times)| self.counts.add(bucket, times));
+    }
+
     /// Moves the ends apart for further values.
     fn stretch(&mut self, least: u64, greatest: u64) {
         self.usual = self.usual.min(least.max(CODED.start));
