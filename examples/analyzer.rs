@@ -7,7 +7,7 @@ use std::io::Write;
 
 use flowcore::flows::Slots;
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Bound, Column, Meaning, Quality, Row, Table, TextOptions, TextReporter, Unit, Value};
+use flowcore::report::{Column, Meaning, Quality, Row, Table, TextOptions, TextReporter, Unit, Value};
 use flowcore::{Analyzer, Batch, Collector, Detail, FlowRecord, Marks, Nanos, Result, Tables, Timestamp};
 
 /// What is kept of a flow while it lives.
@@ -48,14 +48,10 @@ impl Analyzer for Silence {
     }
 
     fn snapshot(&self, out: &mut Tables) {
-        let column = |name: &'static str, unit, meaning, about: &'static str| {
-            let title = name.to_uppercase().into();
-            Column { name: name.into(), title, unit, meaning, about: about.into(), bound: Bound::Exact }
-        };
         let columns = vec![
-            column("from", Unit::None, Meaning::Key, "Originator."),
-            column("to", Unit::None, Meaning::Key, "Responder."),
-            column("silence", Unit::Nanos, Meaning::Gauge, "Longest time between two packets."),
+            Column::new(["from", "FROM", "Originator."], Unit::None, Meaning::Key),
+            Column::new(["to", "TO", "Responder."], Unit::None, Meaning::Key),
+            Column::new(["silence", "SILENCE", "Longest time between two packets."], Unit::Nanos, Meaning::Gauge),
         ];
         let mut longest: Vec<_> = self.ended.iter().collect();
         longest.sort_by_key(|(flow, silence)| (std::cmp::Reverse(*silence), flow.serial));

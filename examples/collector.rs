@@ -44,7 +44,7 @@ impl<R: BufRead + Send> Collector for Rows<R> {
         for _ in 0..limit.events {
             let mut line = String::new();
             if self.input.read_line(&mut line).map_err(|error| Error::io(&*self.info.name, error))? == 0 {
-                return Ok(Filled { frames: Frames::EMPTY, through, status: Status::End });
+                return Ok(Filled::new(Frames::EMPTY, through, Status::End));
             }
             // What cannot be read is lost, not passed over: the ledger knows.
             let Some(event) = event(&line) else {
@@ -55,7 +55,7 @@ impl<R: BufRead + Send> Collector for Rows<R> {
             through = through.max(event.time);
             events.push(event);
         }
-        Ok(Filled { frames: Frames::EMPTY, through, status: Status::More })
+        Ok(Filled::new(Frames::EMPTY, through, Status::More))
     }
 
     fn ledger(&mut self) -> Result<Ledger> {

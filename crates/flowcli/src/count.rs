@@ -2,8 +2,6 @@
 //!
 //! Packets go from the source to the filter and are gone; flows are followed only if the filter asks whose packet one is.
 
-use std::borrow::Cow;
-
 use flowcore::report::{Bound, Column, Ending, Meaning, Unit, Value};
 use flowcore::{Collector, Features, FlowEvent, Flows, Frames, Ledger, Limit, Select, Status, Timestamp, flows};
 use flowfilter::{Filter, STEP};
@@ -156,10 +154,8 @@ fn count_in_flows(
 
 /// What can be printed of the totals.
 fn subject() -> Subject<Totals> {
-    let field = |name: &'static str, unit: Unit, about: &'static str, value: fn(&Totals) -> Value| {
-        let (name, about) = (Cow::Borrowed(name), Cow::Borrowed(about));
-        let column =
-            Column { title: name.clone(), name, unit, meaning: Meaning::Counter, about, bound: Bound::AtLeast };
+    let field = |name, unit, about, value: fn(&Totals) -> Value| {
+        let column = Column::new([name, name, about], unit, Meaning::Counter).bounded(Bound::AtLeast);
         Field { default: true, rank: 0, ..Field::own(column, value) }
     };
     Subject {

@@ -79,17 +79,9 @@ impl<R> Field<R> {
     }
 
     /// A column that comes with an option, and whose cells the edge knows.
-    pub fn at_the_edge([name, title, about]: [&'static str; 3], needs: Need, value: fn(&R, &Edge) -> Value) -> Self {
-        let column = Column {
-            name: name.into(),
-            title: title.into(),
-            unit: Unit::None,
-            meaning: Meaning::Gauge,
-            about: about.into(),
-            bound: Bound::Exact,
-        };
+    pub fn at_the_edge(words: [&'static str; 3], needs: Need, value: fn(&R, &Edge) -> Value) -> Self {
         Self {
-            column,
+            column: Column::new(words, Unit::None, Meaning::Gauge),
             value: CellOf::Edge(value),
             shown: None,
             needs: Some(needs),
@@ -311,7 +303,7 @@ pub fn largest_first(column: &Column) -> bool {
     match column.meaning {
         Meaning::Key => false,
         Meaning::Counter => true,
-        Meaning::Gauge => !matches!(column.unit, Unit::None | Unit::EpochNanos),
+        _ => !matches!(column.unit, Unit::None | Unit::EpochNanos),
     }
 }
 
@@ -346,7 +338,8 @@ impl<R> Order<R> {
     }
 }
 
-/// Cells of different kinds in one column stand in this order: names before the addresses of those without.
+/// Cells of different kinds in one column stand in this order: names before the addresses of those without, last what
+/// is missing.
 fn kind(value: &Value) -> u8 {
     match value {
         Value::U64(_) => 0,
@@ -358,7 +351,7 @@ fn kind(value: &Value) -> u8 {
         Value::Word(_) | Value::Text(_) => 6,
         Value::Addr(_) => 7,
         Value::List(_) => 8,
-        Value::Missing => 9,
+        _ => 9,
     }
 }
 
@@ -451,14 +444,7 @@ mod tests {
 
     fn subject() -> Subject<Pair> {
         let field = |name: &'static str, unit, meaning, value: fn(&Pair) -> Value, default| Field {
-            column: Column {
-                name: name.into(),
-                title: name.into(),
-                unit,
-                meaning,
-                about: "".into(),
-                bound: Bound::Exact,
-            },
+            column: Column::new([name, name, ""], unit, meaning),
             value: CellOf::Own(value),
             shown: None,
             needs: None,

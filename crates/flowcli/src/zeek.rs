@@ -1,7 +1,7 @@
 //! The form of Zeek's `conn.log`: tab-separated, with `#` lines around.
 
 use flowcore::report::cell::{push_addr, push_f64, push_i64, push_seconds, push_u64};
-use flowcore::report::{Bound, Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
+use flowcore::report::{Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
 
 /// One column of `conn.log`.
 pub struct ZeekColumn {
@@ -56,14 +56,7 @@ const MISSED: usize = 14;
 
 /// What stands for a column of Zeek's that we cannot fill.
 pub fn unknown_column() -> Column {
-    Column {
-        name: "-".into(),
-        title: "-".into(),
-        unit: Unit::None,
-        meaning: Meaning::Gauge,
-        about: "".into(),
-        bound: Bound::Exact,
-    }
+    Column::new(["-", "-", ""], Unit::None, Meaning::Gauge)
 }
 
 /// Zeek's TSV form. Columns behind Zeek's own get names that begin with `flow_`; the trust line is a last comment
@@ -182,7 +175,6 @@ fn kind(column: &Column) -> &'static str {
 
 fn push_cell(out: &mut Vec<u8>, cell: &Value) {
     match cell {
-        Value::Missing => out.push(b'-'),
         Value::U64(number) => push_u64(out, *number),
         Value::I64(number) => push_i64(out, *number),
         Value::F64(number) => {
@@ -205,6 +197,8 @@ fn push_cell(out: &mut Vec<u8>, cell: &Value) {
                 push_u64(out, *number);
             }
         }
+        // What is missing.
+        _ => out.push(b'-'),
     }
 }
 
@@ -302,7 +296,7 @@ mod tests {
     #[test]
     fn columns_of_ours_come_last_with_a_prefix() {
         let mut columns: Vec<Column> = COLUMNS.iter().map(|_| unknown_column()).collect();
-        columns.push(Column { name: "rtt_ns".into(), unit: Unit::Nanos, ..unknown_column() });
+        columns.push(Column::new(["rtt_ns", "-", ""], Unit::Nanos, Meaning::Gauge));
         let mut row = row();
         row.cells.push(Value::Span(Nanos::new(30_000)));
         row.quality.at_least = vec!["cut", "lost"];

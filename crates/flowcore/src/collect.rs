@@ -101,6 +101,7 @@ impl Default for Limit {
 
 /// What one `fill` gave besides the events it appended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Filled<'s> {
     /// The frames that the events refer to.
     pub frames: Frames<'s>,
@@ -109,6 +110,13 @@ pub struct Filled<'s> {
     pub through: Timestamp,
     /// Whether to ask again.
     pub status: Status,
+}
+
+impl<'s> Filled<'s> {
+    /// Events with these frames ([`Frames::EMPTY`] if they have none), everything up to `through`.
+    pub fn new(frames: Frames<'s>, through: Timestamp, status: Status) -> Self {
+        Self { frames, through, status }
+    }
 }
 
 /// Whether a source has more.

@@ -556,7 +556,7 @@ impl Collector for Sockets {
                 }
             }
         };
-        Ok(Filled { frames: Frames::EMPTY.with_sockets(&self.samples), through: self.through, status })
+        Ok(Filled::new(Frames::EMPTY.with_sockets(&self.samples), self.through, status))
     }
 
     fn ledger(&mut self) -> Result<Ledger> {

@@ -1,7 +1,5 @@
 //! Columns of every table: names, units, meanings, and where each value comes from.
 
-use std::borrow::Cow;
-
 use flowcore::report::{Bound, Column, Meaning, Unit, Value};
 use flowcore::{Addr, Nanos};
 
@@ -32,19 +30,11 @@ impl<R> Clone for Def<R> {
 
 impl<R> Def<R> {
     pub(crate) const fn new(
-        [name, title, about]: [&'static str; 3],
+        words: [&'static str; 3],
         (unit, meaning): (Unit, Meaning),
         value: fn(&R) -> Value,
     ) -> Self {
-        let column = Column {
-            name: Cow::Borrowed(name),
-            title: Cow::Borrowed(title),
-            unit,
-            meaning,
-            about: Cow::Borrowed(about),
-            bound: Bound::Exact,
-        };
-        Self { column, value, default: false, priority: 9, bound: |_| Bound::Exact }
+        Self { column: Column::new(words, unit, meaning), value, default: false, priority: 9, bound: |_| Bound::Exact }
     }
 
     /// What its numbers are to the truth where something is missing.

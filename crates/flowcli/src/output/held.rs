@@ -68,21 +68,14 @@ impl<R> Held<R> {
 
 #[cfg(test)]
 mod tests {
-    use flowcore::report::{Bound, Column, Quality, Unit, Value};
+    use flowcore::report::{Bound, Column, Meaning, Quality, Unit, Value};
 
     use super::*;
     use crate::fields::{Field, Subject};
 
     fn held(most: usize, batches: &[&[u64]]) -> Held<u64> {
         let field = Field {
-            column: Column {
-                name: "number".into(),
-                title: "number".into(),
-                unit: Unit::None,
-                meaning: flowcore::report::Meaning::Key,
-                about: "".into(),
-                bound: Bound::Exact,
-            },
+            column: Column::new(["number", "number", ""], Unit::None, Meaning::Key),
             value: crate::fields::CellOf::Own(|number| Value::U64(number / 10)),
             shown: None,
             needs: None,

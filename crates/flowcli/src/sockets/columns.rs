@@ -94,9 +94,7 @@ fn field(
     meaning: Meaning,
     value: fn(&Socket) -> Value,
 ) -> (Group, Field<Socket>) {
-    let [name, title, about] = words.map(Cow::Borrowed);
-    let column = Column { name, title, unit, meaning, about, bound: Default::default() };
-    (group, Field::own(column, value))
+    (group, Field::own(Column::new(words, unit, meaning), value))
 }
 
 fn key(group: Group, words: Words, value: fn(&Socket) -> Value) -> (Group, Field<Socket>) {

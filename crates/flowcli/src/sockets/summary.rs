@@ -60,15 +60,9 @@ impl Summary {
 
 /// What can be printed of it.
 pub fn subject(several_namespaces: bool, several_polls: bool) -> Subject<Line> {
-    let field = |[name, title, about]: [&'static str; 3], unit, meaning, value: fn(&Line) -> Value| {
-        let column = Column {
-            name: name.into(),
-            title: title.into(),
-            unit,
-            meaning,
-            about: about.into(),
-            bound: Default::default(),
-        };
+    let field = |words: [&'static str; 3], unit, meaning, value: fn(&Line) -> Value| {
+        let column = Column::new(words, unit, meaning);
+        let [name, ..] = words;
         let default = match name {
             "netns" => several_namespaces,
             "time_ns" => several_polls,

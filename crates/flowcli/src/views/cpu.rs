@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Bound, Column, Meaning, Row, Unit, Value};
+use flowcore::report::{Column, Meaning, Row, Unit, Value};
 use flowcore::{Error, Snapshot, Timestamp};
 use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
 use flowstats::chart::{Chart, Layout};
@@ -319,21 +319,17 @@ impl Load {
     }
 }
 
-fn column([name, title, about]: [&'static str; 3], unit: Unit, meaning: Meaning) -> Column {
-    Column { name: name.into(), title: title.into(), unit, meaning, about: about.into(), bound: Bound::Exact }
-}
-
 fn serves_column() -> Column {
     let about = "What the CPU does for interfaces: interrupts (irq), receive (rps) and transmit (xps) steering.";
-    column(["serves", "SERVES", about], Unit::None, Meaning::Gauge)
+    Column::new(["serves", "SERVES", about], Unit::None, Meaning::Gauge)
 }
 
 fn process_columns() -> Vec<Column> {
     vec![
-        column(["pid", "PID", "The process."], Unit::None, Meaning::Key),
-        column(["process", "PROCESS", "Its command line."], Unit::None, Meaning::Gauge),
-        column(["cpu", "CPU", "By the kernel's number."], Unit::None, Meaning::Key),
-        column(
+        Column::new(["pid", "PID", "The process."], Unit::None, Meaning::Key),
+        Column::new(["process", "PROCESS", "Its command line."], Unit::None, Meaning::Gauge),
+        Column::new(["cpu", "CPU", "By the kernel's number."], Unit::None, Meaning::Key),
+        Column::new(
             [
                 "samples",
                 "SAMPLES",
@@ -342,23 +338,27 @@ fn process_columns() -> Vec<Column> {
             Unit::None,
             Meaning::Gauge,
         ),
-        column(["share_percent", "SHARE", "The same as a part of all its samples."], Unit::Percent, Meaning::Gauge),
-        column(
+        Column::new(
+            ["share_percent", "SHARE", "The same as a part of all its samples."],
+            Unit::Percent,
+            Meaning::Gauge,
+        ),
+        Column::new(
             ["run_ns", "RAN", "How long its threads ran on the CPU: 0 if they slept; missing if unknown."],
             Unit::Nanos,
             Meaning::Gauge,
         ),
-        column(["threads", "THREADS", "Most threads at a time."], Unit::None, Meaning::Gauge),
-        column(["connections", "CONNS", "TCP connections of the process."], Unit::None, Meaning::Gauge),
+        Column::new(["threads", "THREADS", "Most threads at a time."], Unit::None, Meaning::Gauge),
+        Column::new(["connections", "CONNS", "TCP connections of the process."], Unit::None, Meaning::Gauge),
         serves_column(),
     ]
 }
 
 fn general_columns() -> Vec<Column> {
-    let load = |names| column(names, Unit::None, Meaning::Gauge);
-    let bytes = |names| column(names, Unit::Bytes, Meaning::Gauge);
+    let load = |names| Column::new(names, Unit::None, Meaning::Gauge);
+    let bytes = |names| Column::new(names, Unit::Bytes, Meaning::Gauge);
     vec![
-        column(
+        Column::new(
             ["cpu", "CPU", "By the kernel's number; missing: of processes that could not be seen."],
             Unit::None,
             Meaning::Key,

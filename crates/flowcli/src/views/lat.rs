@@ -216,21 +216,14 @@ fn remark(flows: &[Flow], doubts: Doubts) -> Option<String> {
 }
 
 fn distribution_columns() -> Vec<Column> {
-    let column = |[name, title, about]: [&'static str; 3], unit| Column {
-        name: name.into(),
-        title: title.into(),
-        unit,
-        meaning: Meaning::Gauge,
-        about: about.into(),
-        bound: Default::default(),
-    };
+    let column = |words, unit| Column::new(words, unit, Meaning::Gauge);
     vec![
         column(["what", "WHAT", "bin, percentile; measured and unmeasured: all with and without one."], Unit::None),
         column(["percent", "PERCENT", "Which percentile; 0 is the least, 100 the greatest."], Unit::None),
-        Column { bound: Bound::About, ..column(["rtt_ns", "RTT", "Round-trip time at that percentile."], Unit::Nanos) },
+        column(["rtt_ns", "RTT", "Round-trip time at that percentile."], Unit::Nanos).bounded(Bound::About),
         column(["from_ns", "FROM", "Where a bin begins."], Unit::Nanos),
         column(["to_ns", "TO", "Where it ends; the last one includes it."], Unit::Nanos),
-        Column { bound: Bound::About, ..column(["flows", "FLOWS", "Connections in the bin, or in all."], Unit::None) },
+        column(["flows", "FLOWS", "Connections in the bin, or in all."], Unit::None).bounded(Bound::About),
     ]
 }
 

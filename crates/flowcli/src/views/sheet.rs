@@ -2,9 +2,7 @@
 
 use std::cell::RefCell;
 
-use flowcore::report::{
-    Bound, Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
-};
+use flowcore::report::{Column, Ending, Meaning, Quality, Row, Rows, TextOptions, TextTable, TextWriter, Unit, Value};
 use flowcore::resolve::Numeric;
 use flowcore::{Result, Timestamp};
 use flowstats::columns::Def;
@@ -167,24 +165,19 @@ impl<'a> Sheet<'a> {
 
 /// With --every.
 fn time_column() -> Column {
-    Column {
-        name: "time_ns".into(),
-        title: "TIME".into(),
-        unit: Unit::EpochNanos,
-        meaning: Meaning::Gauge,
-        about: "When the report was made: that of the latest poll.".into(),
-        bound: Bound::Exact,
-    }
+    let about = "When the report was made: that of the latest poll.";
+    Column::new(["time_ns", "TIME", about], Unit::EpochNanos, Meaning::Gauge)
 }
 
 /// What the analyzers have by index has a name here.
-fn named(column: Column) -> Column {
+fn named(mut column: Column) -> Column {
     let about = match &*column.name {
         "interface" => "Interface that the socket is bound to, or that gives a link-local address its scope.",
         "netns" => "Network namespace, with --netns.",
         _ => return column,
     };
-    Column { about: about.into(), ..column }
+    column.about = about.into();
+    column
 }
 
 /// For choosing columns by their names, which are all that matters there.
@@ -209,18 +202,11 @@ fn subject(table: &'static str, columns: &[(Column, bool, u8)]) -> Subject<()> {
 
 /// The columns of processes, behind a view's own.
 pub fn owner_columns() -> [Column; 2] {
-    let column = |name: &'static str, title: &'static str, about: &'static str| Column {
-        name: name.into(),
-        title: title.into(),
-        unit: Unit::None,
-        meaning: Meaning::Gauge,
-        about: about.into(),
-        bound: Bound::Exact,
-    };
     [
-        column("pid", "PID", "Process that holds the socket; the oldest of several."),
-        column("process", "PROCESS", "Its command line."),
+        ["pid", "PID", "Process that holds the socket; the oldest of several."],
+        ["process", "PROCESS", "Its command line."],
     ]
+    .map(|words| Column::new(words, Unit::None, Meaning::Gauge))
 }
 
 /// Their cells.

@@ -4,7 +4,7 @@ use crate::event::Detail;
 use crate::features::Features;
 use crate::key::{FlowKey, Protocol};
 use crate::record::FlowRecord;
-use crate::report::{Bound, Column, Meaning, Row, Table, Unit, Value};
+use crate::report::{Column, Meaning, Row, Table, Unit, Value};
 use std::sync::Mutex;
 
 mod late;
@@ -36,14 +36,7 @@ impl Analyzer for Sum {
         Ok(())
     }
     fn snapshot(&self, out: &mut Tables) {
-        let column = Column {
-            name: "packets".into(),
-            title: "packets".into(),
-            unit: Unit::Packets,
-            meaning: Meaning::Counter,
-            about: "".into(),
-            bound: Bound::Exact,
-        };
+        let column = Column::new(["packets", "packets", ""], Unit::Packets, Meaning::Counter);
         let mut table = Table::new("sum", vec![column]);
         table.rows.push(Row { cells: vec![Value::U64(self.packets)], ..Row::default() });
         out.push(table);
@@ -188,7 +181,7 @@ impl Collector for Given {
         events.extend(self.batches.pop().unwrap_or_default());
         self.ledger.deliver(events.len() as u64);
         let status = if self.batches.is_empty() { Status::End } else { Status::More };
-        Ok(Filled { frames: Frames::EMPTY, through: Timestamp::EPOCH, status })
+        Ok(Filled::new(Frames::EMPTY, Timestamp::EPOCH, status))
     }
     fn ledger(&mut self) -> Result<Ledger> {
         Ok(self.ledger.clone())

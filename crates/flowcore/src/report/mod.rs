@@ -28,6 +28,7 @@ pub use times::{Delta, Epoch, Relative, TimeFormat, Utc};
 
 /// One cell.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// There is none: unknown, or does not apply. Never 0, never "".
     #[default]
@@ -110,6 +111,7 @@ pub enum Unit {
 
 /// How a column's numbers behave from one snapshot to the next.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Meaning {
     /// Says which row this is.
     Key,
@@ -121,6 +123,7 @@ pub enum Meaning {
 
 /// What a number is to the truth. The greater, the less it says.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Bound {
     /// The truth itself.
     #[default]
@@ -153,6 +156,7 @@ impl Bound {
 
 /// What a column is called and means.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Column {
     /// In machine formats, snake_case.
     pub name: Cow<'static, str>,
@@ -169,6 +173,26 @@ pub struct Column {
 }
 
 impl Column {
+    /// One of these words: the name, the title, and what it is about. Exact, unless it is [bounded](Self::bounded).
+    /// Words that are made while the program runs are put into the fields.
+    pub const fn new([name, title, about]: [&'static str; 3], unit: Unit, meaning: Meaning) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            title: Cow::Borrowed(title),
+            unit,
+            meaning,
+            about: Cow::Borrowed(about),
+            bound: Bound::Exact,
+        }
+    }
+
+    /// The same with what its numbers are on rows whose quality is not exact.
+    #[must_use]
+    pub const fn bounded(mut self, bound: Bound) -> Self {
+        self.bound = bound;
+        self
+    }
+
     /// What this column's number is on a row of this quality.
     pub fn bound_in(&self, quality: &Quality) -> Bound {
         if quality.is_exact() { Bound::Exact } else { self.bound }
@@ -390,14 +414,7 @@ mod samples {
     use crate::ledger::Loss;
 
     pub(super) fn snapshot() -> Snapshot {
-        let column = |name: &'static str, title: &'static str, unit, meaning, bound| Column {
-            name: name.into(),
-            title: title.into(),
-            unit,
-            meaning,
-            about: "".into(),
-            bound,
-        };
+        let column = |name, title, unit, meaning, bound| Column::new([name, title, ""], unit, meaning).bounded(bound);
         let columns = vec![
             column("start_ns", "start", Unit::EpochNanos, Meaning::Key, Bound::Exact),
             column("src_ip", "source", Unit::None, Meaning::Key, Bound::Exact),
@@ -481,14 +498,7 @@ mod tests {
     }
 
     pub(super) fn table(rows: &[(&'static str, u64, u64)]) -> Table {
-        let column = |name: &'static str, meaning| Column {
-            name: name.into(),
-            title: name.into(),
-            unit: Unit::None,
-            meaning,
-            about: "".into(),
-            bound: Bound::Exact,
-        };
+        let column = |name, meaning| Column::new([name, name, ""], Unit::None, meaning);
         let columns = vec![column("who", Meaning::Key), column("n", Meaning::Counter), column("level", Meaning::Gauge)];
         let mut table = Table::new("t", columns);
         for &(who, n, level) in rows {

@@ -346,7 +346,7 @@ impl Collector for Files {
             self.named.assign(&self.raw, events.get_mut(before..).unwrap_or_default(), self.inputs.interfaces());
         }
         let window = self.inputs.window();
-        Ok(Filled { frames: Frames::new(window, self.decoder.layers()), through: self.through, status })
+        Ok(Filled::new(Frames::new(window, self.decoder.layers()), self.through, status))
     }
 
     fn ledger(&mut self) -> Result<Ledger> {

@@ -293,7 +293,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
                 true => Value::Word(match bound_of_zero_windows(c) {
                     Bound::Exact => "exact",
                     Bound::AtLeast => "still_shut",
-                    Bound::About => "opening_unseen",
+                    _ => "opening_unseen",
                 }),
                 false => Value::Missing,
             })

@@ -342,21 +342,12 @@ impl Family {
                 1 => self.title.to_owned(),
                 _ => format!("{}p{percent}", self.title),
             };
-            columns.push(ColumnDef {
-                column: Column {
-                    name: format!("{}_p{level}{unit}", self.name).into(),
-                    title: title.into(),
-                    unit: self.unit,
-                    meaning: Meaning::Gauge,
-                    about: format!("Percentile {percent} of {}.", self.about).into(),
-                    // What is missing may have been short or long.
-                    bound: Bound::About,
-                },
-                value,
-                default: self.default,
-                priority: 2,
-                bound: self.bound,
-            });
+            // What is missing may have been short or long.
+            let mut column = Column::new([""; 3], self.unit, Meaning::Gauge).bounded(Bound::About);
+            column.name = format!("{}_p{level}{unit}", self.name).into();
+            column.title = title.into();
+            column.about = format!("Percentile {percent} of {}.", self.about).into();
+            columns.push(ColumnDef { column, value, default: self.default, priority: 2, bound: self.bound });
         }
     }
 }

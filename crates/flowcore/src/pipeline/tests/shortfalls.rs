@@ -21,7 +21,7 @@ impl Collector for Short {
             odd.key = FlowKey::NONE;
         }
         let status = if self.calls < 2 { Status::More } else { Status::End };
-        Ok(Filled { frames: Frames::EMPTY, through: Timestamp::MIN, status })
+        Ok(Filled::new(Frames::EMPTY, Timestamp::MIN, status))
     }
     fn ledger(&mut self) -> Result<Ledger> {
         let mut ledger = Ledger::new();
