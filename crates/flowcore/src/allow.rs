@@ -39,11 +39,18 @@ pub trait Whitelist: Send + Sync {
     fn rule(&self, id: RuleId) -> &str;
 }
 
-impl<W: Whitelist + ?Sized> Whitelist for Arc<W> {
-    fn judge(&self, flow: &FlowRecord, names: &dyn Resolver) -> Verdict {
-        (**self).judge(flow, names)
-    }
-    fn rule(&self, id: RuleId) -> &str {
-        (**self).rule(id)
-    }
+/// What points to a whitelist is one: it may be chosen at run time, or shared.
+macro_rules! forward {
+    ($($pointer:ty),*) => { $(
+        #[deny(clippy::missing_trait_methods)]
+        impl<W: Whitelist + ?Sized> Whitelist for $pointer {
+            fn judge(&self, flow: &FlowRecord, names: &dyn Resolver) -> Verdict {
+                (**self).judge(flow, names)
+            }
+            fn rule(&self, id: RuleId) -> &str {
+                (**self).rule(id)
+            }
+        }
+    )* };
 }
+forward!(Box<W>, Arc<W>);

@@ -54,3 +54,26 @@ pub trait Analyzer: Any + Send {
     /// table stay what they are.
     fn snapshot(&self, out: &mut Tables);
 }
+
+/// One that was chosen at run time; [`Any`] of what is in the box tells which it is.
+#[deny(clippy::missing_trait_methods)]
+impl<A: Analyzer + ?Sized> Analyzer for Box<A> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn needs(&self) -> Features {
+        (**self).needs()
+    }
+    fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
+        (**self).observe(batch)
+    }
+    fn falls_short(&mut self, reasons: Shortfall) {
+        (**self).falls_short(reasons);
+    }
+    fn rejudged(&mut self, flows: &Flows) {
+        (**self).rejudged(flows);
+    }
+    fn snapshot(&self, out: &mut Tables) {
+        (**self).snapshot(out);
+    }
+}

@@ -51,23 +51,30 @@ pub trait Collector: Send {
     }
 }
 
-impl<C: Collector + ?Sized> Collector for Box<C> {
-    fn info(&self) -> &SourceInfo {
-        (**self).info()
-    }
-    fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>> {
-        (**self).fill(events, limit)
-    }
-    fn ledger(&mut self) -> Result<Ledger> {
-        (**self).ledger()
-    }
-    fn fault(&self) -> Option<&str> {
-        (**self).fault()
-    }
-    fn narrow(&mut self, filter: &dyn Select) -> Result<bool> {
-        (**self).narrow(filter)
-    }
+/// What points to a collector is one: it may be chosen at run time, or lent.
+macro_rules! forward {
+    ($($pointer:ty),*) => { $(
+        #[deny(clippy::missing_trait_methods)]
+        impl<C: Collector + ?Sized> Collector for $pointer {
+            fn info(&self) -> &SourceInfo {
+                (**self).info()
+            }
+            fn fill<'s>(&'s mut self, events: &mut Vec<FlowEvent>, limit: Limit) -> Result<Filled<'s>> {
+                (**self).fill(events, limit)
+            }
+            fn ledger(&mut self) -> Result<Ledger> {
+                (**self).ledger()
+            }
+            fn fault(&self) -> Option<&str> {
+                (**self).fault()
+            }
+            fn narrow(&mut self, filter: &dyn Select) -> Result<bool> {
+                (**self).narrow(filter)
+            }
+        }
+    )* };
 }
+forward!(Box<C>, &mut C);
 
 /// What a source is.
 #[derive(Clone, Debug, Default)]

@@ -112,29 +112,36 @@ pub trait Resolver: Send + Sync {
     fn settle(&self, _within: Duration) {}
 }
 
-impl<R: Resolver + ?Sized> Resolver for Arc<R> {
-    fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
-        (**self).name(addr, port)
-    }
-    fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
-        (**self).service(port, protocol)
-    }
-    fn network(&self, addr: Addr) -> Lookup<Network> {
-        (**self).network(addr)
-    }
-    fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
-        (**self).announced(wanted)
-    }
-    fn process(&self, key: &FlowKey) -> Lookup<Process> {
-        (**self).process(key)
-    }
-    fn offers(&self) -> Features {
-        (**self).offers()
-    }
-    fn settle(&self, within: Duration) {
-        (**self).settle(within);
-    }
+/// What points to a resolver is one: it may be chosen at run time, or shared.
+macro_rules! forward {
+    ($($pointer:ty),*) => { $(
+        #[deny(clippy::missing_trait_methods)]
+        impl<R: Resolver + ?Sized> Resolver for $pointer {
+            fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
+                (**self).name(addr, port)
+            }
+            fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
+                (**self).service(port, protocol)
+            }
+            fn network(&self, addr: Addr) -> Lookup<Network> {
+                (**self).network(addr)
+            }
+            fn announced(&self, wanted: &dyn Fn(&[u32]) -> bool) -> Option<Vec<(Addr, Addr)>> {
+                (**self).announced(wanted)
+            }
+            fn process(&self, key: &FlowKey) -> Lookup<Process> {
+                (**self).process(key)
+            }
+            fn offers(&self) -> Features {
+                (**self).offers()
+            }
+            fn settle(&self, within: Duration) {
+                (**self).settle(within);
+            }
+        }
+    )* };
 }
+forward!(Box<R>, Arc<R>);
 
 /// Knows nothing: numbers stay numbers. The default.
 #[derive(Copy, Clone, Debug, Default)]

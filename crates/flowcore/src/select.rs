@@ -1,5 +1,7 @@
 //! The shape of a compiled filter.
 
+use std::sync::Arc;
+
 use crate::batch::Frames;
 use crate::event::{FlowEvent, Marks};
 use crate::features::Features;
@@ -31,6 +33,31 @@ pub trait Select: Send + Sync {
         None
     }
 }
+
+/// What points to a filter is one: it may be chosen at run time, or shared.
+macro_rules! forward {
+    ($($pointer:ty),*) => { $(
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: Select + ?Sized> Select for $pointer {
+            fn select(&self, events: &[FlowEvent], frames: &Frames<'_>) -> u64 {
+                (**self).select(events, frames)
+            }
+            fn needs(&self) -> Features {
+                (**self).needs()
+            }
+            fn mark(&self, flow: &FlowRecord) -> Marks {
+                (**self).mark(flow)
+            }
+            fn early(&self) -> Option<Box<dyn Select>> {
+                (**self).early()
+            }
+            fn kernel(&self, form: KernelForm) -> Option<Vec<u8>> {
+                (**self).kernel(form)
+            }
+        }
+    )* };
+}
+forward!(Box<S>, Arc<S>);
 
 /// A language that some kernel interface understands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -407,6 +407,17 @@ pub trait Reporter: Send {
     }
 }
 
+/// One that was chosen at run time.
+#[deny(clippy::missing_trait_methods)]
+impl<R: Reporter + ?Sized> Reporter for Box<R> {
+    fn report(&mut self, snapshot: &Snapshot, names: &dyn Resolver) -> Result<()> {
+        (**self).report(snapshot, names)
+    }
+    fn expect(&mut self, tables: &[Table]) -> Result<()> {
+        (**self).expect(tables)
+    }
+}
+
 /// One report for the golden tests of all formats.
 #[cfg(test)]
 mod samples {
