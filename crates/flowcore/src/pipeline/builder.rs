@@ -98,7 +98,8 @@ impl Builder {
         Handle { index: self.analyzers.len() - 1, analyzer: PhantomData }
     }
 
-    /// Reports to `reporter` at the end and, if `every` is given, at each such interval of event time.
+    /// Reports to `reporter` at the end and, if `every` is given, at each such interval of event time. One of no length
+    /// is none: [`Duration::ZERO`] reports at the end only.
     #[must_use]
     pub fn report(mut self, every: Option<Duration>, reporter: impl Reporter + 'static) -> Self {
         let every = every.map(Nanos::from).filter(|&every| every > Nanos::ZERO);
@@ -109,8 +110,9 @@ impl Builder {
     /// Makes the pipeline for a source.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both. What a reporter says of the tables
-    /// to come ([`Reporter::expect`]).
+    /// [`ErrorKind::Usage`] if a part needs what the source does not offer; names both and, where there is one, the
+    /// remedy. If there are reporters: what [`report::check`] finds, and what they say of the tables to come
+    /// ([`Reporter::expect`]).
     pub fn build(mut self, source: &SourceInfo) -> Result<Pipeline> {
         for analyzer in &self.analyzers {
             unmet(analyzer.name(), analyzer.needs(), source)?;
@@ -158,11 +160,21 @@ impl Builder {
 
 fn unmet(part: &str, needs: Features, source: &SourceInfo) -> Result<()> {
     let missing = needs - source.offers;
-    if missing.is_empty() {
+    // Only a resolver tells them, whatever the source is.
+    let (names, missing) = (missing & Features::NETWORKS, missing - Features::NETWORKS);
+    let message = if !missing.is_empty() {
+        let remedy = match missing.contains(Features::HEADERS) {
+            true => "; captures offer them if they are opened with `DecodeOptions::headers`",
+            false => "",
+        };
+        format!("{part} needs {}, which {} does not offer{remedy}", missing.describe(), source.name)
+    } else if !names.is_empty() {
+        format!(
+            "{part} needs {}, which no resolver offers: bind it to one that does (`Resolver::offers`)",
+            names.describe()
+        )
+    } else {
         return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Usage,
-        format!("{part} needs {}, which {} does not offer", missing.describe(), source.name),
-    ))
+    };
+    Err(Error::new(ErrorKind::Usage, message))
 }

@@ -91,6 +91,26 @@ fn what_a_source_does_not_offer_is_an_error_that_names_both() {
 }
 
 #[test]
+fn what_only_options_or_resolvers_offer_is_told_with_the_remedy() {
+    struct Needs(Features);
+    impl Select for Needs {
+        fn select(&self, _: &[FlowEvent], _: &Frames<'_>) -> u64 {
+            0
+        }
+        fn needs(&self) -> Features {
+            self.0
+        }
+    }
+    let said = |needs| Pipeline::builder().filter(Needs(needs)).build(&source()).err().unwrap().to_string();
+    let headers = "the filter needs link addresses and IP header fields, which test does not offer; captures offer \
+                   them if they are opened with `DecodeOptions::headers`";
+    assert_eq!(said(Features::HEADERS), headers);
+    assert_eq!(said(Features::HEADERS | Features::NETWORKS), headers);
+    let names = "the filter needs AS numbers, which no resolver offers: bind it to one that does (`Resolver::offers`)";
+    assert_eq!(said(Features::NETWORKS | Features::PACKETS), names);
+}
+
+#[test]
 fn filtered_packets_are_counted_and_the_balance_holds() {
     let mut builder = Pipeline::builder().filter(OddPorts);
     let sum = builder.add(Sum::default());
@@ -160,6 +180,16 @@ fn reports_come_at_intervals_of_event_time_whatever_the_batches() {
     assert_eq!(outcome(33), outcome(1));
     // More than a step at once.
     assert_eq!(outcome_of(9000, 9000), outcome_of(9000, 33));
+}
+
+#[test]
+fn an_interval_of_no_length_is_none() {
+    let kept = Kept::default();
+    let mut builder = Pipeline::builder().report(Some(Duration::ZERO), kept.clone());
+    builder.add(Sum::default());
+    let mut pipeline = builder.build(&source()).unwrap();
+    pipeline.push(&mut events(350), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    assert_eq!(*kept.0.lock().unwrap(), []);
 }
 
 /// Gives its batches one by one.
