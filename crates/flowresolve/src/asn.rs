@@ -178,10 +178,7 @@ impl Loader {
             #[cfg(feature = "maxmind")]
             Kind::MaxMind => maxmind::read(&mut *stream, &mut self.gathered, &mut source)?,
             #[allow(unreachable_patterns)]
-            other => {
-                let message = format!("{name}: this is a {other}, which this program was built without");
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
+            other => return Err(unbuilt(name, other)),
         }
         if source.networks + source.without_origin == 0 {
             let why = source.complaints.first().map_or(String::new(), |first| format!("; {first}"));
@@ -203,6 +200,20 @@ impl Loader {
         let Gathered { builder, origins, .. } = self.gathered;
         Networks { table: builder.build(), origins: origins.into(), sources: self.sources }
     }
+}
+
+/// The error of a kind whose feature is not there.
+fn unbuilt(name: &str, kind: Kind) -> Error {
+    let what = match kind {
+        Kind::Text => "this is text, which is always read",
+        Kind::Mrt => "this is an MRT dump, which this program was built without (feature `mrt` of flowresolve)",
+        // Whatever is nothing else may be one.
+        Kind::MaxMind => {
+            "this is neither text nor an MRT dump, and MaxMind DB files this program was built without (feature \
+             `maxmind` of flowresolve)"
+        }
+    };
+    Error::new(ErrorKind::Unsupported, format!("{name}: {what}"))
 }
 
 /// Which network announces which addresses.

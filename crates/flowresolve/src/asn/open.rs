@@ -84,7 +84,10 @@ fn unpack<'r>(name: &str, first: &[u8], stored: Box<dyn BufRead + 'r>) -> Result
 
 #[cfg(not(feature = "compressed"))]
 fn unpack<'r>(name: &str, _: &[u8], _: Box<dyn BufRead + 'r>) -> Result<Box<dyn BufRead + 'r>> {
-    let message = format!("{name}: this is compressed, which this program was built without: unpack it first");
+    let message = format!(
+        "{name}: this is compressed, which this program was built without (feature `compressed` of flowresolve): \
+         unpack it first"
+    );
     Err(Error::new(ErrorKind::Unsupported, message))
 }
 

@@ -362,6 +362,21 @@ mod databases {
 }
 
 #[test]
+fn a_kind_that_is_not_built_in_is_told_with_its_feature() {
+    let said = |kind| unbuilt("table", kind).to_string();
+    let dump = "table: this is an MRT dump, which this program was built without (feature `mrt` of flowresolve)";
+    assert_eq!(said(Kind::Mrt), dump);
+    // It was recognised by nothing.
+    let rest = "table: this is neither text nor an MRT dump, and MaxMind DB files this program was built without \
+                (feature `maxmind` of flowresolve)";
+    assert_eq!(said(Kind::MaxMind), rest);
+    #[cfg(not(feature = "maxmind"))]
+    assert_eq!(refused(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00, a capture"), rest);
+    #[cfg(not(feature = "compressed"))]
+    assert!(refused(b"\x1f\x8b\x08\x00").contains("(feature `compressed` of flowresolve): unpack it first"));
+}
+
+#[test]
 fn nothing_that_is_read_makes_it_panic() {
     // Small changes of real forms, each once: a byte replaced, or the end cut off.
     let text = "192.0.2.0\t24\t64500_1,2\n198.51.100.0,198.51.100.9,7,\"a\"\n2001:db8::/32 1.10 name\n";
