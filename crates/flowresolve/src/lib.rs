@@ -1,7 +1,7 @@
 //! Names for the addresses and ports of flows, and which flows are expected.
 //!
 //! Numbers stay numbers until they are shown; who shows them asks a [`Resolver`](flowcore::Resolver). This crate has
-//! four, which a [`Chain`](flowcore::resolve::Chain) puts together, and a whitelist that reads rules:
+//! five, which a [`Chain`](flowcore::resolve::Chain) puts together, and a whitelist that reads rules:
 //!
 //! | type | answers |
 //! |---|---|
@@ -9,7 +9,12 @@
 //! | [`Hosts`] | names from a file such as `/etc/hosts` |
 //! | [`Services`] | the names that ports are registered for |
 //! | [`Cached`] | names from any source that takes its time, as [`Dns`] is one |
+//! | [`Networks`] | AS numbers and their prefixes, from tables in files |
 //! | [`Rules`] | which flows are allowed: addresses, prefixes, names and ports, from code or a file |
+//!
+//! Tables of networks are read by [`asn`]: text always, dumps of routing tables with the feature `mrt`, MaxMind DB
+//! files with `maxmind`, and all of them compressed with `compressed`. Under it [`prefix`] keeps a value for every
+//! prefix.
 //!
 //! Nothing here ever waits except [`settle`](flowcore::Resolver::settle), and that as long as it is told. How long a
 //! name holds is told by the clock of this machine, not by the time in the data: a capture of last year is shown with
