@@ -8,8 +8,12 @@ use flowcore::ErrorKind;
 use support::{Bytes, drain, over, read};
 
 fn plain() -> Vec<u8> {
+    plain_of(4_000)
+}
+
+fn plain_of(packets: u32) -> Vec<u8> {
     let mut file = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 65_535, 1);
-    for number in 0..4_000_u32 {
+    for number in 0..packets {
         // Not too regular, so that every format has several blocks.
         let bytes: Vec<u8> =
             (0..60 + number % 40).map(|at| (number.wrapping_mul(2_654_435_761) >> (at % 24)) as u8).collect();
@@ -144,6 +148,149 @@ fn damage_in_the_packed_data_ends_the_packets_and_is_told() {
         // LZ4 without a checksum cannot know.
         if name != "lz4" {
             assert!(reader.fault().is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn everything_before_damage_in_the_packed_data_comes_out() {
+    const PACKETS: usize = 16_000;
+    let plain = plain_of(PACKETS as u32);
+    let (packets, _) = read(&plain);
+    for (name, pack) in PACKERS {
+        // Blocks of zstd and of our lz4 come out whole or not at all; packets have at least 76 bytes.
+        let block = match name {
+            "zstd" => (128 << 10) / 76,
+            "lz4" => (64 << 10) / 76,
+            _ => 0,
+        };
+        let packed = pack(&plain);
+        for part in 3..20 {
+            let at = packed.len() * part / 20;
+            let mut damaged = packed.clone();
+            damaged[at..at + 16].fill(0xff);
+            let (seen, _) = read(&damaged);
+            let same = seen.iter().zip(&packets).take_while(|(seen, packet)| seen == packet).count();
+            // How well the parts are packed differs a little.
+            let due = PACKETS * part / 20 - PACKETS / 50 - block;
+            assert!(same >= due, "{name}, damaged at {part}/20: {same} of at least {due}");
+        }
+    }
+}
+
+#[test]
+fn something_else_behind_the_packed_data_costs_no_packet() {
+    let plain = plain_of(100);
+    let packets = read(&plain).0;
+    for (name, pack) in PACKERS {
+        let (seen, fault) = read(&[&pack(&plain)[..], b"something else"].concat());
+        assert!(seen == packets, "{name}: {} of 100", seen.len());
+        let fault = fault.unwrap();
+        assert!(fault.starts_with(&format!("test: packet 101 at byte {} of", plain.len())), "{fault}");
+    }
+}
+
+/// A frame of lz4's first format: its magic number, then blocks of 8 MiB, each behind its packed length.
+fn lz4_legacy(bytes: &[u8]) -> Vec<u8> {
+    bytes.chunks(8 << 20).fold(vec![0x02, 0x21, 0x4c, 0x18], |mut out, block| {
+        let packed = lz4_flex::block::compress(block);
+        out.extend((packed.len() as u32).to_le_bytes());
+        out.extend(packed);
+        out
+    })
+}
+
+/// A frame to be passed over.
+fn skippable(bytes: &[u8]) -> Vec<u8> {
+    [&[0x5a, 0x2a, 0x4d, 0x18], &(bytes.len() as u32).to_le_bytes()[..], bytes].concat()
+}
+
+#[test]
+fn lz4_frames_of_every_kind_are_one_stream() {
+    let plain = plain();
+    let packets = read(&plain).0;
+    let (head, tail) = plain.split_at(plain.len() / 3);
+    let modern = |bytes: &[u8]| lz4(bytes, true);
+    for (what, packed) in [
+        ("legacy", lz4_legacy(&plain)),
+        ("two legacy", [lz4_legacy(head), lz4_legacy(tail)].concat()),
+        ("legacy and modern", [lz4_legacy(head), modern(tail)].concat()),
+        ("modern and legacy", [modern(head), lz4_legacy(tail)].concat()),
+        ("skipped first", [skippable(b"note"), skippable(b""), modern(&plain)].concat()),
+        ("skipped before legacy", [skippable(&[9; 70_000]), lz4_legacy(&plain)].concat()),
+        ("skipped between", [modern(head), skippable(b"note"), modern(tail), skippable(b"end")].concat()),
+        ("skipped between legacy", [lz4_legacy(head), skippable(b"note"), lz4_legacy(tail)].concat()),
+    ] {
+        let (seen, fault) = read(&packed);
+        assert!(seen == packets && fault.is_none(), "{what}: {} packets, {fault:?}", seen.len());
+    }
+    // Blocks beyond the first, of more than 8 MiB together.
+    let large = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 0, 1).record(1, 0, &vec![7; 9 << 20]).record(2, 0, b"last");
+    assert_eq!(read(&lz4_legacy(&large.out)), read(&large.out));
+}
+
+#[test]
+fn cut_or_damaged_legacy_lz4_gives_what_is_before() {
+    let plain = plain();
+    let (head, tail) = plain.split_at(plain.len() / 2);
+    let whole = lz4_legacy(head);
+    for cut in [1, 3, 5, 7, 8, 1_000] {
+        let packed = [&whole[..], &lz4_legacy(tail)[..cut]].concat();
+        let (seen, fault) = read(&packed);
+        assert!(seen.len() > 1_500 && fault.is_some(), "cut behind {cut}: {} packets", seen.len());
+    }
+    let claims = [&whole[..], &[0xff; 4]].concat();
+    assert!(read(&claims).1.unwrap().contains("a block claims 4294967295 bytes"));
+    let cut = skippable(b"note");
+    assert!(read(&[&whole, &cut[..9]].concat()).1.unwrap().contains("the lz4 data ends before its own end"));
+    assert!(read(&cut[..9]).1.unwrap().contains("the zstd data ends before its own end"));
+}
+
+#[test]
+fn a_window_beyond_the_limit_is_no_damage() {
+    let word = |bytes: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        sum.sum().to_le_bytes()
+    };
+    // A window of 2^31 bytes, then an empty last block.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0].to_vec();
+    // One block of LZMA2 with a dictionary of 2^30 bytes.
+    let block = [2, 0, 0x21, 1, 36, 0, 0, 0];
+    let xz = [&b"\xfd7zXZ\0\0\x01"[..], &word(&[0, 1]), &block, &word(&block), &[0; 64]].concat();
+    for (packed, words) in [
+        (
+            zstd,
+            "zstd, and its window is beyond the limit of 128 MiB: unpack it beforehand, as in `zstd -dc --long=31 FILE |",
+        ),
+        (xz, "xz, and its window is beyond the limit of 256 MiB: unpack it beforehand, as in `xz -dc FILE |"),
+    ] {
+        let error = over(&packed).expect_err("cannot be read");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().starts_with(&format!("test: this is {words}")), "{error}");
+    }
+}
+
+#[test]
+fn a_gzip_header_may_have_every_part() {
+    let plain = plain_of(10);
+    let parts = flate2::GzBuilder::new().filename("name").comment("comment").extra(vec![1; 300]).mtime(7);
+    let mut encoder = parts.write(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&plain).expect("memory");
+    let packed = encoder.finish().expect("memory");
+    assert_eq!(read(&packed), read(&plain));
+    let mut other = packed;
+    other[2] = 7;
+    assert!(read(&other).1.unwrap().contains("invalid gzip header"));
+}
+
+#[test]
+fn a_cut_within_the_first_bytes_is_a_cut() {
+    for (name, pack) in PACKERS {
+        let packed = pack(&plain_of(10));
+        for cut in 1..20 {
+            let (packets, fault) = read(&packed[..cut]);
+            assert_eq!((packets.len(), fault.is_some()), (0, true), "{name} cut at {cut}");
         }
     }
 }

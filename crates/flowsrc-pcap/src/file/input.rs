@@ -1,23 +1,19 @@
 //! Opening inputs: files, standard input, streams; decompressed by their first bytes.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
+use std::io::{self, Cursor, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::GzDecoder;
 use flowcore::{Error, ErrorKind, Result};
 
 use super::kind::{ARCHIVE_HEADER, Compression, Kind, PREFIX, is_archive, unknown_words};
-use super::window::BUFFER;
+use super::unpack::unpack;
 
 /// The path that means standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
-
-/// Memory that an xz stream may ask for; `xz -9` needs 65 MiB.
-const XZ_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// How far reading has come, in bytes as stored (compressed, if they are).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +78,16 @@ impl Input {
         let mut input = Self { name, bytes: stored, kind, compression: None, total, read };
         if let Kind::Packed(compression) = input.kind {
             let unpacked = unpack(compression, input.bytes).map_err(|error| refused(&input.name, error))?;
-            input.compression = Some(compression);
-            (input.kind, prefix, input.bytes) = look(unpacked).unwrap_or_else(|error| {
+            input.compression = Some(unpacked.0);
+            (input.kind, prefix, input.bytes) = match look(unpacked.1) {
+                Ok(beginning) => beginning,
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let words = format!("{}: this is {}, and {error}", input.name, unpacked.0.name());
+                    return Err(Error::new(ErrorKind::Unsupported, words));
+                }
                 // Damaged before the first byte came out: an empty stream that ends with that error.
-                (Kind::Short, Vec::new(), Box::new(Failed(Some(error))) as Box<dyn Read + Send>)
-            });
+                Err(error) => (Kind::Short, Vec::new(), Box::new(Failed(Some(error))) as Box<dyn Read + Send>),
+            };
         }
         let within = input.compression.map(|compression| format!("{} of ", compression.name())).unwrap_or_default();
         let words = match input.kind {
@@ -165,20 +166,6 @@ fn peek(mut stream: Box<dyn Read + Send>, most: usize) -> io::Result<(Vec<u8>, B
     Ok((prefix, whole))
 }
 
-fn unpack(compression: Compression, stored: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let stored = BufReader::with_capacity(BUFFER, stored);
-    Ok(match compression {
-        Compression::Gzip => Box::new(Gzip { member: Some(GzDecoder::new(stored)) }),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
-        Compression::Xz => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
-                .map_err(io::Error::other)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(stored, stream))
-        }
-        Compression::Lz4 => Box::new(Lz4 { frames: lz4_flex::frame::FrameDecoder::new(Probed::new(stored)) }),
-    })
-}
-
 /// Counts what passes and tries again when a signal interrupts.
 struct Counted {
     stream: Box<dyn Read + Send>,
@@ -201,123 +188,10 @@ impl Read for Counted {
 }
 
 /// An input that ends with an error.
-struct Failed(Option<io::Error>);
+pub(super) struct Failed(pub(super) Option<io::Error>);
 
 impl Read for Failed {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         self.0.take().map_or(Ok(0), Err)
-    }
-}
-
-/// Gzip members one after the other, and zeros between and behind them: tapes and block devices are padded so, and
-/// `gzip` passes over them.
-struct Gzip<R: BufRead> {
-    /// `None` behind the last one.
-    member: Option<GzDecoder<R>>,
-}
-
-impl<R: BufRead> Read for Gzip<R> {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        /// What a member begins with.
-        const MAGIC: u8 = 0x1f;
-        while let Some(member) = &mut self.member {
-            let count = member.read(space)?;
-            if count > 0 || space.is_empty() {
-                return Ok(count);
-            }
-            let stored = member.get_mut();
-            let next = loop {
-                let bytes = stored.fill_buf()?;
-                match bytes.iter().position(|&byte| byte != 0) {
-                    Some(zeros) => {
-                        let next = bytes.get(zeros).copied();
-                        stored.consume(zeros);
-                        break next;
-                    }
-                    None if bytes.is_empty() => break None,
-                    None => {
-                        let zeros = bytes.len();
-                        stored.consume(zeros);
-                    }
-                }
-            };
-            match next {
-                None => self.member = None,
-                Some(MAGIC) => self.member = self.member.take().map(|member| GzDecoder::new(member.into_inner())),
-                Some(_) => {
-                    self.member = None;
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it is followed by something else"));
-                }
-            }
-        }
-        Ok(0)
-    }
-}
-
-/// LZ4 frames one after the other, with a cut between two blocks told from the end.
-///
-/// The frame decoder gives 0 bytes at the end of every frame and also when the input ends where a block should begin.
-/// So at the end of the input it is shown zeros: an open frame takes four of them for its end mark (and four more for
-/// a checksum), while a closed one reads seven for the header of a next frame.
-struct Lz4<R: BufRead> {
-    frames: lz4_flex::frame::FrameDecoder<Probed<R>>,
-}
-
-impl<R: BufRead> Read for Lz4<R> {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        /// What a closed frame reads of the zeros.
-        const NEXT_HEADER: usize = 7;
-        loop {
-            if space.is_empty() {
-                return Ok(0);
-            }
-            if self.frames.get_ref().shown > 0 {
-                return Ok(0);
-            }
-            let count = self.frames.read(space)?;
-            if count > 0 {
-                return Ok(count);
-            }
-            if !self.frames.get_mut().stream.fill_buf()?.is_empty() {
-                continue;
-            }
-            self.frames.get_mut().zeros = 16;
-            let probe = self.frames.read(space);
-            let probed = self.frames.get_mut();
-            probed.zeros = 0;
-            return match probe {
-                Ok(count) if count > 0 => Err(io::ErrorKind::InvalidData.into()),
-                _ if probed.shown == NEXT_HEADER => Ok(0),
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
-            };
-        }
-    }
-}
-
-/// A stream followed by as many zeros as it is told to show.
-struct Probed<R> {
-    stream: R,
-    zeros: usize,
-    shown: usize,
-}
-
-impl<R> Probed<R> {
-    fn new(stream: R) -> Self {
-        Self { stream, zeros: 0, shown: 0 }
-    }
-}
-
-impl<R: BufRead> Read for Probed<R> {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        if self.zeros == 0 {
-            return self.stream.read(space);
-        }
-        let count = self.zeros.min(space.len());
-        if let Some(space) = space.get_mut(..count) {
-            space.fill(0);
-        }
-        self.zeros -= count;
-        self.shown += count;
-        Ok(count)
     }
 }

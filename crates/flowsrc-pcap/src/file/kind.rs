@@ -54,6 +54,19 @@ impl Compression {
 /// The section header block's type; the same in both byte orders.
 pub(super) const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
+/// What an lz4 frame begins with.
+pub(super) const LZ4_FRAME: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+
+/// The same of lz4's first format, which `lz4 -l` still writes.
+pub(super) const LZ4_LEGACY_FRAME: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+
+const XZ_STREAM: &[u8] = b"\xfd7zXZ\0";
+
+/// Whether a frame begins with `magic` that decoders pass over; zstd and lz4 have it in common.
+pub(super) fn is_skippable(magic: [u8; 4]) -> bool {
+    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18])
+}
+
 /// Beginnings of files that people take for captures.
 const FOREIGN: &[(&[u8], &str)] = &[
     (b"snoop\0\0\0", "a Solaris snoop capture; `editcap -F pcapng` converts it"),
@@ -135,12 +148,13 @@ impl Kind {
         match magic {
             [0x1f, 0x8b, ..] => return Self::Packed(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd] => return Self::Packed(Compression::Zstd),
-            // A skippable frame: both zstd (pzstd writes one first) and lz4 have it; lz4 files never begin with it.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18] => return Self::Packed(Compression::Zstd),
-            [0x04, 0x22, 0x4d, 0x18] | [0x02, 0x21, 0x4c, 0x18] => return Self::Packed(Compression::Lz4),
+            // Mostly of zstd (pzstd writes one first); what stands behind it tells.
+            _ if is_skippable(magic) => return Self::Packed(Compression::Zstd),
+            LZ4_FRAME | LZ4_LEGACY_FRAME => return Self::Packed(Compression::Lz4),
             _ => {}
         }
-        if prefix.starts_with(b"\xfd7zXZ\0") {
+        // Cut within it, too, no capture begins so.
+        if prefix.starts_with(XZ_STREAM) || XZ_STREAM.starts_with(prefix) {
             return Self::Packed(Compression::Xz);
         }
         if let Some((_, words)) = FOREIGN.iter().find(|(beginning, _)| prefix.starts_with(beginning)) {

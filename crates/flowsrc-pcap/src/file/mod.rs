@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `record` | what a reader gives: raw packets, interfaces, their statistics |
 //! | `kind` | which format a stream is, by its first bytes; what to say of those that are not ours |
-//! | `input` | opening files and standard input, decompressing |
+//! | `input` | opening files and standard input |
+//! | `unpack`, `gzip`, `lz4` | decompressing |
 //! | `window` | the reused buffer between input and formats |
 //! | `times`, `fault` | times that cannot be right; the one sentence about what is wrong |
 //! | `classic`, `ng`, `clock` | the formats, walked in place |
@@ -20,8 +21,10 @@
 mod classic;
 mod clock;
 mod fault;
+mod gzip;
 mod input;
 mod kind;
+mod lz4;
 mod merge;
 mod ng;
 mod numbers;
@@ -29,6 +32,7 @@ mod reader;
 mod record;
 mod source;
 mod times;
+mod unpack;
 mod window;
 
 pub use input::Position;
