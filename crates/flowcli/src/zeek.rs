@@ -1,6 +1,6 @@
 //! The form of Zeek's `conn.log`: tab-separated, with `#` lines around.
 
-use flowcore::report::cell::{push_addr, push_f64, push_i64, push_seconds, push_u64};
+use flowcore::report::cell::{push_addr, push_epoch, push_f64, push_i64, push_seconds, push_u64};
 use flowcore::report::{Column, Ending, Meaning, Quality, RowFormat, Unit, Value, push_trust_pairs};
 
 /// One column of `conn.log`.
@@ -183,7 +183,7 @@ fn push_cell(out: &mut Vec<u8>, cell: &Value) {
             }
         }
         Value::Bool(yes) => out.push(if *yes { b'T' } else { b'F' }),
-        Value::Time(time) => push_seconds(out, time.as_nanos(), 6),
+        Value::Time(time) => push_epoch(out, *time),
         Value::Span(span) => push_seconds(out, span.get(), 6),
         Value::Addr(addr) => push_addr(out, *addr),
         Value::Word(word) => push_text(out, word),

@@ -189,7 +189,14 @@ fn civil(day: i64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day_of_month)
 }
 
-/// Writes a span or a time since the epoch in seconds with `decimals` (0 to 9) decimals; finer digits are cut.
+/// Writes a time in seconds since the epoch with microseconds. Finer digits are cut downwards, so that a time before
+/// 1970 is in the same microsecond as by [`push_rfc3339`].
+pub fn push_epoch(out: &mut Vec<u8>, time: Timestamp) {
+    const MICROSECOND: i64 = 1_000;
+    push_seconds(out, time.as_nanos().div_euclid(MICROSECOND).saturating_mul(MICROSECOND), 6);
+}
+
+/// Writes a span in seconds with `decimals` (0 to 9) decimals; finer digits are cut.
 pub fn push_seconds(out: &mut Vec<u8>, nanos: i64, decimals: usize) {
     if nanos < 0 {
         out.push(b'-');
@@ -407,6 +414,15 @@ mod tests {
         assert_eq!(text(|out| push_rfc3339(out, at(-1, 0), 3)), "1969-12-31T23:59:59.000Z");
         assert_eq!(text(|out| push_rfc3339(out, Timestamp::MAX, 9)), "2262-04-11T23:47:16.854775807Z");
         assert_eq!(text(|out| push_rfc3339(out, Timestamp::MIN, 9)), "1677-09-21T00:12:43.145224192Z");
+    }
+
+    #[test]
+    fn times_before_1970_are_cut_downwards_in_every_form() {
+        let time = Timestamp::from_nanos(-1);
+        assert_eq!(text(|out| push_epoch(out, time)), "-0.000001");
+        assert_eq!(text(|out| push_rfc3339(out, time, 6)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(text(|out| push_epoch(out, Timestamp::from_nanos(1_999))), "0.000001");
+        assert_eq!(text(|out| push_epoch(out, Timestamp::MIN)), "-9223372036.854775");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How tables for people show points in time; machine formats always write nanoseconds since the epoch.
 
-use crate::report::cell::{push_rfc3339, push_seconds};
+use crate::report::cell::{push_epoch, push_rfc3339, push_seconds};
 use crate::time::Timestamp;
 
 /// Writes points in time for people.
@@ -35,7 +35,7 @@ pub struct Epoch;
 
 impl TimeFormat for Epoch {
     fn write(&mut self, out: &mut Vec<u8>, _column: usize, time: Timestamp) {
-        push_seconds(out, time.as_nanos(), 6);
+        push_epoch(out, time);
     }
     fn unit(&self) -> &'static str {
         "s"
