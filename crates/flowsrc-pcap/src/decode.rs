@@ -79,7 +79,8 @@ impl Sink for Decoding<'_> {
         event.interface = packet.interface;
         self.truncated += u64::from(packet.captured < packet.wire);
         let Decoder { options, scratch, .. } = &mut *self.decoder;
-        if let Found::Other { layers } = wire::decode_here(packet.link, bytes, packet.wire, *options, event, scratch) {
+        let wire = packet.wire.max(packet.captured);
+        if let Found::Other { layers } = wire::decode_here(packet.link, bytes, wire, *options, event, scratch) {
             self.decoder.other(event, layers);
         }
         event.notes |= Notes::when(packet.untimed, Notes::UNTIMED);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use flowcore::Notes;
 use serde_json::Value;
 
 use crate::capture::Capture;
@@ -49,10 +50,10 @@ fn outcome(exit: Option<i32>) -> &'static str {
     }
 }
 
-/// Whether a packet is more than 1 ms earlier than one before it on its interface.
+/// Whether a packet is more than 1 ms earlier than one before it on its interface, of those that have a time of their own.
 fn runs_backwards(capture: &Capture) -> bool {
     let mut latest = BTreeMap::new();
-    capture.packets.iter().any(|packet| {
+    capture.packets.iter().filter(|packet| !packet.event.notes.contains(Notes::UNTIMED)).any(|packet| {
         let latest = latest.entry(packet.event.interface).or_insert(packet.event.time);
         *latest = packet.event.time.max(*latest);
         (*latest - packet.event.time).get() > 1_000_000

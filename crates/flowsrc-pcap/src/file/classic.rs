@@ -138,12 +138,15 @@ impl Classic {
             } else {
                 latest = nanos;
             }
+            if wire < captured {
+                tally.contradict(ordinal, place(at), captured, wire);
+            }
             let packet = RawPacket {
                 time: Timestamp::from_nanos(nanos),
                 untimed: false,
                 offset: body as u32,
                 captured,
-                wire: wire.max(captured),
+                wire,
                 interface: 0,
                 link,
             };
@@ -171,7 +174,8 @@ impl Classic {
             && let Some((frame, behind)) = behind.split_at_checked(captured as usize)
         {
             let (nanos, fraction) = time::<BIG>(header, nanos_per_tick);
-            if captured == 0 || nanos < latest || fraction >= FAULTY_FRACTION {
+            let wire = word::<BIG>(header, 12);
+            if captured == 0 || nanos < latest || fraction >= FAULTY_FRACTION || wire < captured {
                 break;
             }
             latest = nanos;
@@ -180,7 +184,7 @@ impl Classic {
                 untimed: false,
                 offset: (at + RECORD_HEADER) as u32,
                 captured,
-                wire: word::<BIG>(header, 12).max(captured),
+                wire,
                 interface: 0,
                 link,
             };

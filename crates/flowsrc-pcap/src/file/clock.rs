@@ -1,7 +1,12 @@
 //! From a pcapng timestamp to nanoseconds: `if_tsresol` and `if_tsoffset`.
 
+use super::times::NONE_YET;
+
 /// Nanoseconds in one second, wide enough for every product here.
 const SECOND: i128 = 1_000_000_000;
+
+/// What [`Clock::nanos`] gives for a time outside the years 1677 to 2262.
+pub(super) const BEYOND: i64 = i64::MIN;
 
 /// How one interface counts time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -34,7 +39,7 @@ impl Clock {
         clock
     }
 
-    /// Nanoseconds since the epoch of a 64-bit count.
+    /// Nanoseconds since the epoch of a 64-bit count, or [`BEYOND`].
     #[inline]
     pub(super) fn nanos(&self, ticks: u64) -> i64 {
         if ticks < self.plain_below {
@@ -44,7 +49,7 @@ impl Clock {
         }
     }
 
-    /// The same in wide integers, rounded down; saturates.
+    /// The same in wide integers, rounded down.
     ///
     /// A count that would lie beyond the year 2262 is taken as negative if its top bit is set: that is what a writer's
     /// clock from before 1970 leaves in the file, and it keeps the packets' distances.
@@ -55,7 +60,7 @@ impl Clock {
             Err(_) if ticks >> 63 == 1 => self.scale(i128::from(ticks as i64)),
             _ => unsigned,
         };
-        i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+        i64::try_from(nanos).ok().filter(|&nanos| nanos > NONE_YET).unwrap_or(BEYOND)
     }
 
     fn scale(&self, ticks: i128) -> i128 {
@@ -118,9 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_saturates() {
-        assert_eq!(Clock::new(0, 0).nanos(1 << 40), i64::MAX);
-        assert_eq!(Clock::new(6, i64::MAX).nanos(0), i64::MAX);
-        assert_eq!(Clock::new(6, i64::MIN).nanos(0), i64::MIN);
+    fn what_cannot_be_said_is_no_time() {
+        assert_eq!(Clock::new(0, 0).nanos(1 << 40), BEYOND);
+        assert_eq!(Clock::new(6, i64::MAX).nanos(0), BEYOND);
+        assert_eq!(Clock::new(6, i64::MIN).nanos(0), BEYOND);
+        assert_eq!(Clock::new(0, 0).nanos(9_223_372_036), 9_223_372_036_000_000_000);
+        assert_eq!(Clock::new(0, 0).nanos(9_223_372_037), BEYOND);
     }
 }

@@ -16,6 +16,45 @@ pub(super) struct Damage {
     pub(super) what: String,
 }
 
+/// What is odd at some places of an input, though reading goes on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// An option list behind a packet goes on beyond its block.
+    PacketOptions,
+    /// The same of a description of an interface.
+    InterfaceOptions,
+    /// The same of statistics of an interface.
+    StatisticsOptions,
+    /// More bytes were captured than there were.
+    Lengths,
+    /// A time that cannot be said.
+    Time,
+}
+
+/// What was odd: of each kind the first place, and how many there were.
+#[derive(Debug, Default)]
+pub(super) struct Oddities(Vec<(Odd, Damage, u64)>);
+
+impl Oddities {
+    /// Notes one more at `offset`; `packet` is the packet or the one that comes next.
+    #[cold]
+    pub(super) fn note(&mut self, odd: Odd, packet: u64, offset: u64, what: impl FnOnce() -> String) {
+        match self.0.iter_mut().find(|(kind, ..)| *kind == odd) {
+            Some((.., count)) => *count += 1,
+            None => self.0.push((odd, Damage { packet, offset, what: what() }, 1)),
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.iter().map(|(.., count)| count).sum()
+    }
+
+    /// Whether counts of losses may stand where nobody could read them.
+    pub(super) fn hide_losses(&self) -> bool {
+        self.0.iter().any(|(odd, ..)| matches!(odd, Odd::PacketOptions | Odd::StatisticsOptions))
+    }
+}
+
 /// Everything that may be wrong with one input.
 #[derive(Debug)]
 pub(super) struct Complaint<'a> {
@@ -29,6 +68,7 @@ pub(super) struct Complaint<'a> {
     pub(super) skipped: Option<&'a Damage>,
     /// How many were.
     pub(super) skipped_blocks: u64,
+    pub(super) oddities: &'a Oddities,
     pub(super) times: &'a Times,
 }
 
@@ -54,6 +94,17 @@ impl Complaint<'_> {
                 blocks => format!(", the first of {blocks}"),
             };
             clauses.push(format!("left out packet {packet} at byte {offset}{stream}{others}: {what}"));
+        }
+        for (odd, Damage { packet, offset, what }, count) in &self.oddities.0 {
+            let before = match odd {
+                Odd::InterfaceOptions | Odd::StatisticsOptions => "the block before ",
+                Odd::PacketOptions | Odd::Lengths | Odd::Time => "",
+            };
+            let others = match count {
+                1 => String::new(),
+                count => format!(", the first of {count}"),
+            };
+            clauses.push(format!("{before}packet {packet} at byte {offset}{stream}{others}: {what}"));
         }
         if let Some(spot) = self.times.first_beyond {
             let others = match self.times.beyond_second {
@@ -103,6 +154,7 @@ mod tests {
             end: Some(&damage),
             skipped: None,
             skipped_blocks: 0,
+            oddities: &Oddities::default(),
             times: &times,
         };
         assert_eq!(
@@ -122,6 +174,7 @@ mod tests {
             end: None,
             skipped: None,
             skipped_blocks: 0,
+            oddities: &Oddities::default(),
             times: &Times::default(),
         };
         assert_eq!(complaint.words(), None);

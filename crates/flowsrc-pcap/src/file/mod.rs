@@ -8,7 +8,7 @@
 //! | `unpack`, `gzip`, `lz4` | decompressing |
 //! | `window` | the reused buffer between input and formats |
 //! | `times`, `fault` | times that cannot be right; the one sentence about what is wrong |
-//! | `classic`, `ng`, `clock` | the formats, walked in place |
+//! | `classic`, `ng`, `options`, `clock` | the formats, walked in place |
 //! | `reader` | one input: [`Reader`] |
 //! | `merge` | several inputs in time order |
 //! | `numbers` | which interface is which |
@@ -28,6 +28,7 @@ mod lz4;
 mod merge;
 mod ng;
 mod numbers;
+mod options;
 mod reader;
 mod record;
 mod source;

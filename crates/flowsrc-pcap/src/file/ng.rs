@@ -4,13 +4,15 @@
 //! other block, and every enhanced packet block that is not as it should be, goes through [`Ng::block`].
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use flowcore::Timestamp;
 use flowcore::wire::LinkType;
 
-use super::clock::Clock;
-use super::fault::Damage;
+use super::clock::{BEYOND, Clock};
+use super::fault::{Damage, Odd};
 use super::kind::SECTION_HEADER;
+use super::options::{Options, option};
 use super::reader::{Step, Tally};
 use super::record::{Interface, RawPacket, Sink};
 use super::window::{BUFFER, LARGEST_RECORD, Window};
@@ -32,21 +34,17 @@ mod block {
     pub(super) const ENHANCED_PACKET: u32 = 6;
 }
 
-/// The same number in every block's option list.
-mod option {
-    pub(super) const END: u16 = 0;
-    pub(super) const IF_NAME: u16 = 2;
-    pub(super) const IF_DESCRIPTION: u16 = 3;
-    pub(super) const IF_TSRESOL: u16 = 9;
-    pub(super) const IF_TSOFFSET: u16 = 14;
-    pub(super) const EPB_DROPCOUNT: u16 = 4;
-    pub(super) const ISB_IFRECV: u16 = 4;
-    pub(super) const ISB_IFDROP: u16 = 5;
-    pub(super) const ISB_OSDROP: u16 = 7;
-}
-
 /// A drop counter above this is taken for "unknown": writers leave all ones where they have no number.
 const PLAUSIBLE_COUNT: u64 = 1 << 56;
+
+/// Numbers there are for interfaces; the last one is shared by those beyond.
+const MOST_NUMBERS: usize = u16::MAX as usize;
+
+/// Interfaces of one section: a bound to memory.
+const MOST_IN_SECTION: usize = 1 << 20;
+
+/// How far ahead a time is looked for that a packet without one can have, where none stands before it.
+const AHEAD: usize = 64 * 1024;
 
 /// The state of one pcapng stream.
 #[derive(Debug, Default)]
@@ -59,8 +57,30 @@ pub(super) struct Ng {
     slots: Vec<Slot>,
     /// Interfaces of all sections, in the order of their descriptions.
     pub(super) interfaces: Vec<Interface>,
-    /// The latest time seen in earlier sections, by link type and name of the interface.
-    latest: HashMap<(LinkType, Option<String>), i64>,
+    /// The interfaces of earlier sections.
+    ended: HashMap<(LinkType, Option<String>), Ended>,
+    /// Interfaces that have no number of their own.
+    unnumbered: bool,
+    ahead: Ahead,
+}
+
+/// What is known of interfaces of earlier sections that have one link type and name.
+#[derive(Copy, Clone, Debug)]
+struct Ended {
+    /// The latest time seen on them.
+    latest: i64,
+    /// That of the latest of them.
+    number: u16,
+}
+
+/// The first time in the stream, for the packets before it that have none.
+#[derive(Debug, Default)]
+struct Ahead {
+    found: Option<Timestamp>,
+    /// Up to where in the stream there is none.
+    passed: u64,
+    /// The input has no more to look at.
+    ended: bool,
 }
 
 /// What the packet path needs of an interface.
@@ -73,6 +93,8 @@ struct Slot {
     link: LinkType,
     /// Index into [`Ng::interfaces`].
     number: u16,
+    /// That describes another interface, of another name.
+    borrowed: bool,
 }
 
 /// What became of a block off the packet path.
@@ -83,8 +105,9 @@ enum Outcome {
     Skip(u64),
     /// The byte order may have changed.
     Section(usize),
-    /// A packet whose `offset` counts from the block, and the block's length.
-    Packet(RawPacket, usize),
+    /// A packet whose `offset` counts from the block and whose time may be [`BEYOND`], the number of its interface in
+    /// its section, and the block's length.
+    Packet(RawPacket, usize, usize),
     /// A packet block of this length that makes no sense; the walk can go on behind it.
     LeftOut(usize, String),
     Stop(Step),
@@ -101,6 +124,16 @@ impl Ng {
     /// Whether no section was begun yet.
     pub(super) fn is_blank(&self) -> bool {
         !self.begun
+    }
+
+    /// There is nothing beyond what was shown last.
+    pub(super) fn see_no_further(&mut self) {
+        self.ahead.ended = true;
+    }
+
+    /// Whether some interfaces have the number of another one, so that what was lost on them is known in part.
+    pub(super) fn shares_numbers(&self) -> bool {
+        self.unnumbered
     }
 
     /// Hands on the next packets that lie wholly in the window, at most `max`.
@@ -146,37 +179,41 @@ impl Ng {
                 && order::<BIG>(*trailer) as usize == total
                 && let captured = word::<BIG>(header, 20)
                 && captured as usize <= total - PACKET_FRAME
+                && let wire = word::<BIG>(header, 24)
+                && captured <= wire
                 && let Some(slot) = self.slots.get_mut(word::<BIG>(header, 8) as usize)
             {
-                let ticks = u64::from(word::<BIG>(header, 12)) << 32 | u64::from(word::<BIG>(header, 16));
-                let nanos = slot.clock.nanos(ticks);
-                if nanos < tally.times.latest {
-                    tally.times.step_back(nanos, slot.latest, tally.ordinal(), place(at));
-                    slot.latest = slot.latest.max(nanos);
-                } else {
+                let (mut nanos, mut untimed) = (slot.clock.nanos(ticks::<BIG>(header)), false);
+                if nanos >= tally.times.latest {
                     tally.times.latest = nanos;
                     slot.latest = nanos;
+                } else if nanos == BEYOND {
+                    (nanos, untimed) = (tally.beyond_time(place(at)), true);
+                } else {
+                    tally.times.step_back(nanos, slot.latest, tally.ordinal(), place(at));
+                    slot.latest = slot.latest.max(nanos);
                 }
                 let number = slot.number;
                 let packet = RawPacket {
                     time: Timestamp::from_nanos(nanos),
-                    untimed: false,
+                    untimed,
                     offset: (at + PACKET_HEADER) as u32,
                     captured,
-                    wire: word::<BIG>(header, 24).max(captured),
+                    wire,
                     interface: number,
                     link: slot.link,
                 };
                 sink.take(packet, rest.get(PACKET_HEADER..PACKET_HEADER + captured as usize).unwrap_or(&[]));
-                tally.packets += 1;
                 let options = PACKET_HEADER + (captured as usize).next_multiple_of(4);
                 if options + 4 < total {
-                    self.note_drops::<BIG>(number, rest.get(options..total - 4).unwrap_or(&[]));
+                    let options = rest.get(options..total - 4).unwrap_or(&[]);
+                    self.note_drops::<BIG>(number, options, tally, place(at));
                 }
+                tally.packets += 1;
                 at += total;
                 continue;
             }
-            match self.block::<BIG>(rest, tally) {
+            match self.block::<BIG>(rest, tally, place(at)) {
                 Outcome::Consumed(total) => at += total,
                 Outcome::Skip(total) => {
                     skip = total;
@@ -186,22 +223,28 @@ impl Ng {
                     at += total;
                     break None;
                 }
-                Outcome::Packet(packet, total) => {
-                    let packet = RawPacket { offset: at as u32 + packet.offset, ..packet };
-                    sink.take(packet, packet.bytes(bytes));
+                Outcome::Packet(packet, interface, total) => {
+                    let mut packet = RawPacket { offset: at as u32 + packet.offset, ..packet };
+                    if packet.captured > packet.wire {
+                        tally.contradict(tally.ordinal(), place(at), packet.captured, packet.wire);
+                    }
                     let nanos = packet.time.as_nanos();
-                    // The numbers of a section's interfaces follow each other.
-                    let first = self.slots.first().map_or(0, |slot| slot.number);
-                    let mut own_latest = i64::MIN;
-                    if let Some(slot) = self.slots.get_mut(usize::from(packet.interface - first)) {
-                        own_latest = slot.latest;
-                        slot.latest = slot.latest.max(nanos);
+                    if nanos == BEYOND {
+                        packet.time = Timestamp::from_nanos(tally.beyond_time(place(at)));
+                        packet.untimed = true;
+                    } else if !packet.untimed {
+                        let mut own_latest = i64::MIN;
+                        if let Some(slot) = self.slots.get_mut(interface) {
+                            own_latest = slot.latest;
+                            slot.latest = slot.latest.max(nanos);
+                        }
+                        if nanos < tally.times.latest {
+                            tally.times.step_back(nanos, own_latest, tally.ordinal(), place(at));
+                        } else {
+                            tally.times.latest = nanos;
+                        }
                     }
-                    if nanos < tally.times.latest {
-                        tally.times.step_back(nanos, own_latest, tally.ordinal(), place(at));
-                    } else {
-                        tally.times.latest = nanos;
-                    }
+                    sink.take(packet, packet.bytes(bytes));
                     tally.packets += 1;
                     at += total;
                 }
@@ -219,9 +262,9 @@ impl Ng {
         step
     }
 
-    /// Any block but a sound enhanced packet block. `rest` begins with it and may end within it.
+    /// Any block but a sound enhanced packet block. `rest` begins with it, at `place` in the stream, and may end within it.
     #[inline(never)]
-    fn block<const BIG: bool>(&mut self, rest: &[u8], tally: &mut Tally) -> Outcome {
+    fn block<const BIG: bool>(&mut self, rest: &[u8], tally: &mut Tally, place: u64) -> Outcome {
         let need = |bytes| Outcome::Stop(Step::Need { bytes, of: "block" });
         if rest.len() < FRAME {
             return need(FRAME);
@@ -251,11 +294,11 @@ impl Ng {
             return Outcome::Stop(step);
         }
         match kind {
-            block::INTERFACE => self.interface::<BIG>(whole),
-            block::STATISTICS => self.statistics::<BIG>(whole),
-            block::ENHANCED_PACKET => self.unsound::<BIG>(whole),
+            block::INTERFACE => self.interface::<BIG>(whole, tally, place),
+            block::STATISTICS => self.statistics::<BIG>(whole, tally, place),
+            block::ENHANCED_PACKET => self.unsound::<BIG>(whole, tally, place),
             block::PACKET => self.obsolete_packet::<BIG>(whole),
-            block::SIMPLE_PACKET => self.simple_packet::<BIG>(whole, tally),
+            block::SIMPLE_PACKET => self.simple_packet::<BIG>(whole, rest, tally, place),
             _ => Outcome::Consumed(total),
         }
     }
@@ -285,55 +328,83 @@ impl Ng {
         self.section += u32::from(self.begun);
         self.begun = true;
         self.big_endian = big_endian;
-        for slot in self.slots.drain(..) {
+        for slot in self.slots.drain(..).filter(|slot| !slot.borrowed) {
             let name = self.interfaces.get(usize::from(slot.number)).and_then(|interface| interface.name.clone());
-            let latest = self.latest.entry((slot.link, name)).or_insert(i64::MIN);
-            *latest = slot.latest.max(*latest);
+            let is_room = self.ended.len() < MOST_NUMBERS;
+            match self.ended.entry((slot.link, name)) {
+                Entry::Occupied(mut ended) => {
+                    let latest = slot.latest.max(ended.get().latest);
+                    ended.insert(Ended { latest, number: slot.number });
+                }
+                Entry::Vacant(new) if is_room => _ = new.insert(Ended { latest: slot.latest, number: slot.number }),
+                Entry::Vacant(_) => {}
+            }
         }
         Outcome::Section(total)
     }
 
-    fn interface<const BIG: bool>(&mut self, whole: &[u8]) -> Outcome {
+    fn interface<const BIG: bool>(&mut self, whole: &[u8], tally: &mut Tally, place: u64) -> Outcome {
         /// Up to where the options begin.
         const HEADER: usize = 16;
         let Some(options) = whole.get(HEADER..whole.len() - 4) else {
             return Outcome::Stop(Step::Damage(format!("an interface description of only {} bytes", whole.len())));
         };
-        let Some(number) = u16::try_from(self.interfaces.len()).ok().filter(|&number| number < u16::MAX) else {
-            return Outcome::Stop(Step::Damage(format!("more than {} interfaces", u16::MAX)));
-        };
+        if self.slots.len() == MOST_IN_SECTION {
+            return Outcome::Stop(Step::Damage(format!("more than {MOST_IN_SECTION} interfaces in a section")));
+        }
         let link = LinkType(half(whole, 8, BIG).unwrap_or_default());
         let snap_length = word::<BIG>(whole, 12);
         let mut interface = Interface { link, snap_length, section: self.section, ..Interface::default() };
         let (mut resolution, mut offset_seconds) = (Clock::MICROSECONDS, 0);
-        for (code, value) in Options::<BIG>(options) {
+        let mut options = Options::<BIG>::new(options);
+        let (mut has_resolution, mut has_offset) = (false, false);
+        for (code, value) in &mut options {
             match (code, value) {
                 (option::IF_NAME, _) => interface.name = Some(text(value)),
                 (option::IF_DESCRIPTION, _) => interface.description = Some(text(value)),
-                (option::IF_TSRESOL, &[written, ..]) => resolution = written,
-                (option::IF_TSOFFSET, _) => offset_seconds = long::<BIG>(value).unwrap_or(0) as i64,
+                (option::IF_TSRESOL, &[written, ..]) => (resolution, has_resolution) = (written, true),
+                (option::IF_TSOFFSET, _) => {
+                    (offset_seconds, has_offset) = (long::<BIG>(value).unwrap_or(0) as i64, true);
+                }
                 _ => {}
             }
         }
+        if let Some(overrun) = options.overrun {
+            let assumed = match (has_resolution, has_offset) {
+                (false, false) => "; its times are taken for microseconds since 1970",
+                (false, true) => "; its times are taken for microseconds",
+                (true, false) => "; its times are taken to count from 1970",
+                (true, true) => "",
+            };
+            tally.oddities.note(Odd::InterfaceOptions, tally.ordinal(), place, || format!("{overrun}{assumed}"));
+        }
         // It goes on with the interface of an earlier section that has its name and link type, as files do that were put
         // together of pieces.
-        let latest = self.latest.get(&(link, interface.name.clone())).copied().unwrap_or(i64::MIN);
-        self.interfaces.push(interface);
+        let ended = self.ended.get(&(link, interface.name.clone())).copied();
+        let latest = ended.map_or(i64::MIN, |ended| ended.latest);
+        let (number, borrowed) = if self.interfaces.len() < MOST_NUMBERS {
+            self.interfaces.push(interface);
+            (self.interfaces.len() as u16 - 1, false)
+        } else {
+            self.unnumbered = true;
+            ended.map_or((MOST_NUMBERS as u16 - 1, true), |ended| (ended.number, false))
+        };
         let clock = Clock::new(resolution, offset_seconds);
-        self.slots.push(Slot { clock, latest, snap_length, link, number });
+        self.slots.push(Slot { clock, latest, snap_length, link, number, borrowed });
         Outcome::Consumed(whole.len())
     }
 
     /// Statistics count from the start of the capture, so the last block of an interface says all. A counter that went
     /// back keeps its largest value: what was lost stays lost.
-    fn statistics<const BIG: bool>(&mut self, whole: &[u8]) -> Outcome {
+    fn statistics<const BIG: bool>(&mut self, whole: &[u8], tally: &mut Tally, place: u64) -> Outcome {
         /// Up to where the options begin.
         const HEADER: usize = 20;
         if let Some(slot) = self.slots.get(word::<BIG>(whole, 8) as usize)
             && let Some(interface) = self.interfaces.get_mut(usize::from(slot.number))
             && let Some(options) = whole.get(HEADER..whole.len() - 4)
         {
-            for (code, value) in Options::<BIG>(options) {
+            let mut options = Options::<BIG>::new(options);
+            for (code, value) in &mut options {
                 let counter = match code {
                     option::ISB_IFRECV => &mut interface.statistics.received,
                     option::ISB_IFDROP => &mut interface.statistics.interface_drops,
@@ -342,24 +413,55 @@ impl Ng {
                 };
                 *counter = long::<BIG>(value).filter(|&count| count < PLAUSIBLE_COUNT).max(*counter);
             }
+            if let Some(overrun) = options.overrun {
+                let words = || format!("{overrun}; statistics of an interface behind it are lost");
+                tally.oddities.note(Odd::StatisticsOptions, tally.ordinal(), place, words);
+            }
         }
         Outcome::Consumed(whole.len())
     }
 
     /// An enhanced packet block that the packet path did not take although it is all there.
     #[cold]
-    fn unsound<const BIG: bool>(&self, whole: &[u8]) -> Outcome {
+    fn unsound<const BIG: bool>(&mut self, whole: &[u8], tally: &mut Tally, place: u64) -> Outcome {
         let total = whole.len();
         if total < PACKET_FRAME {
             return Outcome::LeftOut(total, format!("an enhanced packet block of only {total} bytes"));
         }
-        self.no_such_packet(total, word::<BIG>(whole, 8), word::<BIG>(whole, 20))
+        let (interface, captured) = (word::<BIG>(whole, 8) as usize, word::<BIG>(whole, 20) as usize);
+        let number = match self.slots.get(interface) {
+            Some(slot) if captured <= total - PACKET_FRAME => slot.number,
+            _ => return self.no_such_packet(total, interface, captured),
+        };
+        let options = PACKET_HEADER + captured.next_multiple_of(4);
+        self.note_drops::<BIG>(number, whole.get(options..total - 4).unwrap_or(&[]), tally, place);
+        self.packet::<BIG>(whole, interface)
+    }
+
+    /// A packet whose header is that of an enhanced packet block, behind the number of its interface.
+    fn packet<const BIG: bool>(&self, whole: &[u8], interface: usize) -> Outcome {
+        let total = whole.len();
+        let captured = word::<BIG>(whole, 20);
+        let slot = match self.slots.get(interface) {
+            Some(slot) if captured as usize <= total - PACKET_FRAME => slot,
+            _ => return self.no_such_packet(total, interface, captured as usize),
+        };
+        let packet = RawPacket {
+            time: Timestamp::from_nanos(slot.clock.nanos(ticks::<BIG>(whole))),
+            untimed: false,
+            offset: PACKET_HEADER as u32,
+            captured,
+            wire: word::<BIG>(whole, 24),
+            interface: slot.number,
+            link: slot.link,
+        };
+        Outcome::Packet(packet, interface, total)
     }
 
     #[cold]
-    fn no_such_packet(&self, total: usize, interface: u32, captured: u32) -> Outcome {
+    fn no_such_packet(&self, total: usize, interface: usize, captured: usize) -> Outcome {
         let described = self.slots.len();
-        let what = if interface as usize >= described {
+        let what = if interface >= described {
             format!("it names interface {interface}, but {described} are described in its section")
         } else {
             format!("it claims {captured} captured bytes in a block of {total}")
@@ -372,32 +474,20 @@ impl Ng {
         if total < PACKET_FRAME {
             return Outcome::LeftOut(total, format!("a packet block of only {total} bytes"));
         }
-        let interface = half(whole, 8, BIG).unwrap_or_default();
-        let captured = word::<BIG>(whole, 20);
-        let slot = match self.slots.get(usize::from(interface)) {
-            Some(slot) if captured as usize <= total - PACKET_FRAME => *slot,
-            _ => return self.no_such_packet(total, u32::from(interface), captured),
-        };
-        let ticks = u64::from(word::<BIG>(whole, 12)) << 32 | u64::from(word::<BIG>(whole, 16));
+        let interface = usize::from(half(whole, 8, BIG).unwrap_or_default());
+        let outcome = self.packet::<BIG>(whole, interface);
         // 65535 says that the count is unknown.
-        if let Some(drops) = half(whole, 10, BIG).filter(|&drops| drops < u16::MAX) {
-            self.add_drops(slot.number, u64::from(drops));
+        let drops = half(whole, 10, BIG).filter(|&drops| drops < u16::MAX);
+        if let (Outcome::Packet(packet, ..), Some(drops)) = (&outcome, drops) {
+            self.add_drops(packet.interface, u64::from(drops));
         }
-        let packet = RawPacket {
-            time: Timestamp::from_nanos(slot.clock.nanos(ticks)),
-            untimed: false,
-            offset: PACKET_HEADER as u32,
-            captured,
-            wire: word::<BIG>(whole, 24).max(captured),
-            interface: slot.number,
-            link: slot.link,
-        };
-        Outcome::Packet(packet, total)
+        outcome
     }
 
     /// A packet without interface number, captured length and time: it belongs to the section's first interface, is
-    /// there up to that one's snap length, and takes the time of the latest packet before it.
-    fn simple_packet<const BIG: bool>(&self, whole: &[u8], tally: &mut Tally) -> Outcome {
+    /// there up to that one's snap length, and takes the time of the latest packet before it. Where there is none, the
+    /// first behind it: a capture does not begin in 1970.
+    fn simple_packet<const BIG: bool>(&mut self, whole: &[u8], rest: &[u8], tally: &mut Tally, place: u64) -> Outcome {
         /// Up to where the packet's bytes begin.
         const HEADER: u32 = 12;
         let total = whole.len();
@@ -405,29 +495,68 @@ impl Ng {
             return Outcome::LeftOut(total, format!("a simple packet block of only {total} bytes"));
         };
         let Some(slot) = self.slots.first() else { return self.no_such_packet(total, 0, 0) };
+        let (number, link) = (slot.number, slot.link);
         let wire = word::<BIG>(whole, 8);
         let limit = if slot.snap_length == 0 { u32::MAX } else { slot.snap_length };
-        let packet = RawPacket {
-            time: tally.times.latest(),
-            untimed: true,
-            offset: HEADER,
-            captured: wire.min(limit).min(room as u32),
-            wire,
-            interface: slot.number,
-            link: slot.link,
+        let captured = wire.min(limit).min(room as u32);
+        let time = match tally.times.known() {
+            Some(time) => time,
+            None => match self.look_ahead::<BIG>(rest, place) {
+                Ok(found) => found.unwrap_or(Timestamp::EPOCH),
+                Err(bytes) => return Outcome::Stop(Step::Wish { bytes }),
+            },
         };
+        let packet = RawPacket { time, untimed: true, offset: HEADER, captured, wire, interface: number, link };
         tally.untimed += 1;
-        Outcome::Packet(packet, total)
+        Outcome::Packet(packet, 0, total)
+    }
+
+    /// The first time in what begins at `place` in the stream, if it is within [`AHEAD`] bytes.
+    ///
+    /// # Errors
+    /// How many bytes of `rest` it takes to know; as many whatever of them is there, so that a pipe gives what a file
+    /// does.
+    fn look_ahead<const BIG: bool>(&mut self, rest: &[u8], place: u64) -> Result<Option<Timestamp>, usize> {
+        let mut at = usize::try_from(self.ahead.passed.saturating_sub(place)).unwrap_or(usize::MAX);
+        while self.ahead.found.is_none() && at < AHEAD {
+            let Some(header) = rest.get(at..).and_then(|rest| rest.first_chunk::<PACKET_HEADER>()) else {
+                if self.ahead.ended {
+                    break;
+                }
+                return Err(at + PACKET_HEADER);
+            };
+            let (kind, total) = (word::<BIG>(header, 0), word::<BIG>(header, 4) as usize);
+            if header.starts_with(&SECTION_HEADER) || absurd(kind, total).is_some() {
+                // Another section may count otherwise, and behind damage is nothing.
+                self.ahead.passed = place.saturating_add(at as u64);
+                break;
+            }
+            let interface = match kind {
+                block::ENHANCED_PACKET => self.slots.get(word::<BIG>(header, 8) as usize),
+                block::PACKET => self.slots.get(usize::from(half(header, 8, BIG).unwrap_or_default())),
+                _ => None,
+            };
+            let nanos = interface.map_or(BEYOND, |slot| slot.clock.nanos(ticks::<BIG>(header)));
+            self.ahead.found = (nanos != BEYOND).then(|| Timestamp::from_nanos(nanos));
+            at = at.saturating_add(total);
+            self.ahead.passed = place.saturating_add(at as u64);
+        }
+        Ok(self.ahead.found)
     }
 
     #[inline(never)]
-    fn note_drops<const BIG: bool>(&mut self, number: u16, options: &[u8]) {
-        for (code, value) in Options::<BIG>(options) {
+    fn note_drops<const BIG: bool>(&mut self, number: u16, options: &[u8], tally: &mut Tally, place: u64) {
+        let mut options = Options::<BIG>::new(options);
+        for (code, value) in &mut options {
             if code == option::EPB_DROPCOUNT
                 && let Some(drops @ 0..PLAUSIBLE_COUNT) = long::<BIG>(value)
             {
                 self.add_drops(number, drops);
             }
+        }
+        if let Some(overrun) = options.overrun {
+            let words = || format!("{overrun}; a count of drops behind it is lost");
+            tally.oddities.note(Odd::PacketOptions, tally.ordinal(), place, words);
         }
     }
 
@@ -474,9 +603,15 @@ fn word<const BIG: bool>(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&bytes| order::<BIG>(bytes))
 }
 
-fn half(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
+pub(super) fn half(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
     let bytes = *bytes.get(at..)?.first_chunk()?;
     Some(if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+}
+
+/// When the packet of an enhanced or obsolete packet block was captured, in its interface's ticks.
+#[inline(always)]
+fn ticks<const BIG: bool>(block: &[u8]) -> u64 {
+    u64::from(word::<BIG>(block, 12)) << 32 | u64::from(word::<BIG>(block, 16))
 }
 
 fn long<const BIG: bool>(value: &[u8]) -> Option<u64> {
@@ -488,22 +623,4 @@ fn long<const BIG: bool>(value: &[u8]) -> Option<u64> {
 fn text(value: &[u8]) -> String {
     let kept = value.get(..Interface::LONGEST_NAME).unwrap_or(value);
     String::from_utf8_lossy(kept).trim_end_matches('\0').to_owned()
-}
-
-/// The options of a block: code and value. Ends at the end marker, at the end of the list, or where one overruns it.
-struct Options<'a, const BIG: bool>(&'a [u8]);
-
-impl<'a, const BIG: bool> Iterator for Options<'a, BIG> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let code = half(self.0, 0, BIG)?;
-        let length = usize::from(half(self.0, 2, BIG)?);
-        if code == option::END {
-            return None;
-        }
-        let value = self.0.get(4..4 + length)?;
-        self.0 = self.0.get(4 + length.next_multiple_of(4)..).unwrap_or(&[]);
-        Some((code, value))
-    }
 }

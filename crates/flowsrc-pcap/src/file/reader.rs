@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flowcore::{Error, ErrorKind, Ledger, Loss, Result, Status, Timestamp};
 
 use super::classic::{Classic, FILE_HEADER};
-use super::fault::{Complaint, Damage};
+use super::fault::{Complaint, Damage, Odd, Oddities};
 use super::input::{Input, Position};
 use super::kind::{Compression, Kind};
 use super::ng::{Ng, SECTION_HEADER_BYTES};
@@ -62,6 +62,7 @@ pub(super) struct Tally {
     pub(super) untimed: u64,
     left_out: u64,
     first_left_out: Option<Damage>,
+    pub(super) oddities: Oddities,
 }
 
 impl Tally {
@@ -76,6 +77,24 @@ impl Tally {
         self.left_out += 1;
         self.first_left_out.get_or_insert(damage);
     }
+
+    /// Notes that more bytes were captured than the packet is said to have had.
+    #[cold]
+    pub(super) fn contradict(&mut self, packet: u64, offset: u64, captured: u32, wire: u32) {
+        self.oddities.note(Odd::Lengths, packet, offset, || {
+            format!("{captured} bytes were captured of {wire} on the wire; both are taken as they stand")
+        });
+    }
+
+    /// Counts a packet whose time cannot be said, and gives the one that it gets, in nanoseconds.
+    #[cold]
+    pub(super) fn beyond_time(&mut self, offset: u64) -> i64 {
+        self.untimed += 1;
+        self.oddities.note(Odd::Time, self.packets + self.left_out + 1, offset, || {
+            "its time lies outside the years 1677 to 2262; taken as without one".to_owned()
+        });
+        self.times.latest().as_nanos()
+    }
 }
 
 /// Why a walk stopped.
@@ -85,6 +104,8 @@ pub(super) enum Step {
     Full,
     /// The next one is not wholly in the window: this many bytes from its beginning are needed, of this thing.
     Need { bytes: usize, of: &'static str },
+    /// It could say more of the next one with this many bytes from its beginning, but goes on without them.
+    Wish { bytes: usize },
     /// It cannot go on: what is wrong with the next record or block.
     Damage(String),
 }
@@ -189,9 +210,16 @@ impl Reader {
             match step {
                 Step::Full => break,
                 // What was read lies in the window: it must be taken before the window moves.
-                Step::Need { .. } if some => break,
+                Step::Need { .. } | Step::Wish { .. } if some => break,
                 Step::Need { bytes, of } => {
                     self.refill(bytes, of)?;
+                }
+                Step::Wish { bytes } => {
+                    if !self.window.refill_if_sound(bytes)
+                        && let Format::Ng(ng) = &mut self.format
+                    {
+                        ng.see_no_further();
+                    }
                 }
                 Step::Damage(_) if some => break,
                 Step::Damage(what) => self.stop(what),
@@ -299,9 +327,9 @@ impl Reader {
         self.tally.packets
     }
 
-    /// The latest time of a packet given so far; the epoch before the first.
-    pub(super) fn latest(&self) -> Timestamp {
-        self.tally.times.latest()
+    /// The latest time of a packet given so far; `None` before the first that has one.
+    pub(super) fn latest(&self) -> Option<Timestamp> {
+        self.tally.times.known()
     }
 
     /// How far reading has come.
@@ -325,6 +353,7 @@ impl Reader {
             end: self.damage.as_ref(),
             skipped: self.tally.first_left_out.as_ref(),
             skipped_blocks: self.tally.left_out,
+            oddities: &self.tally.oddities,
             times: &self.tally.times,
         }
         .words()
@@ -332,20 +361,22 @@ impl Reader {
 
     /// How many things [`fault`](Self::fault) speaks of; never falls.
     pub(super) fn troubles(&self) -> u64 {
-        let Tally { left_out, times, .. } = &self.tally;
-        u64::from(self.damage.is_some()) + left_out + times.within_interface + times.beyond_second
+        let Tally { left_out, times, oddities, .. } = &self.tally;
+        u64::from(self.damage.is_some()) + left_out + oddities.total() + times.within_interface + times.beyond_second
     }
 
     /// Losses before and in this file; nothing is delivered or filtered here.
     ///
     /// Interface and kernel drops come from the last statistics block of each interface, capture drops from the counts
     /// noted beside packets as far as they go [beyond](super::Statistics::drops_beyond_statistics) those statistics. What no
-    /// interface says anything about stays unknown; what some say nothing about is known in part.
+    /// interface says anything about stays unknown; what some say nothing about is known in part, and so is everything
+    /// where options overrun their block or interfaces share a number.
     pub fn ledger(&self) -> Ledger {
         /// Sums stay far from overflow, whatever a file claims.
         const MOST: u64 = 1 << 60;
         let mut ledger = Ledger::new();
-        let mut silent = [false; Loss::COUNT];
+        let shared = matches!(&self.format, Format::Ng(ng) if ng.shares_numbers());
+        let mut silent = [self.tally.oddities.hide_losses() || shared; Loss::COUNT];
         for interface in self.interfaces() {
             let statistics = &interface.statistics;
             for (reason, packets) in [

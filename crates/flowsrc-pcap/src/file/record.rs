@@ -6,7 +6,9 @@ use flowcore::wire::LinkType;
 /// One packet of a capture file, its bytes still in the reader's window.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawPacket {
-    /// When it was captured. A packet without a time (pcapng's simple packet block) has that of the latest before it.
+    /// When it was captured. A packet without a time (pcapng's simple packet block, or a time outside the years 1677 to
+    /// 2262) has that of the latest before it; one that stands before all times that of the first within 64 KiB behind
+    /// it, or else the epoch.
     pub time: Timestamp,
     /// It has no time of its own.
     pub untimed: bool,
@@ -14,7 +16,7 @@ pub struct RawPacket {
     pub offset: u32,
     /// How many bytes the file holds.
     pub captured: u32,
-    /// How many there were on the wire; at least `captured`, whatever the file claims.
+    /// How many there were on the wire, as the file says; that may be less than `captured`, which is a fault.
     pub wire: u32,
     /// Index into [`Reader::interfaces`](crate::Reader::interfaces).
     pub interface: u16,

@@ -314,9 +314,7 @@ impl Collector for Files {
             // One interface that keeps its number: each packet is decoded where the walk finds it.
             Inputs::One(reader, _) if is_of_one_interface(reader) => {
                 let status = reader.read_into(most, &mut decoding);
-                if reader.packets() > 0 {
-                    self.through = self.through.max(reader.latest());
-                }
+                self.through = self.through.max(reader.latest().unwrap_or(Timestamp::MIN));
                 status
             }
             inputs => {
@@ -331,7 +329,9 @@ impl Collector for Files {
                 };
                 let window = inputs.window();
                 for packet in &self.raw {
-                    self.through = self.through.max(packet.time);
+                    if !packet.untimed {
+                        self.through = self.through.max(packet.time);
+                    }
                     decoding.take(*packet, packet.bytes(window));
                 }
                 renumber = true;

@@ -13,6 +13,9 @@ const JITTER: i64 = 1_000_000;
 /// in the fraction where a second ends, so that what is below two is a time as good as any.
 pub(super) const FAULTY_FRACTION: i64 = 2_000_000_000;
 
+/// What stands for the latest time before there is one: earlier than any, and later than [`super::clock::BEYOND`].
+pub(super) const NONE_YET: i64 = i64::MIN + 1;
+
 /// What is known of a file's times.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
@@ -44,7 +47,7 @@ pub(super) struct Spot {
 impl Default for Times {
     fn default() -> Self {
         Self {
-            latest: i64::MIN,
+            latest: NONE_YET,
             backwards: 0,
             within_interface: 0,
             first_backwards: None,
@@ -58,7 +61,12 @@ impl Default for Times {
 impl Times {
     /// The latest time so far; the epoch before the first packet.
     pub(super) fn latest(&self) -> Timestamp {
-        if self.latest == i64::MIN { Timestamp::EPOCH } else { Timestamp::from_nanos(self.latest) }
+        self.known().unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// The same; `None` before the first packet that has one.
+    pub(super) fn known(&self) -> Option<Timestamp> {
+        (self.latest > NONE_YET).then(|| Timestamp::from_nanos(self.latest))
     }
 
     /// Notes a packet earlier than the file's latest; `interface_latest` is that of its own interface.

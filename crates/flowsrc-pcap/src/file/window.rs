@@ -40,6 +40,8 @@ pub(super) struct Window {
     skip: u64,
     /// Where in the stream the last skip began.
     skip_from: u64,
+    /// What the input answered when it was asked for more than had to be there.
+    failed: Option<io::Error>,
 }
 
 impl std::fmt::Debug for Window {
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Window {
 
 impl Window {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { input, bytes: Vec::new(), landing: 0, start: 0, end: 0, offset: 0, skip: 0, skip_from: 0 }
+        Self { input, bytes: Vec::new(), landing: 0, start: 0, end: 0, offset: 0, skip: 0, skip_from: 0, failed: None }
     }
 
     /// Everything in the buffer up to the end of what was read, consumed or not; offsets of packets refer to it.
@@ -101,6 +103,9 @@ impl Window {
     /// `false` = the input has ended.
     pub(super) fn refill(&mut self, need: usize) -> io::Result<bool> {
         debug_assert!(need <= LARGEST_RECORD + HEADROOM);
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.bytes.is_empty() {
             self.bytes.resize(HEADROOM + PAGE + BUFFER, 0);
             self.land();
@@ -128,6 +133,15 @@ impl Window {
                 return Ok(true);
             }
         }
+    }
+
+    /// The same for what need not be there: an error waits for whoever needs it.
+    pub(super) fn refill_if_sound(&mut self, need: usize) -> bool {
+        self.failed.is_none()
+            && self.refill(need).unwrap_or_else(|error| {
+                self.failed = Some(error);
+                false
+            })
     }
 
     /// Finds the place where reads land; again after each move of the memory.
