@@ -6,27 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flowcore::{Error, ErrorKind, Result};
-
-/// The name of standard input.
-pub const STANDARD_INPUT: &str = "-";
+pub use flowsrc_pcap::file::is_standard_input;
 
 /// The files meant by `names`, patterns expanded, each once and in the order given; and those that were named again.
 ///
 /// # Errors
 /// If there is none, or a pattern matches nothing.
 pub fn expand(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut paths, mut again): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
-    let mut known = HashSet::new();
-    for name in names {
-        let found = if is_pattern(name) { matching(name)? } else { vec![name.clone()] };
-        for path in found {
-            let is_new = match identity(&path) {
-                Some(identity) => known.insert(identity),
-                None => !paths.contains(&path),
-            };
-            if is_new { paths.push(path) } else { again.push(path) }
-        }
-    }
+    let (paths, again) = each_once(names)?;
     if paths.is_empty() {
         let message = "nothing to read: name a capture with -r, as in `-r capture.pcap`, or pipe one in: \
                        `tcpdump -w - | flow conns -r -`";
@@ -39,16 +26,28 @@ pub fn expand(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((paths, again))
 }
 
+fn each_once(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut paths, mut again): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
+    for name in names {
+        let found = if is_pattern(name) { matching(name)? } else { vec![name.clone()] };
+        for path in found {
+            let is_new = match identity(&path) {
+                Some(identity) => known.insert(identity),
+                None if is_standard_input(&path) => !paths.iter().any(|known| is_standard_input(known)),
+                None => !paths.contains(&path),
+            };
+            if is_new { paths.push(path) } else { again.push(path) }
+        }
+    }
+    Ok((paths, again))
+}
+
 /// Device and number of a regular file: the same by whatever name. Other things may give something new when they are
 /// opened again.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let facts = std::fs::metadata(path).ok().filter(|facts| facts.is_file() && !is_standard_input(path))?;
     Some((facts.dev(), facts.ino()))
-}
-
-/// Whether `path` means standard input.
-pub fn is_standard_input(path: &Path) -> bool {
-    path.as_os_str() == STANDARD_INPUT
 }
 
 /// What messages call it.
@@ -112,6 +111,13 @@ mod tests {
         let (found, again) = expand(&[path("a.pcap"), path("./link.pcap"), path("../missing.pcap")]).unwrap();
         assert_eq!(found, [path("a.pcap"), path("../missing.pcap")]);
         assert_eq!(again, [path("./link.pcap")]);
+    }
+
+    #[test]
+    fn standard_input_is_the_same_by_any_name() {
+        let names = ["other", "-", "/dev/stdin", "/proc/self/fd/0", "/dev/fd/0"].map(PathBuf::from);
+        let (paths, again) = each_once(&names).unwrap();
+        assert_eq!((&paths[..], &again[..]), (&names[..2], &names[2..]));
     }
 
     #[test]

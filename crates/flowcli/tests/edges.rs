@@ -204,6 +204,19 @@ fn a_file_is_read_once_by_whatever_names() {
 }
 
 #[test]
+fn standard_input_is_read_once_by_whatever_names() {
+    let mut thrice = flow();
+    thrice.args(["count", "-o", "csv", "--no-header", "-r", "-", "-r", "/dev/stdin", "-r", "/proc/self/fd/0"]);
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.pcap", &capture(RAW, &[whole(true, 2, 1000, 0, 0)]));
+    let output = thrice.pipe_stdin(folder.path().join("a.pcap")).unwrap().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("standard input is named more than once, and read once").count(), 2, "{said}");
+    let counted = String::from_utf8(output.stdout).unwrap();
+    assert!(counted.starts_with("1,40,"), "{counted}");
+}
+
+#[test]
 fn control_characters_of_names_and_filters_do_not_reach_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "ev\u{1b}[31mil\nx.pcap", b"this is no capture file");

@@ -15,6 +15,11 @@ use super::unpack::unpack;
 /// The path that means standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
+/// Whether `path` is standard input: `-`, or what the system calls it.
+pub fn is_standard_input(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| matches!(path, STANDARD_INPUT | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0"))
+}
+
 /// How far reading has come, in bytes as stored (compressed, if they are).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -38,7 +43,7 @@ pub(super) struct Input {
 impl Input {
     /// Opens a file, or standard input for `-`.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        if path.as_os_str() == STANDARD_INPUT {
+        if is_standard_input(path) {
             return Self::standard_input();
         }
         let name = path.display().to_string();

@@ -36,7 +36,7 @@ mod times;
 mod unpack;
 mod window;
 
-pub use input::Position;
+pub use input::{Position, is_standard_input};
 pub use reader::Reader;
 pub(crate) use record::Sink;
 pub use record::{Interface, RawPacket, Statistics};

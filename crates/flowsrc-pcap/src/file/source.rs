@@ -10,7 +10,7 @@ use flowcore::{
     Timestamp,
 };
 
-use super::input::{Position, STANDARD_INPUT};
+use super::input::{Position, STANDARD_INPUT, is_standard_input};
 use super::merge::{MOST_NAMED, Merge};
 use super::numbers::{Interfaces, Named, holds_others};
 use super::reader::Reader;
@@ -162,7 +162,7 @@ impl Builder {
     /// named twice.
     pub fn open(self) -> Result<Files> {
         let Self { inputs, options, packet_limit } = self;
-        let standard = |input: &&Source| matches!(input, Source::Path(path) if path.as_os_str() == STANDARD_INPUT);
+        let standard = |input: &&Source| matches!(input, Source::Path(path) if is_standard_input(path));
         if inputs.iter().filter(standard).count() > 1 {
             return Err(Error::new(ErrorKind::Usage, "standard input can be read only once"));
         }
@@ -174,6 +174,8 @@ impl Builder {
         for input in inputs {
             let (path, reader) = match input {
                 Source::Path(path) => {
+                    // One name for it: it is read where it stands, never opened again.
+                    let path = if is_standard_input(&path) { STANDARD_INPUT.into() } else { path };
                     let reader = Reader::open(&path);
                     (Some(path), reader)
                 }
