@@ -3,7 +3,7 @@
 //! Packets go from the source to the filter and are gone; flows are followed only if the filter asks whose packet one is.
 
 use flowcore::report::{Bound, Column, Ending, Meaning, Unit, Value};
-use flowcore::{Collector, Features, FlowEvent, Flows, Frames, Ledger, Limit, Select, Status, Timestamp, flows};
+use flowcore::{Collector, Features, FlowEvent, Flows, Frames, Ledger, Limit, Notes, Select, Status, Timestamp, flows};
 use flowfilter::{Filter, STEP};
 use flowsrc_pcap::Files;
 use flowstats::conns::Doubts;
@@ -99,8 +99,9 @@ fn read(
         events.clear();
         let filled = source.fill(&mut events, Limit::default())?;
         let (frames, through, status) = (filled.frames, filled.through, filled.status);
-        if let Some(first) = events.first() {
-            seen.from.get_or_insert(first.time);
+        // Until something has a time there is no beginning, and what has none of its own has no say.
+        if through > Timestamp::MIN {
+            seen.from = seen.from.into_iter().chain(earliest(&events)).min();
             seen.through = Some(through);
         }
         seen.packets += events.len() as u64;
@@ -117,6 +118,11 @@ fn read(
             return Ok(());
         }
     }
+}
+
+/// The earliest time, of those that the source notes.
+fn earliest(events: &[FlowEvent]) -> Option<Timestamp> {
+    events.iter().filter(|event| !event.notes.contains(Notes::UNTIMED)).map(|event| event.time).min()
 }
 
 /// Counts what is selected; gives the packets so far.

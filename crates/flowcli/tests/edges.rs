@@ -170,6 +170,27 @@ fn a_row_with_a_packet_without_a_time_tells_no_times() {
     assert_eq!((&found[0]["handshake_ns"], &found[0]["quality"]), (&2_000_000_000_u64.into(), &"exact".into()));
 }
 
+/// When the input begins and how far it goes, as a command tells of a capture in memory.
+fn from_and_through(command: &str, bytes: &[u8]) -> [Value; 2] {
+    let output = flow().args([command, "-r", "-", "-o", "json"]).write_stdin(bytes.to_vec()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    [report["from_ns"].clone(), report["through_ns"].clone()]
+}
+
+#[test]
+fn the_input_begins_with_the_earliest_packet_that_has_a_time() {
+    let packet = || whole(true, 2, 1000, 0, 0);
+    for times in [[Some(5_000_000), Some(3_000_000), Some(4_000_000)], [None, Some(3_000_000), Some(5_000_000)]] {
+        let capture = sections(&times.map(|time| (time, packet())));
+        for command in ["count", "conns", "hosts"] {
+            let expected = [3_000_000_000_u64, 5_000_000_000].map(Value::from);
+            assert_eq!(from_and_through(command, &capture), expected, "{command}, {times:?}");
+        }
+    }
+    let untimed = sections(&[(None, packet()), (None, packet())]);
+    assert_eq!(from_and_through("count", &untimed), [Value::Null, Value::Null]);
+}
+
 /// What goes to standard error.
 fn said(command: &mut Command) -> String {
     String::from_utf8(command.output().unwrap().stderr).unwrap()
