@@ -1,0 +1,102 @@
+//! When answers end, and what counts as one where pieces are missing, crossed or late.
+
+use super::*;
+
+/// Requests, responses, greetings, turns that overlapped.
+fn turns(played: &Played) -> [u32; 4] {
+    let turns = played.facts.turns;
+    [turns.requests, turns.responses, turns.server_first, turns.overlapped]
+}
+
+fn told(played: &Played) -> Vec<&str> {
+    played.heard.iter().filter(|line| line.starts_with("response")).map(String::as_str).collect()
+}
+
+#[test]
+fn a_request_that_meets_a_greeting_counts_at_either_end() {
+    let greeting = |at| (at, "<PA", 901, 101, 11);
+    let asks = |at| (at, ">PA", 101, 901, 6);
+    let server = opened(&[greeting(1020.0), asks(1025.0), (1026.0, "<PA", 912, 107, 9)]);
+    let client = opened(&[asks(1005.0), greeting(1006.0), (1026.0, "<PA", 912, 107, 9)]);
+    assert_eq!((turns(&server), turns(&client)), ([1, 1, 1, 1], [1, 1, 1, 1]));
+    assert_eq!((told(&server), told(&client)), (vec!["response 1 1"], vec!["response 21 21"]));
+    let greets_on =
+        opened(&[greeting(1020.0), asks(1025.0), (1025.5, "<PA", 912, 101, 8), (1026.0, "<PA", 920, 107, 9)]);
+    assert_eq!((turns(&greets_on), told(&greets_on)), ([1, 1, 1, 1], vec!["response 1 1"]));
+}
+
+/// A response of which every other piece of a hundred bytes comes late, and the first last of all, behind the FIN.
+fn holes(count: u32) -> Played {
+    let mut rows = vec![REQUEST, (1030.0, "<PA", 901, 151, 100)];
+    let place = |hole: u32| 1001 + 200 * hole;
+    rows.extend((0..count).map(|hole| (1031.0 + f64::from(hole), "<A", place(hole) + 100, 151, 100)));
+    rows.extend((1..count).map(|hole| (1101.0 + f64::from(hole), "<A", place(hole), 151, 100)));
+    rows.push((1200.0, "<FA", place(count), 151, 0));
+    rows.push((1500.0, "<A", place(0), 151, 100));
+    opened(&rows)
+}
+
+#[test]
+fn a_response_is_complete_when_the_oldest_of_many_holes_is_filled() {
+    for count in [7, 8, 9, 20, 32] {
+        assert_eq!(told(&holes(count)), ["response 10 480"], "{count}");
+    }
+    // More than are told apart.
+    let played = holes(33);
+    assert_eq!((told(&played), played.facts.turns.withheld), (vec!["response ? ?"], [true; 2]));
+}
+
+#[test]
+fn a_hole_tears_no_turn_that_goes_on() {
+    let rows = |begin, late| {
+        [
+            REQUEST,
+            (1040.0, "<A", begin, 151, 1000),
+            // Sent before it had heard any of that.
+            (1041.0, ">PA", 151, 901, 7),
+            (1042.0, "<A", late, 151, 1000),
+            (1500.0, "<PA", 2901, 158, 500),
+        ]
+    };
+    for played in [opened(&rows(901, 1901)), opened(&rows(1901, 901))] {
+        assert_eq!((turns(&played), told(&played)), ([1, 1, 0, 1], vec!["response 20 480"]));
+        assert_eq!(played.facts.turns.withheld, [false; 2]);
+    }
+}
+
+#[test]
+fn who_goes_on_asking_against_an_answer_that_has_ended_overlaps() {
+    let answer = (1030.0, "<PA", 901, 151, 45);
+    let goes_on = (1031.0, ">A", 151, 901, 1000);
+    for rows in [&[REQUEST, answer, goes_on][..], &[REQUEST, answer, (1030.1, "<FA", 946, 151, 0), goes_on]] {
+        let played = opened(rows);
+        assert_eq!((turns(&played), told(&played)), ([1, 1, 0, 1], vec!["response 10 10"]));
+    }
+}
+
+#[test]
+fn a_response_goes_on_until_its_sender_has_heard_the_next_request() {
+    let rows = [
+        REQUEST,
+        (1030.0, "<PA", 901, 151, 1400),
+        (1031.0, ">PA", 151, 2301, 100),
+        (1032.0, "<PA", 2301, 151, 1400),
+        (1040.0, "<PA", 3701, 151, 1400),
+        (1045.0, ">A", 251, 5101, 0),
+        (1060.0, "<PA", 5101, 251, 500),
+    ];
+    let played = opened(&rows);
+    assert_eq!((turns(&played), told(&played)), ([2, 2, 0, 1], vec!["response 10 20", "response 29 29"]));
+    // Its end is known too if that is the last.
+    assert_eq!(told(&opened(&rows[..5])), ["response 10 20"]);
+    assert_eq!(told(&opened(&[&rows[..5], &[(1050.0, "<FA", 5101, 151, 0)]].concat())), ["response 10 20"]);
+    // What was jumped over may be of either, as one crossed the other.
+    let jumps = [(1040.0, "<PA", 3701, 151, 1400), (1060.0, "<PA", 6101, 251, 500), (1070.0, "<PA", 5101, 251, 1000)];
+    assert_eq!(told(&opened(&[&rows[..4], &jumps].concat())), ["response ? ?", "response 29 39"]);
+    assert_eq!(told(&opened(&[&rows[..3], &jumps[1..]].concat()))[0], "response 10 10");
+    // A FIN behind a hole prolongs nothing.
+    let ends = [(1040.0, "<FA", 5101, 251, 0), (1050.0, "<PA", 2301, 251, 2800)];
+    assert_eq!(told(&opened(&[&rows[..3], &ends].concat())), ["response 10 10", "response 19 19"]);
+    let fills = [(1040.0, "<PA", 4701, 151, 400), (1060.0, "<PA", 3701, 251, 1000), (1070.0, "<PA", 5101, 251, 500)];
+    assert_eq!(told(&opened(&[&rows[..4], &fills].concat()))[0], "response ? ?");
+}
