@@ -100,3 +100,52 @@ fn a_response_goes_on_until_its_sender_has_heard_the_next_request() {
     let fills = [(1040.0, "<PA", 4701, 151, 400), (1060.0, "<PA", 3701, 251, 1000), (1070.0, "<PA", 5101, 251, 500)];
     assert_eq!(told(&opened(&[&rows[..4], &fills].concat()))[0], "response ? ?");
 }
+
+#[test]
+fn one_byte_that_was_found_later_was_an_answer_or_a_request() {
+    // The answer to the second request was captured when it was sent again.
+    let rows = |bytes: u32| {
+        let (second, third, next) = (102, 103, 902 + bytes);
+        [
+            (1030.0, ">PA", 101, 901, 1),
+            (1050.0, "<PA", 901, 102, 1),
+            (1050.1, ">A", 102, 902, 0),
+            (1060.0, ">PA", second, 902, 1),
+            (1090.0, ">PA", third, next, 1),
+            (1300.0, "<PA", 902, 103, bytes),
+            (1300.1, ">A", 104, next, 0),
+            (1310.0, ">PA", third, next, 1),
+            (1330.0, "<PA", next, 104, 1),
+        ]
+    };
+    for bytes in [1, 2] {
+        let played = opened(&rows(bytes));
+        assert_eq!(turns(&played), [3, 3, 0, 0], "{bytes}");
+        // It may as well be the rest of the first.
+        assert_eq!(told(&played)[..2], ["response ? ?"; 2], "{bytes}");
+    }
+    // The second request, before its answer was seen and after.
+    let first = [(1030.0, ">PA", 101, 901, 1), (1031.0, "<PA", 901, 102, 9), (1045.0, ">A", 102, 910, 0)];
+    let (asks, answers) = ((2800.0, ">PA", 102, 910, 1), (2600.0, "<PA", 910, 103, 9));
+    assert_eq!(turns(&opened(&[&first[..], &[answers, asks]].concat())), [2, 2, 0, 0]);
+    let heard = (2600.0, "<A", 910, 103, 0);
+    let late = (2900.0, "<PA", 910, 103, 9);
+    assert_eq!(turns(&opened(&[&first[..], &[heard, asks]].concat())), [2, 1, 0, 0]);
+    assert_eq!(turns(&opened(&[&first[..], &[heard, asks, late]].concat())), [2, 2, 0, 0]);
+    // A FIN is neither.
+    let closes = (2800.0, ">FA", 102, 910, 0);
+    assert_eq!(turns(&opened(&[&first[..], &[heard, closes]].concat())), [1, 1, 0, 0]);
+}
+
+#[test]
+fn the_end_of_a_request_and_the_beginning_of_its_answer_that_were_missed_are_no_turn() {
+    let played = opened(&[
+        (1020.0, ">PA", 101, 901, 200),
+        (1030.0, "<PA", 901, 301, 915),
+        (1040.0, ">PA", 301, 1816, 200),
+        (1045.0, ">A", 701, 4558, 0),
+        (1050.0, "<PA", 4558, 701, 416),
+        (1051.0, ">FA", 701, 4974, 0),
+    ]);
+    assert_eq!((turns(&played), played.facts.sides.map(|side| side.missing_bytes)), ([2, 2, 0, 0], [200, 2742]));
+}
