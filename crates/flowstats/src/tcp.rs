@@ -169,6 +169,10 @@ struct Unusual {
     held: Option<Held>,
     /// Positions up to which a stream was neither seen nor jumped over by payload; the last of them may be a FIN's. 0 = none.
     tails: [i64; 2],
+    /// When something of each end was last acknowledged that had not been seen; meaningless before.
+    missed_at: [i64; 2],
+    /// Some of that came so long after its ACK that it was sent again: what was sent first was not captured.
+    missed_first: bool,
 }
 
 impl Unusual {
@@ -392,6 +396,7 @@ impl Tcp {
         }
         if !flags.contains(TcpFlags::RST) {
             if let Some(rare) = rare {
+                let missed = rare.gaps[direction.index()].missed();
                 let fin = data + i64::from(payload);
                 let to = fin + i64::from(flags.contains(TcpFlags::FIN));
                 rare.gaps[direction.index()].fill(data, fin);
@@ -403,6 +408,9 @@ impl Tcp {
                     end.end_at(to);
                 }
                 rare.gaps[direction.index()].fill(fin, to);
+                let late = time.as_nanos().saturating_sub(rare.missed_at[direction.index()]);
+                let found = rare.gaps[direction.index()].missed() < missed;
+                rare.missed_first |= found && late >= retransmit::SHORTEST_TIMER.get();
                 let tail = &mut rare.tails[direction.index()];
                 if (data..to).contains(&(*tail - 1)) {
                     *tail = 0;
@@ -414,7 +422,7 @@ impl Tcp {
         }
         state::step(originator, responder, direction, flags, payload);
         if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::RST) {
-            self.note_gap(direction.opposite(), control.is_empty());
+            self.note_gap(direction.opposite(), control.is_empty(), time);
         }
         let smooth = self.rare.is_none() || self.is_smooth();
         self.bearing.set(Bearing::USUAL, (self.ack != NEVER || self.syn_ack == NEVER) && smooth);

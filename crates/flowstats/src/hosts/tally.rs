@@ -433,6 +433,10 @@ impl Witness for Told<'_> {
         self.tally.gaps = self.tally.gaps.saturating_sub(gaps.into());
     }
 
+    fn missed_first(&mut self, _: Direction, _: Timestamp) {
+        self.tally.doubts |= Doubts::GAP;
+    }
+
     fn invalid(&mut self, _: Direction, _: Timestamp) {
         self.tally.invalid += 1;
     }

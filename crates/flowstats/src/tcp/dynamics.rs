@@ -309,7 +309,11 @@ impl Dynamics {
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;
         self.note_options(segment);
+        let missed_first = tcp.has_missed_first();
         tcp.take_in(segment, event.payload_bytes, by, event.time);
+        if tcp.has_missed_first() && !missed_first {
+            witness.missed_first(by, event.time);
+        }
         if first && !flags.contains(TcpFlags::SYN) {
             witness.midstream(event.time);
         }

@@ -1,6 +1,6 @@
 //! What a capture lacks of a connection: bytes that were acknowledged and never seen, holes, beginnings and ends.
 
-use flowcore::{Direction, TcpFlags, TcpSegment};
+use flowcore::{Direction, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Gaps, Letter, Tcp, state};
 
@@ -60,7 +60,7 @@ impl Tcp {
 
     /// Counts what `side`'s peer has acknowledged though it was never seen.
     #[inline]
-    pub(super) fn note_gap(&mut self, side: Direction, plain: bool) {
+    pub(super) fn note_gap(&mut self, side: Direction, plain: bool, now: Timestamp) {
         let end = &self.ends[side.index()];
         let (acked, last) = (end.acked(), end.last());
         let beyond = acked > last && end.is_placed();
@@ -75,8 +75,11 @@ impl Tcp {
             rare.tails[side.index()] = acked;
             self.ends[side.index()].cover(acked);
         }
-        if gaps.acknowledge(acked) && established && plain {
-            rare.counts[side.index()].gap(&mut self.history, side);
+        if gaps.acknowledge(acked) {
+            rare.missed_at[side.index()] = now.as_nanos();
+            if established && plain {
+                rare.counts[side.index()].gap(&mut self.history, side);
+            }
         }
     }
 
@@ -150,10 +153,17 @@ impl Tcp {
             .is_some_and(|rare| self.ends[side.index()].bytes_before(rare.reset_acked[side.index()]).is_some())
     }
 
-    /// Whether something was acknowledged that was not seen before: bytes, a FIN, or a SYN.
+    /// Whether something was acknowledged that was not seen before: bytes, a FIN, or a SYN; even if it was seen later,
+    /// but so late that it must have been sent again.
     pub fn has_gaps(&self) -> bool {
-        let begun_anew = self.rare.as_ref().is_some_and(|rare| rare.begun_anew);
-        self.missed_positions() != [0; 2] || self.lacks_syn_ack() || begun_anew
+        let known = self.rare.as_ref().is_some_and(|rare| rare.begun_anew || rare.missed_first);
+        self.missed_positions() != [0; 2] || self.lacks_syn_ack() || known
+    }
+
+    /// Whether something that was acknowledged came so long after its ACK that it was sent again: what was sent first
+    /// was not captured.
+    pub(super) fn has_missed_first(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.missed_first)
     }
 
     /// Payload bytes by sequence numbers, sent or acknowledged; indexed by [`Direction`].

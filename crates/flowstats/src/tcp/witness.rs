@@ -188,6 +188,10 @@ pub trait Witness {
     #[inline]
     fn found(&mut self, by: Direction, bytes: u64, gaps: u32) {}
 
+    /// Bytes or a FIN that `by` had sent before were not captured: what was found was sent again.
+    #[inline]
+    fn missed_first(&mut self, by: Direction, time: Timestamp) {}
+
     /// A segment that no connection has: several of SYN, FIN and RST, no ACK without SYN or RST, or numbers far outside the
     /// windows or behind a FIN, which nothing else bore out. Of the latter it is told when that is known; of what was seen
     /// behind a FIN before that came, once.

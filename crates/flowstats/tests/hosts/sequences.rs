@@ -41,6 +41,20 @@ fn a_repeated_syn_ack_is_a_retransmission_and_no_error() {
 }
 
 #[test]
+fn what_was_sent_again_and_not_seen_before_makes_counts_lower_bounds() {
+    let tape = |at| {
+        Tape::opened()
+            .c(1020.0, "P.", 1, 1, 100)
+            .s(1030.0, "P.", 1, 101, 200)
+            .s(1080.0, ".", 201, 301, 0)
+            .c(at, "P.", 101, 201, 200)
+            .packets
+    };
+    let doubts = [1290.0, 1082.0].map(|at| row(&tape(at)).tally.doubts().contains(flowstats::conns::Doubts::GAP));
+    assert_eq!(doubts, [true, false]);
+}
+
+#[test]
 fn a_server_that_speaks_first_has_answered_nothing() {
     let host = row(&Tape::opened().s(1030.0, "P.", 1, 1, 40).packets);
     assert_eq!(counts(&host), Counts::opened(0, 0));

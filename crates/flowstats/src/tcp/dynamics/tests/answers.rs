@@ -149,3 +149,15 @@ fn the_end_of_a_request_and_the_beginning_of_its_answer_that_were_missed_are_no_
     ]);
     assert_eq!((turns(&played), played.facts.sides.map(|side| side.missing_bytes)), ([2, 2, 0, 0], [200, 2742]));
 }
+
+#[test]
+fn what_came_long_after_its_ack_was_sent_before_unseen() {
+    let has_gaps = |at| {
+        let rows = [REQUEST, RESPONSE, (1080.0, "<A", 1401, 351, 0), (at, ">PA", 151, 1401, 200)];
+        let (found, followed) = played(&[&HANDSHAKE[..], &rows].concat());
+        assert_eq!(found.facts.sides[0].missing_bytes, 0);
+        followed.tcp.has_gaps()
+    };
+    // Not so soon: the capture may have had them in disorder.
+    assert_eq!((has_gaps(1290.0), has_gaps(1082.0)), (true, false));
+}
