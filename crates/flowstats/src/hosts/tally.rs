@@ -343,6 +343,7 @@ impl Witness for Told<'_> {
         }
     }
 
+    #[inline(always)]
     fn established(&mut self, opening: &Opening, _: Timestamp) {
         let known = self.course.contains(Course::ESTABLISHED);
         self.course.insert(Course::ESTABLISHED);

@@ -130,7 +130,8 @@ pub trait Witness {
     #[inline]
     fn syn_ack(&mut self, time: Timestamp) {}
 
-    /// The handshake is complete; its times are in [`Dynamics::opening`](super::Dynamics::opening).
+    /// The handshake is complete; its times are in [`Dynamics::opening`](super::Dynamics::opening). Once more with
+    /// them where its ACK comes behind what showed that it was: of SYNs that crossed, say.
     #[inline]
     fn established(&mut self, opening: &super::Opening, time: Timestamp) {}
 

@@ -41,6 +41,19 @@ fn a_repeated_syn_ack_is_a_retransmission_and_no_error() {
 }
 
 #[test]
+fn syns_that_cross_give_the_time_until_their_ack() {
+    let host = row(&Tape::new()
+        .c(0.0, "S", 0, 0, 0)
+        .s(1.0, "S", 0, 0, 0)
+        .c(10.0, "S.", 0, 1, 0)
+        .s(11.0, "S.", 0, 1, 0)
+        .c(20.0, ".", 1, 1, 0)
+        .packets);
+    assert_eq!((host.tally.established, p95_micros(&host, Measure::Connect)), (1, Some(20_000)));
+    assert_eq!(p95_micros(&host, Measure::Handshake), Some(20_000));
+}
+
+#[test]
 fn what_was_sent_again_and_not_seen_before_makes_counts_lower_bounds() {
     let tape = |at| {
         Tape::opened()

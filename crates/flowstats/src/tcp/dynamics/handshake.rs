@@ -172,6 +172,9 @@ impl Dynamics {
         let flags = segment.flags;
         let ack = !before.established && tcp.handshake_times().ack.is_some();
         // An ACK behind a RST was on its way before it, or comes from the end that had not heard of it.
+        if ack && self.outcome == Outcome::Established {
+            return self.tell_late_times(tcp, event, witness);
+        }
         if self.outcome != Outcome::Unanswered && !(ack && self.outcome == Outcome::Reset) {
             return;
         }
@@ -199,5 +202,12 @@ impl Dynamics {
             }
             witness.established(&self.opening(tcp), event.time);
         }
+    }
+
+    /// The handshake was complete before, and has its times now.
+    #[cold]
+    #[inline(never)]
+    fn tell_late_times<W: Witness>(&self, tcp: &Tcp, event: &FlowEvent, witness: &mut W) {
+        witness.established(&self.opening(tcp), event.time);
     }
 }

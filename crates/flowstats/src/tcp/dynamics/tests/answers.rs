@@ -161,3 +161,17 @@ fn what_came_long_after_its_ack_was_sent_before_unseen() {
     // Not so soon: the capture may have had them in disorder.
     assert_eq!((has_gaps(1290.0), has_gaps(1082.0)), (true, false));
 }
+
+#[test]
+fn a_simultaneous_opening_has_times_when_its_ack_comes() {
+    let played = play(&[
+        (1000.0, ">S", 100, 0, 0),
+        (1001.0, "<S", 900, 0, 0),
+        (1010.0, ">SA", 100, 901, 0),
+        (1011.0, "<SA", 900, 101, 0),
+        (1020.0, ">A", 101, 901, 0),
+        (1021.0, ">PA", 101, 901, 50),
+    ]);
+    assert_eq!(played.facts.opening.shape, crate::tcp::Shape::Simultaneous);
+    assert!(played.heard.contains(&"established 20".into()), "{:?}", played.heard);
+}
