@@ -406,7 +406,8 @@ impl Steps {
             outcome,
             shape,
             first_syn: time(self.first_syn),
-            last_syn: time(self.last_syn),
+            // Any copy may be the one that was answered, which only a lower bound tells.
+            last_syn: time(self.last_syn).map(|syn| handshake.syn.map_or(syn, |latest| latest.max(syn))),
             syn_ack: time(self.syn_ack),
             last_syn_ack: time(self.last_syn_ack),
             ack: handshake.ack,

@@ -175,3 +175,21 @@ fn a_simultaneous_opening_has_times_when_its_ack_comes() {
     assert_eq!(played.facts.opening.shape, crate::tcp::Shape::Simultaneous);
     assert!(played.heard.contains(&"established 20".into()), "{:?}", played.heard);
 }
+
+#[test]
+fn a_syn_that_was_captured_twice_has_one_time() {
+    let syn = More { stamps: Some((7000, 0)), id: 55, ..More::default() };
+    let mut rows = vec![((1000.0, ">S", 100, 0, 0), syn), ((1001.5, ">S", 100, 0, 0), syn)];
+    rows.push(((1003.0, "<SA", 900, 101, 0), More { stamps: Some((9000, 7000)), ..More::default() }));
+    rows.push(((1004.0, ">A", 101, 901, 0), More { stamps: Some((7003, 9000)), id: 56, ..More::default() }));
+    let mut followed = Followed::default();
+    for (row, more) in rows {
+        let (event, segment) = event(row, more);
+        followed.observe(&event, &segment, &mut crate::tcp::Nobody);
+    }
+    let opening = followed.course().opening;
+    assert_eq!(opening.last_syn, followed.tcp.handshake_times().syn);
+    let times = [opening.connect(), opening.rtt(), opening.syn_rtt()];
+    assert_eq!(times.map(|span| span.map(ms)), [4.0, 2.5, 1.5].map(Some));
+    assert_eq!(opening.doubts, crate::tcp::HandshakeDoubts::SYN_REPEATED);
+}
