@@ -459,8 +459,9 @@ impl Witness for Told<'_> {
     }
 
     fn finished(&mut self, outcome: Outcome, responses: u32) {
-        let silent =
-            matches!(outcome, Outcome::TimedOut | Outcome::Unanswered) && !self.course.contains(Course::SYN_ACK);
+        // Or who asked gave up.
+        let unanswered = matches!(outcome, Outcome::TimedOut | Outcome::Unanswered | Outcome::Reset);
+        let silent = unanswered && !self.course.contains(Course::SYN_ACK);
         self.tally.no_answer += u64::from(silent && self.course.contains(Course::SYN));
         match outcome {
             Outcome::Refused => self.tally.refused += 1,
