@@ -54,6 +54,14 @@ fn is_within_the_stated_error(histogram: &Histogram, values: &[u64]) -> Result<(
     Ok(())
 }
 
+#[test]
+fn a_quantile_of_hundredths_is_the_one_that_whole_numbers_give() {
+    for (percent, count) in (0..=100u64).flat_map(|percent| (1..=400u64).map(move |count| (percent, count))) {
+        let expected = ((2 * percent * count).saturating_sub(100) / 200).min(count - 1);
+        assert_eq!(index_of(percent as f64 / 100.0, count), Some(expected), "{percent} % of {count}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

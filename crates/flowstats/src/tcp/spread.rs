@@ -2,7 +2,7 @@
 
 use flowcore::Nanos;
 
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, index_of};
 
 /// So many codes are put in order without asking for memory.
 const FEW: usize = 256;
@@ -128,10 +128,7 @@ impl<'a> Durations<'a> {
 
     /// The duration at floor(`level` n - 1/2) of the n in order, to 0.4 %; never beyond the extremes, which are exact.
     pub fn quantile(&self, level: f64) -> Option<Nanos> {
-        let rank = (level * self.count as f64 - 0.5).max(0.0) as u64;
-        if self.count == 0 {
-            return None;
-        }
+        let rank = index_of(level, self.count)?;
         let [least, most] = self.ends;
         Some(Nanos::new(match rank {
             0 => least,
