@@ -125,9 +125,11 @@ pub static COURSE_COLUMNS: [ColumnDef; 61] = [
     define(["rev_rtt_samples", "RTT-N<", "Round trips measured to the originator."], COUNT, |c| {
         samples(c, &[Direction::Reverse])
     }),
-    define(["retrans", "RETRANS", "Segments sent again, SYNs and SYN-ACKs included, probes not."], PACKETS, |c| {
-        both(c, SideFacts::all_sent_again)
-    }),
+    define(
+        ["retrans", "RETRANS", "Segments sent again, SYNs, SYN-ACKs and FINs included, probes not."],
+        PACKETS,
+        |c| both(c, SideFacts::all_sent_again),
+    ),
     define(["fwd_retrans", "RETRANS>", "Segments that the originator sent again."], PACKETS, |c| {
         one(c, Direction::Forward, SideFacts::all_sent_again)
     }),

@@ -105,7 +105,7 @@ const FRONT: [ColumnDef; 22] = [
 
 /// Columns behind the percentiles.
 const BACK: [ColumnDef; 24] = [
-    define(["retrans", "RETRANS", "Segments of data sent again, by either end."], COUNT, |h| {
+    define(["retrans", "RETRANS", "Segments of data and FINs sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
     .shown(1),
