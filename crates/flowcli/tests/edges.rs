@@ -188,7 +188,9 @@ fn the_input_begins_with_the_earliest_packet_that_has_a_time() {
         }
     }
     let untimed = sections(&[(None, packet()), (None, packet())]);
-    assert_eq!(from_and_through("count", &untimed), [Value::Null, Value::Null]);
+    for command in ["count", "conns", "hosts"] {
+        assert_eq!(from_and_through(command, &untimed), [Value::Null, Value::Null], "{command}");
+    }
 }
 
 /// What goes to standard error.

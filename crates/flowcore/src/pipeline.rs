@@ -2,6 +2,41 @@
 //!
 //! [`Pipeline::push`] is the whole work on events: no I/O, no clock, no thread. [`Pipeline::run`] adds the loop that
 //! asks a collector. What comes out does not depend on how events were cut into batches.
+//!
+//! Whoever has frames of another source decodes them ([`wire::decode`](crate::wire::decode)) and pushes:
+//!
+//! ```
+//! use flowcore::wire::{self, DecodeOptions, Layers, LinkType};
+//! use flowcore::pipeline::Pipeline;
+//! use flowcore::{Features, FlowEvent, FrameRef, Frames, Ledger, Loss, SourceInfo, Timestamp};
+//!
+//! let source = SourceInfo { name: "ring".into(), offers: Features::PACKETS, ..SourceInfo::default() };
+//! let mut pipeline = Pipeline::builder().build(&source)?;
+//! let frame = [0_u8; 60];
+//! let (mut events, mut layers, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+//! for time in [Timestamp::from_parts(1, 0), Timestamp::from_parts(2, 0)] {
+//!     let (mut event, mut around) = (FlowEvent::default(), Layers::default());
+//!     let wrote = wire::decode(LinkType(1), &frame, 60, DecodeOptions::default(), &mut event, &mut around);
+//!     let frame_at = FrameRef { offset: bytes.len() as u32, len: frame.len() as u32 };
+//!     (event.time, event.packets, event.bytes, event.frame) = (time, 1, 60, frame_at);
+//!     bytes.extend_from_slice(&frame);
+//!     if wrote {
+//!         layers.push(around);
+//!         event.layers = layers.len() as u16;
+//!     }
+//!     events.push(event);
+//! }
+//! let mut ledger = Ledger::new();
+//! ledger.lose(Loss::Kernel, 0);
+//! pipeline.account(ledger.clone());
+//! pipeline.push(&mut events, Frames::new(&bytes, &layers), Timestamp::from_parts(2, 0))?;
+//! // At the end: the flows that still live, step by step, then what was found out.
+//! while pipeline.close()? {}
+//! let snapshot = pipeline.snapshot(Some(ledger), true);
+//! pipeline.report_final(&snapshot)?;
+//! assert_eq!((snapshot.ledger.seen(), snapshot.ledger.lost(Loss::Kernel)), (2, Some(0)));
+//! # Ok::<(), flowcore::Error>(())
+//! ```
 
 mod builder;
 

@@ -17,7 +17,7 @@ pub struct InputArgs {
     #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = "Input")]
     pub read: Vec<PathBuf>,
 
-    /// Stop after N packets
+    /// Stop after N packets, selected by a filter or not
     #[arg(short = 'c', long = "count", value_name = "N", value_parser = parse_count, allow_hyphen_values = true, help_heading = "Input")]
     pub count: Option<NonZeroU64>,
 
