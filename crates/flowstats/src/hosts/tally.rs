@@ -459,9 +459,8 @@ impl Witness for Told<'_> {
     }
 
     fn finished(&mut self, outcome: Outcome, responses: u32) {
-        // Or who asked gave up.
-        let unanswered = matches!(outcome, Outcome::TimedOut | Outcome::Unanswered | Outcome::Reset);
-        let silent = unanswered && !self.course.contains(Course::SYN_ACK);
+        let silent =
+            matches!(outcome, Outcome::TimedOut | Outcome::Unanswered) && !self.course.contains(Course::SYN_ACK);
         self.tally.no_answer += u64::from(silent && self.course.contains(Course::SYN));
         match outcome {
             Outcome::Refused => self.tally.refused += 1,

@@ -41,14 +41,6 @@ fn a_repeated_syn_ack_is_a_retransmission_and_no_error() {
 }
 
 #[test]
-fn who_gives_up_an_unanswered_syn_with_a_reset_had_no_answer() {
-    let host = row(&Tape::new().c(0.0, "S", 0, 0, 0).c(500.0, "R", 1, 0, 0).packets);
-    assert_eq!((host.tally.no_answer, host.tally.refused, counts(&host).rst), (1, 0, 1));
-    let answered = Tape::new().c(0.0, "S", 0, 0, 0).s(10.0, "S.", 0, 1, 0).c(20.0, "R", 1, 0, 0).packets;
-    assert_eq!(row(&answered).tally.no_answer, 0);
-}
-
-#[test]
 fn syns_that_cross_give_the_time_until_their_ack() {
     let host = row(&Tape::new()
         .c(0.0, "S", 0, 0, 0)
