@@ -329,16 +329,11 @@ impl Dynamics {
         let (now, then) = (tcp.missed_bytes()[by.index()], before.missed_bytes[by.index()]);
         if now > then {
             // The last of a gap was no FIN: the stream goes on behind it.
-            self.note_no_fin(by, now - then, tcp, event, witness);
+            self.note_no_fin(by, now - then, event, witness);
         } else if before.missed[by.index()] > tcp.missed_positions()[by.index()] {
             let end_found = before.end_missed[by.index()] && !tcp.end_missed()[by.index()];
             if end_found && self.talk.take_doubt(by) {
                 witness.found(by, 0, 0);
-                let place = before.ends[by.index()].next_seq().wrapping_sub(1).wrapping_sub(begin);
-                // Not its FIN.
-                if place < payload {
-                    self.note_byte_found(by, &before, tcp, event, witness);
-                }
             }
             if then > now {
                 self.tell_found(by, then - now, now, witness);

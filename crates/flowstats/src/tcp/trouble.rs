@@ -111,9 +111,6 @@ pub(super) struct Side {
     pub forgotten_to: i64,
     /// When bytes were last acknowledged that had not been seen.
     pub missed_time: i64,
-    /// Position of this end when it acknowledged bytes of an answer that had not been seen: what stands below is of the
-    /// request, at most. 0 = it did not.
-    pub asked_to: i64,
     /// Gaps that the witness was told since no byte was missing.
     pub gaps: u32,
     pub repeats: Latest<Repeat, 8>,
@@ -156,7 +153,6 @@ impl Default for Side {
             holes: Latest::default(),
             forgotten_to: 0,
             missed_time: NEVER,
-            asked_to: 0,
             gaps: 0,
             repeats: Latest::default(),
             probe_time: NEVER,
@@ -244,7 +240,6 @@ impl Side {
     pub(super) fn close(&mut self) {
         self.holes = Latest::default();
         self.forgotten_to = 0;
-        self.asked_to = 0;
     }
 
     /// `from..to` came after all; the hole it lay in, as it was before.

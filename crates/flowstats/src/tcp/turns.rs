@@ -381,18 +381,6 @@ impl Conversation {
         witness.response(turn);
     }
 
-    /// A byte of the responder that was acknowledged and never seen was a response: what the originator sent from `begin`
-    /// on is another request. That was told `now`.
-    #[cold]
-    pub(super) fn missed_between<W: Witness>(&mut self, answered: i64, begin: u32, now: Timestamp, witness: &mut W) {
-        self.tear();
-        self.tell(answered, witness);
-        self.responses = self.responses.saturating_add(1);
-        self.complete(Speaker::Responder, NEVER, witness);
-        self.ask(NEVER, begin, witness, now);
-        self.torn = true;
-    }
-
     /// Whether the current request, up to `end` and closed behind within `limit`, is a farewell: short, and not waited for.
     pub(super) fn close_behind(&mut self, speaker: Speaker, end: u32, now: Timestamp, limit: Nanos) {
         let length = i64::from(end.wrapping_sub(self.begin));

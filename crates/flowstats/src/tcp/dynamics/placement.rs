@@ -55,23 +55,13 @@ impl Dynamics {
             witness.found(of, 0, 0);
         }
         let only_doubted = positions.saturating_sub(before.missed[of.index()]) <= doubted;
-        let acked = tcp.ends()[of.index()].acked();
-        if of == Direction::Reverse {
-            let asked_to = &mut self.trouble.get_or_insert_default().sides[0].asked_to;
-            if self.speaker.is(Direction::Forward) {
-                *asked_to = sender.position(segment.seq);
-            } else if only_doubted {
-                *asked_to = 0;
-            }
-        }
         let by_itself = was_doubted && !self.talk.lost_within_request(of);
         if by_itself && was_answered {
             self.talk.missed_before_answer(event.time, witness);
         }
         // Bytes below others of the request that is answered: they are of that, or of one before it.
-        let within = before.ends[of.index()].last() >= acked && !tcp.end_missed()[of.index()];
-        let asked = within || self.trouble.as_ref().is_some_and(|trouble| acked <= trouble.sides[0].asked_to);
-        if asked && !only_doubted && of == Direction::Forward && self.talk.is_answered(self.speaker) {
+        let within = before.ends[of.index()].last() >= tcp.ends()[of.index()].acked() && !tcp.end_missed()[of.index()];
+        if within && !only_doubted && of == Direction::Forward && self.talk.is_answered(self.speaker) {
             self.talk.tear();
         } else if !only_doubted || (by_itself && !was_answered) {
             self.speaker = self.talk.missed(self.speaker, of, answered, segment.ack, event.time, witness);
@@ -89,56 +79,14 @@ impl Dynamics {
     }
 
     /// The last that is missing of `by` was no FIN, as its stream goes on behind it.
-    pub(super) fn note_no_fin<W: Witness>(
-        &mut self,
-        by: Direction,
-        bytes: u64,
-        tcp: &Tcp,
-        event: &FlowEvent,
-        witness: &mut W,
-    ) {
+    pub(super) fn note_no_fin<W: Witness>(&mut self, by: Direction, bytes: u64, event: &FlowEvent, witness: &mut W) {
         if !self.talk.take_doubt(by) {
             return witness.missing_too(by, bytes);
         }
         witness.found(by, 0, 0);
         self.tell_missing(by, bytes, event.time, witness);
-        self.note_byte(by, tcp, event, witness);
-    }
-
-    /// The last that was missing of `by` was a byte. Whether that settles what it was: all that the originator had to ask,
-    /// or the responder to answer, between what was seen.
-    fn note_byte<W: Witness>(&mut self, by: Direction, tcp: &Tcp, event: &FlowEvent, witness: &mut W) -> bool {
-        if by == Direction::Forward {
-            let is_request = self.was_answered(by) && !self.talk.lost_within_request(by);
-            if is_request {
-                self.talk.missed_before_answer(event.time, witness);
-            }
-            return is_request;
-        }
-        let originator = &tcp.ends()[0];
-        let asked_to = self.trouble.as_ref().map_or(0, |trouble| trouble.sides[0].asked_to);
-        let asks = asked_to > 0 && originator.position(originator.end_seq()) > asked_to;
-        if asks && self.speaker.is(Direction::Forward) {
-            // What went on behind it is the next request.
-            let begin = originator.start().wrapping_add(asked_to as u32);
-            self.talk.missed_between(self.sent[1].time, begin, event.time, witness);
-        }
-        asks
-    }
-
-    /// The same, and the byte was captured after all: nothing tells of it any more.
-    #[cold]
-    pub(super) fn note_byte_found<W: Witness>(
-        &mut self,
-        by: Direction,
-        before: &Before,
-        tcp: &Tcp,
-        event: &FlowEvent,
-        witness: &mut W,
-    ) {
-        if !self.note_byte(by, tcp, event, witness) && !self.talk.lost_within_request(by) {
-            let (answered, end) = (self.sent[1].time, before.ends[by.index()].next_seq());
-            self.speaker = self.talk.missed(self.speaker, by, answered, end, event.time, witness);
+        if self.was_answered(by) && !self.talk.lost_within_request(by) {
+            self.talk.missed_before_answer(event.time, witness);
         }
     }
 
