@@ -15,7 +15,7 @@ const COUNT: (Unit, Meaning) = (Unit::Count, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 61] = [
+pub static COURSE_COLUMNS: [ColumnDef; 60] = [
     define(
         [
             "outcome",
@@ -224,35 +224,30 @@ pub static COURSE_COLUMNS: [ColumnDef; 61] = [
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.50)),
     )
-    .doubted(|c| bound_of_answers(c, 0, Bound::About))
     .bounded(Bound::About),
     define(
         ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.95)),
     )
-    .doubted(|c| bound_of_answers(c, 0, Bound::About))
     .bounded(Bound::About),
     define(
         ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.50)),
     )
-    .doubted(|c| bound_of_answers(c, 1, Bound::About))
     .bounded(Bound::About),
     define(
         ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.95)),
     )
-    .doubted(|c| bound_of_answers(c, 1, Bound::About))
     .bounded(Bound::About),
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
         |c| last_byte(c, |durations| durations.max()),
     )
-    .doubted(|c| bound_of_answers(c, 1, Bound::AtLeast))
     .bounded(Bound::About),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN; one without ACK closes nothing."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
@@ -306,23 +301,6 @@ pub static COURSE_COLUMNS: [ColumnDef; 61] = [
             })
         },
     ),
-    define(
-        [
-            "response_evidence",
-            "RESP-BY",
-            "Whether first_byte and response are of all responses: exact; some_ends, some_all: of some the end is not \
-             known, or no time at all.",
-        ],
-        FACT,
-        |c| {
-            course(c, |course| match course.turns.withheld {
-                _ if course.turns.responses == 0 => Value::Missing,
-                [true, _] => Value::Word("some_all"),
-                [false, true] => Value::Word("some_ends"),
-                [false, false] => Value::Word("exact"),
-            })
-        },
-    ),
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
@@ -338,12 +316,6 @@ fn bound_of_zero_windows(connection: &Connection) -> Bound {
     } else {
         Bound::Exact
     }
-}
-
-/// What is made of the times until the first byte of responses (0) or the last (1), where some are not known.
-fn bound_of_answers(connection: &Connection, which: usize, bound: Bound) -> Bound {
-    let withheld = connection.course.as_deref().is_some_and(|(course, _)| course.turns.withheld[which]);
-    if withheld { bound } else { Bound::Exact }
 }
 
 fn span(span: Option<Nanos>) -> Value {

@@ -192,33 +192,6 @@ fn a_handshakes_time_after_a_repeated_syn_is_a_lower_bound() {
 }
 
 #[test]
-fn times_of_some_responses_are_told_as_such() {
-    let asks = (30_000, false, ACK, 11, 51, 100);
-    let rows = |behind: &[Row]| {
-        let opens = [(0, false, SYN, 10, 0, 0), (10_000, true, SYN_ACK, 50, 11, 0), (10_100, false, ACK, 11, 51, 0)];
-        let answers = [asks, (40_000, true, ACK, 51, 111, 100), (50_000, false, ACK, 111, 151, 100)];
-        let windows = |row: &Row| (*row, 60_000);
-        tcp_with_windows(&[&opens[..], &answers, behind].concat().iter().map(windows).collect::<Vec<_>>())
-    };
-    let evidence = |found: &[Connection]| (column("response_evidence").unwrap().value)(&found[0]);
-    let found = rows(&[(70_000, true, ACK, 151, 211, 100)]);
-    assert_eq!(evidence(&found), Value::Word("exact"));
-    assert_eq!(told(&found[0], "response_max"), (20_000, Bound::Exact));
-    // Some of the second response is on its way when the client goes on.
-    let found = rows(&[(70_000, true, ACK, 251, 211, 100), (80_000, false, ACK, 211, 351, 100)]);
-    assert_eq!(found[0].doubts, Doubts::GAP);
-    let found = rows(&[
-        (70_000, true, ACK, 151, 211, 100),
-        (80_000, true, ACK, 351, 211, 100),
-        (90_000, false, ACK, 211, 251, 100),
-    ]);
-    assert_eq!((found[0].doubts, evidence(&found)), (Doubts::HOLE, Value::Word("some_all")));
-    let bounds =
-        ["response_max", "response_p95", "first_byte_p50"].map(|name| (column(name).unwrap().bound)(&found[0]));
-    assert_eq!(bounds, [Bound::AtLeast, Bound::About, Bound::About]);
-}
-
-#[test]
 fn a_syn_that_was_captured_twice_is_answered_once() {
     let found = tcp(&[
         (0, false, SYN, 10, 0, 0),

@@ -3,7 +3,6 @@
 mod acknowledgments;
 mod facts;
 mod handshake;
-mod holes;
 mod placement;
 mod textbook;
 
@@ -121,14 +120,12 @@ struct Before {
     fresh: i64,
     /// Its sender has sent a RST that stands beyond what was seen.
     reset_beyond: bool,
-    /// When the responder's newest payload or FIN was seen.
-    answered: i64,
 }
 
 impl Before {
     /// Of a segment with `payload`, where nothing is missing and nobody has reset.
     #[inline]
-    fn untroubled(tcp: &Tcp, payload: u32, answered: i64) -> Self {
+    fn untroubled(tcp: &Tcp, payload: u32) -> Self {
         Self {
             ends: *tcp.ends(),
             established: tcp.ack != NEVER,
@@ -137,7 +134,6 @@ impl Before {
             end_missed: [false; 2],
             fresh: i64::from(payload),
             reset_beyond: false,
-            answered,
         }
     }
 
@@ -197,7 +193,7 @@ impl Dynamics {
         if event.payload_bytes > 0 {
             self.note_pause(event.payload_bytes.into(), event);
         }
-        self.payload(tcp, event, segment, (segment.seq, self.sent[1].time), witness);
+        self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         self.note_sent(event, segment);
     }
@@ -238,7 +234,7 @@ impl Dynamics {
         if event.payload_bytes > 0 {
             self.note_pause(event.payload_bytes.into(), event);
         }
-        self.payload(tcp, event, segment, (segment.seq, self.sent[1].time), witness);
+        self.payload(tcp, event, segment, segment.seq, witness);
         self.note_newest(event, segment);
         if event.payload_bytes > 0 && self.watches(watch::RING, by) {
             self.time_segment(by, segment.seq.wrapping_add(event.payload_bytes), event, segment);
@@ -304,7 +300,6 @@ impl Dynamics {
             end_missed: tcp.end_missed(),
             fresh: tcp.unseen(by, segment, payload),
             reset_beyond: tcp.unseen_before_reset(by).is_some(),
-            answered: self.sent[1].time,
         };
         let first = !self.seen.contains(Seen::SOMETHING);
         self.seen |= Seen::SOMETHING;
@@ -378,7 +373,7 @@ impl Dynamics {
             if closer.state() == State::Closed && closer.acked() == closer.last() {
                 self.seen |= Seen::HALF_CLOSED;
             }
-            self.payload(tcp, event, segment, (begin, before.answered), witness);
+            self.payload(tcp, event, segment, begin, witness);
         }
         self.note_end(&before, tcp, event, flags, witness);
         let was = &before.ends[by.index()];
@@ -449,31 +444,25 @@ impl Dynamics {
         }
     }
 
-    /// New payload, of which the first byte has the sequence number `begin`; that of the responder before was `answered`
-    /// then. In line: called, it took the course of connections 1.03 times as long.
+    /// New payload, of which the first byte has the sequence number `begin`. In line: called, it took the course of
+    /// connections 1.03 times as long.
     #[inline(always)]
-    fn payload<W: Witness>(
-        &mut self,
-        tcp: &Tcp,
-        event: &FlowEvent,
-        segment: &TcpSegment,
-        (begin, answered): (u32, i64),
-        witness: &mut W,
-    ) {
+    fn payload<W: Witness>(&mut self, tcp: &Tcp, event: &FlowEvent, segment: &TcpSegment, begin: u32, witness: &mut W) {
         if event.payload_bytes == 0 {
             return;
         }
         if !self.speaker.is(event.direction) {
-            let holed = self.is_holed(tcp, event, begin);
             if event.direction == Direction::Forward {
+                self.tear_by_holes(event.time);
                 // It answers an alert at once with its own, most likely (RFC 5246 section 7.2.1).
                 if self.seen.contains(Seen::PAUSED) && self.is_at_once(event.time) {
                     self.talk.part_if_answered(event.payload_bytes);
                 }
             }
+            let answered = self.sent[1].time;
             let whole = self.seen.contains(Seen::OPENING);
             let unheard = tcp.ends()[event.direction.opposite().index()].has_payload_beyond(segment.ack);
-            let piece = Piece { segment, begin, time: event.time, answered, whole, unheard, holed };
+            let piece = Piece { segment, begin, time: event.time, answered, whole, unheard };
             self.speaker = self.talk.turn(self.speaker, event.direction, piece, witness);
             let parts = self.speaker.is(Direction::Reverse) && self.talk.answer_farewell(event.payload_bytes);
             self.seen.set(Seen::PAUSED, parts);
@@ -482,6 +471,32 @@ impl Dynamics {
             }
         }
         self.sent[event.direction.index()].time = event.time.as_nanos();
+    }
+
+    /// Where something was jumped over, a turn that ends now is not known whole.
+    ///
+    /// The hole that begins `now` is of the next.
+    fn tear_by_holes(&mut self, now: Timestamp) {
+        if self.seen.contains(Seen::HOLES) {
+            self.tear_by_open_holes(now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tear_by_open_holes(&mut self, now: Timestamp) {
+        let Some(trouble) = &mut self.trouble else { return };
+        if trouble.sides.iter_mut().any(|side| side.holes.iter_mut().any(|hole| hole.time != now)) {
+            self.talk.tear();
+        }
+        self.seen.set(Seen::HOLES, trouble.sides.iter().any(|side| !side.holes.is_empty()));
+    }
+
+    /// The response is complete with a FIN, unless some of it may still come.
+    fn complete_turn<W: Witness>(&mut self, witness: &mut W) {
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].holes.is_empty()) {
+            self.talk.complete(self.speaker, self.sent[1].time, witness);
+        }
     }
 
     /// `fresh` bytes, before their time takes the place of that of the payload before: whether they may be the
@@ -567,7 +582,7 @@ impl Dynamics {
         }
         if is_fin(flags) {
             if by_responder {
-                self.complete_turn(tcp, witness);
+                self.complete_turn(witness);
             }
             if !self.seen.contains(Seen::CLOSING) {
                 self.seen |= Seen::CLOSING;
@@ -596,7 +611,7 @@ impl Dynamics {
         if let Some(stray) = tcp.release() {
             self.note_invalid(stray.direction, stray.time, witness);
         }
-        self.tear_by_holes(tcp);
+        self.tear_by_holes(Timestamp::MAX);
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;

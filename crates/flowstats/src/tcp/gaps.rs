@@ -14,8 +14,6 @@ pub struct Gaps {
     /// The same of those that were acknowledged.
     acknowledged: Vec<(i64, i64)>,
     missed: u64,
-    /// Position below which stretches may be open that were forgotten. 0 = none.
-    forgotten_to: i64,
 }
 
 impl Gaps {
@@ -43,16 +41,6 @@ impl Gaps {
         self.are_closed() && self.acknowledged.iter().all(|stretch| stretch.1 <= last)
     }
 
-    /// Whether something is known to be open below `position`.
-    pub(super) fn are_open_below(&self, position: i64) -> bool {
-        self.open.first().is_some_and(|stretch| stretch.0 < position)
-    }
-
-    /// Whether something may be open of what was forgotten, where everything up to `acked` is acknowledged.
-    pub(super) fn may_be_open(&self, acked: i64) -> bool {
-        self.forgotten_to > acked
-    }
-
     /// Whether the lowest of those that are open begins at `position`.
     pub(super) fn begin_at(&self, position: i64) -> bool {
         self.open.first().is_some_and(|stretch| stretch.0 == position)
@@ -61,7 +49,6 @@ impl Gaps {
     /// What is open is no stretch of the stream: it ends before.
     pub(super) fn close(&mut self) {
         self.open.clear();
-        self.forgotten_to = 0;
     }
 
     /// How many bytes of `from..to` are open.
@@ -73,7 +60,6 @@ impl Gaps {
     pub(super) fn restart(&mut self) {
         self.open.clear();
         self.acknowledged.clear();
-        self.forgotten_to = 0;
     }
 
     /// The stream begins so much earlier than was thought.
@@ -81,7 +67,6 @@ impl Gaps {
         for (start, end) in self.open.iter_mut().chain(&mut self.acknowledged) {
             (*start, *end) = (*start + by, *end + by);
         }
-        self.forgotten_to += if self.forgotten_to > 0 { by } else { 0 };
     }
 
     /// Whether nothing was seen behind the latest that was missed, the stream being known up to `last`.
@@ -119,9 +104,7 @@ impl Gaps {
         if !self.open.is_sorted() {
             self.open.sort_unstable();
         }
-        for (_, end) in self.open.drain(..self.open.len().saturating_sub(MOST)) {
-            self.forgotten_to = self.forgotten_to.max(end);
-        }
+        self.open.drain(..self.open.len().saturating_sub(MOST));
         self.acknowledged.drain(..self.acknowledged.len().saturating_sub(MOST_MISSED));
     }
 
@@ -129,7 +112,7 @@ impl Gaps {
     /// such a stretch.
     pub(super) fn acknowledge(&mut self, acked: i64) -> bool {
         let before = self.missed;
-        let Self { open, acknowledged, missed, .. } = self;
+        let Self { open, acknowledged, missed } = self;
         open.retain_mut(|(start, end)| {
             let known = acked.min(*end);
             if known > *start {

@@ -45,19 +45,6 @@ impl Tcp {
         self.rare.as_ref().map_or(0, |rare| rare.gaps[side.index()].open_within(from, to))
     }
 
-    /// Whether something below `position` was jumped over, and may not have come or been acknowledged since.
-    pub(super) fn has_open_below(&self, side: Direction, position: i64) -> bool {
-        let known = |gaps: &Gaps| gaps.are_open_below(position);
-        position > 0
-            && (self.rare.as_ref().is_some_and(|rare| known(&rare.gaps[side.index()])) || self.has_forgotten_open(side))
-    }
-
-    /// The same of what was too much to be remembered.
-    pub(super) fn has_forgotten_open(&self, side: Direction) -> bool {
-        let acked = self.ends[side.index()].acked();
-        self.rare.as_ref().is_some_and(|rare| rare.gaps[side.index()].may_be_open(acked))
-    }
-
     /// Counts what `side`'s peer has acknowledged though it was never seen.
     #[inline]
     pub(super) fn note_gap(&mut self, side: Direction, plain: bool, now: Timestamp) {

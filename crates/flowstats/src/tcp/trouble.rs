@@ -26,11 +26,11 @@ impl<T, const N: usize> Latest<T, N> {
         self.entries.capacity() * size_of::<T>()
     }
 
-    /// Adds one; the one that made room, if the list was full.
-    pub(super) fn push(&mut self, entry: T) -> Option<T> {
-        let oldest = (self.entries.len() == N).then(|| self.entries.remove(0));
+    pub(super) fn push(&mut self, entry: T) {
+        if self.entries.len() == N {
+            self.entries.remove(0);
+        }
         self.entries.push(entry);
-        oldest
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -107,8 +107,6 @@ pub(super) struct Side {
     /// What was sent again below `ambiguous_to`, and why.
     pub recovery: Recovery,
     pub holes: Latest<Hole, 8>,
-    /// Position below which there may be holes that made room for others. 0 = none.
-    pub forgotten_to: i64,
     /// When bytes were last acknowledged that had not been seen.
     pub missed_time: i64,
     /// Gaps that the witness was told since no byte was missing.
@@ -151,7 +149,6 @@ impl Default for Side {
             all_duplicate_acks: 0,
             recovery: Recovery::None,
             holes: Latest::default(),
-            forgotten_to: 0,
             missed_time: NEVER,
             gaps: 0,
             repeats: Latest::default(),
@@ -229,19 +226,6 @@ impl Side {
         }
     }
 
-    /// Something was jumped over.
-    pub(super) fn open(&mut self, hole: Hole) {
-        if let Some(oldest) = self.holes.push(hole) {
-            self.forgotten_to = self.forgotten_to.max(oldest.to);
-        }
-    }
-
-    /// The stream's positions are void, or what was jumped over is none of it.
-    pub(super) fn close(&mut self) {
-        self.holes = Latest::default();
-        self.forgotten_to = 0;
-    }
-
     /// `from..to` came after all; the hole it lay in, as it was before.
     pub(super) fn fill(&mut self, from: i64, to: i64) -> Option<Hole> {
         let mut found = None;
@@ -263,7 +247,7 @@ impl Side {
             hole.from < hole.to
         });
         if let Some(rest) = rest {
-            self.open(rest);
+            self.holes.push(rest);
         }
         found
     }
@@ -313,7 +297,7 @@ mod tests {
     #[test]
     fn a_hole_is_filled_from_its_ends_and_from_its_middle() {
         let mut side = Side::default();
-        side.open(hole(100, 500));
+        side.holes.push(hole(100, 500));
         assert_eq!(side.fill(500, 600).map(|hole| hole.from), None);
         assert_eq!(side.fill(200, 300).map(|hole| hole.to), Some(500));
         assert_eq!(holes(&mut side), [(300, 500), (100, 200)]);
@@ -325,7 +309,7 @@ mod tests {
     #[test]
     fn what_is_acknowledged_is_no_hole_any_more() {
         let mut side = Side::default();
-        side.open(hole(100, 500));
+        side.holes.push(hole(100, 500));
         side.miss(300, Timestamp::EPOCH);
         assert_eq!(holes(&mut side), [(300, 500)]);
         side.miss(600, Timestamp::EPOCH);

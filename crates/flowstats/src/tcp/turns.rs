@@ -3,7 +3,7 @@
 //! No size and no PSH flag says where a message ends: a request is what the originator sends until the responder
 //! answers, a response what the responder sends until the originator sends again. An answer acknowledges the first
 //! byte of what it answers; payload that does not was on its way already and goes on with the message before
-//! (pipelining, full duplex). So a response is complete when the next one begins.
+//! (pipelining, full duplex).
 
 use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
@@ -46,27 +46,12 @@ pub struct Turns {
     /// The last request was short, and its sender closed at once behind it, as behind TLS's closing alert: most likely it
     /// wanted no response.
     pub farewell: bool,
-    /// Of some response the time until its first byte is not told, or until its last: see [`Turn`].
-    pub withheld: [bool; 2],
 }
 
 impl Turns {
     /// Requests that no response was seen for, but the [`farewell`](Self::farewell).
     pub fn unanswered(&self) -> u32 {
         (self.requests - self.responses).saturating_sub(u32::from(self.farewell))
-    }
-}
-
-bitflags::bitflags! {
-    /// A turn behind which its originator speaks again, while more of its response may be on its way.
-    #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-    struct Earlier: u8 {
-        const WAITS = 1;
-        /// Bytes of it were missed, or it was two farewells.
-        const TORN = 2;
-        /// See [`Conversation::parted`].
-        const PARTED = 4;
-        const OVERLAPS = 8;
     }
 }
 
@@ -77,8 +62,6 @@ pub(super) struct Conversation {
     request: i64,
     /// First byte of its response; [`NEVER`] if there is none, or it was not seen.
     response: i64,
-    /// Both of the turn before, if it waits to be told.
-    earlier: [i64; 2],
     /// Sequence number of the first byte of the current message.
     begin: u32,
     requests: u32,
@@ -102,10 +85,6 @@ pub(super) struct Conversation {
     parting: u8,
     /// It most likely was one: when the response ended, or whether it was one, is not known.
     parted: bool,
-    /// What `earlier` is.
-    before: Earlier,
-    /// See [`Turns::withheld`].
-    withheld: [bool; 2],
     overlapped: u32,
 }
 
@@ -114,7 +93,6 @@ impl Default for Conversation {
         Self {
             request: NEVER,
             response: NEVER,
-            earlier: [NEVER; 2],
             begin: 0,
             requests: 0,
             responses: 0,
@@ -128,8 +106,6 @@ impl Default for Conversation {
             open: false,
             parting: 0,
             parted: false,
-            before: Earlier::empty(),
-            withheld: [false; 2],
             overlapped: 0,
         }
     }
@@ -147,8 +123,6 @@ pub(super) struct Piece<'a> {
     pub whole: bool,
     /// The other side had sent payload that it does not acknowledge.
     pub unheard: bool,
-    /// Bytes before it were jumped over, and have not come yet or only with it.
-    pub holed: bool,
 }
 
 impl Conversation {
@@ -159,7 +133,7 @@ impl Conversation {
 
     /// One side sent before it had heard all of the other.
     fn overlap(&mut self) {
-        if self.requests > 0 && !self.overlaps {
+        if self.open && !self.overlaps {
             self.overlaps = true;
             self.overlapped = self.overlapped.saturating_add(1);
         }
@@ -179,20 +153,15 @@ impl Conversation {
             self.overlap();
         }
         match by {
-            // The first request may have met a greeting on its way.
-            Direction::Forward if crossing && (self.requests > 0 || self.server_first == 0) => speaker,
+            Direction::Forward if crossing => speaker,
             Direction::Forward => {
                 if piece.unheard {
                     self.overlap();
                 }
-                self.torn |= piece.holed;
                 let unseen = self.lost_request && self.response == NEVER;
-                self.set_aside(speaker);
+                self.complete(speaker, piece.answered, witness);
                 let begun = if unseen { NEVER } else { piece.time.as_nanos() };
                 self.ask(begun, piece.begin, witness, piece.time);
-                if crossing {
-                    self.overlap();
-                }
                 Speaker::Originator
             }
             Direction::Reverse if crossing => {
@@ -200,7 +169,6 @@ impl Conversation {
                 if self.responses == 0 && self.requests == 1 && self.server_first == 0 && piece.whole {
                     self.server_first = 1;
                 }
-                self.before.set(Earlier::OVERLAPS, self.before.contains(Earlier::WAITS));
                 speaker
             }
             Direction::Reverse => {
@@ -212,8 +180,6 @@ impl Conversation {
                     if piece.unheard {
                         self.overlap();
                     }
-                    self.before.set(Earlier::TORN, self.before.contains(Earlier::TORN) || piece.holed);
-                    self.tell(piece.answered, witness);
                     self.response = piece.time.as_nanos();
                     self.responses = self.responses.saturating_add(1);
                 }
@@ -240,23 +206,11 @@ impl Conversation {
     /// Bytes of the current turn are not there, at least not yet: its times prove nothing.
     pub(super) fn tear(&mut self) {
         self.torn = true;
-        self.before |= Earlier::TORN;
-    }
-
-    /// Bytes of `of` are missing: what waits has lost none of the originator's.
-    fn tear_by_loss(&mut self, of: Direction) {
-        self.torn = true;
-        self.before.set(Earlier::TORN, self.before.contains(Earlier::TORN) || of == Direction::Reverse);
-    }
-
-    /// Whether the response before the current request met that on its way: what is missing may be of either.
-    pub(super) fn crosses(&self) -> bool {
-        self.before.contains(Earlier::WAITS | Earlier::OVERLAPS)
     }
 
     /// One position of `of` was acknowledged and never seen: a byte, or its FIN.
     pub(super) fn lose(&mut self, speaker: Speaker, of: Direction) {
-        self.tear_by_loss(of);
+        self.torn = true;
         self.lost_request |= of == Direction::Forward;
         self.doubtful[of.index()] = true;
         if of == Direction::Forward {
@@ -287,8 +241,7 @@ impl Conversation {
     ) -> Speaker {
         match (speaker, of) {
             (Speaker::Originator, Direction::Reverse) => {
-                self.tear_by_loss(of);
-                self.tell(answered, witness);
+                self.torn = true;
                 self.responses = self.responses.saturating_add(1);
                 self.begin = end.wrapping_sub(1);
                 Speaker::Responder
@@ -303,7 +256,7 @@ impl Conversation {
                 Speaker::Originator
             }
             _ => {
-                self.tear_by_loss(of);
+                self.torn = true;
                 self.lost_request |= of == Direction::Forward;
                 speaker
             }
@@ -327,57 +280,24 @@ impl Conversation {
 
     /// The response, if there was one, is complete; the newest of it was seen at `answered`.
     pub(super) fn complete<W: Witness>(&mut self, speaker: Speaker, answered: i64, witness: &mut W) {
-        self.set_aside(speaker);
-        self.tell(answered, witness);
-    }
-
-    /// The responder has ended, and some of what it said may still come: nothing of the response before, if it had heard
-    /// of the request up to `acked`.
-    #[cold]
-    pub(super) fn end_with_holes<W: Witness>(&mut self, acked: u32, answered: i64, witness: &mut W) {
-        let heard = acked.wrapping_sub(self.begin) as i32 > 0;
-        if !heard || self.crosses() {
-            self.before |= Earlier::TORN;
-        }
-        self.tell(answered, witness);
-    }
-
-    /// The turn is over for the originator; what the responder has sent before it heard of that may still come.
-    fn set_aside(&mut self, speaker: Speaker) {
         if speaker != Speaker::Responder || !self.open {
             return;
         }
         self.open = false;
-        self.earlier = [self.request, self.response];
-        self.before = Earlier::WAITS;
         // Where each said farewell most likely, nobody has waited for an answer.
-        self.before.set(Earlier::TORN, self.torn || (self.farewell && self.parted));
-        self.before.set(Earlier::PARTED, self.parted);
-        self.before.set(Earlier::OVERLAPS, self.overlaps);
-    }
-
-    /// Tells the turn that waits, if one does: all of its response has come, the newest at `answered`.
-    fn tell<W: Witness>(&mut self, answered: i64, witness: &mut W) {
-        let was = std::mem::take(&mut self.before);
-        if !was.contains(Earlier::WAITS) {
-            return;
-        }
-        let [request, response] = self.earlier;
+        let both = self.farewell && self.parted;
         let span = |to: i64| {
-            let known = request != NEVER && to != NEVER && !was.contains(Earlier::TORN) && to >= request;
-            known.then(|| Nanos::new(to.saturating_sub(request)))
+            let known = self.request != NEVER && to != NEVER && !self.torn && !both && to >= self.request;
+            known.then(|| Nanos::new(to.saturating_sub(self.request)))
         };
-        let known = response != NEVER && !was.contains(Earlier::PARTED);
-        let last = if known { answered.max(response) } else { NEVER };
+        let known = self.response != NEVER && !self.parted;
+        let last = if known { answered.max(self.response) } else { NEVER };
         let turn = Turn {
-            request: time(request),
-            first_byte: span(response),
+            request: time(self.request),
+            first_byte: span(self.response),
             last_byte: span(last),
-            overlapped: was.contains(Earlier::OVERLAPS),
+            overlapped: self.overlaps,
         };
-        let [first_byte, last_byte] = &mut self.withheld;
-        *first_byte |= turn.first_byte.is_none();
-        *last_byte |= turn.last_byte.is_none();
         witness.response(turn);
     }
 
@@ -447,7 +367,6 @@ impl Conversation {
             server_first: u32::from(self.server_first),
             overlapped: self.overlapped,
             farewell: self.farewell,
-            withheld: self.withheld,
         }
     }
 }

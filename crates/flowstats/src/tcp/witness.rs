@@ -147,7 +147,7 @@ pub trait Witness {
     #[inline]
     fn request(&mut self, time: Timestamp) {}
 
-    /// A response is complete: its sender answers the next request, or has ended, or the connection has.
+    /// A response is complete: the next request began, or the connection ended.
     #[inline]
     fn response(&mut self, turn: Turn) {}
 

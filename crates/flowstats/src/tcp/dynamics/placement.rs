@@ -41,7 +41,7 @@ impl Dynamics {
         let was_answered = self.was_answered(of);
         self.trouble.get_or_insert_default().sides[of.index()].miss(tcp.ends()[of.index()].acked(), event.time);
         let answered = self.sent[1].time;
-        self.tear_by_holes(tcp);
+        self.tear_by_holes(Timestamp::MAX);
         let sender = &before.ends[event.direction.index()];
         if sender.position(segment.seq) > sender.last() {
             self.talk.tear();
@@ -123,7 +123,7 @@ impl Dynamics {
     ) {
         let number = if of == event.direction { segment.seq } else { segment.ack };
         let end = &tcp.ends()[of.index()];
-        self.tear_by_holes(tcp);
+        self.tear_by_holes(Timestamp::MAX);
         let answered = self.sent[1].time;
         self.restart(of, end.last());
         self.trouble.get_or_insert_default().sides[of.index()].miss(end.acked(), event.time);
@@ -157,7 +157,7 @@ impl Dynamics {
                     // What was met midway began before: that may come yet.
                     self.seen |= Seen::HOLES;
                     let hole = Hole { from: 1, to: 1 + earlier, time: event.time, ids: [0; 2], stamp: 0 };
-                    self.trouble.get_or_insert_default().sides[by.index()].open(hole);
+                    self.trouble.get_or_insert_default().sides[by.index()].holes.push(hole);
                 }
             }
             if payload > 0 && before.fresh > 0 {
@@ -196,15 +196,15 @@ impl Dynamics {
                 self.note_retransmission(Retransmission::WindowProbe, 0, event, witness);
             }
             self.share_stamp(event, segment);
-            self.advance(before.fresh, fin, tcp, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
             return Placed::Sent;
         }
         if fin && tcp.ends()[by.index()].last() < last {
             // Where it stands the stream ends; what was seen behind it was none of it.
             self.note_invalid(by, event.time, witness);
-            self.trouble.get_or_insert_default().sides[by.index()].close();
+            self.trouble.get_or_insert_default().sides[by.index()].holes = Latest::default();
             self.talk.tear();
-            self.advance(before.fresh, fin, tcp, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
             return Placed::Sent;
         }
         let round_trip = self.round_trip();
@@ -236,7 +236,7 @@ impl Dynamics {
             }
             self.blur(by, tcp.ends()[by.index()].last());
             if fresh {
-                self.advance(before.fresh, fin, tcp, event, segment, witness);
+                self.advance(before.fresh, fin, event, segment, witness);
             }
             return placed;
         }
@@ -245,7 +245,7 @@ impl Dynamics {
         let recovered = found > 0 && found == (to.min(last) - from) as u64;
         if recovered && before.end_missed[by.index()] && self.has_just_missed(by, event.time) {
             // Its ACK was captured first, and nothing behind it: it comes as sent.
-            self.advance(before.fresh, fin, tcp, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
             return Placed::Sent;
         }
         let recovered = recovered && !fresh;
@@ -346,7 +346,7 @@ impl Dynamics {
             }
         }
         if fresh {
-            self.advance(before.fresh, fin, tcp, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
         }
         Placed::Sent
     }
@@ -358,7 +358,7 @@ impl Dynamics {
             rings[by.index()].clear();
         }
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
-        side.close();
+        side.holes = Latest::default();
         side.repeats = Latest::default();
         side.ambiguous_to = last;
         self.set_watch(watch::RECOVERY, by, true);
@@ -374,7 +374,7 @@ impl Dynamics {
             stamp: segment.timestamp.0,
         };
         self.seen |= Seen::HOLES;
-        self.trouble.get_or_insert_default().sides[event.direction.index()].open(hole);
+        self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
     }
 
     /// Whether the latest bytes of `by` that were missed were acknowledged so short a time ago that nobody has sent them
@@ -464,7 +464,6 @@ impl Dynamics {
         &mut self,
         fresh: i64,
         fin: bool,
-        tcp: &Tcp,
         event: &FlowEvent,
         segment: &TcpSegment,
         witness: &mut W,
@@ -472,7 +471,7 @@ impl Dynamics {
         let by = event.direction;
         if is_fin(segment.flags) && by == Direction::Reverse && fresh == 0 {
             // Before its time takes the place of that of the response's last byte.
-            self.complete_turn(tcp, witness);
+            self.complete_turn(witness);
         }
         self.renew(event, segment);
         if self.watches(watch::RING, by) {

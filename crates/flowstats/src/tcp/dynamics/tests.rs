@@ -3,7 +3,6 @@ use flowcore::event::TcpOptions;
 use super::*;
 use crate::tcp::{Opening, RttSample, SideFacts, Turn};
 
-mod answers;
 mod beginnings;
 mod conversations;
 mod laws;

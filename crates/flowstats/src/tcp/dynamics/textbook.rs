@@ -29,7 +29,7 @@ impl Dynamics {
             return false;
         }
         let (by, payload) = (event.direction, event.payload_bytes);
-        let before = Before::untroubled(tcp, payload, self.sent[1].time);
+        let before = Before::untroubled(tcp, payload);
         if !tcp.textbook(segment, payload, by, event.time) {
             return false;
         }
@@ -56,14 +56,14 @@ impl Dynamics {
             self.note_parting(before.fresh, event);
         }
         if !syn && (payload > 0 || fin) {
-            self.advance(before.fresh, fin, tcp, event, segment, witness);
+            self.advance(before.fresh, fin, event, segment, witness);
         }
         if payload > 0 {
             let closer = &before.ends[of.index()];
             if closer.state() == State::Closed && closer.acked() == closer.last() {
                 self.seen |= Seen::HALF_CLOSED;
             }
-            self.payload(tcp, event, segment, (segment.seq, before.answered), witness);
+            self.payload(tcp, event, segment, segment.seq, witness);
         }
         if fin {
             self.note_end(&before, tcp, event, flags, witness);
