@@ -3,6 +3,7 @@ use flowcore::event::TcpOptions;
 use super::*;
 use crate::tcp::{Opening, RttSample, SideFacts, Turn};
 
+mod answers;
 mod beginnings;
 mod conversations;
 mod laws;
