@@ -205,14 +205,17 @@ impl Pipeline {
 
     /// How many of the events come before the next report is due; all of them without reports at intervals.
     fn next_cut(&mut self, events: &[FlowEvent]) -> usize {
-        let first = events.first().map(|event| event.time);
+        // What has no time of its own begins no interval.
+        let is_timed = |event: &FlowEvent| !event.notes.contains(Notes::UNTIMED);
+        let first = events.iter().find(|event| is_timed(event)).map(|event| event.time);
         let mut cut = events.len();
         for report in &mut self.reports {
             if let (Some(every), Some(first)) = (report.every, first) {
                 let next = *report.next.get_or_insert(first + every);
                 // There is no interval after the end of time.
                 if next < Timestamp::MAX {
-                    cut = cut.min(events.iter().position(|event| event.time >= next).unwrap_or(cut));
+                    let due = |event: &FlowEvent| event.time >= next && is_timed(event);
+                    cut = cut.min(events.iter().position(due).unwrap_or(cut));
                 }
             }
         }

@@ -165,6 +165,14 @@ fn what_events_say_counts_for_each_of_their_packets_and_no_time_begins_nothing()
     let snapshot = pipeline.snapshot(None, false);
     assert_eq!((snapshot.ledger.untimed, snapshot.ledger.malformed_total()), (2, 10));
     assert_eq!((snapshot.ledger.delivered(), snapshot.ledger.backwards), (13, 0));
+    // Nor an interval.
+    let ledgers = Ledgers::default();
+    let builder = Pipeline::builder().report(Some(Duration::from_secs(60)), ledgers.clone());
+    let mut untimed = events(2);
+    untimed[0].notes = Notes::UNTIMED;
+    untimed[1].time = Timestamp::from_parts(1000, 0);
+    builder.build(&source()).unwrap().push(&mut untimed, Frames::EMPTY, Timestamp::MIN).unwrap();
+    assert_eq!(ledgers.0.lock().unwrap().len(), 0);
     let times = [1001, 1002].map(|second| Some(Timestamp::from_parts(second, 0)));
     assert_eq!([snapshot.from, snapshot.through], times);
 }
