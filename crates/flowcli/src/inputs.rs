@@ -46,7 +46,8 @@ fn each_once(names: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 /// Device and number of a regular file: the same by whatever name. Other things may give something new when they are
 /// opened again.
 fn identity(path: &Path) -> Option<(u64, u64)> {
-    let facts = std::fs::metadata(path).ok().filter(|facts| facts.is_file() && !is_standard_input(path))?;
+    let place = if is_standard_input(path) { Path::new("/dev/stdin") } else { path };
+    let facts = std::fs::metadata(place).ok().filter(std::fs::Metadata::is_file)?;
     Some((facts.dev(), facts.ino()))
 }
 
