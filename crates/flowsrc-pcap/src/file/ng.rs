@@ -531,7 +531,10 @@ impl Ng {
                 self.ahead.passed = place.saturating_add(at as u64);
                 break;
             }
+            // What is left out as damaged tells no time.
+            let whole = word::<BIG>(header, 20) as usize <= total.saturating_sub(PACKET_FRAME);
             let interface = match kind {
+                _ if !whole || total < PACKET_FRAME => None,
                 block::ENHANCED_PACKET => self.slots.get(word::<BIG>(header, 8) as usize),
                 block::PACKET => self.slots.get(usize::from(half(header, 8, BIG).unwrap_or_default())),
                 _ => None,
