@@ -150,12 +150,12 @@ fn a_rotated_set_is_one_capture_of_one_interface_whatever_the_order_of_its_names
 }
 
 #[test]
-fn a_rotated_set_cut_between_equal_times_or_where_they_step_back_is_one_capture() {
+fn a_rotated_set_cut_between_equal_times_is_one_capture() {
     let part = |times: &[u32], byte: u8| {
         let header = Bytes::new(false).pcap(0xa1b2_c3d4, (2, 4), 0, 1);
         times.iter().fold(header, |bytes, &micros| bytes.record(100, micros, &[byte])).out
     };
-    for second in [[5000, 6000], [4990, 6000]] {
+    for second in [[5000, 6000], [5000, 5000]] {
         let folder = Folder::new();
         let mut paths = vec![
             folder.write("a", &part(&[1000, 5000, 5000], 1)),
@@ -174,9 +174,9 @@ fn a_rotated_set_cut_between_equal_times_or_where_they_step_back_is_one_capture(
             }
         }
     }
-    // Beside each other for longer: two interfaces, in time order.
+    // Beside each other: two interfaces, in time order.
     let folder = Folder::new();
-    let paths = [folder.write("a", &part(&[1000, 5000, 50_000], 1)), folder.write("b", &part(&[4990, 60_000], 2))];
+    let paths = [folder.write("a", &part(&[1000, 5000, 5000], 1)), folder.write("b", &part(&[4990, 60_000], 2))];
     let mut beside = Files::builder().paths(&paths).open().expect("captures");
     let Read { events, frames, .. } = read(&mut beside, 3);
     assert_eq!(frames.iter().map(|frame| frame[0]).collect::<Vec<_>>(), [1, 2, 1, 1, 2]);

@@ -3,15 +3,16 @@
 //! Each input is a lane whose place in a heap is the time of its next packet, then its place among the arguments: equal
 //! times keep the arguments' order, and packets of one input keep theirs even where they run backwards. Only an input of
 //! which nothing was taken yet comes behind the others, so that the files of a rotated set that was cut between equal
-//! times come one after the other, in whatever order they were named. A file that can be opened again is only looked at in the beginning and then opened when its first packet's turn comes, so a rotated
-//! set of a thousand files holds one descriptor and one buffer, not a thousand.
+//! times come one after the other, in whatever order they were named. A file that can be opened again is only looked at
+//! in the beginning and then opened when its first packet's turn comes, so a rotated set of a thousand files holds one
+//! descriptor and one buffer, not a thousand.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use flowcore::{Error, Ledger, Nanos, Result, Status, Timestamp};
+use flowcore::{Error, Ledger, Result, Status, Timestamp};
 
 use super::input::{Position, STANDARD_INPUT};
 use super::numbers::Interfaces;
@@ -23,10 +24,6 @@ const LANE_BATCH: usize = 128;
 
 /// A batch ends when its packets' bytes reach this; a single larger packet is a batch of its own.
 const WINDOW: usize = 256 * 1024;
-
-/// A file that ends so soon after another begins is read to its end first: the two are of one set, cut where times
-/// stepped back a little.
-const OVERLAP: Nanos = Nanos::new(10_000_000);
 
 /// Faults told in words; the others are counted.
 pub(super) const MOST_NAMED: usize = 5;
@@ -125,7 +122,7 @@ impl Merge {
         Ok(if out.len() > before { Status::More } else { Status::End })
     }
 
-    /// Takes packets of one lane until another lane's is due or the batch is full; when it is due again.
+    /// Takes packets of one lane until another lane's is due or the batch is full; the time of its next one.
     fn run(
         &mut self,
         index: usize,
@@ -150,17 +147,14 @@ impl Merge {
                 }
                 continue;
             };
-            let head = Head { time: packet.time, untouched: false, index };
-            let earlier = next.filter(|next| *next < head);
-            let due = earlier.is_some_and(|next| !(next.untouched && lane.ends_by(next.time + OVERLAP)));
+            let due = next.is_some_and(|next| next < Head { time: packet.time, untouched: false, index });
             let too_large = !window.is_empty() && window.len() + packet.captured as usize > WINDOW;
             if due || too_large || out.len() >= full {
                 // A window that is as good as full must not be tried for ever.
                 if too_large {
                     window.resize(window.len().max(WINDOW), 0);
                 }
-                // What goes on before another goes on before it in the next batch, too.
-                return Ok(Some(earlier.filter(|_| !due).map_or(packet.time, |next| next.time)));
+                return Ok(Some(packet.time));
             }
             let interface = interfaces.of(packet.interface, lane.reader.interfaces(), &mut lane.numbers);
             let offset = window.len() as u32;
@@ -219,12 +213,6 @@ impl Merge {
 }
 
 impl Lane {
-    /// Whether what was read ahead are its last packets, none of them later than `time`.
-    fn ends_by(&self, time: Timestamp) -> bool {
-        let rest = self.batch.get(self.at..).unwrap_or_default();
-        self.reader.is_at_end() && rest.iter().all(|packet| packet.time <= time)
-    }
-
     fn wake(&mut self) -> Result<()> {
         self.dormant = false;
         if let Some(path) = &self.path {

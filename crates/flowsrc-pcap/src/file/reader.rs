@@ -337,12 +337,6 @@ impl Reader {
         Position { read: self.read.load(Ordering::Relaxed), total: self.total }
     }
 
-    /// Whether nothing is left to be read behind the packets given so far; not known of what may grow.
-    pub(super) fn is_at_end(&self) -> bool {
-        let Position { read, total } = self.position();
-        total == Some(read) && self.window.rest().is_empty()
-    }
-
     /// What is wrong with the input as far as it was read, in one sentence with packet numbers (from 1) and byte offsets
     /// (from 0, of the decompressed stream if it is compressed): cut, damaged, or with times that cannot be right.
     pub fn fault(&self) -> Option<String> {
