@@ -153,7 +153,8 @@ impl Conversation {
             self.overlap();
         }
         match by {
-            Direction::Forward if crossing => speaker,
+            // The first request may have met a greeting on its way.
+            Direction::Forward if crossing && (self.requests > 0 || self.server_first == 0) => speaker,
             Direction::Forward => {
                 if piece.unheard {
                     self.overlap();
@@ -162,6 +163,9 @@ impl Conversation {
                 self.complete(speaker, piece.answered, witness);
                 let begun = if unseen { NEVER } else { piece.time.as_nanos() };
                 self.ask(begun, piece.begin, witness, piece.time);
+                if crossing {
+                    self.overlap();
+                }
                 Speaker::Originator
             }
             Direction::Reverse if crossing => {

@@ -1,6 +1,26 @@
-//! Openings that cross or were captured twice, and what comes long after its ACK.
+//! Requests and openings that cross, SYNs captured twice, and what comes long after its ACK.
 
 use super::*;
+
+#[test]
+fn a_request_that_meets_a_greeting_counts_at_either_end() {
+    let greeting = |at| (at, "<PA", 901, 101, 11);
+    let asks = |at| (at, ">PA", 101, 901, 6);
+    let turns = |rows: &[_]| {
+        let played = opened(rows);
+        let told: Vec<String> = played.heard.into_iter().filter(|line| line.starts_with("response")).collect();
+        let turns = played.facts.turns;
+        ([turns.requests, turns.responses, turns.server_first, turns.overlapped], told.join(", "))
+    };
+    let answer = (1026.0, "<PA", 912, 107, 9);
+    let server = turns(&[greeting(1020.0), asks(1025.0), answer]);
+    assert_eq!(server, ([1, 1, 1, 1], "response 1 1".to_owned()));
+    let client = turns(&[asks(1005.0), greeting(1006.0), answer]);
+    assert_eq!(client, ([1, 1, 1, 1], "response 21 21".to_owned()));
+    let rest = [(1025.5, "<PA", 912, 101, 8), (1026.0, "<PA", 920, 107, 9)];
+    let greets_on = turns(&[greeting(1020.0), asks(1025.0), rest[0], rest[1]]);
+    assert_eq!(greets_on, ([1, 1, 1, 1], "response 1 1".to_owned()));
+}
 
 #[test]
 fn what_came_long_after_its_ack_was_sent_before_unseen() {
