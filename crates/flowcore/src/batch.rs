@@ -59,8 +59,9 @@ pub struct Batch<'a> {
     pub frames: Frames<'a>,
     /// The table that gave the events their ids.
     pub flows: &'a Flows,
-    /// Time of the earliest packet so far, whether a filter kept it or not.
+    /// Time of the earliest packet so far that has one, whether a filter kept it or not.
     pub from: Timestamp,
-    /// Time of the latest packet so far, whether a filter kept it or not: rates are over the time between the two.
+    /// Time of the latest one, or up to which the source had delivered everything before this batch, if that is later:
+    /// rates are over the time between the two.
     pub through: Timestamp,
 }

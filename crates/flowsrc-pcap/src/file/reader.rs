@@ -186,7 +186,8 @@ impl Reader {
     }
 
     /// Appends at most `max` packets (at least one is allowed); their bytes are in [`window`](Self::window) until the
-    /// next call. Waits only when it has nothing to give, so a pipe's packets come as they arrive.
+    /// next call. Waits only when it has nothing to give, so a pipe's packets come as they arrive; but the
+    /// first that have no time of their own wait for one that does, 64 KiB at most.
     ///
     /// [`Status::End`] comes with no packets.
     ///

@@ -1,4 +1,4 @@
-//! Decompressing, such that everything decoded before damage comes out before the error does.
+//! Decompressing, such that everything decoded before damage comes out before the error does; of lz4, every whole block.
 //!
 //! The libraries' own readers report an error instead of what the same call has decoded. So each decoder here is asked
 //! what it has written, or given no more at a time than it takes for one block.

@@ -3,7 +3,7 @@
 //! No size and no PSH flag says where a message ends: a request is what the originator sends until the responder
 //! answers, a response what the responder sends until the originator sends again. An answer acknowledges the first
 //! byte of what it answers; payload that does not was on its way already and goes on with the message before
-//! (pipelining, full duplex).
+//! (pipelining, full duplex), unless it is the first request and met a greeting.
 
 use flowcore::{Direction, Nanos, TcpFlags, TcpSegment, Timestamp};
 
