@@ -15,7 +15,7 @@ const COUNT: (Unit, Meaning) = (Unit::Count, Meaning::Counter);
 ///
 /// Round trips are measured from the capture point to one end. `rtt_…` are those of the end farther away, by the
 /// shortest round trip; `fwd_rtt_…` go to the responder and back, `rev_rtt_…` to the originator and back.
-pub static COURSE_COLUMNS: [ColumnDef; 60] = [
+pub static COURSE_COLUMNS: [ColumnDef; 62] = [
     define(
         [
             "outcome",
@@ -224,30 +224,35 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.50)),
     )
+    .doubted(bound_of_first_bytes)
     .bounded(Bound::About),
     define(
         ["first_byte_p95", "FIRST-P95", "From a request's first byte to its response's first byte: 95th percentile."],
         SPAN,
         |c| first_byte(c, |durations| durations.quantile(0.95)),
     )
+    .doubted(bound_of_first_bytes)
     .bounded(Bound::About),
     define(
         ["response_p50", "RESP-P50", "From a request's first byte to its response's last byte: median."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.50)),
     )
+    .doubted(bound_of_responses)
     .bounded(Bound::About),
     define(
         ["response_p95", "RESP-P95", "From a request's first byte to its response's last byte: 95th percentile."],
         SPAN,
         |c| last_byte(c, |durations| durations.quantile(0.95)),
     )
+    .doubted(bound_of_responses)
     .bounded(Bound::About),
     define(
         ["response_max", "RESP-MAX", "From a request's first byte to its response's last byte: the longest."],
         SPAN,
         |c| last_byte(c, |durations| durations.max()),
     )
+    .doubted(bound_of_the_longest)
     .bounded(Bound::About),
     define(["closed_by", "CLOSED-BY", "Who sent the first FIN; one without ACK closes nothing."], FACT, |c| {
         course(c, |course| course.closed_by.map_or(Value::Missing, end))
@@ -301,6 +306,16 @@ pub static COURSE_COLUMNS: [ColumnDef; 60] = [
             })
         },
     ),
+    define(
+        [
+            "first_byte_samples",
+            "FIRST-N",
+            "Responses whose first byte has a time; of the others the capture, or a farewell of TLS, leaves it open.",
+        ],
+        COUNT,
+        |c| turns_timed(c, Figures::first_byte),
+    ),
+    define(["response_samples", "RESP-N", "The same of the last byte."], COUNT, |c| turns_timed(c, Figures::last_byte)),
 ];
 
 fn course(connection: &Connection, value: impl Fn(&Course) -> Value) -> Value {
@@ -316,6 +331,32 @@ fn bound_of_zero_windows(connection: &Connection) -> Bound {
     } else {
         Bound::Exact
     }
+}
+
+/// Times are those of the turns that have one; the others' may be shorter or longer.
+fn bound_of_turns(connection: &Connection, times: fn(&Figures) -> Durations<'_>) -> Bound {
+    let Some((course, figures)) = connection.course.as_deref() else { return Bound::Exact };
+    if times(figures).count() < u64::from(course.turns.responses) { Bound::About } else { Bound::Exact }
+}
+
+fn bound_of_first_bytes(connection: &Connection) -> Bound {
+    bound_of_turns(connection, Figures::first_byte)
+}
+
+fn bound_of_responses(connection: &Connection) -> Bound {
+    bound_of_turns(connection, Figures::last_byte)
+}
+
+fn bound_of_the_longest(connection: &Connection) -> Bound {
+    match bound_of_responses(connection) {
+        Bound::Exact => Bound::Exact,
+        _ => Bound::AtLeast,
+    }
+}
+
+fn turns_timed(connection: &Connection, times: fn(&Figures) -> Durations<'_>) -> Value {
+    let count = |figures: &Figures| times(figures).count();
+    connection.timed(|| connection.course.as_ref().map_or(Value::Missing, |followed| Value::U64(count(&followed.1))))
 }
 
 fn span(span: Option<Nanos>) -> Value {

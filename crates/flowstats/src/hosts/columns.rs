@@ -104,7 +104,7 @@ const FRONT: [ColumnDef; 22] = [
 ];
 
 /// Columns behind the percentiles.
-const BACK: [ColumnDef; 24] = [
+const BACK: [ColumnDef; 25] = [
     define(["retrans", "RETRANS", "Segments of data and FINs sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
@@ -225,6 +225,18 @@ const BACK: [ColumnDef; 24] = [
         COUNT,
         |h| Value::U64(h.tally.repeated),
     ),
+    define(
+        [
+            "rtt_samples",
+            "RTT-N",
+            "Responses that RTT is of; of the others the capture, or a farewell of TLS, leaves open when they ended.",
+        ],
+        COUNT,
+        |h| match h.tally.doubts().contains(Doubts::NO_TIME) {
+            true => Value::Missing,
+            false => Value::U64(h.tally.histogram(Measure::LastByte).count()),
+        },
+    ),
 ];
 
 /// What a family of percentile columns is called.
@@ -280,7 +292,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from a request's first byte to its response's last",
         unit: Unit::Nanos,
         default: true,
-        bound: |_| Bound::Exact,
+        bound: |host| bound_of_turns(host, Measure::LastByte),
         values: levels!(Measure::LastByte),
     },
     Family {
@@ -289,7 +301,7 @@ const FAMILIES: [Family; 6] = [
         about: "the time from a request's first byte to its response's first",
         unit: Unit::Nanos,
         default: false,
-        bound: |_| Bound::Exact,
+        bound: |host| bound_of_turns(host, Measure::FirstByte),
         values: levels!(Measure::FirstByte),
     },
     Family {
@@ -394,6 +406,11 @@ fn rate(host: &Host, count: u64) -> Value {
 /// The time is that of what was read: what was not read is missing from both.
 fn bound_of_rate(host: &Host) -> Bound {
     about_if(host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED))
+}
+
+/// Percentiles are those of the responses that have a time; the others' may be shorter or longer.
+fn bound_of_turns(host: &Host, measure: Measure) -> Bound {
+    about_if(host.tally.histogram(measure).count() < host.tally.responses)
 }
 
 fn about_if(doubtful: bool) -> Bound {

@@ -13,7 +13,7 @@ use super::acceptance::Verdict;
 use super::opening::Steps;
 use super::retransmit;
 use super::rtt::{Ring, Sent};
-use super::trouble::Trouble;
+use super::trouble::{Side, Trouble};
 use super::turns::{Conversation, Piece, Speaker};
 use super::{Course, Endpoint, NEVER, Outcome, Retransmission, State, Tcp, Witness};
 use placement::Placed;
@@ -486,15 +486,18 @@ impl Dynamics {
     #[inline(never)]
     fn tear_by_open_holes(&mut self, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
-        if trouble.sides.iter_mut().any(|side| side.holes.iter_mut().any(|hole| hole.time != now)) {
-            self.talk.tear();
+        for side in &mut trouble.sides {
+            if side.has_holes(now) {
+                self.talk.tear();
+            }
+            side.forget_lost_hole();
         }
-        self.seen.set(Seen::HOLES, trouble.sides.iter().any(|side| !side.holes.is_empty()));
+        self.seen.set(Seen::HOLES, !trouble.sides.iter().all(Side::is_whole));
     }
 
     /// The response is complete with a FIN, unless some of it may still come.
     fn complete_turn<W: Witness>(&mut self, witness: &mut W) {
-        if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].holes.is_empty()) {
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.sides[1].is_whole()) {
             self.talk.complete(self.speaker, self.sent[1].time, witness);
         }
     }
@@ -612,6 +615,9 @@ impl Dynamics {
             self.note_invalid(stray.direction, stray.time, witness);
         }
         self.tear_by_holes(Timestamp::MAX);
+        if tcp.resets_tell_of_more() {
+            self.talk.tear();
+        }
         self.talk.complete(self.speaker, self.sent[1].time, witness);
         if self.outcome == Outcome::Unanswered && reason == EndReason::Idle {
             self.outcome = Outcome::TimedOut;

@@ -85,10 +85,15 @@ impl Tcp {
     /// Whether bytes that were jumped over, or that a RST tells of, were neither seen later nor acknowledged: sent, as
     /// far as can be known, and lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
-        let both = [Direction::Forward, Direction::Reverse];
         self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
-            || both.into_iter().any(|side| self.unseen_before_reset(side).is_some() || self.reset_tells_of_more(side))
+            || self.resets_tell_of_more()
             || self.may_have_moved()
+    }
+
+    /// Whether a RST stands behind what its sender was seen to send, or acknowledges what its peer was not seen to send.
+    pub(super) fn resets_tell_of_more(&self) -> bool {
+        let both = [Direction::Forward, Direction::Reverse];
+        both.into_iter().any(|side| self.unseen_before_reset(side).is_some() || self.reset_tells_of_more(side))
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them: a lower bound, since the last position

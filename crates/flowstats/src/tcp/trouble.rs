@@ -26,11 +26,14 @@ impl<T, const N: usize> Latest<T, N> {
         self.entries.capacity() * size_of::<T>()
     }
 
-    pub(super) fn push(&mut self, entry: T) {
-        if self.entries.len() == N {
+    /// Adds the newest; whether that let go of the oldest.
+    pub(super) fn push(&mut self, entry: T) -> bool {
+        let full = self.entries.len() == N;
+        if full {
             self.entries.remove(0);
         }
         self.entries.push(entry);
+        full
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,6 +97,9 @@ pub(super) struct Repeat {
     pub reported: bool,
 }
 
+/// So many open holes of a stream are told apart, as many as [`Gaps`](super::Gaps) tells apart.
+const MOST_HOLES: usize = 32;
+
 /// The trouble of one direction's data.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
@@ -106,7 +112,9 @@ pub(super) struct Side {
     pub all_duplicate_acks: u32,
     /// What was sent again below `ambiguous_to`, and why.
     pub recovery: Recovery,
-    pub holes: Latest<Hole, 8>,
+    holes: Latest<Hole, MOST_HOLES>,
+    /// A hole was let go of: whether it was filled nobody knows.
+    lost_hole: bool,
     /// When bytes were last acknowledged that had not been seen.
     pub missed_time: i64,
     /// Gaps that the witness was told since no byte was missing.
@@ -149,6 +157,7 @@ impl Default for Side {
             all_duplicate_acks: 0,
             recovery: Recovery::None,
             holes: Latest::default(),
+            lost_hole: false,
             missed_time: NEVER,
             gaps: 0,
             repeats: Latest::default(),
@@ -247,9 +256,40 @@ impl Side {
             hole.from < hole.to
         });
         if let Some(rest) = rest {
-            self.holes.push(rest);
+            self.jump(rest);
         }
         found
+    }
+
+    /// The stream goes on behind a hole.
+    pub(super) fn jump(&mut self, hole: Hole) {
+        self.lost_hole |= self.holes.push(hole);
+    }
+
+    /// Whether there are holes, but those that began `now`.
+    pub(super) fn has_holes(&mut self, now: Timestamp) -> bool {
+        self.lost_hole || self.holes.iter_mut().any(|hole| hole.time != now)
+    }
+
+    /// Whether nothing was jumped over that did not come since.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.lost_hole && self.holes.is_empty()
+    }
+
+    /// Whether `from..to` lies in one hole.
+    pub(super) fn is_in_hole(&mut self, from: i64, to: i64) -> bool {
+        self.holes.iter_mut().any(|hole| hole.from <= from && to <= hole.to)
+    }
+
+    /// What was jumped over is no part of the stream.
+    pub(super) fn forget_holes(&mut self) {
+        self.holes = Latest::default();
+        self.lost_hole = false;
+    }
+
+    /// A turn has ended, and with it what a hole that was let go of stands against.
+    pub(super) fn forget_lost_hole(&mut self) {
+        self.lost_hole = false;
     }
 
     /// Everything below `acked` was acknowledged: what was a hole was missed.
@@ -273,7 +313,7 @@ pub(super) struct Trouble {
 impl Trouble {
     /// The most bytes that it takes, lists included.
     pub(super) const MOST_BYTES: usize =
-        size_of::<Self>() + 2 * (Latest::<Hole, 8>::MOST_BYTES + Latest::<Repeat, 8>::MOST_BYTES);
+        size_of::<Self>() + 2 * (Latest::<Hole, MOST_HOLES>::MOST_BYTES + Latest::<Repeat, 8>::MOST_BYTES);
 
     /// Bytes that it takes, lists included.
     pub(super) fn bytes(&self) -> usize {
@@ -297,7 +337,7 @@ mod tests {
     #[test]
     fn a_hole_is_filled_from_its_ends_and_from_its_middle() {
         let mut side = Side::default();
-        side.holes.push(hole(100, 500));
+        side.jump(hole(100, 500));
         assert_eq!(side.fill(500, 600).map(|hole| hole.from), None);
         assert_eq!(side.fill(200, 300).map(|hole| hole.to), Some(500));
         assert_eq!(holes(&mut side), [(300, 500), (100, 200)]);
@@ -309,7 +349,7 @@ mod tests {
     #[test]
     fn what_is_acknowledged_is_no_hole_any_more() {
         let mut side = Side::default();
-        side.holes.push(hole(100, 500));
+        side.jump(hole(100, 500));
         side.miss(300, Timestamp::EPOCH);
         assert_eq!(holes(&mut side), [(300, 500)]);
         side.miss(600, Timestamp::EPOCH);

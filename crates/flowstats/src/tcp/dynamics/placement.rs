@@ -157,7 +157,7 @@ impl Dynamics {
                     // What was met midway began before: that may come yet.
                     self.seen |= Seen::HOLES;
                     let hole = Hole { from: 1, to: 1 + earlier, time: event.time, ids: [0; 2], stamp: 0 };
-                    self.trouble.get_or_insert_default().sides[by.index()].holes.push(hole);
+                    self.trouble.get_or_insert_default().sides[by.index()].jump(hole);
                 }
             }
             if payload > 0 && before.fresh > 0 {
@@ -202,7 +202,7 @@ impl Dynamics {
         if fin && tcp.ends()[by.index()].last() < last {
             // Where it stands the stream ends; what was seen behind it was none of it.
             self.note_invalid(by, event.time, witness);
-            self.trouble.get_or_insert_default().sides[by.index()].holes = Latest::default();
+            self.trouble.get_or_insert_default().sides[by.index()].forget_holes();
             self.talk.tear();
             self.advance(before.fresh, fin, event, segment, witness);
             return Placed::Sent;
@@ -358,7 +358,7 @@ impl Dynamics {
             rings[by.index()].clear();
         }
         let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
-        side.holes = Latest::default();
+        side.forget_holes();
         side.repeats = Latest::default();
         side.ambiguous_to = last;
         self.set_watch(watch::RECOVERY, by, true);
@@ -374,7 +374,7 @@ impl Dynamics {
             stamp: segment.timestamp.0,
         };
         self.seen |= Seen::HOLES;
-        self.trouble.get_or_insert_default().sides[event.direction.index()].holes.push(hole);
+        self.trouble.get_or_insert_default().sides[event.direction.index()].jump(hole);
     }
 
     /// Whether the latest bytes of `by` that were missed were acknowledged so short a time ago that nobody has sent them
@@ -386,7 +386,7 @@ impl Dynamics {
 
     fn is_in_hole(&mut self, by: Direction, from: i64, to: i64) -> bool {
         let Some(trouble) = &mut self.trouble else { return false };
-        trouble.sides[by.index()].holes.iter_mut().any(|hole| hole.from <= from && to <= hole.to)
+        trouble.sides[by.index()].is_in_hole(from, to)
     }
 
     /// What is known of a segment that fills a hole.

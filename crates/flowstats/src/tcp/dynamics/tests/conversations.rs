@@ -288,3 +288,39 @@ fn missing_bytes_before_the_end_of_a_request_are_of_that_request() {
     assert_eq!((played.facts.turns.requests, played.facts.turns.responses), (1, 1));
     assert_eq!(played.facts.sides.map(|side| side.missing_bytes), [1000, 500]);
 }
+
+/// A response of which every second piece is missing, `pieces` of them, and then comes after all, or not.
+fn torn_in(pieces: u32, fills: bool) -> Vec<String> {
+    let mut rows = vec![REQUEST];
+    let piece = |at: f64, from: u32| (at, "<A", 901 + from, 151, 100);
+    rows.extend((0..=pieces).map(|number| piece(1030.0, 200 * number)));
+    if fills {
+        rows.extend((0..pieces).map(|number| piece(1040.0, 200 * number + 100)));
+    }
+    let end = 901 + 200 * pieces + 100;
+    rows.extend([(1050.0, ">PA", 151, end, 50), (1060.0, "<PA", end, 201, 10)]);
+    let mut heard = opened(&rows).heard;
+    heard.retain(|word| word.starts_with("response"));
+    heard
+}
+
+#[test]
+fn of_many_pieces_that_are_missing_at_once_each_tells_against_a_responses_time() {
+    for pieces in [1, 8, 9, 31, 32, 33, 40] {
+        assert_eq!(torn_in(pieces, false)[0], "response ? ?", "{pieces}");
+        // Of so many that some were let go of nobody knows whether all have come.
+        let filled = if pieces <= 32 { "response 10 20" } else { "response ? ?" };
+        assert_eq!(torn_in(pieces, true)[0], filled, "{pieces}");
+        assert_eq!(torn_in(pieces, true)[1], "response 10 10", "the next one is whole");
+    }
+}
+
+#[test]
+fn a_reset_that_tells_of_more_than_was_captured_leaves_the_response_without_times() {
+    let ends = |row| responses(&[row]);
+    assert_eq!(ends((1040.0, ">RA", 151, 1401, 0)), ["response 10 10"]);
+    assert_eq!(ends((1040.0, ">RA", 151, 2401, 0)), ["response ? ?"], "its sender had 1000 bytes more");
+    assert_eq!(ends((1040.0, "<R", 2401, 0, 0)), ["response ? ?"], "it had sent 1000 bytes more");
+    let goes_on = [(1040.0, "<R", 2401, 0, 0), (1041.0, "<A", 1401, 151, 1000)];
+    assert_eq!(responses(&goes_on), ["response 10 21"], "what the RST told of came after it");
+}
