@@ -131,9 +131,9 @@ impl Conversation {
         !segment.flags.contains(TcpFlags::ACK) || segment.ack.wrapping_sub(self.begin) as i32 > 0
     }
 
-    /// One side sent before it had heard all of the other.
+    /// One side sent before it had heard all of the other. The responder may have closed behind its answer.
     fn overlap(&mut self) {
-        if self.open && !self.overlaps {
+        if self.requests > 0 && !self.overlaps {
             self.overlaps = true;
             self.overlapped = self.overlapped.saturating_add(1);
         }
