@@ -12,8 +12,8 @@
 //!    within a round trip.
 //! 3. Acknowledged before: spurious. The receiver may say so later, by a duplicate block (RFC 2883).
 //! 4. [`DUPLICATE_ACKS`] and more (RFC 5681 section 3.2), or fewer just before (early retransmit, RFC 5827; RACK, RFC 8985
-//!    section 6), or within a recovery that began so (RFC 6582, RFC 6675): fast, unless so long after them that no answer
-//!    takes as long.
+//!    section 6), or within a recovery that began so, in which an ACK of a part asks too (RFC 6582, RFC 6675): fast, unless
+//!    so long after that no answer takes as long.
 //! 5. A timer (RFC 6298 section 5; tail loss probes, RFC 8985 section 7): what is left. What follows a timer's
 //!    retransmission of the first byte outstanding, until all that was on its way is acknowledged, is of the timer too:
 //!    duplicate ACKs bring nothing about then (RFC 6582 section 4).
@@ -130,8 +130,8 @@ pub struct Repetition {
     pub since_newest: Nanos,
     /// Duplicate ACKs of the receiver since its last that acknowledged more.
     pub duplicate_acks: u32,
-    /// Time since the latest of them.
-    pub since_duplicate_ack: Nanos,
+    /// Time since the latest of them, or since an ACK of a part within a recovery that such began.
+    pub since_asked: Nanos,
     /// What began to repair losses, if not all that was on its way then is acknowledged yet.
     pub recovery: Recovery,
     /// Its bytes had been seen only as something sent again.
@@ -260,20 +260,15 @@ pub fn classify(seen: &Repetition) -> Again {
     } else if seen.acknowledged {
         Retransmission::Spurious
     } else {
-        recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.recovery, seen.round_trip)
+        recovery(seen.duplicate_acks, seen.since_asked, seen.recovery, seen.round_trip)
     })
 }
 
 /// Whether duplicate ACKs brought a retransmission about, or a timer.
-fn recovery(
-    duplicate_acks: u32,
-    since_duplicate_ack: Nanos,
-    recovery: Recovery,
-    round_trip: Option<Nanos>,
-) -> Retransmission {
+fn recovery(duplicate_acks: u32, since_asked: Nanos, recovery: Recovery, round_trip: Option<Nanos>) -> Retransmission {
     // From the receiver's side a round trip passes between what asks and what comes.
     let within = |trips: i64, least: Nanos| {
-        since_duplicate_ack < Nanos::new(round_trip.map_or(0, Nanos::get).saturating_mul(trips).max(least.get()))
+        since_asked < Nanos::new(round_trip.map_or(0, Nanos::get).saturating_mul(trips).max(least.get()))
     };
     let prompt = within(2, SHORTEST_TIMER);
     // The shortest round trip was measured, others take longer; no answer takes so long.
@@ -299,8 +294,8 @@ pub struct Latecomer {
     pub round_trip: Option<Nanos>,
     /// Duplicate ACKs of the receiver since its last that acknowledged more.
     pub duplicate_acks: u32,
-    /// Time since the latest of them.
-    pub since_duplicate_ack: Nanos,
+    /// Time since the latest of them, or since an ACK of a part within a recovery that such began.
+    pub since_asked: Nanos,
     /// What began to repair losses, if not all that was on its way then is acknowledged yet.
     pub recovery: Recovery,
 }
@@ -337,7 +332,7 @@ pub fn classify_late(seen: &Latecomer) -> Late {
         Order::Before | Order::Same => Late::Reordered,
         Order::Unknown if seen.since_jump < seen.round_trip.unwrap_or(REORDERING) => Late::Reordered,
         Order::After | Order::Unknown => {
-            Late::Sent(recovery(seen.duplicate_acks, seen.since_duplicate_ack, seen.recovery, seen.round_trip))
+            Late::Sent(recovery(seen.duplicate_acks, seen.since_asked, seen.recovery, seen.round_trip))
         }
     }
 }
@@ -356,7 +351,7 @@ mod tests {
             since_newest: Nanos::new(300 * MS),
             since_probe: Nanos::new(i64::MAX),
             since_repeat: Nanos::new(i64::MAX),
-            since_duplicate_ack: Nanos::new(i64::MAX),
+            since_asked: Nanos::new(i64::MAX),
             ..Repetition::default()
         }
     }
@@ -417,13 +412,13 @@ mod tests {
             (Repetition { payload: 0, below: 1, zero_window: true, ..seen() }, WindowProbe),
             (Repetition { payload: 2, below: 2, idle: true, acknowledged: true, ..seen() }, Spurious),
             (Repetition { acknowledged: true, duplicate_acks: 3, ..seen() }, Spurious),
-            (Repetition { duplicate_acks: 3, since_duplicate_ack: Nanos::new(900 * MS), ..seen() }, Fast),
-            (Repetition { duplicate_acks: 3, since_duplicate_ack: LONG, ..seen() }, Timeout),
-            (Repetition { duplicate_acks: 1, since_duplicate_ack: just, ..seen() }, Fast),
+            (Repetition { duplicate_acks: 3, since_asked: Nanos::new(900 * MS), ..seen() }, Fast),
+            (Repetition { duplicate_acks: 3, since_asked: LONG, ..seen() }, Timeout),
+            (Repetition { duplicate_acks: 1, since_asked: just, ..seen() }, Fast),
             (Repetition { duplicate_acks: 1, ..seen() }, Timeout),
-            (Repetition { recovery: Recovery::Fast, since_duplicate_ack: just, ..seen() }, Fast),
+            (Repetition { recovery: Recovery::Fast, since_asked: just, ..seen() }, Fast),
             (Repetition { recovery: Recovery::Fast, ..seen() }, Timeout),
-            (Repetition { recovery: Recovery::Timer, duplicate_acks: 9, since_duplicate_ack: just, ..seen() }, Timeout),
+            (Repetition { recovery: Recovery::Timer, duplicate_acks: 9, since_asked: just, ..seen() }, Timeout),
             (seen(), Timeout),
         ] {
             assert_eq!(classify(&seen), Again::Sent(kind), "{seen:?}");

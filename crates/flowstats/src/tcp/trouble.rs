@@ -105,9 +105,10 @@ const MOST_HOLES: usize = 32;
 pub(super) struct Side {
     /// Position up to which an ACK tells no round trip: something below was sent again, or a hole was there.
     pub ambiguous_to: i64,
-    /// Duplicate ACKs since the last that acknowledged more, and when the latest came.
+    /// Duplicate ACKs since the last that acknowledged more.
     pub duplicate_acks: u32,
-    pub duplicate_ack_time: i64,
+    /// When the latest of them came, or within a recovery that such began one that acknowledged a part.
+    pub asked_time: i64,
     /// Duplicate ACKs in all.
     pub all_duplicate_acks: u32,
     /// What was sent again below `ambiguous_to`, and why.
@@ -153,7 +154,7 @@ impl Default for Side {
         Self {
             ambiguous_to: i64::MIN,
             duplicate_acks: 0,
-            duplicate_ack_time: NEVER,
+            asked_time: NEVER,
             all_duplicate_acks: 0,
             recovery: Recovery::None,
             holes: Latest::default(),
@@ -226,13 +227,9 @@ impl Side {
         }
     }
 
-    /// Time since the latest duplicate ACK; beyond any other if there was none.
-    pub(super) fn since_duplicate_ack(&self, now: Timestamp) -> Nanos {
-        if self.duplicate_ack_time == NEVER {
-            Nanos::new(i64::MAX)
-        } else {
-            now - Timestamp::from_nanos(self.duplicate_ack_time)
-        }
+    /// Time since the receiver last asked for something; beyond any other if it did not.
+    pub(super) fn since_asked(&self, now: Timestamp) -> Nanos {
+        if self.asked_time == NEVER { Nanos::new(i64::MAX) } else { now - Timestamp::from_nanos(self.asked_time) }
     }
 
     /// `from..to` came after all; the hole it lay in, as it was before.

@@ -69,13 +69,16 @@ impl Dynamics {
         self.set_watch(watch::RECOVERY, of, true);
     }
 
-    /// Everything up to `acked` of `of`'s data is acknowledged.
-    pub(super) fn settle(&mut self, of: Direction, acked: i64) {
+    /// Everything up to `acked` of `of`'s data is acknowledged; if that is a part of what was on its way, it asks for what
+    /// comes next (RFC 6582 section 3.2 step 3).
+    pub(super) fn settle(&mut self, of: Direction, acked: i64, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
         if acked >= side.ambiguous_to {
             side.recovery = Recovery::None;
             self.set_watch(watch::RECOVERY, of, false);
+        } else if side.recovery == Recovery::Fast {
+            side.asked_time = now.as_nanos();
         }
     }
 
@@ -110,7 +113,7 @@ impl Dynamics {
             if !opened && acked < end.last() {
                 self.blur(of, end.last());
             }
-            self.settle(of, acked);
+            self.settle(of, acked, event.time);
             return;
         }
         if self.watches(watch::RECOVERY, of) {
@@ -118,7 +121,7 @@ impl Dynamics {
             if blurred {
                 self.resolve(of, from..acked, event, segment, witness);
             }
-            self.settle(of, acked);
+            self.settle(of, acked, event.time);
             if blurred {
                 return;
             }
@@ -202,7 +205,7 @@ impl Dynamics {
         let side = &mut self.trouble.get_or_insert_default().sides[of.index()];
         side.duplicate_acks = side.duplicate_acks.saturating_add(1);
         side.all_duplicate_acks = side.all_duplicate_acks.saturating_add(1);
-        side.duplicate_ack_time = event.time.as_nanos();
+        side.asked_time = event.time.as_nanos();
         self.set_watch(watch::ASKED, of, true);
     }
 

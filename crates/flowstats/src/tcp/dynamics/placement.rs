@@ -275,7 +275,7 @@ impl Dynamics {
             other_interface: event.interface != self.interfaces[by.index()],
             since_newest: since(sent_at, event.time),
             duplicate_acks: side.duplicate_acks,
-            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            since_asked: side.since_asked(event.time),
             recovery: side.recovery,
             first: from <= was.acked(),
             since_repeat: since(side.repeated(from, to, stamped.then_some(segment.timestamp.0)), event.time),
@@ -402,7 +402,7 @@ impl Dynamics {
         let known = Latecomer {
             round_trip,
             duplicate_acks: side.duplicate_acks,
-            since_duplicate_ack: side.since_duplicate_ack(event.time),
+            since_asked: side.since_asked(event.time),
             recovery: side.recovery,
             since_jump: Nanos::new(i64::MAX),
             ..Latecomer::default()

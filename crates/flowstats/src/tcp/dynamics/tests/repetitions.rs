@@ -56,6 +56,26 @@ fn no_answer_to_duplicate_acks_comes_so_late() {
 }
 
 #[test]
+fn an_ack_of_a_part_asks_for_the_next_hole_however_long_the_recovery_takes() {
+    // Every second of ten segments is lost, and sent again a round trip of 100 ms after what came before was acknowledged.
+    let data = (0..10).map(|number| (1020.0, ">A", 101 + 100 * number, 901, 100));
+    let asks = |at| (at, "<A", 901, 101, 0);
+    let again = |number: u32| {
+        let at = 1220.0 + 100.0 * f64::from(number);
+        [(at, ">A", 101 + 200 * number, 901, 100), (at + 99.0, "<A", 901, 301 + 200 * number, 0)]
+    };
+    let mut rows: Vec<_> = data.collect();
+    rows.extend([asks(1120.0), asks(1120.1), asks(1120.2)]);
+    rows.extend((0..4).flat_map(again));
+    let played = opened(&rows);
+    assert_eq!(played.sent_again(), ["Fast 100"; 4]);
+    // Nobody answers so late: the timer ran out.
+    rows.truncate(rows.len() - 2);
+    rows.push((2800.0, ">A", 701, 901, 100));
+    assert_eq!(opened(&rows).sent_again()[3..], ["Timeout 100"]);
+}
+
+#[test]
 fn a_syn_captured_again_behind_the_handshake_is_no_retransmission() {
     let with = |row: Row<'static>, id, stamp| (row, More { id, stamps: Some((stamp, 0)), ..More::default() });
     let first = with(HANDSHAKE[0], 7, 50);
