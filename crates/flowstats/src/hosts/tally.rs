@@ -252,6 +252,8 @@ bitflags::bitflags! {
         const SYN_ACK = 128;
         /// The handshake was complete, whether its SYN had been captured by then or not.
         const ESTABLISHED = 256;
+        /// Who closed it first was the remote.
+        const CLOSED_BY_REMOTE = 512;
     }
 }
 
@@ -329,6 +331,16 @@ impl Witness for Told<'_> {
             self.tally.midstream -= 1;
             self.tally.syn_ack += u64::from(self.course.contains(Course::SYN_ACK));
             self.tally.established += u64::from(self.course.contains(Course::ESTABLISHED));
+            let by_remote = self.course.contains(Course::CLOSED_BY_REMOTE);
+            let Tally { reset, closed_in, closed_out, .. } = &mut *self.tally;
+            for (counts, seen) in [
+                (reset, self.course.contains(Course::RESET)),
+                (closed_in, self.course.contains(Course::CLOSED) && by_remote),
+                (closed_out, self.course.contains(Course::CLOSED) && !by_remote),
+            ] {
+                counts[Began::Midstream as usize] -= u64::from(seen);
+                counts[Began::Syn as usize] += u64::from(seen);
+            }
         }
     }
 
@@ -444,8 +456,10 @@ impl Witness for Told<'_> {
 
     fn closing(&mut self, by: Direction, _: Timestamp) {
         if !self.course.contains(Course::CLOSED) {
+            let by_remote = self.course.is_remote(by);
             self.course.insert(Course::CLOSED);
-            let counts = if self.course.is_remote(by) { &mut self.tally.closed_in } else { &mut self.tally.closed_out };
+            self.course.set(Course::CLOSED_BY_REMOTE, by_remote);
+            let counts = if by_remote { &mut self.tally.closed_in } else { &mut self.tally.closed_out };
             counts[self.course.began()] += 1;
         }
     }

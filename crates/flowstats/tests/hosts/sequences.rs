@@ -213,3 +213,16 @@ fn a_syn_captured_behind_its_handshake_began_it() {
     let host = row(&Tape::new().s(1010.0, "S.", 0, 1, 0).c(1010.1, ".", 1, 1, 0).c(1010.2, "S", 0, 0, 0).packets);
     assert_eq!((host.tally.syn, host.tally.syn_ack, host.tally.established, host.tally.midstream), (1, 1, 1, 0));
 }
+
+#[test]
+fn what_ended_a_connection_before_its_syn_was_captured_ended_one_that_began() {
+    let refused = row(&Tape::new().s(1000.1, "R.", 0, 1, 0).c(1000.2, "S", 0, 0, 0).packets);
+    assert_eq!((refused.tally.syn, refused.tally.reset, refused.tally.midstream), (1, [0, 1], 0));
+    let closed = |tape: Tape| {
+        let host = row(&tape.c(1020.2, "S", 0, 0, 0).packets);
+        (host.tally.closed_in, host.tally.closed_out, host.tally.midstream)
+    };
+    let met = || Tape::new().s(1010.0, "S.", 0, 1, 0).c(1010.1, ".", 1, 1, 0);
+    assert_eq!(closed(met().s(1020.1, "F.", 1, 1, 0)), ([0, 1], [0; 2], 0));
+    assert_eq!(closed(met().c(1020.1, "F.", 1, 1, 0)), ([0; 2], [0, 1], 0));
+}
