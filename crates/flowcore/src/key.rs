@@ -172,6 +172,13 @@ impl FlowKey {
         Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port, ..self }
     }
 
+    /// Version of IP: 4 where both ends are IPv4 addresses, 6 otherwise, as where one is IPv4-mapped in an IPv6 header.
+    #[inline]
+    #[must_use]
+    pub fn ip_version(&self) -> u8 {
+        if self.src.is_v4() && self.dst.is_v4() { 4 } else { 6 }
+    }
+
     /// The one key that both directions of the flow share (the smaller end first) and which way this one goes.
     ///
     /// A one-way ICMP message has no other direction and keeps its order.

@@ -103,7 +103,7 @@ fn version(event: &FlowEvent) -> Option<u64> {
 }
 
 fn family(key: &FlowKey) -> u64 {
-    if key.src.is_v4() && key.dst.is_v4() { 4 } else { 6 }
+    key.ip_version().into()
 }
 
 /// Whether the key's ports were read from a header. Without branches: ports are asked of every packet.

@@ -180,8 +180,8 @@ impl FromStr for Timeouts {
 pub enum AllowedLoss {
     /// This many packets.
     Packets(u64),
-    /// This part of the packets seen, in per cent.
-    Percent(f64),
+    /// This part of the packets seen, in thousand-millionths of a per cent.
+    NanoPercent(u64),
 }
 
 impl AllowedLoss {
@@ -190,7 +190,9 @@ impl AllowedLoss {
         let lost = ledger.lost_total();
         match self {
             Self::Packets(allowed) => lost > allowed,
-            Self::Percent(allowed) => lost as f64 * 100.0 > allowed * ledger.seen() as f64,
+            Self::NanoPercent(allowed) => {
+                u128::from(lost) * 100 * u128::from(BILLION) > u128::from(allowed) * u128::from(ledger.seen())
+            }
         }
     }
 }
@@ -199,9 +201,10 @@ impl FromStr for AllowedLoss {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        const HUNDRED: u128 = 100 * BILLION as u128;
         if let Some(number) = text.strip_suffix('%') {
-            return match number.trim().parse() {
-                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Percent(percent)),
+            return match scaled(number.trim(), BILLION) {
+                Some(nano @ 0..=HUNDRED) => Ok(Self::NanoPercent(nano as u64)),
                 _ => Err(format!("`{text}` is not between 0% and 100%")),
             };
         }
@@ -234,21 +237,39 @@ pub fn parse_span(text: &str) -> Result<Nanos, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_nanos = match unit {
-        "ns" => 1.0,
-        "us" | "µs" => 1e3,
-        "ms" => 1e6,
-        "" | "s" => 1e9,
-        "m" | "min" => 60e9,
-        "h" => 3_600e9,
-        "d" => 86_400e9,
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "" | "s" => BILLION,
+        "m" | "min" => 60 * BILLION,
+        "h" => 3_600 * BILLION,
+        "d" => 86_400 * BILLION,
         _ => return Err(format!("no unit `{unit}` in `{text}`; units are ns, us, ms, s, m, h, d")),
     };
-    match number.parse::<f64>() {
-        Ok(number) if number * unit_nanos >= i64::MAX as f64 => Err(format!("`{text}` is longer than 292 years")),
-        Ok(number) if number * unit_nanos >= 1.0 => Ok(Nanos::new((number * unit_nanos) as i64)),
-        Ok(_) => Err(format!("`{text}` must be at least 1ns")),
-        Err(_) => Err(format!("`{text}` is no time, as in 30s or 5m")),
+    match scaled(number, unit_nanos).map(i64::try_from) {
+        Some(Ok(nanos @ 1..)) => Ok(Nanos::new(nanos)),
+        Some(Ok(_)) => Err(format!("`{text}` must be at least 1ns")),
+        Some(Err(_)) => Err(format!("`{text}` is longer than 292 years")),
+        None => Err(format!("`{text}` is no time, as in 30s or 5m")),
     }
+}
+
+const BILLION: u64 = 1_000_000_000;
+
+/// A decimal number times `unit`, exact, what lies below one cut off; `None` if it is no number. Beyond 128 bits it is the
+/// largest.
+fn scaled(number: &str, unit: u64) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let digits =
+        |text: &str| text.bytes().fold(0u128, |sum, byte| sum.saturating_mul(10).saturating_add((byte - b'0').into()));
+    // With a day's nanoseconds the product fits 128 bits; places behind these are below any.
+    let fraction = &fraction[..fraction.len().min(24)];
+    let part = digits(fraction) * u128::from(unit) / 10u128.pow(fraction.len() as u32);
+    Some(digits(whole).saturating_mul(unit.into()).saturating_add(part))
 }
 
 #[cfg(test)]
@@ -266,6 +287,18 @@ mod tests {
         assert_eq!(timeouts.other, None);
         for wrong in ["tcp", "tpc=5m", "tcp=5y", "tcp=99999999999999999d", "tcp=0s", "tcp=0.1ns", "tcp=-1s", "tcp="] {
             assert!(wrong.parse::<Timeouts>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans_are_exact() {
+        let nanos = |text: &str| parse_span(text).map(Nanos::get);
+        assert_eq!(nanos("1.005ms"), Ok(1_005_000));
+        assert_eq!(nanos(".5s"), Ok(500_000_000));
+        assert_eq!(nanos("0.0000000019"), Ok(1));
+        assert_eq!(nanos("106751.99116730064591d"), Ok(i64::MAX / 10 * 10));
+        for wrong in [".", "", "1.2.3s", "0.1ns", "106752d", "99999999999999999999999999999999999999999999s"] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -291,6 +324,14 @@ mod tests {
         assert!(!exceeded("1"));
         assert!(exceeded("0.09%"));
         assert!(!exceeded("0.1%"));
+        assert!(exceeded("0.099999999%"));
+        // 69 of 1500 are exactly that part, which no binary fraction is.
+        let mut ledger = Ledger::new();
+        ledger.deliver(1431);
+        ledger.lose(Loss::Kernel, 69);
+        assert!(!"4.6%".parse::<AllowedLoss>().unwrap().is_exceeded(&ledger));
+        assert!("4.59999%".parse::<AllowedLoss>().unwrap().is_exceeded(&ledger));
+        assert!("100.000000001%".parse::<AllowedLoss>().is_err());
         assert!("101%".parse::<AllowedLoss>().is_err());
         assert!("few".parse::<AllowedLoss>().is_err());
     }

@@ -50,7 +50,7 @@ pub static COLUMNS: [ColumnDef; 41] = [
         c.flow.key.protocol.name().map_or_else(|| text(&c.flow.key.protocol.to_string()), Value::Word)
     })
     .shown(0),
-    define(["ip_version", "IPV", "4 or 6."], FACT, |c| Value::U64(if c.flow.key.src.is_v4() { 4 } else { 6 })),
+    define(["ip_version", "IPV", "4 or 6."], FACT, |c| Value::U64(u64::from(c.flow.key.ip_version()))),
     define(["state", "STATE", "Zeek's connection state."], FACT, |c| Value::Word(c.state.name())).shown(1),
     define(["history", "HISTORY", "Zeek's history letters; upper case = originator."], FACT, |c| {
         if c.history.letters().is_empty() { Value::Missing } else { text(c.history.as_str()) }
