@@ -50,8 +50,9 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
         .needs()
         .contains(Features::FLOWS)
         .then(|| Flows::new(Default::default(), source.info().several_interfaces));
+    let mut of_flows = Ledger::new();
     let mut select = |events: &[FlowEvent], frames: &Frames<'_>| match &mut flows {
-        Some(flows) => count_in_flows(events, frames, &filter, flows, &mut totals),
+        Some(flows) => count_in_flows(events, frames, &filter, flows, &mut of_flows, &mut totals),
         None => count(events, frames, &filter, &mut totals),
     };
     read(&mut source, &mut select, &signals, &mut progress, &mut seen)?;
@@ -64,6 +65,8 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     }
     ledger.incomplete |= stopped;
     ledger.filter(ledger.delivered().saturating_sub(totals.packets));
+    ledger.untracked += of_flows.untracked;
+    totals.doubts.set(Doubts::UNTRACKED, ledger.untracked > 0);
     totals.doubts.set(Doubts::LOSS, ledger.lost_total() > 0);
     totals.doubts.set(Doubts::INPUT_CUT, ledger.incomplete);
     totals.doubts.set(Doubts::STOPPED, run::is_limited(args.count, seen.packets));
@@ -144,13 +147,14 @@ fn count_in_flows(
     frames: &Frames<'_>,
     filter: &dyn Select,
     flows: &mut Flows,
+    ledger: &mut Ledger,
     totals: &mut Totals,
 ) -> u64 {
     let mut known = Vec::with_capacity(flows::STEP);
     for events in events.chunks(flows::STEP) {
         known.extend_from_slice(events);
         // What finds no room in the table is in no flow, and has no direction.
-        flows.assign(&mut known, &mut Ledger::new());
+        flows.assign(&mut known, ledger);
         known.truncate(events.len());
         count(&known, frames, filter, totals);
         known.clear();

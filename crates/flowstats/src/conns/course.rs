@@ -129,26 +129,32 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
         ["retrans", "RETRANS", "Segments sent again, SYNs, SYN-ACKs and FINs included, probes not."],
         PACKETS,
         |c| both(c, SideFacts::all_sent_again),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(["fwd_retrans", "RETRANS>", "Segments that the originator sent again."], PACKETS, |c| {
         one(c, Direction::Forward, SideFacts::all_sent_again)
-    }),
+    })
+    .doubted(bound_of_verdicts),
     define(["rev_retrans", "RETRANS<", "Segments that the responder sent again."], PACKETS, |c| {
         one(c, Direction::Reverse, SideFacts::all_sent_again)
-    }),
+    })
+    .doubted(bound_of_verdicts),
     define(
         ["retrans_timeout", "RTO", "Sent again because a timer ran out, tail loss probes (RFC 8985) included."],
         PACKETS,
         |c| kind(c, Retransmission::Timeout),
     )
+    .doubted(bound_of_verdicts)
     .bounded(Bound::About),
     define(["retrans_fast", "FAST", "Segments sent again because duplicate ACKs asked for it."], PACKETS, |c| {
         kind(c, Retransmission::Fast)
     })
+    .doubted(bound_of_verdicts)
     .bounded(Bound::About),
     define(["retrans_spurious", "SPURIOUS", "Segments sent again though the receiver had them."], PACKETS, |c| {
         kind(c, Retransmission::Spurious)
     })
+    .doubted(bound_of_verdicts)
     .bounded(Bound::About),
     define(["retrans_syn", "SYN-AGAIN", "SYNs beyond the first."], PACKETS, |c| kind(c, Retransmission::Syn)),
     define(["retrans_syn_ack", "SYN-ACK-AGAIN", "SYN-ACKs beyond the first."], PACKETS, |c| {
@@ -156,16 +162,19 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
     }),
     define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again, that of probes included."], BYTES, |c| {
         both(c, |side| side.retransmitted_bytes)
-    }),
+    })
+    .doubted(bound_of_verdicts),
     define(["keep_alives", "KEEPALIVE", "Keep-alive probes."], PACKETS, |c| kind(c, Retransmission::KeepAlive)),
     define(["window_probes", "PROBES", "Probes of a zero window."], PACKETS, |c| kind(c, Retransmission::WindowProbe)),
     define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
         both(c, |side| side.reordered)
     })
+    .doubted(bound_of_verdicts)
     .bounded(Bound::About),
     define(["copies", "COPIES", "Packets captured or delivered twice on one interface."], PACKETS, |c| {
         both(c, |side| side.duplicates)
-    }),
+    })
+    .doubted(bound_of_verdicts),
     define(["duplicate_acks", "DUPACKS", "ACKs that ask for a segment again (RFC 5681)."], PACKETS, |c| {
         both(c, |side| side.duplicate_acks)
     }),
@@ -331,6 +340,12 @@ fn bound_of_zero_windows(connection: &Connection) -> Bound {
     } else {
         Bound::Exact
     }
+}
+
+/// Of some segments only the time told what they were.
+fn bound_of_verdicts(connection: &Connection) -> Bound {
+    let guessed = |course: &Course| course.sides.iter().any(|side| side.guessed > 0);
+    if connection.course.as_ref().is_some_and(|followed| guessed(&followed.0)) { Bound::About } else { Bound::Exact }
 }
 
 /// Times are those of the turns that have one; the others' may be shorter or longer.

@@ -108,7 +108,8 @@ const BACK: [ColumnDef; 25] = [
     define(["retrans", "RETRANS", "Segments of data and FINs sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
-    .shown(1),
+    .shown(1)
+    .doubted(bound_of_verdicts),
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
     })
@@ -159,26 +160,31 @@ const BACK: [ColumnDef; 25] = [
         ],
         BYTES,
         |h| Value::U64(h.tally.again_bytes),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(
         ["retrans_by_remote", "RETRANS<", "Of the retransmissions of data, those sent by the remote."],
         COUNT,
         |h| Value::U64(h.tally.again_by_remote),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(
         ["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout or as a tail loss probe."],
         COUNT,
         |h| again(&h.tally, Retransmission::Timeout),
     )
-    .bounded(Bound::About),
+    .bounded(Bound::About)
+    .doubted(bound_of_verdicts),
     define(["retrans_fast", "FAST", "Of the retransmissions, those that duplicate ACKs asked for."], COUNT, |h| {
         again(&h.tally, Retransmission::Fast)
     })
-    .bounded(Bound::About),
+    .bounded(Bound::About)
+    .doubted(bound_of_verdicts),
     define(["retrans_spurious", "SPURIOUS", "Of the retransmissions, needless ones."], COUNT, |h| {
         again(&h.tally, Retransmission::Spurious)
     })
-    .bounded(Bound::About),
+    .bounded(Bound::About)
+    .doubted(bound_of_verdicts),
     define(["syn_retrans", "SYN+", "Repeated SYNs."], COUNT, |h| again(&h.tally, Retransmission::Syn)),
     define(["syn_ack_retrans", "SYN/ACK+", "Repeated SYN-ACKs."], COUNT, |h| again(&h.tally, Retransmission::SynAck)),
     define(["probes", "PROBES", "Keep-alives and zero-window probes."], COUNT, |h| {
@@ -188,12 +194,14 @@ const BACK: [ColumnDef; 25] = [
     define(["reordered", "REORDERED", "Segments that came later than one sent after them."], COUNT, |h| {
         Value::U64(h.tally.reordered)
     })
-    .bounded(Bound::About),
+    .bounded(Bound::About)
+    .doubted(bound_of_verdicts),
     define(
         ["duplicates", "DUPLICATES", "Packets captured twice, also on several interfaces, or doubled by the network."],
         COUNT,
         |h| Value::U64(h.tally.duplicates),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(["rtt_ambiguous", "AMBIGUOUS", "Acknowledgments that give no round trip (Karn's rule)."], COUNT, |h| {
         Value::U64(h.tally.ambiguous)
     })
@@ -406,6 +414,11 @@ fn rate(host: &Host, count: u64) -> Value {
 /// The time is that of what was read: what was not read is missing from both.
 fn bound_of_rate(host: &Host) -> Bound {
     about_if(host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED))
+}
+
+/// Of some segments only the time told what they were.
+fn bound_of_verdicts(host: &Host) -> Bound {
+    about_if(host.tally.guessed > 0)
 }
 
 /// Percentiles are those of the responses that have a time; the others' may be shorter or longer.
