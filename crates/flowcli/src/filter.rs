@@ -296,7 +296,8 @@ impl Selection {
                 of_connection.name(),
                 of_packet.name()
             );
-            return Err(filter.refuse(of_packet, &title, Some("one filter asks either packets or connections")));
+            let help = Flow::instead(of_packet).unwrap_or("one filter asks either packets or connections");
+            return Err(filter.refuse(of_packet, &title, Some(help)));
         }
         // What neither have is said of packets, which have more; of a socket's state connections, which have one too.
         if only_connections.is_empty() || !only_packets.without(FieldSet::of([Field::SocketState])).is_empty() {
@@ -318,30 +319,32 @@ impl Selection {
     }
 }
 
-/// Whether a filter may select some packets of a connection and not others: it asks for one side, or for what changes
-/// from packet to packet.
-fn tears_connections(filter: &Filter) -> bool {
-    let mut tears = false;
-    filter.expr().visit(&mut |test| {
-        tears |= match test.subject {
-            Subject::Either(_) => false,
-            Subject::One(field) => !matches!(
-                field,
-                Field::Version | Field::Proto | Field::Vlan | Field::Mpls | Field::Pppoe | Field::Tunnel
-            ),
-        };
+/// The fields by which a filter may select some packets of a connection and not others: those of one side, and what
+/// changes from packet to packet.
+fn tearing(filter: &Filter) -> FieldSet {
+    let mut tears = FieldSet::EMPTY;
+    filter.expr().visit(&mut |test| match test.subject {
+        Subject::Either(_) => {}
+        Subject::One(Field::Version | Field::Proto | Field::Vlan | Field::Mpls | Field::Pppoe | Field::Tunnel) => {}
+        Subject::One(field) => tears = tears.with(field),
     });
     tears
 }
 
 /// Says of a filter of packets that it selects some of a connection's and not others, if it does.
 pub fn note_if_torn(filter: &Filter) {
-    if tears_connections(filter) {
-        complain(
-            "note: only the packets that the filter selects are followed: states, counts and times are theirs; `addr` \
-             and `port` select both directions, whole connections",
-        );
+    let tears = tearing(filter);
+    if tears.is_empty() {
+        return;
     }
+    let whole = if tears == FieldSet::of([Field::Time]) {
+        "`flow conns` selects whole connections by `start` and `end`"
+    } else {
+        "`addr` and `port` select both directions, whole connections"
+    };
+    complain(&format!(
+        "note: only the packets that the filter selects are followed: states, counts and times are theirs; {whole}"
+    ));
 }
 
 /// Whether a finished connection is selected.
@@ -349,8 +352,11 @@ pub fn selects(filter: &Predicate<Flow>, connection: &Connection) -> bool {
     let sum = |of: fn(&flowstats::conns::Counts) -> u64| connection.counts.iter().map(of).sum();
     let cell = |name: &str| column(name).map(|column| (column.value)(connection));
     let span = |name: &str| cell(name).and_then(|cell| if let Value::Span(span) = cell { Some(span) } else { None });
+    let time = |name: &str| cell(name).and_then(|cell| if let Value::Time(time) = cell { Some(time) } else { None });
     let flow = Flow {
         key: Some(connection.flow.key),
+        start: time("start_ns"),
+        end: time("end_ns"),
         duration: span("duration_ns"),
         packets: Some(sum(|side| side.packets)),
         wire_bytes: Some(sum(|side| side.wire_bytes)),

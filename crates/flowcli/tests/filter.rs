@@ -37,6 +37,72 @@ fn counts_are_those_of_tcpdump_and_tshark() {
     assert_eq!(count(&["syn and not ack"]), (15, 1170));
 }
 
+/// When each packet of a classic capture with microseconds was captured, in nanoseconds.
+fn times(file: &str) -> Vec<i64> {
+    let bytes = fs::read(file).unwrap();
+    let number = |at: usize| i64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
+    assert_eq!(number(0), 0xa1b2_c3d4);
+    let (mut times, mut at) = (Vec::new(), 24);
+    while at < bytes.len() {
+        times.push(number(at) * 1_000_000_000 + number(at + 4) * 1_000);
+        at += 16 + number(at + 8) as usize;
+    }
+    times
+}
+
+#[test]
+fn a_window_of_time_counts_the_packets_in_it() {
+    const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/dns.pcap");
+    // By `date -u -d @1795239808`.
+    const SECOND: (&str, i64) = ("2026-11-21T05:43:28", 1_795_239_808_000_000_000);
+    let times = times(DNS);
+    let packets = |filter: &str| {
+        let output = flow(&["count", "-o", "csv", "--no-header", "--no-trailer", "-r", DNS, filter]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    let among = |low: i64, high: i64| times.iter().filter(|time| (low..high).contains(time)).count();
+    assert_eq!((times.len(), packets("time 2026-11-21")), (60, 60));
+    let mut seen = 0;
+    for tenths in 7..10_i64 {
+        let low = SECOND.1 + tenths * 100_000_000;
+        let expected = among(low, low + 100_000_000);
+        assert_eq!(packets(&format!("time {}.{tenths}", SECOND.0)), expected);
+        assert_eq!(packets(&format!("time >= {low}ns and time < {}ns", low + 100_000_000)), expected);
+        seen += expected;
+    }
+    assert!(seen > 20 && seen < 60 && seen == packets(&format!("time {}", SECOND.0)), "{seen}");
+    for &time in &times {
+        assert_eq!(packets(&format!("time <= {time}ns")), among(0, time + 1));
+        assert_eq!(packets(&format!("time > {time}ns")), among(time + 1, i64::MAX));
+    }
+}
+
+#[test]
+fn connections_are_cut_by_a_window_or_selected_whole() {
+    let conns = |filter: &str| {
+        let columns = ["--columns", "start_ns,end_ns,fwd_packets,rev_packets", "--sort", "start_ns", "-o", "csv"];
+        let output =
+            flow(&["conns", "-r", WEB, "--no-header", "--no-trailer"]).args(columns).arg(filter).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rows = String::from_utf8(output.stdout).unwrap();
+        let rows: Vec<Vec<i64>> =
+            rows.lines().map(|row| row.split(',').take(4).map(|cell| cell.parse().unwrap()).collect()).collect();
+        (rows, String::from_utf8(output.stderr).unwrap())
+    };
+    let (all, _) = conns("all");
+    // 05:43:18 UTC.
+    let (low, high) = (1_795_239_798_000_000_000, 1_795_239_799_000_000_000);
+    let lived: Vec<_> = all.iter().filter(|row| row[0] < high && row[1] >= low).cloned().collect();
+    assert!(!lived.is_empty() && lived.len() < all.len());
+    let (whole, said) = conns("start <= 2026-11-21T05:43:18 and end >= 2026-11-21T05:43:18");
+    assert_eq!((whole, &*said), (lived, "flow: note: 1 of 15 connections selected\n"));
+    let (cut, said) = conns("time 2026-11-21T05:43:18");
+    assert!(cut.iter().all(|row| row[0] >= low && row[1] < high && row[2] + row[3] < 4), "{cut:?}");
+    assert!(said.contains("only the packets that the filter selects are followed"), "{said}");
+    assert!(said.contains("`flow conns` selects whole connections by `start` and `end`"), "{said}");
+}
+
 #[test]
 fn words_a_text_and_a_file_say_the_same() {
     let folder = tempfile::tempdir().unwrap();
@@ -197,6 +263,7 @@ fn what_a_capture_cannot_answer_is_refused() {
         ("uid 0", "packets have no `uid`"),
         ("state established", "connections have no state of a kernel socket"),
         ("state established", "`state {S1, S2, S3}` were established"),
+        ("time 2026-11-21 and state S0", "`start` and `end` are a connection's"),
         ("state established and ttl 5", "packets have no state of a kernel socket"),
     ] {
         flow(&["conns", "-r", WEB, filter]).assert().code(2).stdout(is_empty()).stderr(contains(words));
@@ -224,6 +291,12 @@ fn a_filter_can_be_tried_alone() {
     flow(&["filter", "explain", "src asn 5 or state listen"]).assert().success().stdout(
         contains("sockets      yes, with --asn FILE\n")
             .and(contains("packets      no: they have no state of a kernel socket;")),
+    );
+    flow(&["filter", "explain", "tcp and time > 2026-11-20"]).assert().success().stdout(
+        contains("normal form  tcp and time >= 2026-11-21\n")
+            .and(contains("packets      yes\n"))
+            .and(contains("connections  no: they have no time; what remains would pass: tcp\n"))
+            .and(contains("packet sockets tcp\n")),
     );
     flow(&["filter", "explain", "vlan 5"]).assert().success().stdout(contains("packet sockets nothing"));
     flow(&["filter", "check"]).assert().code(2).stderr(contains("flow filter check 'tcp and port 443'"));

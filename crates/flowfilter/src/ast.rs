@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use flowcore::{Addr, Prefix, Protocol};
+use flowcore::{Addr, Prefix, Protocol, Timestamp};
 
 use crate::field::{Field, FieldSet, Kind, Pair};
 use crate::set::{Ranges, number};
@@ -114,7 +114,7 @@ impl Order {
 /// One element of a list of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A number.
+    /// A number; a point in time as [`time_number`] has it.
     Number(u64),
     /// All numbers from one to another, both included.
     Range(u64, u64),
@@ -277,6 +277,16 @@ pub fn mac_number(mac: [u8; 6]) -> u128 {
 pub fn mac_of(number: u128) -> [u8; 6] {
     let [.., a, b, c, d, e, f] = Ipv6Addr::from(number).octets();
     [a, b, c, d, e, f]
+}
+
+/// A point in time as a number: earlier ones are smaller, also before 1970.
+pub fn time_number(time: Timestamp) -> u64 {
+    time.as_nanos() as u64 ^ 1 << 63
+}
+
+/// The point in time of a number.
+pub fn time_of(number: u64) -> Timestamp {
+    Timestamp::from_nanos((number ^ 1 << 63) as i64)
 }
 
 /// Protocols that have a word of their own.

@@ -32,6 +32,7 @@ pub enum Field {
     TcpFlags,
     IcmpType,
     IcmpCode,
+    Time,
     Length,
     Payload,
     Ttl,
@@ -45,6 +46,8 @@ pub enum Field {
     Exporter,
     Direction,
     State,
+    Start,
+    End,
     Duration,
     Bytes,
     Packets,
@@ -74,6 +77,8 @@ pub enum Kind {
     Bytes,
     /// A span of time, in nanoseconds; units ns to d, which must be written.
     Span,
+    /// A point in time; what a date leaves open is a span of them. Its number is [`time_number`](crate::ast::time_number).
+    Time,
     /// An IP address; prefixes are sets of them.
     Addr,
     /// A link address of six bytes.
@@ -168,6 +173,7 @@ pub const FIELDS: &[Def] = &[
     one(Field::TcpFlags, "flags", Kind::TcpFlags, "TCP control bits"),
     one(Field::IcmpType, "icmptype", BYTE, "type of an ICMP or ICMPv6 message"),
     one(Field::IcmpCode, "icmpcode", BYTE, "code of an ICMP or ICMPv6 message"),
+    one(Field::Time, "time", Kind::Time, "when the packet was captured"),
     one(Field::Length, "len", Kind::Bytes, "bytes of the frame on the wire, link layer included"),
     one(Field::Payload, "payload", Kind::Bytes, "bytes of transport payload, by the headers' length fields"),
     one(Field::Ttl, "ttl", BYTE, "time to live or hop limit"),
@@ -181,6 +187,8 @@ pub const FIELDS: &[Def] = &[
     one(Field::Exporter, "exporter", Kind::Addr, "who exported the flow record"),
     one(Field::Direction, "direction", Kind::Word(DIRECTIONS), "from the flow's originator (forward) or to it"),
     one(Field::State, "state", Kind::Word(STATES), "state of a connection, Zeek's codes"),
+    one(Field::Start, "start", Kind::Time, "time of the first packet"),
+    one(Field::End, "end", Kind::Time, "time of the last packet"),
     one(Field::Duration, "duration", Kind::Span, "from the first packet to the last"),
     one(
         Field::Bytes,

@@ -29,6 +29,17 @@ pub enum TokenKind<'t> {
     End,
 }
 
+impl TokenKind<'_> {
+    /// A word, or what is in quotes.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Word(word) => Some(word),
+            Self::Quoted(text) => Some(text),
+            Self::Sign(_) | Self::End => None,
+        }
+    }
+}
+
 /// Punctuation.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Sign {

@@ -2,6 +2,7 @@
 
 mod addr;
 mod number;
+pub mod time;
 
 pub use number::SPANS;
 
@@ -61,6 +62,7 @@ pub fn describe(kind: Kind) -> String {
         Kind::Number { max } => format!("a number from 0 to {max}"),
         Kind::Bytes => "a number of bytes".into(),
         Kind::Span => "a time with a unit".into(),
+        Kind::Time => "a point in time".into(),
         Kind::Addr => "an address or prefix".into(),
         Kind::Mac => "a link address".into(),
         Kind::Proto => "a protocol".into(),
@@ -83,6 +85,7 @@ pub fn example(field: Field) -> &'static str {
         },
         Kind::Bytes => "1500",
         Kind::Span => "50ms",
+        Kind::Time => "2026-11-20T10:03",
         Kind::Addr => "10.0.0.0/8",
         Kind::Mac => "02:00:5e:10:00:01",
         Kind::Proto => "tcp",
@@ -209,6 +212,8 @@ pub fn value_alone(word: &str, span: &Span) -> Option<Mistake> {
         mistake.help(format!("write `addr {word}`")).mend(format!("addr {word}"), true)
     } else if mac(word).is_some() {
         mistake.help(format!("write `ether {word}`")).mend(format!("ether {word}"), true)
+    } else if word.contains('-') && time::span(word).is_ok() {
+        mistake.help(format!("write `time {word}`")).mend(format!("time {word}"), true)
     } else if word.parse::<u16>().is_ok() {
         mistake
             .help(format!("write `port {word}`; several ports are `port {{80, 443}}`"))
@@ -282,6 +287,7 @@ impl Literal<'_> {
             Kind::Mac => self.mac(),
             Kind::Number { max } => self.numbers(max),
             Kind::Bytes | Kind::Span => self.quantity(),
+            Kind::Time => self.time(),
             Kind::Proto => self.proto().map(|item| Read { note: self.note_of(&item), ..Read::just(item) }),
             Kind::Word(words) => self.one_of(words).map(Read::just),
             Kind::Text => Ok(Read::just(Item::Text(self.word.into()))),

@@ -60,7 +60,7 @@ pub fn normal(expr: &Expr) -> Expr {
 pub(crate) fn top(field: Field) -> u128 {
     match field.kind() {
         Kind::Number { max } => u128::from(max),
-        Kind::Bytes | Kind::Span => u128::from(u64::MAX),
+        Kind::Bytes | Kind::Span | Kind::Time => u128::from(u64::MAX),
         Kind::Addr => u128::MAX,
         Kind::Mac => (1 << 48) - 1,
         Kind::Proto => 255,

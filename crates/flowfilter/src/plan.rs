@@ -198,7 +198,7 @@ fn needs(fields: FieldSet) -> Features {
                 | Field::OuterDstPort
                 | Field::OuterProto => Features::LAYERS,
                 Field::TcpFlags => Features::TCP_SEGMENTS,
-                Field::Length | Field::Fragment | Field::ToDs | Field::FromDs => Features::PACKETS,
+                Field::Time | Field::Length | Field::Fragment | Field::ToDs | Field::FromDs => Features::PACKETS,
                 Field::Direction => Features::FLOWS,
                 Field::SrcAsn | Field::DstAsn => Features::NETWORKS,
                 Field::Process | Field::Pid | Field::Uid | Field::Cgroup => Features::PROCESS,

@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use flowcore::Protocol;
 
-use crate::ast::{Condition, ETHERTYPE_WORDS, Expr, FLAG_WORDS, Item, PROTOCOL_WORDS, Subject, Test};
+use crate::ast::{Condition, ETHERTYPE_WORDS, Expr, FLAG_WORDS, Item, Order, PROTOCOL_WORDS, Subject, Test};
 use crate::field::{Field, Kind};
-use crate::literal::SPANS;
+use crate::literal::{SPANS, time};
 
 impl Display for Expr {
     /// Text that parses to this tree. Every group within another is in parentheses, so that no reader need know what
@@ -52,6 +52,13 @@ impl Display for Test {
                 [one] => write!(f, "{name} != {}", Shown(self.subject, one)),
                 _ => write!(f, "{name} != {}", List(self.subject, items)),
             },
+            Condition::Compare(order, number) if self.subject.kind() == Kind::Time => {
+                let shown = match order {
+                    Order::Less | Order::AtLeast => time::beginning(*number),
+                    Order::More | Order::AtMost => time::ending(*number),
+                };
+                write!(f, "{name} {} {shown}", order.sign())
+            }
             Condition::Compare(order, number) => {
                 write!(f, "{name} {} {}", order.sign(), Shown(self.subject, &Item::Number(*number)))
             }
@@ -103,6 +110,8 @@ impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(subject, item) = self;
         match item {
+            Item::Number(number) if subject.kind() == Kind::Time => f.write_str(&time::between(*number, *number)),
+            Item::Range(low, high) if subject.kind() == Kind::Time => f.write_str(&time::between(*low, *high)),
             Item::Number(number) => value(*subject, *number, f),
             Item::Range(low, high) if subject.kind() == Kind::Span => {
                 value(*subject, *low, f)?;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use flowcore::wire::{Layers, Tunnel, TunnelKind};
 use flowcore::{
     Addr, Detail, Direction, FlowEvent, FlowKey, FlowRecord, Frames, Layer, Marks, Nanos, Notes, Protocol, Resolver,
+    Timestamp,
 };
 
-use crate::ast::mac_number;
+use crate::ast::{mac_number, time_number};
 use crate::field::{Field, FieldSet, STATES};
 
 pub use socket::Socket;
@@ -66,7 +67,8 @@ pub trait Visitor<R> {
     type Out;
     /// Present or not.
     fn flag(self, get: impl Fn(&R, &Frames<'_>) -> bool + Send + Sync + 'static) -> Self::Out;
-    /// One number: link addresses by their bytes, words by their place in the list.
+    /// One number: link addresses by their bytes, words by their place in the list, points in time as [`time_number`]
+    /// has them.
     fn number(self, get: impl Fn(&R, &Frames<'_>) -> Option<u64> + Send + Sync + 'static) -> Self::Out;
     /// One address.
     fn addr(self, get: impl Fn(&R, &Frames<'_>) -> Option<Addr> + Send + Sync + 'static) -> Self::Out;
@@ -240,6 +242,9 @@ impl Record for FlowEvent {
                 Detail::Icmp(header) => Some(u64::from(header.code)),
                 _ => None,
             }),
+            Field::Time => {
+                visitor.number(|event, _| (!event.notes.contains(Notes::UNTIMED)).then(|| time_number(event.time)))
+            }
             Field::Length => visitor.number(|event, _| Some(event.bytes)),
             Field::Payload => visitor.number(|event, _| {
                 let known =
@@ -272,6 +277,8 @@ impl Record for FlowEvent {
             | Field::Output
             | Field::Exporter
             | Field::State
+            | Field::Start
+            | Field::End
             | Field::Duration
             | Field::Bytes
             | Field::Packets
@@ -294,9 +301,14 @@ impl Record for FlowEvent {
         match field {
             Field::Bytes => Some("`len` is a packet's length"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
-            Field::State | Field::Duration | Field::Packets | Field::Rtt | Field::Handshake | Field::Retrans => {
-                Some("it is known of whole connections: `flow conns` selects them by it")
-            }
+            Field::State
+            | Field::Start
+            | Field::End
+            | Field::Duration
+            | Field::Packets
+            | Field::Rtt
+            | Field::Handshake
+            | Field::Retrans => Some("it is known of whole connections: `flow conns` selects them by it"),
             _ => of_sockets(field),
         }
     }
@@ -322,7 +334,7 @@ fn key_ports(key: &FlowKey) -> Option<(u16, u16)> {
     (key.protocol.has_ports() && key.src_port | key.dst_port != 0).then_some((key.src_port, key.dst_port))
 }
 
-fn span(from: flowcore::Timestamp, to: flowcore::Timestamp) -> Option<u64> {
+fn span(from: Timestamp, to: Timestamp) -> Option<u64> {
     u64::try_from((to - from).get()).ok()
 }
 
@@ -340,6 +352,8 @@ impl Record for FlowRecord {
             Field::DstPort => visitor.number(|flow, _| key_ports(&flow.key).map(|(_, dst)| u64::from(dst))),
             Field::SrcAsn => visitor.network(&names, |flow, _| Some(flow.key.src)),
             Field::DstAsn => visitor.network(&names, |flow, _| Some(flow.key.dst)),
+            Field::Start => visitor.number(|flow, _| Some(time_number(flow.start))),
+            Field::End => visitor.number(|flow, _| Some(time_number(flow.last))),
             Field::Duration => visitor.number(|flow, _| span(flow.start, flow.last)),
             Field::Process => visitor.text(move |flow, _, see| {
                 if let Some(process) = names.process(&flow.key).known() {
@@ -361,6 +375,10 @@ impl Record for FlowRecord {
 pub struct Flow {
     /// Its ends and protocol, the originator as the source.
     pub key: Option<FlowKey>,
+    /// Time of the first packet.
+    pub start: Option<Timestamp>,
+    /// Time of the last packet.
+    pub end: Option<Timestamp>,
     /// From the first packet to the last.
     pub duration: Option<Nanos>,
     /// Packets, both directions.
@@ -406,6 +424,8 @@ impl Record for Flow {
             }
             Field::State => visitor
                 .number(|flow, _| STATES.iter().position(|name| Some(*name) == flow.state).map(|place| place as u64)),
+            Field::Start => visitor.number(|flow, _| flow.start.map(time_number)),
+            Field::End => visitor.number(|flow, _| flow.end.map(time_number)),
             Field::Duration => visitor.number(|flow, _| nanos(flow.duration)),
             Field::Bytes => visitor.number(|flow, _| flow.wire_bytes),
             Field::Packets => visitor.number(|flow, _| flow.packets),
@@ -427,6 +447,7 @@ impl Record for Flow {
     fn instead(field: Field) -> Option<&'static str> {
         match field {
             Field::Length => Some("`bytes` are a connection's"),
+            Field::Time => Some("`start` and `end` are a connection's"),
             Field::TcpFlags => Some("`state` says what became of a connection: `state S0` is a SYN without a reply"),
             Field::Input | Field::Output | Field::Exporter => Some("only exported flow records have it"),
             _ => of_sockets(field),

@@ -8,7 +8,8 @@
 //!
 //! | fields | as stored |
 //! | --- | --- |
-//! | numbers, ports, protocols, bytes, times (nanoseconds) | integer |
+//! | numbers, ports, protocols, bytes, spans of time (nanoseconds) | integer |
+//! | points in time (nanoseconds since 1970) | signed integer |
 //! | addresses | 16 bytes, IPv4 mapped into IPv6: they compare as numbers do |
 //! | link addresses | 6 bytes |
 //! | words and texts (`state`, `process`) | text |
@@ -18,7 +19,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::ast::{Condition, Expr, Subject, Test, texts};
+use crate::ast::{Condition, Expr, Subject, Test, texts, time_of};
 use crate::error::FilterError;
 use crate::field::{Field, FieldSet, Kind};
 use crate::filter::Filter;
@@ -66,6 +67,8 @@ const FLOWS: &[(Field, &str)] = &[
     (Field::Output, "output_if"),
     (Field::Exporter, "exporter_ip"),
     (Field::State, "state"),
+    (Field::Start, "start_ns"),
+    (Field::End, "end_ns"),
     (Field::Duration, "duration_ns"),
     (Field::Bytes, "wire_bytes"),
     (Field::Packets, "packets"),
@@ -137,6 +140,7 @@ impl Filter {
 fn instead(field: Field) -> Option<&'static str> {
     match field {
         Field::Length => Some("`bytes` are a flow's"),
+        Field::Time => Some("`start` and `end` are a flow's"),
         Field::TcpFlags => Some("`state` says what became of a connection: `state S0` is a SYN without a reply"),
         Field::SocketState => Some(crate::record::STATES_OF_SOCKETS),
         _ => None,
@@ -242,9 +246,13 @@ fn filled(column: &str, dialect: Dialect) -> String {
 
 /// Numbers, addresses and link addresses: points and ranges, or what is left out if that is shorter.
 fn numbers(column: &str, field: Field, wanted: &Ranges, dialect: Dialect) -> String {
-    // A signed 64-bit column holds no more, and has no literal for more.
+    // A signed 64-bit column holds no more, and has no literal for more. Points in time are signed themselves.
     let signed = matches!(dialect, Dialect::Spark | Dialect::Sqlite);
-    let most = if signed && field.kind() != Kind::Addr { top(field).min(i64::MAX as u128) } else { top(field) };
+    let most = if signed && !matches!(field.kind(), Kind::Addr | Kind::Time) {
+        top(field).min(i64::MAX as u128)
+    } else {
+        top(field)
+    };
     let wanted = wanted.intersection(&Ranges::new([(0, most)]));
     let rest = wanted.complement(most);
     if rest.is_empty() {
@@ -258,6 +266,8 @@ fn numbers(column: &str, field: Field, wanted: &Ranges, dialect: Dialect) -> Str
     let value = |number: u128| match field.kind() {
         Kind::Addr => bytes(&number.to_be_bytes(), dialect),
         Kind::Mac => bytes(&crate::ast::mac_of(number), dialect),
+        // What is asked ends at the top.
+        Kind::Time => time_of(number as u64).as_nanos().to_string(),
         _ => number.to_string(),
     };
     let (points, ranges): (Vec<_>, Vec<_>) = pieces.as_slice().iter().partition(|(low, high)| low == high);
@@ -362,6 +372,12 @@ mod tests {
             sql("vlan 5", Dialect::Sqlite),
             r#"("vlan" IS NOT NULL AND EXISTS (SELECT 1 FROM json_each("vlan") WHERE value = 5))"#
         );
+        for dialect in [Dialect::DuckDb, Dialect::Sqlite] {
+            assert_eq!(
+                sql("start 2026-11-20T10:03 and end < 1970-01-01", dialect),
+                r#"(("start_ns" IS NOT NULL AND "start_ns" BETWEEN 1795168980000000000 AND 1795169039999999999) AND ("end_ns" IS NOT NULL AND "end_ns" <= -1))"#
+            );
+        }
         assert_eq!(sql("all", Dialect::Spark), "TRUE");
         assert_eq!(sql("sport 0:65535", Dialect::Sqlite), r#"("src_port" IS NOT NULL)"#);
         assert_eq!(sql("bytes > 18446744073709551614", Dialect::Sqlite), "FALSE");

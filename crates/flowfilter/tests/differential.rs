@@ -86,6 +86,7 @@ fn cell(field: Field, event: &FlowEvent, side: Option<&Layers>) -> Value {
             (None, Kind::Flag) if event.bytes > 1000 => Value::Integer(0),
             (None, _) => Value::Null,
             (Some(number), Kind::Mac) => Value::Blob(number.to_be_bytes()[2..].to_vec()),
+            (Some(number), Kind::Time) => Value::Integer((i128::from(*number) + i128::from(i64::MIN)) as i64),
             (Some(number), _) => Value::Integer(i64::try_from(*number).unwrap()),
         },
     }
@@ -220,6 +221,7 @@ fn duckdb_and_clickhouse_select_the_same_rows() {
         (Kind::Word(_), true) => "words",
         (_, true) => "numbers",
         (Kind::Flag, _) => "flag",
+        (Kind::Time, _) => "time",
         _ => "number",
     };
     let quoted = |text: &str| format!("{text:?}");

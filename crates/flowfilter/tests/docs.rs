@@ -104,7 +104,8 @@ fn fields() -> String {
             Kind::Number { max: u64::MAX } => "number".to_owned(),
             Kind::Number { max } => format!("0 to {max}"),
             Kind::Bytes => "bytes".to_owned(),
-            Kind::Span => "time".to_owned(),
+            Kind::Span => "span of time".to_owned(),
+            Kind::Time => "point in time".to_owned(),
             Kind::Addr => "address, prefix, range".to_owned(),
             Kind::Mac => "link address".to_owned(),
             Kind::Proto => "name, 0 to 255".to_owned(),
@@ -158,6 +159,7 @@ fn the_table_of_columns_is_the_codes() {
             Kind::Addr => "16 bytes, IPv4 mapped into IPv6",
             Kind::Mac => "6 bytes",
             Kind::Span => "integer, nanoseconds",
+            Kind::Time => "integer, nanoseconds since 1970",
             Kind::Word(_) | Kind::Text => "text",
             _ => "integer",
         };

@@ -109,6 +109,47 @@ fn what_engineers_write_is_read() {
 }
 
 #[test]
+fn points_in_time_are_spans_and_printed_as_short_as_they_can_be() {
+    for (text, tree) in [
+        ("time 2026-11-20", "time 2026-11-20"),
+        ("time = 2026-11-20T10:03Z", "time 2026-11-20T10:03"),
+        ("time '2026-11-20 10:03'", "time 2026-11-20T10:03"),
+        ("time 2026-11-20 10:03 and tcp", "time 2026-11-20T10:03 and tcp"),
+        ("time 2026-11-20T00:00..2026-11-20T23:59", "time 2026-11-20"),
+        ("time 2026-11-20T10:03..2026-11-20T10:04", "time 2026-11-20T10:03..2026-11-20T10:04"),
+        ("time 2026-11-20 10:03 .. 2026-11-20 10:04", "time 2026-11-20T10:03..2026-11-20T10:04"),
+        ("time \"2026-11-20 10:03\"..\"2026-11-20 10:04\"", "time 2026-11-20T10:03..2026-11-20T10:04"),
+        ("time 2026-11-20.. and tcp", "time 2026-11-20.. and tcp"),
+        ("time ..2026-11-20T09:59:59.999999999", "time ..2026-11-20T09:59"),
+        ("time {2026-11-20T11:03+01:00, 1795168985.25s}", "time {2026-11-20T10:03, 2026-11-20T10:03:05.25}"),
+        ("time 1795168985000000000ns", "time 2026-11-20T10:03:05.000000000"),
+        ("time >= 2026-11-20T00:00:00.000 and time < 2026-11-21T00:00", "time >= 2026-11-20 and time < 2026-11-21"),
+        (
+            "start <= 2026-11-20T10:03 and end >= 2026-11-20T10:03",
+            "start <= 2026-11-20T10:03 and end >= 2026-11-20T10:03",
+        ),
+        ("time > 2026-11-20T23:59:59.9", "time > 2026-11-20"),
+        ("time > 1795168985000000000ns", "time > 2026-11-20T10:03:05.000000000"),
+        ("time != 2026-11-20 or not time in {2026-11-21}", "time != 2026-11-20 or not time 2026-11-21"),
+    ] {
+        assert_eq!(read(text), tree, "{text}");
+    }
+    for (text, form) in [
+        ("time >= 2026-11-20T10:03 and time < 2026-11-20T10:04", "time 2026-11-20T10:03"),
+        ("time 2026-11-20T10:03 or time 2026-11-20T10:04", "time 2026-11-20T10:03..2026-11-20T10:04"),
+        ("time < 2026-11-20", "time <= 2026-11-19"),
+        ("time > 2026-11-20", "time >= 2026-11-21"),
+        ("time != 2026-11-20T10:03", "time <= 2026-11-20T10:02 or time >= 2026-11-20T10:04"),
+        ("not time != 2026-11-20", "not time != 2026-11-20"),
+        ("start 2026-11-20 and start 2026-11-21", "none"),
+    ] {
+        let normal = Filter::parse(text).unwrap().normal();
+        assert_eq!(normal.to_string(), form, "{text}");
+        assert_eq!(normal.normal(), normal, "{text}");
+    }
+}
+
+#[test]
 fn and_binds_tighter_than_or_and_not_tightest() {
     assert_eq!(read("tcp or udp and icmp"), "tcp or (udp and icmp)");
     assert_eq!(read("tcp and udp or icmp"), "(tcp and udp) or icmp");

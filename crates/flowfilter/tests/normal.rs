@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flowcore::resolve::{Network, Numeric, Process};
 use flowcore::wire::Layers;
-use flowcore::{Addr, FlowEvent, FlowKey, Frames, Lookup, Nanos, Prefix, Protocol, Resolver};
+use flowcore::{Addr, FlowEvent, FlowKey, Frames, Lookup, Nanos, Prefix, Protocol, Resolver, Timestamp};
 use flowfilter::ast::{Condition, Expr, Item, Subject, Test};
 use flowfilter::field::Pair;
 use flowfilter::{Field, Filter, Flow, Predicate, Record, Socket};
@@ -131,6 +131,8 @@ fn flow(random: &mut Random) -> Flow {
     Flow {
         key: (!random.chance(6)).then_some(key),
         state: random.one(&[None, Some("SF"), Some("S0"), Some("OTH")]),
+        start: (!random.chance(6)).then(|| Timestamp::from_nanos(random::time(random))),
+        end: (!random.chance(6)).then(|| Timestamp::from_nanos(random::time(random))),
         duration: random.one(&times),
         wire_bytes: random.one(&numbers),
         packets: random.one(&numbers),

@@ -70,6 +70,9 @@ fn mutated_filters_are_answered() {
         "é",
         "flags",
         "5s",
+        "..",
+        "2026-11-20T10:03",
+        "+01:00",
         "name:",
         ".",
     ];
@@ -105,7 +108,14 @@ fn mutated_filters_are_answered() {
 
 #[test]
 fn the_longest_texts_take_no_longer_than_their_length() {
-    for piece in ["tcp or ", "tcp and ", "port 80 or sport 443 and ", "src 10.0.0.0/8 or ", "port {80} or not "] {
+    for piece in [
+        "tcp or ",
+        "tcp and ",
+        "port 80 or sport 443 and ",
+        "src 10.0.0.0/8 or ",
+        "port {80} or not ",
+        "time 2026-11-20 10:03 or ",
+    ] {
         let count = (MAX_TEXT - 10) / piece.len();
         let text = format!("{}tcp", piece.repeat(count));
         let filter = Filter::parse(&text).unwrap();

@@ -12,6 +12,7 @@ TYPES = {
     "words": ("VARCHAR[]", "Array(String)"),
     "numbers": ("UBIGINT[]", "Array(UInt64)"),
     "flag": ("BOOLEAN", "Nullable(Bool)"),
+    "time": ("BIGINT", "Nullable(Int64)"),
     "number": ("UBIGINT", "Nullable(UInt64)"),
 }
 

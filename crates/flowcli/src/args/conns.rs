@@ -17,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   flow conns -r capture.pcap -o csv > conns.csv
   flow conns -r capture.pcap 'tcp and port 443'         whole connections; `dport 443` would follow one direction only
   flow conns -r capture.pcap 'state S0 or bytes > 1MB'  connections, when they are over
+  flow conns -r capture.pcap start 2026-11-20T10:03     connections that began in that minute, UTC
   tcpdump -i any -w - tcp | flow conns -r - -o jsonl | jq 'select(.type == \"conn\") | .src_ip'";
 
 /// Options after tcpdump's habits where it has one for the same thing.

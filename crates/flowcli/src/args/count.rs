@@ -13,6 +13,7 @@ use super::values::{Format, not_zeek, parse_count};
 const EXAMPLES: &str = "Examples:
   flow count -r capture.pcap 'tcp and port 443'
   flow count -r 'ring/*.pcap' syn and not ack
+  flow count -r capture.pcap time 2026-11-20T10:03  one minute, UTC
   flow count -r capture.pcap -o jsonl 'src 10.0.0.0/8 or vlan 5' | jq 'select(.type == \"count\") | .packets'";
 
 /// Options as those of `flow conns`.

@@ -18,6 +18,7 @@ mod rows;
 mod text;
 mod times;
 
+pub use cell::push_rfc3339;
 pub use chosen::Chosen;
 pub use csv::{Csv, CsvOptions, CsvReporter};
 pub use jsonl::{JsonDocument, JsonLines, JsonLinesReporter, JsonOptions, JsonReporter, SCHEMA};

@@ -73,7 +73,9 @@ fn print_numbers(field: Field, ranges: &Ranges) -> Expr {
 
 /// Whether a range has no end that says anything to anybody: the largest number of 64 bits.
 fn is_open(field: Field, (low, high): (u128, u128)) -> bool {
-    matches!(field.kind(), Kind::Number { .. } | Kind::Bytes | Kind::Span) && low < high && high == u128::from(u64::MAX)
+    matches!(field.kind(), Kind::Number { .. } | Kind::Bytes | Kind::Span | Kind::Time)
+        && low < high
+        && high == u128::from(u64::MAX)
 }
 
 /// As one test, but for all link addresses: nothing says that there is one, whatever it is.
@@ -128,7 +130,7 @@ fn print_one(field: Field, ranges: &Ranges) -> Expr {
                 [.., last] if is_open(field, last) => {
                     return test(field, Condition::NotIn(items(&ranges.complement(top(field)))));
                 }
-                [(0, high)] if kind == Kind::Span && high > 0 => {
+                [(0, high)] if matches!(kind, Kind::Span | Kind::Time) && high > 0 => {
                     return test(field, Condition::Compare(Order::AtMost, clip(high)));
                 }
                 _ => items(ranges),

@@ -1,5 +1,6 @@
 //! What stands behind a field: comparisons, values and lists of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{MAX_ITEMS, Parsed, Parser, Tokens, fail, first, is_sign, is_word, mending, operator, rest};
@@ -54,7 +55,7 @@ impl<'p> Parser<'p> {
             return finish(left, Condition::Present);
         }
         if let Comparison::Order(order) = comparison {
-            if !matches!(kind, Kind::Number { .. } | Kind::Bytes | Kind::Span) {
+            if !matches!(kind, Kind::Number { .. } | Kind::Bytes | Kind::Span | Kind::Time) {
                 return fail(
                     Mistake::new("no-order", operator_at, format!("`{}` has no order", subject.name()))
                         .label("compares numbers only")
@@ -65,10 +66,18 @@ impl<'p> Parser<'p> {
             let (left, item) = self.item(left, subject, Before::Exact)?;
             return match item {
                 Item::Number(number) => finish(left, Condition::Compare(order, number)),
+                // Before its beginning, or after its end.
+                Item::Range(low, high) if kind == Kind::Time => {
+                    let edge = if matches!(order, Order::Less | Order::AtLeast) { low } else { high };
+                    finish(left, Condition::Compare(order, edge))
+                }
                 _ => fail(
                     Mistake::new("order-of-range", span, format!("`{}` compares with one number", order.sign()))
                         .label("not one number")
-                        .help(format!("ranges and lists are written without it: `{} 80:90`", subject.name())),
+                        .help(match kind {
+                            Kind::Time => format!("lists are written without it: `{} in @times.txt`", subject.name()),
+                            _ => format!("ranges and lists are written without it: `{} 80:90`", subject.name()),
+                        }),
                 ),
             };
         }
@@ -179,6 +188,15 @@ impl<'p> Parser<'p> {
                 Err(mistake) => fail(*mistake),
             };
         }
+        // `2026-11-20 10:03 .. 2026-11-20 10:05`: points in time may have blanks in them, in quotes or not.
+        let (mut input, mut word) = (input, Cow::Borrowed(word));
+        while kind == Kind::Time
+            && let Some(next) = first(rest(input)).kind.text().filter(|next| literal::time::goes_on(&word, next))
+        {
+            word.to_mut().extend([" ", next]);
+            input = rest(input);
+        }
+        let span = span.start..first(input).span.end;
         let next: Vec<&str> = input
             .iter()
             .skip(1)
@@ -189,7 +207,7 @@ impl<'p> Parser<'p> {
             })
             .collect();
         let end = |used: usize| input.get(used).map_or(span.end, |token| token.span.end);
-        let literal = Literal { word, next: &next, span: span.clone(), subject, before, options: self.options };
+        let literal = Literal { word: &word, next: &next, span: span.clone(), subject, before, options: self.options };
         match literal.read() {
             Ok(read) => {
                 let whole = span.start..end(read.used);

@@ -100,6 +100,7 @@ impl Record for Socket {
                 "these are states of connections in captures; of sockets `state established`, `state listen`"
             }
             Field::Duration => "the kernel does not say when a socket was made",
+            Field::Start | Field::End => "connections of captures have it",
             Field::Handshake => "the kernel does not keep it; `rtt` is its smoothed round-trip time",
             Field::Input | Field::Output => "only exported flow records have it; of sockets `dev eth0`",
             Field::Exporter => "only exported flow records have it",

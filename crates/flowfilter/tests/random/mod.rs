@@ -2,7 +2,7 @@
 
 use flowcore::event::{IcmpHeader, TcpSegment, UdpHeader};
 use flowcore::wire::{Headers, Layers, Tunnel, TunnelKind};
-use flowcore::{Addr, Detail, FlowEvent, FlowKey, Layer, Notes, Prefix, Protocol, TcpFlags};
+use flowcore::{Addr, Detail, FlowEvent, FlowKey, Layer, Notes, Prefix, Protocol, TcpFlags, Timestamp};
 use flowfilter::ast::{Condition, Expr, Item, Order, Subject, Test};
 use flowfilter::field::{Kind, Pair};
 use flowfilter::{Field, FieldSet, Record};
@@ -53,6 +53,7 @@ pub fn event(random: &mut Random, layers: &mut Vec<Layers>) -> FlowEvent {
     let addrs = addrs();
     let mut event =
         FlowEvent { bytes: random.one(&[0, 60, 64, 1000, 1500, 1 << 40]), packets: 1, ..FlowEvent::default() };
+    event.time = Timestamp::from_nanos(time(random));
     event.ethertype = random.one(&[0, 0x0800, 0x86dd, 0x0806, 0x88cc]);
     if !random.chance(6) {
         let protocol = Protocol(random.one(&PROTOCOLS));
@@ -117,8 +118,25 @@ pub fn number(random: &mut Random, max: u64) -> u64 {
     random.one(&near).saturating_add(random.below(3) as u64).saturating_sub(1).min(max)
 }
 
+/// One of few times, or a neighbour: the ends of what can be said, 1970, a day, a minute in it, a tenth of a second.
+pub fn time(random: &mut Random) -> i64 {
+    const DAY: i64 = 1_795_132_800_000_000_000;
+    let near =
+        [i64::MIN, -1, 0, DAY, DAY + 36_180_000_000_000, DAY + 36_240_000_000_000, DAY + 36_185_500_000_000, i64::MAX];
+    random.one(&near).saturating_add(random.below(3) as i64).saturating_sub(1)
+}
+
+/// A time as its place among all that there are.
+pub fn placed(time: i64) -> u64 {
+    (i128::from(time) - i128::from(i64::MIN)) as u64
+}
+
 pub fn item(random: &mut Random, kind: Kind) -> Item {
     match kind {
+        Kind::Time => {
+            let (a, b) = (placed(time(random)), placed(time(random)));
+            if a < b { Item::Range(a, b) } else { Item::Number(a) }
+        }
         Kind::Number { max } => range(random, max),
         Kind::Bytes | Kind::Span => range(random, u64::MAX),
         Kind::Proto => Item::Number(u64::from(random.one(&PROTOCOLS))),
@@ -173,6 +191,10 @@ pub fn test_of(random: &mut Random, fields: &[Field], pairs: &[Pair]) -> Test {
         _ if alone && random.chance(3) => Condition::Present,
         Kind::Number { max } if random.chance(3) => compare(random, max),
         Kind::Bytes | Kind::Span if random.chance(3) => compare(random, u64::MAX),
+        Kind::Time if random.chance(2) => match compare(random, 0) {
+            Condition::Compare(order, _) => Condition::Compare(order, placed(time(random))),
+            other => other,
+        },
         _ if random.chance(3) => Condition::NotIn(items(random)),
         _ => Condition::In(items(random)),
     };
@@ -279,6 +301,7 @@ pub fn values(field: Field, event: &FlowEvent, side: Option<&Layers>) -> Values 
             Detail::Icmp(header) => Some(u64::from(if field == Field::IcmpType { header.kind } else { header.code })),
             _ => None,
         }),
+        Field::Time => one((!event.notes.contains(Notes::UNTIMED)).then(|| placed(event.time.as_nanos()))),
         Field::Length => one(Some(event.bytes)),
         Field::Payload => {
             let known = !later && (ports.is_some() || event.detail != Detail::None);
