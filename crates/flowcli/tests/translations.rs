@@ -66,7 +66,7 @@ const OF_LIBPCAP: [&str; 40] = [
     "src host not 192.168.5.16",
 ];
 
-const OF_WIRESHARK: [&str; 26] = [
+const OF_WIRESHARK: [&str; 33] = [
     "tcp.flags & 0x02",
     "tcp.flags & 0x12 == 0x02",
     "tcp.flags == 0x18",
@@ -93,6 +93,13 @@ const OF_WIRESHARK: [&str; 26] = [
     "any tcp.port == 80",
     "all tcp.port > 1024",
     "any udp.port != 53",
+    "frame.time_epoch >= 1470104373.025824",
+    "frame.time_epoch > 1470104373.025824 and frame.len > 100",
+    "frame.time_epoch <= 1470104400 or tcp",
+    "frame.time == \"2016-08-02 02:19:33.025824Z\" or frame.len > 1000",
+    "frame.time > \"2016-08-02 02:20:00Z\"",
+    "frame.time < \"2014-01-14T17:04:05.5Z\"",
+    "frame.time >= \"Aug 2, 2016 02:20:00 UTC\"",
 ];
 
 /// All of them as one file, which the other programs need only read once for each filter.

@@ -35,6 +35,9 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("vlan.id", "Wireshark", "vlan "),
     ("mpls.label", "Wireshark", "mpls "),
     ("vxlan.vni", "Wireshark", "vni "),
+    ("frame.time", "Wireshark", "time "),
+    ("frame.time_utc", "Wireshark", "time "),
+    ("frame.time_epoch", "Wireshark", "time "),
     ("frame.len", "Wireshark", "len "),
     ("tcp.len", "Wireshark", "tcp and payload "),
     ("ip.ttl", "Wireshark", "ip and ttl "),
@@ -79,6 +82,8 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("dst-port", "argus", "dport "),
     ("saddr", "argus", "src "),
     ("daddr", "argus", "dst "),
+    ("stime", "argus", "start "),
+    ("ltime", "argus", "end "),
     ("srcas", "nfdump", "src asn "),
     ("dstas", "nfdump", "dst asn "),
     ("as", "nfdump", "asn "),
@@ -113,6 +118,8 @@ const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
     ("ipv6.plen", "Wireshark", IP_LENGTH, LENGTHS),
     ("udp.length", "Wireshark", "UDP's length field is not kept", "`payload` are the bytes behind the UDP header"),
     ("frame.cap_len", "Wireshark", "how much of a frame was captured is not asked", "`len` is its length on the wire"),
+    ("frame.time_relative", "Wireshark", RELATIVE, ABSOLUTE),
+    ("frame.time_delta", "Wireshark", RELATIVE, ABSOLUTE),
     ("ip.flags.mf", "Wireshark", "its bits have no names", FRAGMENTS),
     ("ip.frag_offset", "Wireshark", "offsets of fragments have no names", FRAGMENTS),
     ("wlan", "libpcap", WLAN, WLAN_FIELDS),
@@ -139,6 +146,8 @@ const KEPT_NOWHERE: &[(&str, &str, &str, &str)] = &[
     ("tcp.analysis.ack_rtt", "Wireshark", "round-trip times are of connections", "as in `rtt > 50ms`, with a unit"),
 ];
 
+const RELATIVE: &str = "a packet's time is not compared with that of another";
+const ABSOLUTE: &str = "as in `time 2026-11-20T10:03`";
 const WLAN: &str = "of a link only `to_ds` and `from_ds` are asked";
 const WLAN_FIELDS: &str =
     "they tell the direction of an 802.11 frame; its source and destination are `ether src`, `ether dst`";
@@ -267,7 +276,7 @@ pub fn word(word: &str, span: Span) -> Option<Mistake> {
             let ours = if lower == "in" { "input" } else { "output" };
             mistake(format!("`{word} if` is nfdump's")).help(format!("as in `{ours} 3`"))
         }
-        "frame" | "tcp.stream" | "frame.number" | "frame.time" | "tcp.seq" | "tcp.ack" | "tcp.window_size" => {
+        "frame" | "tcp.stream" | "frame.number" | "tcp.seq" | "tcp.ack" | "tcp.window_size" => {
             mistake(format!("`{word}` cannot be filtered by")).help("`docs/filter.md` lists every field")
         }
         "contains" | "matches" => return operator(word, &span),

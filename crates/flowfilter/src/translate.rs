@@ -18,7 +18,7 @@ use crate::literal;
 use crate::parse::Parser;
 use bits::{BOTH_VERSIONS, ICMP_NAMES, bytes, flags};
 use repeat::Head;
-use value::{plain, range, truth, value};
+use value::{instant, plain, range, truth, value};
 
 /// Longer filters, in tokens, are not written anew: nobody would read them.
 const MOST_TOKENS: usize = 256;
@@ -352,6 +352,7 @@ fn reversed(input: &[Token<'_>]) -> Option<Test> {
     let is_own = FIELDS.iter().any(|def| def.name == field) || matches!(&*field, "port" | "addr" | "asn");
     let foreign = || WORDS.iter().find(|(name, ..)| *name == field)?.2.strip_suffix(' ');
     let ours = if is_own { &*field } else { foreign()? };
+    let value = if ours == "time" && !is_own { &*instant(value)? } else { value };
     let first = format!("{ours} {flipped} {value}");
     let field = ours.rsplit(" and ").next()?;
     let sign = match sign_at(input, 3) {
@@ -453,7 +454,14 @@ fn test(text: &str, input: &[Token<'_>]) -> Option<Test> {
         _ => {}
     }
     if let Some((_, tool, ours)) = WORDS.iter().find(|(name, ..)| *name == word) {
-        let note = ours.starts_with("retrans").then_some("it is asked of whole connections, by `flow conns`");
+        let is_local = || value(text, input.get(1..)?).map(|(time, _)| !literal::time::has_zone(&time));
+        let note = match (&*word, *ours) {
+            (_, "retrans > 0") => Some("it is asked of whole connections, by `flow conns`"),
+            ("frame.time", _) if is_local() == Some(true) => {
+                Some("without a zone it is UTC here, local time in Wireshark; `+01:00` may follow")
+            }
+            _ => None,
+        };
         return known(text, input, ours).map(|test| Test { is_libpcap: *tool == "libpcap", note, ..test });
     }
     if let Some((_, ours)) = COMPARISONS.iter().find(|(name, _)| *name == word) {
@@ -548,6 +556,7 @@ fn known(text: &str, input: &[Token<'_>], ours: &str) -> Option<Test> {
         };
         return is_alone.then(|| Test::new(header, 1));
     };
+    let value = if field == "time" { instant(&value)? } else { value };
     // An address says itself which kind of packet has it, unless it must not be it.
     let is_address = ["addr", "src", "dst"].iter().any(|address| field.ends_with(&format!(" and {address}")));
     let field = match field.split_once(" and ") {

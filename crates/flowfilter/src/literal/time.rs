@@ -195,6 +195,11 @@ impl Literal<'_> {
     }
 }
 
+/// Whether a time says how far its zone is from UTC.
+pub fn has_zone(text: &str) -> bool {
+    zone(text).is_ok_and(|(local, _)| local.len() < text.len())
+}
+
 /// Whether a word goes on with what stands before it: `2026-11-20 10:03`, `A .. B`.
 pub fn goes_on(before: &str, next: &str) -> bool {
     let is_digit = next.starts_with(|c: char| c.is_ascii_digit());
@@ -228,6 +233,12 @@ pub fn between(low: u64, high: u64) -> String {
         (low, u64::MAX) => format!("{}..", beginning(low)),
         _ => format!("{}..{}", beginning(low), ending(high)),
     })
+}
+
+/// The instant with which a text begins, written in full; a number without a unit is of seconds since 1970.
+pub fn instant(text: &str) -> Option<String> {
+    let (low, _) = span(text).or_else(|_| span(&format!("{text}s"))).ok()?;
+    Some(between(low, low))
 }
 
 #[cfg(test)]

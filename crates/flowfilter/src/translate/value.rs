@@ -52,6 +52,9 @@ pub(super) fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> 
     }
     match &input.get(used)?.kind {
         TokenKind::Word(word) if literal::looks_like_value(word) => Some((format!("{sign}{}", plain(word)), used + 1)),
+        TokenKind::Quoted(text) if month_first(text).is_some() => {
+            Some((format!("{sign}{}", month_first(text)?), used + 1))
+        }
         // Wireshark's names of hosts.
         TokenKind::Quoted(text) if literal::looks_like_value(text) => {
             Some((format!("{sign}{}", plain(text)), used + 1))
@@ -75,6 +78,24 @@ pub(super) fn value(text: &str, input: &[Token<'_>]) -> Option<(String, usize)> 
         }
         _ => None,
     }
+}
+
+/// Wireshark's `Nov 20, 2026 10:03:05.25`, written our way.
+fn month_first(text: &str) -> Option<String> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (text, zone) = text.strip_suffix(" UTC").map_or((text, ""), |text| (text, "Z"));
+    let mut words = text.split_whitespace();
+    let name = words.next()?;
+    let month = 1 + MONTHS.iter().position(|known| known.eq_ignore_ascii_case(name))?;
+    let day: u8 = words.next()?.strip_suffix(',')?.parse().ok()?;
+    let ours = format!("{}-{month:02}-{day:02}T{}{zone}", words.next()?, words.next()?);
+    (words.next().is_none() && literal::time::span(&ours).is_ok()).then_some(ours)
+}
+
+/// A comparison of Wireshark's with an instant, also where no digit stands behind its seconds: `> 2026-11-20 10:03:05`.
+pub(super) fn instant(value: &str) -> Option<String> {
+    let (sign, time) = value.split_at(value.find(|c: char| c.is_ascii_digit())?);
+    Some(format!("{sign}{}", literal::time::instant(time)?))
 }
 
 /// The values of a list; `80 .. 90` and `10.0.0.1..10.0.0.9` are ranges.
