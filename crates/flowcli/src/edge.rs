@@ -1,14 +1,15 @@
 //! Names for numbers, and the whitelist's verdicts: what is asked for where rows are shown, and nowhere before.
 
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowcore::report::Value;
 use flowcore::resolve::{Chain, Network};
 use flowcore::{Addr, Error, ErrorKind, FlowRecord, Lookup, Protocol, Resolver, Result, RuleId, Verdict, Whitelist};
+use flowresolve::cached::Counts;
 use flowresolve::{Dns, Hosts, Networks, Rules, Services, dns};
 
 use crate::args::{NameArgs, Resolve, WhitelistArgs};
@@ -47,17 +48,20 @@ pub struct Edge {
     /// Somebody gives names of addresses, of ports.
     has_names: bool,
     has_services: bool,
-    /// Name servers among them.
-    servers: Option<(Arc<Dns>, usize)>,
+    /// Those among them that ask name servers.
+    asking: Vec<Asking>,
     rules: Option<Arc<Rules>>,
     networks: Option<Arc<Networks>>,
     unlisted: bool,
-    wait: Duration,
     quiet: bool,
-    /// Who may end the waiting.
-    signals: Option<Signals>,
-    /// Somebody had asked to stop before there was anything to wait for: that ended the reading.
-    stopped_before: OnceCell<bool>,
+}
+
+/// Who asks name servers.
+struct Asking {
+    dns: Arc<Dns>,
+    servers: Vec<SocketAddr>,
+    /// What had become of its questions when this edge began.
+    before: Counts,
 }
 
 /// So long it takes at most to heed a signal.
@@ -70,7 +74,7 @@ impl Edge {
     /// If a file cannot be read or has mistakes in it.
     pub fn new(args: &NameArgs, networks: Option<Arc<Networks>>, quiet: bool) -> Result<Self> {
         let mut edge = Self { quiet, networks, ..Self::default() };
-        edge.wait = Duration::from_nanos(u64::try_from(args.resolve_wait.get()).unwrap_or(0));
+        let wait = Duration::from_nanos(u64::try_from(args.resolve_wait.get()).unwrap_or(0));
         let mut chain: Vec<Arc<dyn Resolver>> = Vec::new();
         for resolve in args.resolvers() {
             chain.push(match resolve {
@@ -89,9 +93,9 @@ impl Edge {
                     let servers = server
                         .map(|server| vec![server])
                         .map_or(servers.clone(), |own| dns::Options { servers: own, ..servers });
-                    let count = servers.servers.len();
+                    let asked = servers.servers.clone();
                     let dns = Arc::new(Dns::new(dns::Options { confirm, ..servers }));
-                    edge.servers = Some((Arc::clone(&dns), count));
+                    edge.asking.push(Asking { dns: Arc::clone(&dns), servers: asked, before: Counts::default() });
                     dns
                 }
             });
@@ -100,9 +104,28 @@ impl Edge {
             chain.push(networks.clone());
         }
         if !chain.is_empty() {
-            edge.names = Arc::new(Answers { chain: Chain(chain), ..Answers::default() });
+            edge.names = Arc::new(Answers { chain: Chain(chain), wait, ..Answers::default() });
         }
         Ok(edge)
+    }
+
+    /// The same for another table: whoever gives names keeps what was found out for this one.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        let Answers { chain, wait, signals, .. } = &*self.names;
+        let names = Answers { chain: chain.clone(), wait: *wait, signals: signals.clone(), ..Answers::default() };
+        let asking = self.asking.iter().map(|Asking { dns, servers, .. }| Asking {
+            dns: Arc::clone(dns),
+            servers: servers.clone(),
+            before: dns.counts(),
+        });
+        Self {
+            names: Arc::new(names),
+            asking: asking.collect(),
+            rules: self.rules.clone(),
+            networks: self.networks.clone(),
+            ..*self
+        }
     }
 
     /// The same with the rules that the user named.
@@ -133,16 +156,13 @@ impl Edge {
     /// Waits for names only as long as nobody asks to stop.
     #[must_use]
     pub fn heeding(self, signals: &Signals) -> Self {
-        Self { signals: Some(signals.clone()), ..self }
+        self.names.signals.get_or_init(|| signals.clone());
+        self
     }
 
-    /// Whether somebody has asked to stop since the waiting began.
-    fn is_stopped(&self) -> bool {
-        self.has_stopped() && self.stopped_before.get() == Some(&false)
-    }
-
-    fn has_stopped(&self) -> bool {
-        self.signals.as_ref().is_some_and(|signals| signals.stop().is_some())
+    /// Names are waited for no longer than so: then something else is to do.
+    pub fn wait_at_most(&self, within: Duration) {
+        self.names.most.get_or_init(|| within);
     }
 
     /// Whether columns that need this are offered.
@@ -177,7 +197,7 @@ impl Edge {
 
     /// How long the end of a run may wait.
     pub fn wait(&self) -> Duration {
-        self.wait
+        self.names.wait
     }
 
     /// The name of an address; none if it is not there (yet).
@@ -220,40 +240,25 @@ impl Edge {
         self.rules.as_ref().map_or(Value::Missing, |rules| Value::Text(rules.rule(id).into()))
     }
 
-    /// Waits until `pending` finds nothing that is still to come, or the time is over. From then on answers do not
-    /// change, so that what is measured is what is written.
+    /// Waits until `pending` finds nothing that is still to come, or nothing comes any more, or the time is over, which
+    /// is one for all that is waited for.
     pub fn settle(&self, mut pending: impl FnMut() -> usize) {
-        let end = Instant::now() + self.wait;
-        self.stopped_before.get_or_init(|| self.has_stopped());
-        let mut before = usize::MAX;
-        loop {
-            let now = pending();
-            let left = end.saturating_duration_since(Instant::now());
-            if now == 0 || now >= before || left.is_zero() || self.is_stopped() {
+        let (begun, within) = (Instant::now(), self.names.left());
+        self.names.kept().get_or_insert_default();
+        // Not everything may have found a place in the queue, and of several who are asked the next may know: what is
+        // left is asked for again. That takes time as well.
+        while pending() > 0 {
+            let left = within.saturating_sub(begun.elapsed());
+            if self.names.wait_for_some(left) == left {
                 break;
             }
-            // Not everything may have found a place in the queue: what is left is asked for again.
-            before = now;
-            self.await_queue(end);
         }
+        *self.names.waited() += begun.elapsed();
     }
 
-    /// Waits until nothing that was asked for is still to come, but not beyond `end`.
-    fn await_queue(&self, end: Instant) {
-        while !self.is_stopped() {
-            let begun = Instant::now();
-            let slice = end.saturating_duration_since(begun).min(HEED);
-            self.names.settle(slice);
-            // It came back before its time, or time is over.
-            if slice < HEED || begun.elapsed() < slice {
-                return;
-            }
-        }
-    }
-
-    /// Answers do not change any more: what is not there now never comes.
+    /// Answers do not change any more, so that what is measured is what is written: what is not there now never comes.
     pub fn freeze(&self) {
-        self.names.frozen().get_or_insert_default();
+        self.names.kept().get_or_insert_default().complete = true;
     }
 
     /// Says what of the whitelist's verdicts is open, unless the trust line has just `said` so, and how many names are
@@ -262,31 +267,43 @@ impl Edge {
         if let (Some(open), false) = (open, said || self.quiet) {
             complain(&format!("note: {open}"));
         }
-        let Some((dns, servers)) = self.servers.as_ref().filter(|_| !self.quiet) else { return };
-        let counts = dns.counts();
+        if self.quiet || self.asking.is_empty() {
+            return;
+        }
         let late = self.names.late();
         if late > 0 {
-            let remedy = "--resolve-wait waits longer";
+            let remedy = if self.names.most.get().is_some_and(|most| *most < self.wait()) {
+                "a longer --every waits longer"
+            } else {
+                "--resolve-wait waits longer"
+            };
             complain(&format!("note: no name came in time for {late} of the addresses shown; {remedy}"));
         }
-        if counts.failed > 0 {
-            let (failed, asked) = (counts.failed, counts.asked);
-            let whom = if *servers == 1 { "the name server" } else { "every name server" };
-            complain(&format!("note: {failed} of {asked} names could not be looked up: {whom} failed or was silent"));
+        for Asking { dns, servers, before } in &self.asking {
+            let counts = dns.counts();
+            let (failed, asked) = (counts.failed - before.failed, counts.asked - before.asked);
+            let whom = match (servers.as_slice(), self.asking.len()) {
+                ([_], 1) => "the name server".to_owned(),
+                ([server], _) => format!("name server {server}"),
+                _ => "every name server".to_owned(),
+            };
+            if failed > 0 {
+                complain(&format!(
+                    "note: {failed} of {asked} names could not be looked up: {whom} failed or was silent"
+                ));
+            }
         }
     }
 }
 
-/// The names of this machine's own file, which may be odd or missing without any fault of the user's. That is said once,
-/// though `flow sockets --every` reads it anew for every table.
+/// The names of this machine's own file, which may be odd or missing without any fault of the user's.
 fn system_hosts(quiet: bool) -> Result<Hosts> {
     let (hosts, skipped) = match Hosts::read_leniently(Path::new("/etc/hosts")) {
         Err(error) if error.kind() == ErrorKind::NotFound => (Hosts::default(), Some(error.to_string())),
         read => read?,
     };
     if let Some(skipped) = skipped.filter(|_| !quiet) {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| complain(&format!("note: {skipped}")));
+        complain(&format!("note: {skipped}"));
     }
     Ok(hosts)
 }
@@ -296,39 +313,97 @@ pub fn open_verdicts(many: u64, what: &str) -> Option<String> {
     (many > 0).then(|| format!("whether the whitelist allows {many} of the {what} is not known: names are missing"))
 }
 
-/// Names that do not change any more, by address and port.
-type Final = HashMap<(Addr, u16), Lookup<Arc<str>>>;
+/// Names that do not change any more.
+#[derive(Default)]
+struct Kept {
+    /// By address and port. As many as are shown, of whom those who gave them keep fewer.
+    answers: HashMap<(Addr, u16), Lookup<Arc<str>>>,
+    /// What is still to come is kept as that.
+    complete: bool,
+}
 
-/// What others say, kept once it is final.
+/// What others say, kept once somebody waits for it.
 #[derive(Default)]
 struct Answers {
     chain: Chain,
-    /// Final answers, once there are some.
-    frozen: Mutex<Option<Final>>,
+    kept: Mutex<Option<Kept>>,
+    wait: Duration,
+    /// Less than that, if something else is to do then.
+    most: OnceLock<Duration>,
+    /// How long somebody has waited.
+    waited: Mutex<Duration>,
+    /// When the pipeline has waited, and asked again in between, for all that time.
+    end: OnceLock<Instant>,
+    /// Who may end the waiting.
+    signals: OnceLock<Signals>,
+    /// Somebody had asked to stop before there was anything to wait for: that ended the reading.
+    stopped_before: OnceLock<bool>,
 }
 
 impl Answers {
-    fn frozen(&self) -> MutexGuard<'_, Option<Final>> {
-        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Addresses whose names did not come in time.
     fn late(&self) -> usize {
-        let frozen = self.frozen();
-        let late = frozen.iter().flatten().filter(|(_, answer)| **answer == Lookup::Pending);
+        let kept = self.kept();
+        let answers = kept.iter().flat_map(|kept| &kept.answers);
+        let late = answers.filter(|(_, answer)| **answer == Lookup::Pending);
         late.map(|((addr, _), _)| addr).collect::<HashSet<_>>().len()
+    }
+
+    fn waited(&self) -> MutexGuard<'_, Duration> {
+        self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of the time to wait.
+    fn left(&self) -> Duration {
+        self.most.get().map_or(self.wait, |most| self.wait.min(*most)).saturating_sub(*self.waited())
+    }
+
+    /// Waits until nothing that was asked for is still to come, and gives what is left of the time, as
+    /// [`settle`](Resolver::settle) does.
+    fn wait_for_some(&self, within: Duration) -> Duration {
+        self.stopped_before.get_or_init(|| self.has_stopped());
+        let mut left = within;
+        while !left.is_zero() && !self.is_stopped() {
+            let slice = left.min(HEED);
+            let rest = self.chain.settle(slice);
+            left = left.saturating_sub(slice.saturating_sub(rest));
+            // It came back before its time.
+            if !rest.is_zero() {
+                break;
+            }
+        }
+        left
+    }
+
+    /// Whether somebody has asked to stop since the waiting began.
+    fn is_stopped(&self) -> bool {
+        self.has_stopped() && self.stopped_before.get() == Some(&false)
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.signals.get().is_some_and(|signals| signals.stop().is_some())
     }
 }
 
 impl Resolver for Answers {
     fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
-        match &mut *self.frozen() {
-            None => {}
-            Some(answers) => {
-                return answers.entry((addr, port)).or_insert_with(|| self.chain.name(addr, port)).clone();
-            }
+        let mut kept = self.kept();
+        let Some(Kept { answers, complete }) = &mut *kept else {
+            drop(kept);
+            return self.chain.name(addr, port);
+        };
+        if let Some(answer) = answers.get(&(addr, port)) {
+            return answer.clone();
         }
-        self.chain.name(addr, port)
+        let answer = self.chain.name(addr, port);
+        if *complete || answer != Lookup::Pending {
+            answers.insert((addr, port), answer.clone());
+        }
+        answer
     }
     fn service(&self, port: u16, protocol: Protocol) -> Lookup<Arc<str>> {
         self.chain.service(port, protocol)
@@ -336,8 +411,13 @@ impl Resolver for Answers {
     fn network(&self, addr: Addr) -> Lookup<Network> {
         self.chain.network(addr)
     }
-    fn settle(&self, within: Duration) {
-        self.chain.settle(within);
+    fn settle(&self, within: Duration) -> Duration {
+        self.kept().get_or_insert_default();
+        let end = *self.end.get_or_init(|| Instant::now() + self.left());
+        let most = within.min(self.left()).min(end.saturating_duration_since(Instant::now()));
+        let spent = most.saturating_sub(self.wait_for_some(most));
+        *self.waited() += spent;
+        within.saturating_sub(spent)
     }
 }
 
@@ -345,7 +425,7 @@ impl Resolver for Answers {
 mod tests {
     use super::*;
 
-    /// Gives names one by one, one at each wait.
+    /// Gives names one by one, one at each of three waits.
     #[derive(Default)]
     struct Slow(Mutex<u8>);
 
@@ -354,14 +434,16 @@ mod tests {
             let [.., last] = *addr.octets();
             if last <= *self.0.lock().unwrap() { Lookup::Known(format!("h{last}").into()) } else { Lookup::Pending }
         }
-        fn settle(&self, _: Duration) {
-            *self.0.lock().unwrap() += 1;
+        fn settle(&self, within: Duration) -> Duration {
+            let mut given = self.0.lock().unwrap();
+            *given += 1;
+            if *given <= 3 { within.saturating_sub(Duration::from_nanos(1)) } else { within }
         }
     }
 
     fn edge(slow: &Arc<Slow>, wait: Duration) -> Edge {
-        let names = Arc::new(Answers { chain: Chain(vec![slow.clone()]), ..Answers::default() });
-        Edge { names, has_names: true, wait, ..Edge::default() }
+        let names = Arc::new(Answers { chain: Chain(vec![slow.clone()]), wait, ..Answers::default() });
+        Edge { names, has_names: true, ..Edge::default() }
     }
 
     fn addr(last: u8) -> Addr {
@@ -377,6 +459,74 @@ mod tests {
         // One that never comes: a wait without progress is the last.
         edge.settle(|| usize::from(!edge.knows(addr(200))));
         assert_eq!(*slow.0.lock().unwrap(), 4);
+    }
+
+    /// Takes all the time there is, and gives nothing.
+    #[derive(Default)]
+    struct Silent(Mutex<Duration>);
+
+    impl Resolver for Silent {
+        fn name(&self, _: Addr, _: u16) -> Lookup<Arc<str>> {
+            Lookup::Pending
+        }
+        fn settle(&self, within: Duration) -> Duration {
+            std::thread::sleep(within);
+            *self.0.lock().unwrap() += within;
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn all_that_is_waited_for_has_one_time() {
+        let (wait, silent) = (Duration::from_millis(50), Arc::new(Silent::default()));
+        let taken = || std::mem::take(&mut *silent.0.lock().unwrap());
+        let names = Answers { chain: Chain(vec![silent.clone()]), wait, ..Answers::default() };
+        let edge = Edge { names: Arc::new(names), has_names: true, ..Edge::default() };
+        // The pipeline first, which asks for half of it, then for all.
+        assert!(edge.names().settle(wait / 2) < wait / 2);
+        edge.settle(|| 1);
+        assert!(edge.names().settle(wait) == wait, "no time is left, and nothing came");
+        edge.settle(|| 1);
+        let waited = taken();
+        assert!(wait / 2 <= waited && waited <= wait, "{waited:?}");
+        // Another table has a time of its own, unless something else is to do.
+        edge.anew().settle(|| 1);
+        let waited = taken();
+        assert!(Duration::ZERO < waited && waited <= wait, "{waited:?}");
+        let next = edge.anew();
+        next.wait_at_most(Duration::ZERO);
+        next.settle(|| 1);
+        assert_eq!(taken(), Duration::ZERO);
+    }
+
+    #[test]
+    fn names_that_were_waited_for_are_kept_though_who_gave_them_forgets() {
+        /// Has room for one question, and for one answer.
+        #[derive(Default)]
+        struct Forgetful(Mutex<[Option<Addr>; 2]>);
+        impl Resolver for Forgetful {
+            fn name(&self, addr: Addr, _: u16) -> Lookup<Arc<str>> {
+                let [asked, known] = &mut *self.0.lock().unwrap();
+                if *known == Some(addr) {
+                    return Lookup::Known(addr.to_string().into());
+                }
+                asked.get_or_insert(addr);
+                Lookup::Pending
+            }
+            fn settle(&self, within: Duration) -> Duration {
+                let [asked, known] = &mut *self.0.lock().unwrap();
+                *known = asked.take().or(*known);
+                within.saturating_sub(Duration::from_nanos(1))
+            }
+        }
+        let chain = Chain(vec![Arc::new(Forgetful::default())]);
+        let names = Answers { chain, wait: Duration::from_secs(5), ..Answers::default() };
+        let edge = Edge { names: Arc::new(names), has_names: true, ..Edge::default() };
+        edge.settle(|| (1..=3).filter(|&last| !edge.knows(addr(last))).count());
+        assert_eq!(
+            [1, 2, 3].map(|last| edge.name(addr(last))),
+            ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|name| Value::Text(name.into()))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod standard;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flowcore::report::{
     Bound, Column, Ending, Quality, Row, RowWriter, Rows, TextOptions, TextTable, TextWriter, Unit, Value,
@@ -283,6 +284,11 @@ impl<'s, R> Output<'s, R> {
         edge.settle(|| self.rows.records.iter().filter(|record| !ask(record, edge)).count());
         edge.freeze();
         Ok(())
+    }
+
+    /// Waits no longer for names than so: then somebody else is waited for.
+    pub fn wait_at_most(&self, within: Duration) {
+        self.edge.wait_at_most(within);
     }
 
     /// Hands on what is written so far, where somebody may be waiting for it.

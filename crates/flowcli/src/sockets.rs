@@ -195,8 +195,8 @@ impl<'a> Job<'a> {
     ) -> anyhow::Result<Exit> {
         let args = self.args;
         let subject = columns::subject(args, self.namespaces.len() > 1);
-        let edge = || Edge::new(&args.names, networks.clone(), args.ending.quiet).map(|edge| edge.heeding(signals));
-        let mut output = Output::new(&subject, wishes(args), edge()?)?;
+        let edge = Edge::new(&args.names, networks, args.ending.quiet)?.heeding(signals);
+        let mut output = Output::new(&subject, wishes(args), edge.anew())?;
         // Samples and rows of few sockets stay in the second-level cache. Holders may be looked for anew with every batch.
         let limit = match self.processes {
             Some(_) => Limit::default(),
@@ -229,7 +229,8 @@ impl<'a> Job<'a> {
             if source.finished_polls() > polls && args.output.has_parts() && !(args.events && output.is_empty()) {
                 let ledger = self.ledger(source)?;
                 let ending = Ending { from: self.from, through: Some(through), ..Ending::new(&ledger) };
-                let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge()?)?);
+                let done = std::mem::replace(&mut output, Output::new(&subject, wishes(args), edge.anew())?);
+                done.wait_at_most(source.due());
                 rows += done.part(&ending, &mut output)?;
                 tables += 1;
             }

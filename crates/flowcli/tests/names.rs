@@ -68,6 +68,20 @@ fn name_server(silent: bool) -> String {
     address
 }
 
+/// A name server that says of all that there is no name.
+fn nameless_server() -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            buffer[2..4].copy_from_slice(&[0x81, 0x83]);
+            socket.send_to(&buffer[..length], from).unwrap();
+        }
+    });
+    address
+}
+
 #[test]
 fn addresses_are_numbers_unless_names_are_asked_for() {
     let table = printed(flow().args(["--columns", "src_ip,dst_ip"]));
@@ -142,6 +156,36 @@ fn a_name_server_is_asked_once_per_address_and_its_answers_are_waited_for() {
     ]));
     let names: Vec<&str> = sorted.lines().map(|line| line.split(',').next().unwrap()).collect();
     assert!(names.is_sorted() && names[0] == "web.example" && names[14] == "web6.example", "{names:?}");
+}
+
+#[test]
+fn what_the_first_name_server_does_not_know_is_asked_of_the_next_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let servers = format!("dns:{},dns:{},dns:{}", nameless_server(), nameless_server(), name_server(false));
+    for more in [&["-o", "jsonl"][..], &["-o", "csv", "--columns", "dst_name"], &["-o", "tsv", "--sort", "dst_name"]] {
+        let text = printed(flow().args(more).args(["--resolve", &servers]));
+        assert_eq!((text.matches("web.example").count(), text.matches("web6.example").count()), (12, 3), "{text}");
+    }
+    let list = file(&folder, "servers", "web.example\n");
+    let hosts = |more: &[&str]| {
+        let mut flow = Command::cargo_bin("flow").unwrap();
+        printed(flow.args(["hosts", "-r"]).arg(capture()).args(["-o", "csv", "--resolve", &servers]).args(more))
+    };
+    assert!(hosts(&[]).contains("web.example") && hosts(&[]).contains("web6.example"));
+    // The pipeline waits for the names that the whitelist compares.
+    let unlisted = hosts(&["--whitelist", &list, "--unlisted"]);
+    assert!(unlisted.contains("web6.example") && !unlisted.contains("web.example"), "{unlisted}");
+}
+
+#[test]
+fn of_several_name_servers_each_is_told_that_fails() {
+    let closed = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (first, last) = (closed(), closed());
+    let servers = format!("dns:{first},dns:{},dns:{last}", nameless_server());
+    flow().args(["--resolve", &servers]).assert().success().stderr(format!(
+        "flow: note: 4 of 4 names could not be looked up: name server {first} failed or was silent\n\
+         flow: note: 4 of 4 names could not be looked up: name server {last} failed or was silent\n"
+    ));
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub struct Pipeline {
     late: bool,
     whitelist: Option<Box<dyn Whitelist>>,
     names: Arc<dyn Resolver>,
-    /// How long the end of a run may wait for names.
+    /// How long the end of a run may wait for names, from now on.
     patience: Duration,
     /// The whitelist may not have decided about some living flow.
     undecided: bool,
@@ -504,8 +504,10 @@ impl Pipeline {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn close(&mut self) -> Result<bool> {
-        if !std::mem::replace(&mut self.closing, true) && self.undecided {
-            self.names.settle(self.patience);
+        if !std::mem::replace(&mut self.closing, true) {
+            while self.undecided && self.await_names() {
+                self.ask_again();
+            }
         }
         let mut events = Vec::new();
         let more = self.flows.close(CLOSED_AT_ONCE, &mut events);
@@ -519,15 +521,20 @@ impl Pipeline {
         Ok(more)
     }
 
-    /// Hands a snapshot to every reporter, once the names of the addresses in it are there or the patience is at its
-    /// end.
+    /// Waits for names; whether some came, so that it is worth asking again: then others are asked for that found no
+    /// place in a queue, or that the next of several resolvers may know.
+    fn await_names(&mut self) -> bool {
+        let left = self.names.settle(self.patience);
+        left < std::mem::replace(&mut self.patience, left)
+    }
+
+    /// Hands a snapshot to every reporter, once the names of the addresses in it are there, or no more come, or the
+    /// patience is at its end.
     ///
     /// # Errors
     /// The first error of a reporter.
     pub fn report_final(&mut self, snapshot: &Snapshot) -> Result<()> {
-        if !self.reports.is_empty() && snapshot.ask(&*self.names) {
-            self.names.settle(self.patience);
-        }
+        while !self.reports.is_empty() && snapshot.ask(&*self.names) && self.await_names() {}
         for report in &mut self.reports {
             report.reporter.report(snapshot, &*self.names)?;
         }

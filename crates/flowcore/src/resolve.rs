@@ -107,9 +107,12 @@ pub trait Resolver: Send + Sync {
     fn offers(&self) -> Features {
         Features::empty()
     }
-    /// Waits at most `within` for pending answers. The only call that may wait: a final report makes it, once
-    /// everything that it will show has been asked for.
-    fn settle(&self, _within: Duration) {}
+    /// Waits at most `within` for pending answers, and gives what is left of that time: all of it if no answer has come
+    /// since it was last called. The only call that may wait: a final report makes it, once everything that it will show
+    /// has been asked for, and asks again until nothing comes any more.
+    fn settle(&self, within: Duration) -> Duration {
+        within
+    }
 }
 
 /// What points to a resolver is one: it may be chosen at run time, or shared.
@@ -135,8 +138,8 @@ macro_rules! forward {
             fn offers(&self) -> Features {
                 (**self).offers()
             }
-            fn settle(&self, within: Duration) {
-                (**self).settle(within);
+            fn settle(&self, within: Duration) -> Duration {
+                (**self).settle(within)
             }
         }
     )* };
@@ -156,7 +159,8 @@ impl Resolver for Numeric {
 /// Asks several resolvers in order; the first that knows answers, and those behind it are not asked.
 ///
 /// One that is still asking holds up those behind it: `Pending` is the answer until it has answered, so that a name
-/// does not change once it was given. `settle` lets each of them wait in turn.
+/// does not change once it was given. Each waits in turn, for what those before it have left of the time; who is asked
+/// only then is waited for the next time.
 #[derive(Clone, Default)]
 pub struct Chain(pub Vec<Arc<dyn Resolver>>);
 
@@ -204,10 +208,8 @@ impl Resolver for Chain {
     fn offers(&self) -> Features {
         self.0.iter().fold(Features::empty(), |all, resolver| all | resolver.offers())
     }
-    fn settle(&self, within: Duration) {
-        for resolver in &self.0 {
-            resolver.settle(within);
-        }
+    fn settle(&self, within: Duration) -> Duration {
+        self.0.iter().fold(within, |left, resolver| resolver.settle(left))
     }
 }
 
@@ -241,5 +243,20 @@ mod tests {
     fn a_name_waits_for_those_before_it_so_that_it_never_changes() {
         assert_eq!(answer(&[Lookup::Pending, Lookup::Known("b")]), Lookup::Pending);
         assert_eq!(answer(&[Lookup::Pending, Lookup::Absent]), Lookup::Pending);
+    }
+
+    /// Takes a part of any time it is given.
+    struct Waits(u32);
+    impl Resolver for Waits {
+        fn settle(&self, within: Duration) -> Duration {
+            within - within / self.0
+        }
+    }
+
+    #[test]
+    fn all_together_wait_no_longer_than_the_time_given() {
+        let chain = Chain(vec![Arc::new(Waits(4)), Arc::new(Numeric), Arc::new(Waits(3)), Arc::new(Waits(1))]);
+        assert_eq!(chain.settle(Duration::from_secs(4)), Duration::ZERO);
+        assert_eq!(Chain(chain.0[..3].to_vec()).settle(Duration::from_secs(4)), Duration::from_secs(2));
     }
 }

@@ -122,8 +122,9 @@ impl Resolver for Part {
         self.note("offers");
         Features::empty()
     }
-    fn settle(&self, _: Duration) {
+    fn settle(&self, within: Duration) -> Duration {
         self.note("settle");
+        within
     }
 }
 

@@ -78,8 +78,8 @@ impl Resolver for Dns {
     fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
         if may_have_a_name(addr) { self.0.name(addr, port) } else { Lookup::Absent }
     }
-    fn settle(&self, within: Duration) {
-        self.0.settle(within);
+    fn settle(&self, within: Duration) -> Duration {
+        self.0.settle(within)
     }
 }
 

@@ -493,8 +493,8 @@ impl Sockets {
         self.ready.set(due).map_err(|error| Error::io("sock_diag: cannot wait for the next poll", error))
     }
 
-    /// How long until the next poll.
-    fn due(&self) -> Duration {
+    /// How long until the next poll, if there is one.
+    pub fn due(&self) -> Duration {
         match (self.began, self.options.every) {
             (Some(began), Some(every)) => every.saturating_sub(began.elapsed()),
             _ => Duration::ZERO,

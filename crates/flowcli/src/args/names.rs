@@ -116,7 +116,9 @@ impl FromStr for Resolve {
 
 /// A span of time, which may be none.
 fn parse_wait(text: &str) -> Result<Nanos, String> {
-    if text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse() == Ok(0.0) {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    if number.parse() == Ok(0.0) && parse_span(&format!("1{unit}")).is_ok() {
         return Ok(Nanos::ZERO);
     }
     parse_span(text)
@@ -162,6 +164,9 @@ mod tests {
         assert_eq!(parse_wait("0"), Ok(Nanos::ZERO));
         assert_eq!(parse_wait("0s"), Ok(Nanos::ZERO));
         assert_eq!(parse_wait("1.5s"), Ok(Nanos::new(1_500_000_000)));
-        assert!(parse_wait("soon").is_err());
+        assert_eq!(parse_wait("0.0ms"), Ok(Nanos::ZERO));
+        for wrong in ["soon", "0foo", "00parsecs", "s", ""] {
+            assert!(parse_wait(wrong).is_err(), "{wrong}");
+        }
     }
 }

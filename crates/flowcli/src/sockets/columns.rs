@@ -508,7 +508,8 @@ pub fn subject(args: &SocketsArgs, several_namespaces: bool) -> Subject<Socket> 
         order: if args.interval().is_some() { "time_ns" } else { "kind" },
         ask: |s, edge| {
             let is_one = |addr: Addr| addr != Addr::UNSPECIFIED && addr != Addr::v4([0; 4]);
-            [s.sample.local, s.sample.remote].into_iter().filter(|&addr| is_one(addr)).all(|addr| edge.knows(addr))
+            // Both, so that both are on their way.
+            [s.sample.local, s.sample.remote].map(|addr| !is_one(addr) || edge.knows(addr)) == [true; 2]
         },
         verdict: |_, _| None,
     }

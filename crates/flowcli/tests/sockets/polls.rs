@@ -1,8 +1,10 @@
 //! `flow sockets --every`: what comes, changes and ends between polls.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -57,6 +59,45 @@ impl Drop for Watching {
         let _ = Command::new("kill").arg(self.child.0.id().to_string()).status();
         let _ = self.child.0.wait();
     }
+}
+
+/// A name server that counts who asks, and says that there is no name if it `answers` at all.
+fn name_server(answers: bool) -> (String, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let address = socket.local_addr().expect("bound").to_string();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            count.fetch_add(1, Ordering::SeqCst);
+            buffer[2..4].copy_from_slice(&[0x81, 0x83]);
+            if answers {
+                socket.send_to(&buffer[..length], from).expect("sent");
+            }
+        }
+    });
+    (format!("dns:{address}"), asked)
+}
+
+#[test]
+fn names_are_looked_up_once_for_all_polls_and_hold_none_of_them_up() {
+    let connection = Connection::new();
+    let filter = format!("port {}", connection.port);
+    let polls = |dns: &str| {
+        let watched = ["-t", "-o", "jsonl", "--every", "200ms", "-c", "3", "--resolve-wait", "2s", "--resolve", dns];
+        let output = flow(&[&watched[..], &[&filter]].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        rows(&output).iter().map(|row| row["time_ns"].as_u64().expect("a time")).collect::<Vec<_>>()
+    };
+    let (dns, asked) = name_server(true);
+    assert_eq!(polls(&dns).len(), 6);
+    // Both ends have one address.
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let (silent, _) = name_server(false);
+    let times = polls(&silent);
+    assert_eq!(times.len(), 6);
+    assert!(times[5] - times[0] < 3_500_000_000, "two waits would be four seconds: {times:?}");
 }
 
 #[test]

@@ -77,8 +77,9 @@ impl Builder {
         self
     }
 
-    /// How long the end of a run may wait for names that are being looked up, [`PATIENCE`] by default: once for flows
-    /// that the whitelist could not judge without them, once for the addresses in the final report. Nothing else waits.
+    /// How long the end of a run may wait for names that are being looked up, [`PATIENCE`] by default: first for flows
+    /// that the whitelist could not judge without them, then, for what is left of it, for the addresses in the final
+    /// report. Nothing else waits.
     #[must_use]
     pub fn patience(mut self, within: Duration) -> Self {
         self.patience = within;

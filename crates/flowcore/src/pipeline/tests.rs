@@ -285,8 +285,9 @@ impl Resolver for Slow {
             false => crate::Lookup::Known("client".into()),
         }
     }
-    fn settle(&self, within: Duration) {
+    fn settle(&self, within: Duration) -> Duration {
         self.settled.lock().unwrap().push(within);
+        within.saturating_sub(Duration::from_millis(1))
     }
 }
 
@@ -365,7 +366,7 @@ impl Reporter for Shown {
 }
 
 #[test]
-fn a_final_report_waits_once_for_names_and_asks_for_each_address_once_before() {
+fn a_final_report_waits_for_names_and_asks_for_each_address_once_before_and_after() {
     let (names, shown) = (Arc::new(Slow::default()), Arc::new(Mutex::new(Vec::new())));
     let builder = Pipeline::builder().resolver(names.clone()).report(None, Shown(shown.clone()));
     let mut pipeline = builder.build(&source()).unwrap();
@@ -375,5 +376,64 @@ fn a_final_report_waits_once_for_names_and_asks_for_each_address_once_before() {
     pipeline.report_final(&Snapshot { tables: vec![table], ..Snapshot::default() }).unwrap();
     assert_eq!(*names.settled.lock().unwrap(), [PATIENCE]);
     assert_eq!(*shown.lock().unwrap(), ["client", "client"]);
-    assert_eq!(*names.asked.lock().unwrap(), 3);
+    assert_eq!(*names.asked.lock().unwrap(), 4);
+}
+
+/// Two names, the second of which is asked for only once the first is there: behind another resolver, or in a queue that
+/// was full.
+#[derive(Default)]
+struct InTurn(Mutex<u8>);
+
+impl Resolver for InTurn {
+    fn name(&self, _: crate::Addr, _: u16) -> crate::Lookup<Arc<str>> {
+        let mut stage = self.0.lock().unwrap();
+        // Asked for; answered by waiting.
+        *stage += u8::from(matches!(*stage, 0 | 2));
+        if *stage < 4 { crate::Lookup::Pending } else { crate::Lookup::Known("client".into()) }
+    }
+    fn settle(&self, within: Duration) -> Duration {
+        let mut stage = self.0.lock().unwrap();
+        let waits = matches!(*stage, 1 | 3) && !within.is_zero();
+        *stage += u8::from(waits);
+        if waits { within.saturating_sub(Duration::from_millis(1)) } else { within }
+    }
+}
+
+#[test]
+fn names_that_are_asked_for_one_after_the_other_are_all_waited_for() {
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let table = || {
+        let mut table = Table::new("t", Vec::new());
+        table.rows = vec![Row { cells: vec![Value::Addr("10.0.0.1".parse().unwrap())], ..Row::default() }];
+        Snapshot { tables: vec![table], ..Snapshot::default() }
+    };
+    let builder = || Pipeline::builder().resolver(Arc::new(InTurn::default())).report(None, Shown(shown.clone()));
+    builder().build(&source()).unwrap().report_final(&table()).unwrap();
+    let impatient = builder().patience(Duration::from_millis(1));
+    impatient.build(&source()).unwrap().report_final(&table()).unwrap();
+    assert_eq!(*shown.lock().unwrap(), ["client", "10.0.0.1"]);
+    // And those that a whitelist needs: all together have one time.
+    let mut builder = builder().whitelist(OnlyClient).patience(Duration::from_millis(3));
+    let ends = builder.add(Ends::default());
+    let mut pipeline = builder.build(&source()).unwrap();
+    pipeline.push(&mut events(100), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    while pipeline.close().unwrap() {}
+    assert_eq!(pipeline.get(&ends).0, vec![(Some(Verdict::Allowed(crate::RuleId(7))), Marks::ALLOWED); 10]);
+    assert_eq!(pipeline.patience, Duration::from_millis(1));
+}
+
+#[test]
+fn who_gives_nothing_is_not_waited_for_again() {
+    struct Never;
+    impl Resolver for Never {
+        fn name(&self, _: crate::Addr, _: u16) -> crate::Lookup<Arc<str>> {
+            crate::Lookup::Pending
+        }
+    }
+    let mut builder = Pipeline::builder().whitelist(OnlyClient).resolver(Arc::new(Never));
+    let ends = builder.add(Ends::default());
+    let mut pipeline = builder.build(&source()).unwrap();
+    pipeline.push(&mut events(100), Frames::EMPTY, Timestamp::EPOCH).unwrap();
+    while pipeline.close().unwrap() {}
+    assert_eq!(pipeline.get(&ends).0, vec![(Some(Verdict::Undecided), Marks::UNDECIDED); 10]);
 }

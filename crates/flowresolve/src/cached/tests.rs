@@ -74,6 +74,26 @@ fn what_finds_no_place_in_the_queue_is_pending_and_counted_and_may_be_asked_agai
 }
 
 #[test]
+fn what_is_left_of_the_time_tells_whether_anything_came() {
+    let (names, open) = gated(Options { workers: 1, ..Options::default() });
+    assert_eq!(names.settle(LONG), LONG, "nobody has asked");
+    assert_eq!(names.name(addr(1), 0), Lookup::Pending);
+    assert_eq!(names.settle(Duration::from_millis(1)), Duration::ZERO);
+    open.send(()).unwrap();
+    let left = names.settle(LONG);
+    assert!(Duration::ZERO < left && left < LONG, "{left:?}");
+    assert_eq!(names.settle(LONG), LONG, "all is there");
+    // An answer that was there before anybody waited came all the same.
+    names.name(addr(2), 0);
+    open.send(()).unwrap();
+    while names.name(addr(2), 0) == Lookup::Pending {
+        std::thread::yield_now();
+    }
+    assert!(names.settle(LONG) < LONG);
+    assert_eq!(names.settle(LONG), LONG);
+}
+
+#[test]
 fn no_more_threads_ask_than_allowed() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&most);

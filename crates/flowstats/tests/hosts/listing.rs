@@ -32,8 +32,9 @@ impl Resolver for Late {
             _ => Lookup::Pending,
         }
     }
-    fn settle(&self, _: Duration) {
-        self.0.store(0, Ordering::Relaxed);
+    fn settle(&self, within: Duration) -> Duration {
+        let waited = self.0.swap(0, Ordering::Relaxed) > 0;
+        if waited { within.saturating_sub(Duration::from_nanos(1)) } else { within }
     }
 }
 
