@@ -14,7 +14,9 @@
 //! ```
 //!
 //! The first rule that allows a flow is the one that is named, but rules with names or networks come after all others:
-//! then the answer does not depend on how fast a name server is, and no name is asked for without need.
+//! then the answer does not depend on how fast a name server is, and no name is asked for without need. What is still
+//! to be looked up leaves a flow open only if a rule before the first that allows it may turn out to; a name that nobody
+//! could look up, only if no rule allows it.
 //!
 //! Whoever holds an address chooses its reverse name. A list of names is as good as the names are: confirmed ones
 //! ([`dns::Options::confirm`](crate::dns::Options::confirm)) or a file of your own.
@@ -60,7 +62,13 @@ struct Index {
     /// What must stand behind a dot at the end.
     suffixes: HashMap<Arc<str>, Vec<u32>>,
     networks: HashMap<u32, Vec<u32>>,
+    /// All of `names` and `suffixes`, and all of `networks`, for who is not known: by the ports of both ends, since these
+    /// are.
+    unnamed: ByPorts,
+    unannounced: ByPorts,
 }
+
+type ByPorts = HashMap<[Option<Ports>; 2], Vec<u32>>;
 
 impl Rules {
     /// No rule: every flow is unlisted.
@@ -99,7 +107,16 @@ impl Rules {
         // By the responder, unless the rule says only something of the originator's host.
         let by_responder = !rule.to.host.is_anybody() || rule.from.host.is_anybody();
         let end = if by_responder { &rule.to } else { &rule.from };
-        self.index[usize::from(by_responder)].add(&end.host, number);
+        let index = &mut self.index[usize::from(by_responder)];
+        index.add(&end.host, number);
+        let unknown = match end.host {
+            Host::Name(_) | Host::Suffix(_) => Some(&mut index.unnamed),
+            Host::Network(_) => Some(&mut index.unannounced),
+            Host::Anybody | Host::Addr(_) | Host::Prefix(_) => None,
+        };
+        if let Some(by_ports) = unknown {
+            by_ports.entry([rule.from.ports, rule.to.ports]).or_default().push(number);
+        }
         self.rules.push(rule);
         RuleId(number)
     }
@@ -135,7 +152,37 @@ impl Rules {
             match self.rules[number as usize].matches(parties) {
                 Match::Yes => best.rule = Some(number),
                 Match::No => {}
-                Match::Pending => best.pending = true,
+                Match::Pending => best.pending = Some(best.pending.map_or(number, |pending| pending.min(number))),
+                Match::Failed => best.failed = true,
+            }
+        }
+    }
+
+    /// Looks for a rule that is open among all that depend on what is not known of one end, as it could not be found out
+    /// if that has `failed`. None of them is a yes; each may still be one, unless the other end or the ports say no.
+    fn decide_unknown(&self, best: &mut Best, by_ports: &ByPorts, failed: bool, parties: &[Party<'_>; 2]) {
+        for (ports, rules) in by_ports {
+            if !ports.iter().zip(parties).all(|(ports, party)| party.is_at(*ports)) {
+                continue;
+            }
+            for &number in rules {
+                if !failed && [best.rule, best.pending].into_iter().flatten().any(|known| known <= number) {
+                    break;
+                }
+                match self.rules[number as usize].matches(parties) {
+                    Match::No => {}
+                    Match::Failed => {
+                        best.failed = true;
+                        // So are all others.
+                        if failed {
+                            break;
+                        }
+                    }
+                    Match::Pending | Match::Yes => {
+                        best.pending = Some(number);
+                        break;
+                    }
+                }
             }
         }
     }
@@ -145,8 +192,10 @@ impl Rules {
 #[derive(Default)]
 struct Best {
     rule: Option<u32>,
-    /// Some rule waits for a name.
-    pending: bool,
+    /// The first rule that waits for a name or network.
+    pending: Option<u32>,
+    /// A name of some rule could not be looked up.
+    failed: bool,
 }
 
 impl Index {
@@ -186,33 +235,31 @@ impl Whitelist for Rules {
         }
         for (index, party) in self.index.iter().zip(&parties) {
             if !(index.names.is_empty() && index.suffixes.is_empty()) {
-                match party.name() {
+                let name = party.name();
+                match name {
                     Lookup::Known(name) => {
                         self.decide(&mut best, index.names.get(name.as_str()), &parties);
                         for (dot, _) in name.match_indices('.') {
                             self.decide(&mut best, index.suffixes.get(&name[dot + 1..]), &parties);
                         }
                     }
-                    // Any of them may still fit, unless the other end or the ports say no.
                     Lookup::Pending | Lookup::Failed => {
-                        for rules in index.names.values().chain(index.suffixes.values()) {
-                            self.decide(&mut best, Some(rules), &parties);
-                        }
+                        self.decide_unknown(&mut best, &index.unnamed, *name == Lookup::Failed, &parties);
                     }
                     Lookup::Absent => {}
                 }
             }
             if !index.networks.is_empty() {
-                match party.network() {
+                let network = party.network();
+                match network {
                     Lookup::Known(network) => {
                         for asn in network.origins() {
                             self.decide(&mut best, index.networks.get(asn), &parties);
                         }
                     }
                     Lookup::Pending | Lookup::Failed => {
-                        for rules in index.networks.values() {
-                            self.decide(&mut best, Some(rules), &parties);
-                        }
+                        let failed = *network == Lookup::Failed;
+                        self.decide_unknown(&mut best, &index.unannounced, failed, &parties);
                     }
                     Lookup::Absent => {}
                 }
@@ -220,9 +267,11 @@ impl Whitelist for Rules {
         }
         match best {
             // A rule before the best one may still turn out to allow the flow.
-            Best { pending: true, .. } => Verdict::Undecided,
-            Best { rule: Some(rule), .. } => Verdict::Allowed(RuleId(rule)),
-            Best { rule: None, .. } => Verdict::Unlisted,
+            Best { rule: Some(rule), pending, .. } if pending.is_none_or(|pending| rule < pending) => {
+                Verdict::Allowed(RuleId(rule))
+            }
+            Best { rule: None, pending: None, failed: false } => Verdict::Unlisted,
+            _ => Verdict::Undecided,
         }
     }
 

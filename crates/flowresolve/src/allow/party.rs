@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use flowcore::resolve::Network;
 use flowcore::{Addr, FlowRecord, Lookup, Protocol, Resolver};
 
+use super::rule::Ports;
 use crate::name::normal;
 
 /// One end of a flow, which is asked for its name and network at most once.
@@ -29,6 +30,11 @@ impl<'a> Party<'a> {
             name: OnceCell::new(),
             network: OnceCell::new(),
         })
+    }
+
+    /// Whether it is at these ports.
+    pub(super) fn is_at(&self, ports: Option<Ports>) -> bool {
+        ports.is_none_or(|ports| ports.hold(self.port, self.protocol))
     }
 
     /// Its name, as names are compared.

@@ -45,7 +45,7 @@ pub enum Host {
 }
 
 /// Ports in a row, of one protocol or of all that have ports.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ports {
     /// The first.
     pub first: u16,
@@ -55,12 +55,15 @@ pub struct Ports {
     pub protocol: Option<Protocol>,
 }
 
-/// Whether a rule allows a flow.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+/// Whether a rule allows a flow. Of two ends the greater counts.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     Yes,
-    No,
+    /// Depends on what is still to come.
     Pending,
+    /// Depends on what nobody could say, so that waiting never makes it a yes.
+    Failed,
+    No,
 }
 
 impl Match {
@@ -71,8 +74,8 @@ impl Match {
     fn of<T>(answer: &Lookup<T>, is_meant: impl Fn(&T) -> bool) -> Self {
         match answer {
             Lookup::Known(answer) => Self::decided(is_meant(answer)),
-            // Who cannot be asked is neither known nor unknown.
-            Lookup::Pending | Lookup::Failed => Self::Pending,
+            Lookup::Pending => Self::Pending,
+            Lookup::Failed => Self::Failed,
             Lookup::Absent => Self::No,
         }
     }
@@ -111,7 +114,7 @@ impl Ports {
         Self { first: port, last: port, protocol: None }
     }
 
-    fn hold(self, port: u16, protocol: Protocol) -> bool {
+    pub(super) fn hold(self, port: u16, protocol: Protocol) -> bool {
         protocol.has_ports()
             && (self.first..=self.last).contains(&port)
             && self.protocol.is_none_or(|meant| meant == protocol)
@@ -166,16 +169,13 @@ impl Rule {
 
     /// Whether a flow between these parties, the originator first, is what this rule means.
     pub(super) fn matches(&self, [from, to]: &[Party<'_>; 2]) -> Match {
-        let fits = |end: &End, party: &Party<'_>| end.ports.is_none_or(|ports| ports.hold(party.port, party.protocol));
-        if !fits(&self.from, from) || !fits(&self.to, to) {
+        if !from.is_at(self.from.ports) || !to.is_at(self.to.ports) {
             return Match::No;
         }
         match self.from.host.matches(from) {
+            // The other end need not be asked for.
             Match::No => Match::No,
-            from => match self.to.host.matches(to) {
-                Match::Yes => from,
-                to => to,
-            },
+            from => from.max(self.to.host.matches(to)),
         }
     }
 }

@@ -186,6 +186,56 @@ fn a_name_that_could_not_be_looked_up_is_not_one_that_is_not_there() {
     assert_eq!(judge("www.example\n192.0.2.1"), Verdict::Allowed(RuleId(1)));
 }
 
+/// Knows every network, and of a name only why it does not.
+struct Nameless(Lookup<Arc<str>>);
+
+impl Resolver for Nameless {
+    fn name(&self, _: Addr, _: u16) -> Lookup<Arc<str>> {
+        self.0.clone()
+    }
+    fn network(&self, addr: Addr) -> Lookup<Network> {
+        let prefix = Prefix::new(addr, 8).unwrap();
+        Lookup::Known(Network { asn: 64_500, prefix, holder: None, several: None })
+    }
+}
+
+#[test]
+fn a_name_that_is_missing_matters_only_before_the_first_rule_that_allows() {
+    let to = flow(("10.0.0.1", 1), ("192.0.2.1", 443), Protocol::TCP);
+    let judge = |text: &str, name: Lookup<Arc<str>>| Rules::parse(text, "").unwrap().judge(&to, &Nameless(name));
+    for behind in ["AS64500:443\nwww.example:443", "from 10.0.0.1 to as64500\n*.example:443\nx.example"] {
+        assert_eq!(judge(behind, Lookup::Pending), Verdict::Allowed(RuleId(0)), "{behind}");
+        assert_eq!(judge(behind, Lookup::Failed), Verdict::Allowed(RuleId(0)), "{behind}");
+    }
+    // An address comes before all names.
+    assert_eq!(judge("from www.example to 192.0.2.1\n192.0.2.1", Lookup::Pending), Verdict::Allowed(RuleId(1)));
+    // Which of both it is is open until the name is there; if nobody could look that up, it is the other.
+    let before = "www.example:443\nAS64500:443";
+    assert_eq!(judge(before, Lookup::Pending), Verdict::Undecided);
+    assert_eq!(judge(before, Lookup::Failed), Verdict::Allowed(RuleId(1)));
+    assert_eq!(judge("from as64500 to www.example\nAS64501", Lookup::Pending), Verdict::Undecided);
+    assert_eq!(judge("from as64500 to www.example\nAS64501", Lookup::Failed), Verdict::Undecided);
+}
+
+#[test]
+fn of_a_long_list_of_names_few_rules_are_looked_at_while_a_name_is_missing() {
+    fn judge(rules: &Rules, name: Lookup<Arc<str>>) -> Verdict {
+        rules.judge(&flow(("10.0.0.1", 1), ("192.0.2.1", 443), Protocol::TCP), &Nameless(name))
+    }
+    let list = |rule: &dyn Fn(u32) -> String| {
+        let lines: Vec<String> = (0..20_000).map(rule).collect();
+        Rules::parse(&lines.join("\n"), "").unwrap()
+    };
+    let (fits, other) = (list(&|i| format!("h{i}.example:443")), list(&|i| format!("h{i}.example:{}", 80 + i % 2)));
+    // Rules times flows would take many minutes.
+    for _ in 0..20_000 {
+        for name in [Lookup::Pending, Lookup::Failed] {
+            assert_eq!(judge(&fits, name.clone()), Verdict::Undecided);
+            assert_eq!(judge(&other, name), Verdict::Unlisted);
+        }
+    }
+}
+
 #[test]
 fn networks_are_asked_for_by_rules_about_them() {
     let names = Asking::default();
