@@ -4,8 +4,9 @@
 
 mod classic;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowcore::pipeline::{Moment, Pipeline};
 use flowcore::report::{Bound, Column, Ending, Row, Rows, TextTable, TextWriter, Value};
@@ -95,7 +96,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         return Ok(run::interrupted(&signals));
     }
     let hosts = pipeline.get(&handle);
-    let names: Arc<dyn Resolver> = if args.by_asn { Arc::new(PerNetwork(edge.names())) } else { edge.names() };
+    let names: Arc<dyn Resolver> = if args.by_asn { Arc::new(PerNetwork::new(edge.names())) } else { edge.names() };
     let names: Arc<dyn Resolver> = if args.by_port { Arc::new(PerPort(names)) } else { names };
     // A name is the key of its row: all of them are asked for before there are rows.
     let is_pending = |remote: &&hosts::Remote| names.name(remote.addr, remote.port) == Lookup::Pending;
@@ -123,18 +124,29 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
     Ok(run::conclude(&args.ending, &snapshot, pipeline.flows(), &Finish { rows: found, stopped, said }))
 }
 
-/// Networks in the place of names, where one announces the address.
-struct PerNetwork(Arc<dyn Resolver>);
+/// Networks in the place of names, where one announces the address. Tables may call the holder of one number differently,
+/// or only sometimes: the first that is met stands for all, so that a number has one name once all have been asked for.
+struct PerNetwork {
+    names: Arc<dyn Resolver>,
+    holders: Mutex<HashMap<u32, Arc<str>>>,
+}
+
+impl PerNetwork {
+    fn new(names: Arc<dyn Resolver>) -> Self {
+        Self { names, holders: Mutex::default() }
+    }
+}
 
 impl Resolver for PerNetwork {
     fn name(&self, addr: Addr, port: u16) -> Lookup<Arc<str>> {
-        match self.0.network(addr) {
-            Lookup::Known(Network { asn, holder: Some(holder), .. }) => {
-                Lookup::Known(format!("AS{asn} {holder}").into())
-            }
-            Lookup::Known(Network { asn, .. }) => Lookup::Known(format!("AS{asn}").into()),
-            _ => self.0.name(addr, port),
+        let Lookup::Known(Network { asn, holder, .. }) = self.names.network(addr) else {
+            return self.names.name(addr, port);
+        };
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(holder), false) = (holder, holders.contains_key(&asn)) {
+            holders.insert(asn, holder);
         }
+        Lookup::Known(holders.get(&asn).map_or_else(|| format!("AS{asn}"), |holder| format!("AS{asn} {holder}")).into())
     }
 }
 

@@ -226,6 +226,29 @@ fn hosts_by_as_are_one_row_and_those_of_none_stay_apart() {
 }
 
 #[test]
+fn hosts_of_one_as_are_one_row_whatever_tables_call_its_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused =
+        |server| Tape::between(("192.0.2.9", 41_000), (server, 443)).c(0.0, "S", 0, 0, 0).s(0.0, "R.", 0, 1, 0);
+    let servers = ["192.0.2.129", "198.51.100.1", "203.0.113.1"];
+    let packets: Vec<_> = servers.iter().flat_map(|server| refused(*server).packets).collect();
+    let path = file(&folder, "servers.pcap", capture(&packets, Link::Ethernet));
+    let table = file(&folder, "names", "192.0.2.128/25 64500\n198.51.100.0/24,64500\n");
+    let iptoasn = "198.51.100.0\t198.51.100.255\t64500\tXX\tFirst\n203.0.113.0\t203.0.113.255\t64500\tXX\tSecond\n";
+    let named = file(&folder, "iptoasn", iptoasn);
+    for tables in [&[&named][..], &[&table, &named]] {
+        let mut arguments = vec!["hosts", "-r", &path, "-o", "csv", "--no-header", "--no-trailer", "--no-total"];
+        arguments.extend(["--by-asn", "--columns", "host,syn"]);
+        tables.iter().for_each(|table| arguments.extend(["--asn", table.as_str()]));
+        let text = printed(&arguments);
+        let rows: Vec<&str> = text.lines().filter(|row| row.starts_with("AS64500")).collect();
+        assert_eq!(rows.len(), 1, "{text}");
+        let (name, many) = if tables.len() == 1 { ("AS64500 First", 2) } else { ("AS64500 Second", 3) };
+        assert!(rows[0].starts_with(&format!("{name},{many},")), "{text}");
+    }
+}
+
+#[test]
 fn whitelists_may_name_networks_if_a_table_knows_them() {
     let folder = tempfile::tempdir().unwrap();
     let table = file(&folder, "pfx2as", TABLE);
