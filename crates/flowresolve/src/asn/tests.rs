@@ -54,6 +54,23 @@ fn every_form_of_a_line_is_read() {
 }
 
 #[test]
+fn comments_stand_behind_blanks_and_outside_quotes() {
+    let networks = read(
+        "192.0.2.0      24          64500                        # pfx2as\n\
+         198.51.100.0/24               64501 ; mine\n\
+         203.0.113.0\t24\t64502 # no number\n\
+         2001:db8::/48,64503,\"Example # 1, Inc.\" # a comment, \"quoted\"\n\
+         2001:db8:1::/48 64504 ZZ EXAMPLE#1 Nr.;2\n\t# nothing\n",
+    );
+    assert_eq!(found(&networks, "192.0.2.1"), held(64_500, "192.0.2.0/24", ""));
+    assert_eq!(found(&networks, "198.51.100.1"), held(64_501, "198.51.100.0/24", ""));
+    assert_eq!(found(&networks, "203.0.113.1"), held(64_502, "203.0.113.0/24", ""));
+    assert_eq!(found(&networks, "2001:db8::1"), held(64_503, "2001:db8::/48", "Example # 1, Inc."));
+    assert_eq!(found(&networks, "2001:db8:1::1"), held(64_504, "2001:db8:1::/48", "EXAMPLE#1 Nr.;2"));
+    assert_eq!((networks.sources()[0].networks, networks.sources()[0].damaged), (5, 0));
+}
+
+#[test]
 fn several_origins_are_kept_and_those_of_sets_come_last() {
     let networks = read("192.0.2.0\t24\t64501,64502_64500\n198.51.100.0 24 {64503,64504}\n");
     assert_eq!(networks.origins(addr("192.0.2.1")), [64_500, 64_501, 64_502]);

@@ -42,7 +42,8 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_start_matches('\u{feff}').trim_matches(['\r', '\n', ' ']);
-        if text.trim_start().is_empty() || text.starts_with(['#', ';']) {
+        let text = without_comment(text);
+        if text.trim_start().is_empty() {
             continue;
         }
         let is_heading = std::mem::take(&mut is_first) && !text.contains(|c: char| c.is_ascii_digit());
@@ -60,8 +61,12 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
                 match (added, span) {
                     (Some(()), _) => source.networks += 1,
                     (None, Span::Prefix(ip, bits)) => {
-                        let most = if ip.is_ipv4() { 32 } else { 128 };
-                        source.complain(number, format_args!("{ip}/{bits}: prefixes end at /{most}"));
+                        let what = match ip {
+                            IpAddr::V4(_) => "prefixes end at /32",
+                            IpAddr::V6(_) if bits <= 128 => "those of IPv4 begin at /96",
+                            IpAddr::V6(_) => "prefixes end at /128",
+                        };
+                        source.complain(number, format_args!("{ip}/{bits}: {what}"));
                     }
                     (None, Span::Range(first, last)) => {
                         let what = format_args!("no range leads from {first} to {last}: expected the lowest first");
@@ -77,6 +82,21 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
     }
+}
+
+/// A line without its comment: that begins the line, or stands behind a blank and outside quotes, as names of holders may
+/// have its sign.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut blank = true;
+    for (place, byte) in line.bytes().enumerate() {
+        if matches!(byte, b'#' | b';') && blank && !quoted {
+            return line[..place].trim_end();
+        }
+        quoted ^= byte == b'"';
+        blank = matches!(byte, b' ' | b'\t');
+    }
+    line
 }
 
 fn skip_line(stream: &mut dyn BufRead) -> std::io::Result<()> {
