@@ -162,6 +162,15 @@ impl Prefix {
         (bits <= 128).then(|| Self { network: Addr((u128::from_be_bytes(addr.0) & mask(bits)).to_be_bytes()), bits })
     }
 
+    /// The same of an address as it is written: of IPv4-mapped IPv6 the bits count over all 128, as `::ffff:10.0.0.0/104`
+    /// is `10.0.0.0/8`.
+    ///
+    /// `None` also if they end before `::ffff:0:0/96`, which is all of IPv4.
+    pub fn written(ip: IpAddr, bits: u8) -> Option<Self> {
+        let addr = Addr::from(ip);
+        Self::new(addr, if addr.is_v4() && ip.is_ipv6() { bits.checked_sub(96)? } else { bits })
+    }
+
     /// Whether `addr` lies in this prefix. An IPv4 address never lies in a prefix written as IPv6 shorter than /96.
     pub fn contains(self, addr: Addr) -> bool {
         addr.is_v4() == self.network.is_v4()
@@ -186,23 +195,27 @@ fn mask(bits: u8) -> u128 {
 
 impl FromStr for Prefix {
     type Err = Error;
-    /// Reads `ADDRESS/BITS`, as `10.0.0.0/8`; host bits are masked, as by [`Prefix::new`]. IPv4-mapped IPv6 is IPv4,
-    /// its bits too: `::ffff:10.0.0.0/8`.
+    /// Reads `ADDRESS/BITS`, as `10.0.0.0/8`; host bits are masked, as by [`Prefix::new`]. IPv4-mapped IPv6 is IPv4, its
+    /// bits as by [`Prefix::written`].
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |what: fmt::Arguments<'_>| Error::new(ErrorKind::Usage, format!("prefix `{text}`: {what}"));
         let Some((addr, bits)) = text.split_once('/') else {
             return Err(wrong(format_args!("no number of bits; write one behind the address, as in `10.0.0.0/8`")));
         };
-        let Ok(addr) = addr.parse::<Addr>() else {
+        let Ok(ip) = addr.parse::<IpAddr>() else {
             return Err(wrong(format_args!(
                 "`{addr}` is no IP address; write one, as in `10.0.0.0/8` or `2001:db8::/32`"
             )));
         };
-        let most = if addr.is_v4() { 32 } else { 128 };
+        let (least, most) = match ip {
+            IpAddr::V4(_) => (0, 32),
+            IpAddr::V6(_) if Addr::from(ip).is_v4() => (96, 128),
+            IpAddr::V6(_) => (0, 128),
+        };
         // Digits alone: the standard library takes a sign too.
         let number = bits.parse().ok().filter(|_| bits.bytes().all(|byte| byte.is_ascii_digit()));
-        let prefix = number.and_then(|bits| Self::new(addr, bits));
-        prefix.ok_or_else(|| wrong(format_args!("`{bits}` is no number of bits; write one from 0 to {most}")))
+        let prefix = number.and_then(|bits| Self::written(ip, bits));
+        prefix.ok_or_else(|| wrong(format_args!("`{bits}` is no number of bits; write one from {least} to {most}")))
     }
 }
 
@@ -245,12 +258,16 @@ mod tests {
             let prefix: Prefix = text.parse().unwrap();
             assert_eq!((prefix.to_string(), format!("{prefix:?}")), (text.to_owned(), text.to_owned()));
         }
+        for (mapped, text) in [("::ffff:10.0.0.0/104", "10.0.0.0/8"), ("::ffff:0:0/96", "0.0.0.0/0")] {
+            assert_eq!(mapped.parse::<Prefix>().unwrap().to_string(), text);
+        }
         assert_eq!("64.32.234.9/31".parse::<Prefix>().unwrap().to_string(), "64.32.234.8/31");
         for (text, said) in [
             ("10.0.0.0", "prefix `10.0.0.0`: no number of bits; write one behind the address, as in `10.0.0.0/8`"),
             ("10.0/8", "prefix `10.0/8`: `10.0` is no IP address; write one, as in `10.0.0.0/8` or `2001:db8::/32`"),
             ("10.0.0.0/33", "prefix `10.0.0.0/33`: `33` is no number of bits; write one from 0 to 32"),
             ("::/+1", "prefix `::/+1`: `+1` is no number of bits; write one from 0 to 128"),
+            ("::ffff:10.0.0.0/8", "prefix `::ffff:10.0.0.0/8`: `8` is no number of bits; write one from 96 to 128"),
         ] {
             assert_eq!(text.parse::<Prefix>().unwrap_err().to_string(), said);
         }

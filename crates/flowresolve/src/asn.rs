@@ -60,7 +60,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowcore::resolve::Network;
-use flowcore::{Addr, Error, ErrorKind, Features, Lookup, Resolver, Result};
+use flowcore::{Addr, Error, ErrorKind, Features, Lookup, Prefix, Resolver, Result};
 
 use crate::prefix;
 
@@ -307,10 +307,7 @@ impl Gathered {
 
     /// Adds a prefix. `None` if it is none; IPv4 may be written as mapped into IPv6.
     fn prefix(&mut self, ip: IpAddr, bits: u8, origin: u32) -> Option<()> {
-        let bits = match ip {
-            IpAddr::V6(_) if Addr::from(ip).is_v4() => bits.checked_sub(96)?,
-            _ => bits,
-        };
-        self.builder.prefix(ip.into(), bits, origin)
+        let prefix = Prefix::written(ip, bits)?;
+        self.builder.prefix(prefix.network(), prefix.bits(), origin)
     }
 }

@@ -206,12 +206,11 @@ impl FromStr for Highlights {
 /// A network in CIDR notation, or a single address.
 fn parse_prefix(text: &str) -> Result<Prefix, String> {
     let wrong = || format!("`{text}` is neither a network, as in 192.0.2.0/24, nor an address");
-    let (addr, bits) = match text.split_once('/') {
-        Some((addr, bits)) => (addr, Some(bits.parse::<u8>().map_err(|_| wrong())?)),
-        None => (text, None),
-    };
-    let addr: Addr = addr.parse().map_err(|_| wrong())?;
-    Prefix::new(addr, bits.unwrap_or(if addr.is_v4() { 32 } else { 128 })).ok_or_else(wrong)
+    if text.contains('/') {
+        return text.parse().map_err(|_| wrong());
+    }
+    let addr: Addr = text.parse().map_err(|_| wrong())?;
+    Prefix::new(addr, if addr.is_v4() { 32 } else { 128 }).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -245,7 +244,9 @@ mod tests {
     fn a_local_network_may_be_one_address() {
         assert_eq!(parse_prefix("192.0.2.7/24").unwrap().to_string(), "192.0.2.0/24");
         assert_eq!(parse_prefix("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
+        assert_eq!(parse_prefix("::ffff:192.0.2.7/120").unwrap().to_string(), "192.0.2.0/24");
         assert!(parse_prefix("192.0.2.0/33").is_err());
+        assert!(parse_prefix("::ffff:192.0.2.0/24").is_err());
         assert!(parse_prefix("eth0").is_err());
     }
 }

@@ -63,15 +63,7 @@ impl Literal<'_> {
         };
         let longest = if ip.is_ipv4() { 32 } else { 128 };
         let number = bits.parse::<u8>().ok().filter(|&number| number <= longest);
-        // An IPv4-mapped prefix counts its bits over all 128.
-        let prefix = match (ip, number) {
-            (IpAddr::V6(_), Some(number)) if addr.is_v4() => {
-                number.checked_sub(96).and_then(|number| Prefix::new(addr, number))
-            }
-            (_, Some(number)) => Prefix::new(addr, number),
-            _ => None,
-        };
-        let Some(prefix) = prefix else {
+        let Some(prefix) = number.and_then(|number| Prefix::written(ip, number)) else {
             let title = if bits.contains('.') {
                 "masks are not written out".to_owned()
             } else if number.is_some() {

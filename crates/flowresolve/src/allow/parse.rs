@@ -1,5 +1,7 @@
 //! Rules as text. Whatever is wrong is told with its column and, where it can be guessed, with what was meant.
 
+use std::net::IpAddr;
+
 use flowcore::{Addr, Prefix};
 
 use super::rule::{End, Host, Ports, Rule};
@@ -147,7 +149,7 @@ fn end(text: &str) -> Result<End, Wrong<'_>> {
                 format!("`{port}` may be a port or part of the address: write `[{before}]:{port}` or `[{text}]`"),
             )),
             (Ok(Some(host)), _) => Ok(End::host(host)),
-            (_, Some((before, port))) if matches!(address(before), Ok(Some(_))) => {
+            (_, Some((before, port))) if !port.contains('.') && matches!(address(before), Ok(Some(_))) => {
                 let message = "an IPv6 address with a port stands in brackets: did you mean";
                 Err(Wrong(text, format!("{message} `[{before}]:{port}`?")))
             }
@@ -189,16 +191,21 @@ fn address(text: &str) -> Result<Option<Host>, Wrong<'_>> {
         return Ok(Some(Host::Addr(addr)));
     }
     if let Some((before, bits)) = text.split_once('/')
-        && let Ok(addr) = before.parse::<Addr>()
+        && let Ok(ip) = before.parse::<IpAddr>()
     {
-        let most = if addr.is_v4() { 32 } else { 128 };
+        let (least, most) = match ip {
+            IpAddr::V4(_) => (0, 32),
+            IpAddr::V6(_) if Addr::from(ip).is_v4() => (96, 128),
+            IpAddr::V6(_) => (0, 128),
+        };
         if let Some(bits) = mask_length(bits) {
-            return Err(Wrong(text, format!("a prefix has a length, not a mask: did you mean `{before}/{bits}`?")));
+            let addr = Addr::from(ip);
+            return Err(Wrong(text, format!("a prefix has a length, not a mask: did you mean `{addr}/{bits}`?")));
         }
-        let prefix = bits.parse().ok().and_then(|bits| Prefix::new(addr, bits));
+        let prefix = bits.parse().ok().and_then(|bits| Prefix::written(ip, bits));
         return match prefix {
             Some(prefix) => Ok(Some(Host::Prefix(prefix))),
-            None => Err(Wrong(bits, format!("expected the length of a prefix, 0 to {most}, found `{bits}`"))),
+            None => Err(Wrong(bits, format!("expected the length of a prefix, {least} to {most}, found `{bits}`"))),
         };
     }
     let is_dotted = text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || b".*/-".contains(&byte));

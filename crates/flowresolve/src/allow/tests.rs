@@ -75,6 +75,7 @@ fn hosts_are_addresses_prefixes_names_or_anybody() {
         // Host bits are masked.
         ("192.0.2.5/29", "192.0.2.0", "192.0.2.8"),
         ("2001:db8::/32", "2001:db8:1::1", "2001:db9::1"),
+        ("::ffff:192.0.2.0/125", "192.0.2.7", "192.0.2.8"),
         ("www.example.com", "192.0.2.7", "192.0.2.8"),
         ("www.EXAMPLE.com.", "192.0.2.7", "192.0.2.8"),
         ("*.example.net", "192.0.2.8", "192.0.2.9"),
@@ -283,6 +284,7 @@ fn every_mistake_is_told_with_its_place_and_what_was_expected() {
         ("10/8", "1:1: `10/8` is neither a prefix nor a port; did you mean `10.0.0.0/8`?"),
         ("10.1/16", "1:1: `10.1/16` is neither a prefix nor a port; did you mean `10.1.0.0/16`?"),
         ("10.0.0.0/33", "1:10: expected the length of a prefix, 0 to 32, found `33`"),
+        ("::ffff:10.0.0.0/8", "1:17: expected the length of a prefix, 96 to 128, found `8`"),
         ("2001:db8::/129", "1:12: expected the length of a prefix, 0 to 128, found `129`"),
         ("10.0.0.0/255.255.0.0", "1:1: a prefix has a length, not a mask: did you mean `10.0.0.0/16`?"),
         ("10.0.0.1-10.0.0.9", "1:1: a range of addresses is written as prefixes, as in 192.0.2.0/28"),
