@@ -156,6 +156,10 @@ fn count_in_flows(
         // What finds no room in the table is in no flow, and has no direction.
         flows.assign(&mut known, ledger);
         known.truncate(events.len());
+        // What is counted are packets: what the table knows of a datagram is not in its later fragments.
+        for (known, event) in known.iter_mut().zip(events) {
+            *known = FlowEvent { flow: known.flow, direction: known.direction, marks: known.marks, ..*event };
+        }
         count(&known, frames, filter, totals);
         known.clear();
     }

@@ -105,6 +105,38 @@ fn the_payload_of_every_fragment_counts() {
 }
 
 #[test]
+fn a_filter_of_ports_selects_every_fragment_of_a_connection() {
+    let mut datagram = [5000_u16, 53, 3008, 0].iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    datagram.resize(3008, b'y');
+    let piece = |at: usize| {
+        let end = (at + 1480).min(datagram.len());
+        ip((CLIENT, SERVER), 17, 7, (at as u16, end < datagram.len()), &datagram[at..end])
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let run = |command: &str, packets: &[Vec<u8>], filter: &str, columns: &[&str]| -> String {
+        let file = folder.path().join("fragments.pcap");
+        std::fs::write(&file, capture(RAW, packets)).unwrap();
+        let mut flow = flow();
+        flow.args([command, "-q", "-H", "--no-trailer", "-o", "csv", "-r"]).arg(&file).args(columns).arg(filter);
+        String::from_utf8(flow.output().unwrap().stdout).unwrap()
+    };
+    let ordered = [piece(0), piece(1480), piece(2960)];
+    // Three headers of 20 bytes.
+    let conns =
+        |packets: &[Vec<u8>], filter| run("conns", packets, filter, &["--columns=dst_port,fwd_packets,fwd_wire_bytes"]);
+    for filter in ["all", "udp port 53", "port 53 and addr 192.0.2.9", "packets > 0 and port 53"] {
+        assert_eq!(conns(&ordered, filter), "53,3,3068,exact\n", "{filter}");
+    }
+    assert_eq!(conns(&ordered, "not port 53"), "");
+    // The last one first: of it nobody knows the port yet, and the row of the others says so.
+    assert_eq!(conns(&[piece(2960), piece(0), piece(1480)], "udp port 53"), "53,2,3000,fragments\n");
+    // Single packets have what stands in them, though the table of flows is asked for the direction.
+    for filter in ["udp port 53", "udp port 53 and direction forward"] {
+        assert_eq!(run("count", &ordered, filter, &[]), "1,1500,exact\n", "{filter}");
+    }
+}
+
+#[test]
 fn a_segment_in_fragments_leaves_no_gap() {
     const ACK: u8 = 16;
     let large = segment(true, ACK | 8 | 1, 1001, 5001, 2000);

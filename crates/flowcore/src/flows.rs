@@ -146,6 +146,8 @@ pub struct Flows {
     now: Timestamp,
     clock: Clock,
     fragments: Fragments,
+    /// The fragments of the step to come have been joined.
+    joined: bool,
     /// Only for sources that may show a packet on several interfaces.
     duplicates: Option<Duplicates>,
     /// Flows to look at in this second, and how many of them have been.
@@ -187,6 +189,7 @@ impl Flows {
             now: Timestamp::MIN,
             clock: Clock::default(),
             fragments: Fragments::default(),
+            joined: false,
             duplicates: several_interfaces.then(Duplicates::default),
             visits: Vec::new(),
             visited: 0,
@@ -273,7 +276,17 @@ impl Flows {
             }
         }
         self.assign_all(rest, ledger);
+        self.joined = false;
         events.append(&mut self.ended);
+    }
+
+    /// Gives the fragments among the events of the step to come the ports of their datagrams, before some of these
+    /// events are taken out: a first fragment tells of later ones though it is, and a filter of ports selects all.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn join_ahead(&mut self, events: &mut [FlowEvent]) {
+        events.iter_mut().filter(|event| is_fragment(event)).for_each(|event| self.fragments.join(event));
+        self.joined = true;
     }
 
     /// The clock as it stands.
@@ -315,10 +328,11 @@ impl Flows {
     #[cold]
     #[inline(never)]
     fn join_fragments(&mut self, stride: &mut [FlowEvent], places: &mut [Place]) {
-        for event in stride.iter_mut() {
-            if event.notes.contains(Notes::FRAGMENT) && event.key.is_some() {
+        for event in stride.iter_mut().filter(|event| is_fragment(event)) {
+            if !self.joined {
                 self.fragments.join(event);
             }
+            fragments::hold_back_fin(event);
         }
         self.hasher.places(stride, places);
     }
@@ -503,6 +517,10 @@ impl Flows {
         self.wheel.remind(deadline, (id, generation));
         Some(id)
     }
+}
+
+fn is_fragment(event: &FlowEvent) -> bool {
+    event.notes.contains(Notes::FRAGMENT) && event.key.is_some()
 }
 
 /// When a flow began.

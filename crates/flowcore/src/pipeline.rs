@@ -244,8 +244,12 @@ impl Pipeline {
     }
 
     fn step(&mut self, events: &mut Vec<FlowEvent>, frames: Frames<'_>) -> Result<()> {
-        if self.count(events) {
+        let Read { before, notes } = self.count(events);
+        if before {
             renew(events);
+        }
+        if notes.contains(Notes::FRAGMENT) && self.filter.is_some() {
+            self.flows.join_ahead(events);
         }
         if let Some(early) = if self.late { self.early.as_deref() } else { self.filter.as_deref() } {
             // Whatever it takes out, time goes on: flows end by it.
@@ -322,15 +326,15 @@ impl Pipeline {
         }
     }
 
-    /// Counts what the events themselves say. Whether they have been through a flow table before.
-    fn count(&mut self, events: &[FlowEvent]) -> bool {
-        let Some(first) = events.first() else { return false };
+    /// Counts what the events themselves say.
+    fn count(&mut self, events: &[FlowEvent]) -> Read {
+        let Some(first) = events.first() else { return Read::default() };
         if !first.notes.contains(Notes::UNTIMED) {
             self.from.get_or_insert(first.time);
         }
         let mut through = self.through.unwrap_or(first.time);
         let (mut delivered, mut late, mut truncated) = (0, false, 0);
-        let (mut stopped, mut keyless, mut untimed) = (0, false, false);
+        let (mut stopped, mut keyless, mut notes) = (0, false, Notes::empty());
         let (mut flows, mut marks) = (FlowId::NONE.0, Marks::empty());
         for event in events {
             let packets = u64::from(event.packets);
@@ -340,11 +344,11 @@ impl Pipeline {
             through = event.time;
             stopped |= event.stopped as u8;
             keyless |= event.key.protocol.0 == 0;
-            untimed |= event.notes.contains(Notes::UNTIMED);
+            notes |= event.notes;
             flows &= event.flow.0;
             marks |= event.marks;
         }
-        if late | keyless | untimed | (stopped != 0) {
+        if late | keyless | notes.contains(Notes::UNTIMED) | (stopped != 0) {
             self.count_odd(events);
         } else {
             self.through = Some(through);
@@ -352,7 +356,7 @@ impl Pipeline {
         self.counted.truncated += truncated;
         self.counted.deliver(delivered);
         // Fresh events have no flow: all bits are set. A source may have marked duplicates itself.
-        (flows != FlowId::NONE.0) | !Marks::DUPLICATE.contains(marks)
+        Read { before: (flows != FlowId::NONE.0) | !Marks::DUPLICATE.contains(marks), notes }
     }
 
     /// What only some events say.
@@ -604,6 +608,15 @@ fn renew(events: &mut Vec<FlowEvent>) {
         event.direction = Direction::default();
         event.marks &= Marks::DUPLICATE;
     }
+}
+
+/// What the events of a step have in common.
+#[derive(Copy, Clone, Default)]
+struct Read {
+    /// They have been through a flow table before.
+    before: bool,
+    /// What is noted of any of them.
+    notes: Notes,
 }
 
 /// What a filter took out.

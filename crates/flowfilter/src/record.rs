@@ -108,14 +108,14 @@ fn family(key: &FlowKey) -> u64 {
     key.ip_version().into()
 }
 
-/// Whether the key's ports were read from a header. Without branches: ports are asked of every packet.
+/// Whether the key's ports were read from a header, or are a flow table's word on a later fragment, which has none.
+/// Without branches: ports are asked of every packet.
 #[inline]
 fn has_ports(event: &FlowEvent) -> bool {
     // A header that was cut before its ports leaves both 0, and no header at all in the event.
-    let was_read = (event.stopped == Layer::None)
-        | ((event.key.src_port | event.key.dst_port) != 0)
-        | !matches!(event.detail, Detail::None);
-    event.key.protocol.has_ports() & !event.notes.contains(Notes::LATER_FRAGMENT) & was_read
+    let was_read = (event.stopped == Layer::None) | !matches!(event.detail, Detail::None);
+    let are_some = (event.key.src_port | event.key.dst_port) != 0;
+    event.key.protocol.has_ports() & (are_some | (was_read & !event.notes.contains(Notes::LATER_FRAGMENT)))
 }
 
 #[inline]

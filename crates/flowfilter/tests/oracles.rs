@@ -212,6 +212,7 @@ fn views<'c>(capture: &'c Capture, index: usize, ways: &[Way]) -> Vec<(FlowEvent
     }
     if has(Way::FewPorts) && matches!(event.key.protocol, Protocol::DCCP | Protocol::UDP_LITE) {
         event.notes |= Notes::LATER_FRAGMENT;
+        (event.key.src_port, event.key.dst_port) = (0, 0);
     }
     let has_no_transport = (has(Way::NoLaterFragments) && event.notes.contains(Notes::LATER_FRAGMENT))
         || (has(Way::NoBrokenTransport) && event.stopped == Layer::Transport);

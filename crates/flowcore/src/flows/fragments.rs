@@ -91,18 +91,27 @@ impl Fragments {
     }
 }
 
+/// Takes a FIN from a first fragment: it stands behind the last one. After [`Fragments::join`], and after a filter of
+/// packets, for which it stands where it was sent.
+pub(super) fn hold_back_fin(event: &mut FlowEvent) {
+    if let Detail::Tcp(header) = &mut event.detail
+        && !event.notes.intersects(Notes::LATER_FRAGMENT | Notes::APART)
+    {
+        header.flags -= TcpFlags::FIN;
+    }
+}
+
 impl First {
-    /// Takes from a first fragment what its later ones need. A FIN stands behind the last of them.
-    fn of(event: &mut FlowEvent) -> Self {
+    /// What the later ones need of a first fragment.
+    fn of(event: &FlowEvent) -> Self {
         let mut segment = None;
         // The IP header, of IPv6 the fragment header too; with more of them a first fragment is `APART`.
         let ip_bytes = if event.key.src.is_v4() { 20 } else { 48 };
-        if let Detail::Tcp(header) = &mut event.detail
+        if let Detail::Tcp(header) = event.detail
             && !event.notes.contains(Notes::APART)
         {
             let header_bytes = event.network_bytes.saturating_sub(ip_bytes).saturating_sub(event.payload_bytes);
-            segment = Some(Segment { header: *header, header_bytes });
-            header.flags -= TcpFlags::FIN;
+            segment = Some(Segment { header, header_bytes });
         }
         Self { protocol: event.key.protocol, ports: (event.key.src_port, event.key.dst_port), segment }
     }

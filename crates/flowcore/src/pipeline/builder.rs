@@ -54,7 +54,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Only what `filter` selects reaches the analyzers. A flow begins for them ([`Marks::BEGIN`](crate::event::Marks)) with
+    /// Only what `filter` selects reaches the analyzers. It sees later fragments with the protocol and ports of their
+    /// datagram, as the analyzers do, if the first fragment came before them, selected or not. A flow begins for them ([`Marks::BEGIN`](crate::event::Marks)) with
     /// the first of its events that does, and ends only if one did. Times are those of the whole source: by them flows
     /// end, and [`Batch::from`](crate::batch::Batch) and `through` are theirs.
     #[must_use]

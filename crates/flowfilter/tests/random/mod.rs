@@ -238,7 +238,9 @@ pub fn values(field: Field, event: &FlowEvent, side: Option<&Layers>) -> Values 
         && event.key.src_port == 0
         && event.key.dst_port == 0
         && event.detail == Detail::None;
-    let ports = (transport && !later && !unread).then_some((event.key.src_port, event.key.dst_port));
+    // What a later fragment has was found by a flow table.
+    let found = event.key.src_port != 0 || event.key.dst_port != 0;
+    let ports = (transport && (found || !later) && !unread).then_some((event.key.src_port, event.key.dst_port));
     let first = tunnels.first();
     let udp = |tunnel: &Tunnel| !matches!(tunnel.kind, TunnelKind::IpInIp | TunnelKind::Gre | TunnelKind::Erspan);
     match field {

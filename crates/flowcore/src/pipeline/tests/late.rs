@@ -1,7 +1,7 @@
 //! What a filter takes out, and time: behind the table, and before it.
 
 use super::*;
-use crate::event::EndReason;
+use crate::event::{EndReason, FragmentPlace, TcpFlags, TcpSegment, UdpHeader};
 use crate::ledger::Loss;
 
 /// Selects source ports from one on, behind the table; packets of the first flow only from one time on.
@@ -175,4 +175,76 @@ fn what_events_say_counts_for_each_of_their_packets_and_no_time_begins_nothing()
     assert_eq!(ledgers.0.lock().unwrap().len(), 0);
     let times = [1001, 1002].map(|second| Some(Timestamp::from_parts(second, 0)));
     assert_eq!([snapshot.from, snapshot.through], times);
+}
+
+/// Asks something of each event.
+struct Asked(fn(&FlowEvent) -> bool);
+impl Select for Asked {
+    fn select(&self, events: &[FlowEvent], _: &Frames<'_>) -> u64 {
+        events.iter().enumerate().fold(0, |mask, (place, event)| mask | u64::from((self.0)(event)) << place)
+    }
+}
+
+/// A datagram's first fragment to port 53 and two later ones, a millisecond apart.
+fn fragments() -> [FlowEvent; 3] {
+    let mut first = FlowEvent { notes: Notes::FRAGMENT, datagram_id: 7, bytes: 1500, ..events(1)[0] };
+    first.detail = Detail::Udp(UdpHeader::default());
+    let later = |place: u16| {
+        let mut event = FlowEvent { notes: Notes::FRAGMENT | Notes::LATER_FRAGMENT, bytes: 700, ..first };
+        event.detail = Detail::Fragment(FragmentPlace { begin: 1480 * place, last: place == 2 });
+        (event.key.src_port, event.key.dst_port) = (0, 0);
+        event.time = Timestamp::from_nanos(i64::from(place) * 1_000_000);
+        event
+    };
+    [first, later(1), later(2)]
+}
+
+#[test]
+fn a_filter_of_ports_selects_the_later_fragments_with_the_first() {
+    let [first, second, third] = fragments();
+    let kept = |filter, events: &[FlowEvent], size| {
+        let mut builder = Pipeline::builder().filter(Asked(filter));
+        let tape = builder.add(shortfalls::Tape::default());
+        let mut pipeline = builder.build(&source()).unwrap();
+        for chunk in events.chunks(size) {
+            pipeline.push(&mut chunk.to_vec(), Frames::EMPTY, Timestamp::MIN).unwrap();
+        }
+        let tape = &pipeline.get(&tape).0;
+        let apart = tape.iter().filter(|event| event.notes.contains(Notes::APART)).count();
+        (tape.len(), pipeline.flows().opened(), apart)
+    };
+    for size in [1, 2, 1000] {
+        let port = |event: &FlowEvent| event.key.dst_port == 53;
+        assert_eq!(kept(port, &[first, second, third], size), (3, 1, 0), "{size} at once");
+        // One that came too early has no ports. It is taken out, and the first one says so.
+        assert_eq!(kept(port, &[third, first, second], size), (2, 1, 1), "{size} at once");
+        // What is taken out itself tells of those that are not.
+        let small = |event: &FlowEvent| event.bytes < 1000 && event.key.dst_port == 53;
+        assert_eq!(kept(small, &[first, second, third], size), (2, 1, 0), "{size} at once");
+    }
+}
+
+#[test]
+fn a_filter_sees_the_fin_of_a_segment_in_fragments_where_it_was_sent() {
+    let [mut first, mut second, _] = fragments();
+    let flags = TcpFlags::FIN | TcpFlags::ACK;
+    first.detail = Detail::Tcp(TcpSegment { flags, ..TcpSegment::default() });
+    (first.key.protocol, second.key.protocol) = (Protocol::TCP, Protocol::TCP);
+    (first.network_bytes, first.payload_bytes, second.payload_bytes) = (1500, 1460, 500);
+    second.detail = Detail::Fragment(FragmentPlace { begin: 1480, last: true });
+    let flags = |event: &FlowEvent| match event.detail {
+        Detail::Tcp(segment) => segment.flags,
+        _ => TcpFlags::empty(),
+    };
+    let is_fin = |event: &FlowEvent| match event.detail {
+        Detail::Tcp(segment) => segment.flags.contains(TcpFlags::FIN),
+        _ => false,
+    };
+    let mut builder = Pipeline::builder().filter(Asked(is_fin));
+    let tape = builder.add(shortfalls::Tape::default());
+    let mut pipeline = builder.build(&source()).unwrap();
+    pipeline.push(&mut vec![first, second], Frames::EMPTY, Timestamp::MIN).unwrap();
+    // The analyzers hear of it behind the last.
+    let told: Vec<TcpFlags> = pipeline.get(&tape).0.iter().map(flags).collect();
+    assert_eq!(told, [TcpFlags::ACK, TcpFlags::ACK | TcpFlags::FIN]);
 }

@@ -98,7 +98,7 @@ fn a_report_begins_with_the_earliest_packet_wherever_it_was_captured() {
 
 /// Keeps all events as they come.
 #[derive(Default)]
-struct Tape(Vec<FlowEvent>);
+pub(super) struct Tape(pub(super) Vec<FlowEvent>);
 
 impl Analyzer for Tape {
     fn name(&self) -> &str {
