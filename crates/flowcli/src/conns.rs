@@ -35,8 +35,8 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     let selection = match filter::read(&args.filter, args.ending.quiet, args.style.color)? {
         Some(filter) => {
             let selection = Selection::of(&filter, networks.as_ref())?;
-            if matches!(selection, Selection::Packets(_)) && !args.ending.quiet {
-                filter::note_if_torn(&filter);
+            if let (Selection::Packets(packets), false) = (&selection, args.ending.quiet) {
+                filter::note_if_torn(packets);
             }
             Some(selection)
         }

@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use flowcore::report::Value;
 use flowcore::resolve::Numeric;
-use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, Frames, Resolver};
-use flowfilter::ast::Subject;
+use flowcore::{Addr, Error, ErrorKind, Features, FlowEvent, Frames, Resolver, Select};
 use flowfilter::field::FIELDS;
 use flowfilter::sql::{Dialect, Schema};
 use flowfilter::{Compat, Field, FieldSet, Filter, FilterError, Flow, MAX_TEXT, Options, Predicate, Record, Socket};
@@ -319,31 +318,19 @@ impl Selection {
     }
 }
 
-/// The fields by which a filter may select some packets of a connection and not others: those of one side, and what
-/// changes from packet to packet.
-fn tearing(filter: &Filter) -> FieldSet {
-    let mut tears = FieldSet::EMPTY;
-    filter.expr().visit(&mut |test| match test.subject {
-        Subject::Either(_) => {}
-        Subject::One(Field::Version | Field::Proto | Field::Vlan | Field::Mpls | Field::Pppoe | Field::Tunnel) => {}
-        Subject::One(field) => tears = tears.with(field),
-    });
-    tears
-}
-
-/// Says of a filter of packets that it selects some of a connection's and not others, if it does.
-pub fn note_if_torn(filter: &Filter) {
-    let tears = tearing(filter);
-    if tears.is_empty() {
+/// Says of a filter of packets that it selects some of a connection's and not others, if it may.
+pub fn note_if_torn(packets: &Predicate<FlowEvent>) {
+    if packets.keeps_flows_whole() {
         return;
     }
-    let whole = if tears == FieldSet::of([Field::Time]) {
+    let whole = if packets.fields().contains(Field::Time) {
         "`flow conns` selects whole connections by `start` and `end`"
     } else {
         "`addr` and `port` select both directions, whole connections"
     };
     complain(&format!(
-        "note: only the packets that the filter selects are followed: states, counts and times are theirs; {whole}"
+        "note: only the packets that the filter selects are followed: states, counts and times are theirs, and rows are \
+         marked `filtered`; {whole}"
     ));
 }
 

@@ -40,7 +40,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
         Some(filter) => {
             let packets = filter::of_packets(&filter, networks.as_ref())?;
             if !args.ending.quiet {
-                filter::note_if_torn(&filter);
+                filter::note_if_torn(&packets);
             }
             Some(packets)
         }

@@ -58,7 +58,7 @@ fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     let Some(filter) = filter else { return Ok(None) };
     let packets = filter::of_packets(&filter, networks.as_ref())?;
     if !args.ending.quiet {
-        filter::note_if_torn(&filter);
+        filter::note_if_torn(&packets);
     }
     Ok(Some(packets))
 }

@@ -383,6 +383,33 @@ fn connections_of_some_packets_alone_are_said_to_be() {
 }
 
 #[test]
+fn rows_that_a_filter_of_packets_may_have_halved_are_not_exact() {
+    let qualities = |command: &str, filter: &str| -> Vec<String> {
+        let output = flow(&[command, "-q", "-H", "--no-trailer", "-o", "csv", "-r", WEB, filter]).output().unwrap();
+        let rows = String::from_utf8(output.stdout).unwrap();
+        // Several reasons stand in quotes.
+        rows.lines().map(|row| row.rsplit(',').next().unwrap().trim_end_matches('"').to_owned()).collect()
+    };
+    for (command, torn) in [
+        ("conns", "syn"),
+        ("conns", "udp and src 192.0.2.2"),
+        ("conns", "dport 80"),
+        ("conns", "port 80 and not syn"),
+        ("hosts", "dport 80"),
+        ("lat", "tcp and len > 100"),
+    ] {
+        let found = qualities(command, torn);
+        assert!(!found.is_empty() && found.iter().all(|told| told == "filtered"), "{torn}: {found:?}");
+    }
+    for whole in ["port 80", "sport 80 or dport 80", "tcp and dport 80 and packets > 0"] {
+        let found = qualities("conns", whole);
+        assert!(!found.is_empty() && found.iter().all(|told| told == "exact"), "{whole}: {found:?}");
+    }
+    // In tables the numbers are marked.
+    flow(&["conns", "-q", "-r", WEB, "-o", "wide", "udp and src 192.0.2.2"]).assert().success().stdout(contains("≥1"));
+}
+
+#[test]
 fn two_letters_in_the_wrong_order_are_seen() {
     let output = flow(&["conns", "-r", WEB, "--tpo", "5"]).assert().code(2);
     let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();

@@ -20,6 +20,9 @@ bitflags! {
         const UNTRACKED = 2;
         /// The input ended before its own end, or whoever runs the pipeline had enough.
         const CUT = 4;
+        /// The pipeline's filter selects events, not flows ([`Select::keeps_flows_whole`](crate::Select::keeps_flows_whole)):
+        /// some of a flow's may have been taken out.
+        const FILTERED = 8;
     }
 }
 
@@ -42,8 +45,9 @@ pub trait Analyzer: Any + Send {
 
     /// Something is missing: counts over all, and of flows that end from now on, are only lower bounds. Each reason
     /// comes once, as soon as it is known: [`Shortfall::UNTRACKED`] before the batch of which it holds,
-    /// [`Shortfall::LOSS`] behind it, [`Shortfall::CUT`] before the flows that still live end. Of what is pushed
-    /// without a collector, [`Shortfall::UNTRACKED`] alone is known.
+    /// [`Shortfall::LOSS`] behind it, [`Shortfall::CUT`] before the flows that still live end, [`Shortfall::FILTERED`] when
+    /// the pipeline is built. Of what is pushed without a collector, [`Shortfall::LOSS`] and [`Shortfall::CUT`] are known
+    /// only if [`Pipeline::account`](crate::pipeline::Pipeline::account) says so.
     fn falls_short(&mut self, _reasons: Shortfall) {}
 
     /// The whitelist may have decided about living flows on which it could not before: their

@@ -23,6 +23,12 @@ pub trait Select: Send + Sync {
         Marks::empty()
     }
 
+    /// Whether of every flow it selects all events or none. If not, the flows that analyzers see are parts of flows, of
+    /// which nothing but a filter tells: they are told so ([`Shortfall::FILTERED`](crate::Shortfall::FILTERED)).
+    fn keeps_flows_whole(&self) -> bool {
+        false
+    }
+
     /// A weaker filter on event fields alone, which can run before the table; passes all that this one passes.
     fn early(&self) -> Option<Box<dyn Select>> {
         None
@@ -47,6 +53,9 @@ macro_rules! forward {
             }
             fn mark(&self, flow: &FlowRecord) -> Marks {
                 (**self).mark(flow)
+            }
+            fn keeps_flows_whole(&self) -> bool {
+                (**self).keeps_flows_whole()
             }
             fn early(&self) -> Option<Box<dyn Select>> {
                 (**self).early()

@@ -63,6 +63,10 @@ impl Select for Part {
         self.note("mark");
         Marks::empty()
     }
+    fn keeps_flows_whole(&self) -> bool {
+        self.note("keeps_flows_whole");
+        true
+    }
     fn early(&self) -> Option<Box<dyn Select>> {
         self.note("early");
         None
@@ -173,6 +177,7 @@ fn select(part: impl Select) {
     part.select(&[], &Frames::EMPTY);
     part.needs();
     part.mark(&flows().1);
+    assert!(part.keeps_flows_whole());
     part.early();
     part.kernel(KernelForm::InetDiag);
 }
@@ -219,7 +224,7 @@ fn what_points_to_a_part_is_that_part_in_every_method() {
     collect(&mut part.clone());
     assert_eq!(part.heard(), methods);
 
-    let methods = ["select", "needs", "mark", "early", "kernel"];
+    let methods = ["select", "needs", "mark", "keeps_flows_whole", "early", "kernel"];
     select(boxed() as Box<dyn Select>);
     assert_eq!(part.heard(), methods);
     select(Arc::new(part.clone()) as Arc<dyn Select>);

@@ -37,6 +37,7 @@
 //! | `print` | from tree to text |
 //! | `plan` | binding |
 //! | `facts` | what is looked up once per flow |
+//! | `whole` | whether flows are selected, or some of their packets |
 //! | `widen`, [`normal`] | weaker filters, equal filters |
 //! | [`kernel`] | weaker filters as programs |
 //! | [`sql`] | the same filter as a condition over stored flows |
@@ -59,6 +60,7 @@ mod set;
 pub mod sql;
 mod suggest;
 mod translate;
+mod whole;
 mod widen;
 
 pub use error::{FilterError, Span, Warning};

@@ -449,6 +449,10 @@ impl Select for Predicate<FlowEvent> {
         self.facts.mark(&flow.key)
     }
 
+    fn keeps_flows_whole(&self) -> bool {
+        crate::whole::keeps_flows_whole(&self.expr)
+    }
+
     fn early(&self) -> Option<Box<dyn Select>> {
         let plan = self.early.clone()?;
         let (expr, facts) = (self.expr.clone(), self.facts.clone());

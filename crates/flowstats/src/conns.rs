@@ -63,6 +63,8 @@ bitflags! {
         const NO_TIME = 1024;
         /// A frame of it held more packets than the one that was read (IEEE 802.11 A-MSDU); they may be of any connection.
         const AGGREGATED = 2048;
+        /// A filter of packets may have taken some of it out. What else is missing may then be its doing too.
+        const FILTERED = 4096;
     }
 }
 
@@ -73,6 +75,7 @@ impl Doubts {
         doubts.set(Self::LOSS, reasons.contains(Shortfall::LOSS));
         doubts.set(Self::UNTRACKED, reasons.contains(Shortfall::UNTRACKED));
         doubts.set(Self::INPUT_CUT, reasons.contains(Shortfall::CUT));
+        doubts.set(Self::FILTERED, reasons.contains(Shortfall::FILTERED));
         doubts
     }
 
@@ -120,6 +123,7 @@ impl Doubts {
             (Self::FRAGMENTS, "fragments"),
             (Self::NO_TIME, "no_time"),
             (Self::AGGREGATED, "aggregated"),
+            (Self::FILTERED, "filtered"),
         ];
         Quality { at_least: names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect() }
     }

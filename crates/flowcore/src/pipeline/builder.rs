@@ -54,10 +54,11 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Only what `filter` selects reaches the analyzers. It sees later fragments with the protocol and ports of their
-    /// datagram, as the analyzers do, if the first fragment came before them, selected or not. A flow begins for them ([`Marks::BEGIN`](crate::event::Marks)) with
-    /// the first of its events that does, and ends only if one did. Times are those of the whole source: by them flows
-    /// end, and [`Batch::from`](crate::batch::Batch) and `through` are theirs.
+    /// Only what `filter` selects reaches the analyzers. It sees later fragments as they do, with the protocol and ports
+    /// of their datagram, if the first one came before them, selected or not. For analyzers a flow begins
+    /// ([`Marks::BEGIN`](crate::event::Marks)) with the first of its events that is selected, and ends only if one was.
+    /// Of a filter that does not [keep flows whole](Select::keeps_flows_whole) they are told. Times are those of the
+    /// whole source: by them flows end, and [`Batch::from`](crate::batch::Batch) and `through` are theirs.
     #[must_use]
     pub fn filter(mut self, filter: impl Select + 'static) -> Self {
         self.filter = Some(Box::new(filter));
@@ -134,7 +135,8 @@ impl Builder {
             Some(filter) if late => filter.early(),
             _ => None,
         };
-        Ok(Pipeline {
+        let whole = self.filter.as_ref().is_none_or(|filter| filter.keeps_flows_whole());
+        let mut pipeline = Pipeline {
             flows: Flows::new(self.limits, source.several_interfaces),
             filter: self.filter,
             early,
@@ -156,7 +158,11 @@ impl Builder {
             scratch: Vec::new(),
             ticks: Vec::new(),
             short: Shortfall::empty(),
-        })
+        };
+        if !whole {
+            pipeline.fall_short(Shortfall::FILTERED);
+        }
+        Ok(pipeline)
     }
 }
 

@@ -1,8 +1,8 @@
 use super::*;
 use flowcore::event::TcpSegment;
-use flowcore::pipeline::Pipeline;
+use flowcore::pipeline::{Builder, Pipeline};
 use flowcore::report::{Bound, Value};
-use flowcore::{FlowKey, Frames, SourceInfo};
+use flowcore::{FlowKey, Frames, Select, SourceInfo};
 
 fn udp(at_ms: i64, reverse: bool, bytes: u64) -> FlowEvent {
     let key = FlowKey {
@@ -24,8 +24,11 @@ fn udp(at_ms: i64, reverse: bool, bytes: u64) -> FlowEvent {
     }
 }
 
-fn connections(mut events: Vec<FlowEvent>) -> Vec<Connection> {
-    let mut builder = Pipeline::builder();
+fn connections(events: Vec<FlowEvent>) -> Vec<Connection> {
+    connections_by(Pipeline::builder(), events)
+}
+
+fn connections_by(mut builder: Builder, mut events: Vec<FlowEvent>) -> Vec<Connection> {
     let conns = builder.add(Conns::with(Depth::Course));
     let source = SourceInfo { offers: Features::all(), ..SourceInfo::default() };
     let mut pipeline = builder.build(&source).unwrap();
@@ -243,6 +246,28 @@ fn a_message_cut_before_its_type_has_none() {
 fn a_frame_that_holds_more_packets_than_were_read_is_told() {
     let found = connections(vec![udp(0, false, 100), FlowEvent { notes: Notes::AGGREGATED, ..udp(1, false, 100) }]);
     assert_eq!(found[0].doubts.quality().at_least, ["aggregated"]);
+}
+
+/// Selects every event that is not longer, or every flow.
+struct Short(u64);
+
+impl Select for Short {
+    fn select(&self, events: &[FlowEvent], _: &Frames<'_>) -> u64 {
+        events.iter().enumerate().fold(0, |mask, (place, event)| mask | u64::from(event.bytes <= self.0) << place)
+    }
+    fn keeps_flows_whole(&self) -> bool {
+        self.0 == u64::MAX
+    }
+}
+
+#[test]
+fn a_row_of_which_a_filter_may_have_taken_packets_is_not_exact() {
+    let events = || vec![udp(0, false, 100), udp(3, true, 200)];
+    let found = connections_by(Pipeline::builder().filter(Short(100)), events());
+    assert_eq!((found[0].state, found[0].doubts), (ConnState::S0, Doubts::FILTERED));
+    assert_eq!(row(&found[0]).quality.at_least, ["filtered"]);
+    let found = connections_by(Pipeline::builder().filter(Short(u64::MAX)), events());
+    assert_eq!((found[0].state, found[0].doubts), (ConnState::SF, Doubts::empty()));
 }
 
 #[test]

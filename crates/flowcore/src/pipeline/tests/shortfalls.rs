@@ -71,6 +71,28 @@ fn analyzers_hear_once_of_each_reason_why_less_than_all_comes_to_them() {
     assert!(narrow.0.ledger.untracked > 0);
 }
 
+struct Whole(bool);
+impl Select for Whole {
+    fn select(&self, _: &[FlowEvent], _: &Frames<'_>) -> u64 {
+        u64::MAX
+    }
+    fn keeps_flows_whole(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn analyzers_hear_of_a_filter_that_does_not_keep_flows_whole_before_all_events() {
+    let told = |whole| {
+        let mut builder = Pipeline::builder().filter(Whole(whole));
+        let told = builder.add(Told::default());
+        let mut pipeline = builder.build(&source()).unwrap();
+        pipeline.push(&mut events(3), Frames::EMPTY, Timestamp::MIN).unwrap();
+        std::mem::take(&mut pipeline.get_mut(&told).reasons)
+    };
+    assert_eq!((told(false), told(true)), (vec![(0, Shortfall::FILTERED)], vec![]));
+}
+
 #[test]
 fn what_events_say_counts_though_their_source_leaves_that_to_the_pipeline() {
     let ledger = run(0, crate::flows::Limits::default()).0.ledger;
