@@ -129,16 +129,13 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
         ["retrans", "RETRANS", "Segments sent again, SYNs, SYN-ACKs and FINs included, probes not."],
         PACKETS,
         |c| both(c, SideFacts::all_sent_again),
-    )
-    .doubted(bound_of_verdicts),
+    ),
     define(["fwd_retrans", "RETRANS>", "Segments that the originator sent again."], PACKETS, |c| {
         one(c, Direction::Forward, SideFacts::all_sent_again)
-    })
-    .doubted(bound_of_verdicts),
+    }),
     define(["rev_retrans", "RETRANS<", "Segments that the responder sent again."], PACKETS, |c| {
         one(c, Direction::Reverse, SideFacts::all_sent_again)
-    })
-    .doubted(bound_of_verdicts),
+    }),
     define(
         ["retrans_timeout", "RTO", "Sent again because a timer ran out, tail loss probes (RFC 8985) included."],
         PACKETS,
@@ -162,8 +159,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
     }),
     define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again, that of probes included."], BYTES, |c| {
         both(c, |side| side.retransmitted_bytes)
-    })
-    .doubted(bound_of_verdicts),
+    }),
     define(["keep_alives", "KEEPALIVE", "Keep-alive probes."], PACKETS, |c| kind(c, Retransmission::KeepAlive)),
     define(["window_probes", "PROBES", "Probes of a zero window."], PACKETS, |c| kind(c, Retransmission::WindowProbe)),
     define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
@@ -173,8 +169,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
     .bounded(Bound::About),
     define(["copies", "COPIES", "Packets captured or delivered twice on one interface."], PACKETS, |c| {
         both(c, |side| side.duplicates)
-    })
-    .doubted(bound_of_verdicts),
+    }),
     define(["duplicate_acks", "DUPACKS", "ACKs that ask for a segment again (RFC 5681)."], PACKETS, |c| {
         both(c, |side| side.duplicate_acks)
     }),
@@ -319,7 +314,7 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
         [
             "first_byte_samples",
             "FIRST-N",
-            "Responses whose first byte has a time; of the others the capture, or a farewell of TLS, leaves it open.",
+            "Responses whose first byte has a time; of the others it is not known whether the capture has all before it.",
         ],
         COUNT,
         |c| turns_timed(c, Figures::first_byte),
@@ -348,10 +343,11 @@ fn bound_of_verdicts(connection: &Connection) -> Bound {
     if connection.course.as_ref().is_some_and(|followed| guessed(&followed.0)) { Bound::About } else { Bound::Exact }
 }
 
-/// Times are those of the turns that have one; the others' may be shorter or longer.
+/// Times are those of the turns that have one; the others' may be shorter or longer. Two farewells are none.
 fn bound_of_turns(connection: &Connection, times: fn(&Figures) -> Durations<'_>) -> Bound {
     let Some((course, figures)) = connection.course.as_deref() else { return Bound::Exact };
-    if times(figures).count() < u64::from(course.turns.responses) { Bound::About } else { Bound::Exact }
+    let timed = times(figures).count() + u64::from(course.turns.answered_farewell);
+    if timed < u64::from(course.turns.responses) { Bound::About } else { Bound::Exact }
 }
 
 fn bound_of_first_bytes(connection: &Connection) -> Bound {

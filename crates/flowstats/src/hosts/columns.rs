@@ -104,12 +104,11 @@ const FRONT: [ColumnDef; 22] = [
 ];
 
 /// Columns behind the percentiles.
-const BACK: [ColumnDef; 25] = [
+const BACK: [ColumnDef; 26] = [
     define(["retrans", "RETRANS", "Segments of data and FINs sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
-    .shown(1)
-    .doubted(bound_of_verdicts),
+    .shown(1),
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
     })
@@ -160,14 +159,12 @@ const BACK: [ColumnDef; 25] = [
         ],
         BYTES,
         |h| Value::U64(h.tally.again_bytes),
-    )
-    .doubted(bound_of_verdicts),
+    ),
     define(
         ["retrans_by_remote", "RETRANS<", "Of the retransmissions of data, those sent by the remote."],
         COUNT,
         |h| Value::U64(h.tally.again_by_remote),
-    )
-    .doubted(bound_of_verdicts),
+    ),
     define(
         ["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout or as a tail loss probe."],
         COUNT,
@@ -200,8 +197,7 @@ const BACK: [ColumnDef; 25] = [
         ["duplicates", "DUPLICATES", "Packets captured twice, also on several interfaces, or doubled by the network."],
         COUNT,
         |h| Value::U64(h.tally.duplicates),
-    )
-    .doubted(bound_of_verdicts),
+    ),
     define(["rtt_ambiguous", "AMBIGUOUS", "Acknowledgments that give no round trip (Karn's rule)."], COUNT, |h| {
         Value::U64(h.tally.ambiguous)
     })
@@ -235,16 +231,16 @@ const BACK: [ColumnDef; 25] = [
     ),
     define(
         [
-            "rtt_samples",
-            "RTT-N",
-            "Responses that RTT is of; of the others the capture, or a farewell of TLS, leaves open when they ended.",
+            "first_byte_samples",
+            "FIRST-N",
+            "Responses whose first byte has a time; of the others it is not known whether the capture has all before it.",
         ],
         COUNT,
-        |h| match h.tally.doubts().contains(Doubts::NO_TIME) {
-            true => Value::Missing,
-            false => Value::U64(h.tally.histogram(Measure::LastByte).count()),
-        },
+        |h| turns_timed(h, Measure::FirstByte),
     ),
+    define(["response_samples", "RESP-N", "The same of their last byte: those that RTT is of."], COUNT, |h| {
+        turns_timed(h, Measure::LastByte)
+    }),
 ];
 
 /// What a family of percentile columns is called.
@@ -421,9 +417,16 @@ fn bound_of_verdicts(host: &Host) -> Bound {
     about_if(host.tally.guessed > 0)
 }
 
-/// Percentiles are those of the responses that have a time; the others' may be shorter or longer.
+fn turns_timed(host: &Host, measure: Measure) -> Value {
+    if host.tally.doubts().contains(Doubts::NO_TIME) {
+        return Value::Missing;
+    }
+    Value::U64(host.tally.histogram(measure).count())
+}
+
+/// Percentiles are those of the responses that have a time; the others' may be shorter or longer. Two farewells are none.
 fn bound_of_turns(host: &Host, measure: Measure) -> Bound {
-    about_if(host.tally.histogram(measure).count() < host.tally.responses)
+    about_if(host.tally.histogram(measure).count() + host.tally.answered_farewells < host.tally.responses)
 }
 
 fn about_if(doubtful: bool) -> Bound {

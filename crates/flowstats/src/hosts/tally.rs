@@ -80,6 +80,8 @@ pub struct Tally {
     pub responses: u64,
     /// Requests that wanted no answer: their sender closed behind them, as TLS does with an alert.
     pub farewells: u64,
+    /// Responses that most likely were their sender's farewell, in answer to another: they have no times.
+    pub answered_farewells: u64,
     /// Segments sent again, by their kind; both directions.
     pub again: [u64; Retransmission::COUNT],
     /// Payload bytes in them that had been seen before, or that had been jumped over.
@@ -148,6 +150,7 @@ impl Tally {
             requests,
             responses,
             farewells,
+            answered_farewells,
             again,
             again_bytes,
             again_by_remote,
@@ -177,6 +180,7 @@ impl Tally {
             (&mut self.requests, requests),
             (&mut self.responses, responses),
             (&mut self.farewells, farewells),
+            (&mut self.answered_farewells, answered_farewells),
             (&mut self.again_bytes, again_bytes),
             (&mut self.again_by_remote, again_by_remote),
             (&mut self.reordered, reordered),
@@ -391,6 +395,7 @@ impl Witness for Told<'_> {
 
     fn response(&mut self, turn: Turn) {
         self.tally.responses += 1;
+        self.tally.answered_farewells += u64::from(turn.farewell);
         self.sample_span(Measure::FirstByte, turn.first_byte);
         self.sample_span(Measure::LastByte, turn.last_byte);
     }

@@ -486,11 +486,11 @@ impl Dynamics {
     #[inline(never)]
     fn tear_by_open_holes(&mut self, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
-        for side in &mut trouble.sides {
-            if side.has_holes(now) {
-                self.talk.tear();
-            }
-            side.forget_lost_hole();
+        let [requests, responses] = &mut trouble.sides;
+        // Of a request that was answered the beginning is all that counts.
+        requests.take_lost_hole();
+        if responses.take_lost_hole() | requests.has_holes(now) | responses.has_holes(now) {
+            self.talk.tear();
         }
         self.seen.set(Seen::HOLES, !trouble.sides.iter().all(Side::is_whole));
     }
@@ -615,7 +615,7 @@ impl Dynamics {
             self.note_invalid(stray.direction, stray.time, witness);
         }
         self.tear_by_holes(Timestamp::MAX);
-        if tcp.resets_tell_of_more() {
+        if self.speaker.is(Direction::Reverse) && tcp.reset_tells_of_more(Direction::Reverse) {
             self.talk.tear();
         }
         self.talk.complete(self.speaker, self.sent[1].time, witness);

@@ -86,14 +86,14 @@ impl Tcp {
     /// far as can be known, and lost on their way or by the capture.
     pub fn has_holes(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.gaps.iter().all(Gaps::are_closed))
-            || self.resets_tell_of_more()
+            || [Direction::Forward, Direction::Reverse].into_iter().any(|side| self.reset_tells_of_more(side))
             || self.may_have_moved()
     }
 
-    /// Whether a RST stands behind what its sender was seen to send, or acknowledges what its peer was not seen to send.
-    pub(super) fn resets_tell_of_more(&self) -> bool {
-        let both = [Direction::Forward, Direction::Reverse];
-        both.into_iter().any(|side| self.unseen_before_reset(side).is_some() || self.reset_tells_of_more(side))
+    /// Whether a RST of `side` stands behind what it was seen to send, or one of its peer acknowledges more than that.
+    pub(super) fn reset_tells_of_more(&self, side: Direction) -> bool {
+        let acked = self.rare.as_ref().map_or(0, |rare| rare.reset_acked[side.index()]);
+        self.unseen_before_reset(side).is_some() || self.ends[side.index()].bytes_before(acked).is_some()
     }
 
     /// Bytes that were acknowledged but never seen, by the direction that sent them: a lower bound, since the last position
@@ -134,15 +134,9 @@ impl Tcp {
     /// How many positions a RST of this end tells of that stand before it and were not seen, if any; the last may be a
     /// FIN's.
     pub(super) fn unseen_before_reset(&self, side: Direction) -> Option<u64> {
-        let reset_at = self.rare.as_ref()?.reset_at[side.index()];
-        self.ends[side.index()].bytes_before(reset_at)
-    }
-
-    /// Whether a RST acknowledges what this end was not seen to send.
-    fn reset_tells_of_more(&self, side: Direction) -> bool {
-        self.rare
-            .as_ref()
-            .is_some_and(|rare| self.ends[side.index()].bytes_before(rare.reset_acked[side.index()]).is_some())
+        let (reset_at, end) = (self.rare.as_ref()?.reset_at[side.index()], &self.ends[side.index()]);
+        // Behind a FIN nothing was sent, whatever number a RST has.
+        if end.has_finished() { None } else { end.bytes_before(reset_at) }
     }
 
     /// Whether something was acknowledged that was not seen before: bytes, a FIN, or a SYN; even if it was seen later,

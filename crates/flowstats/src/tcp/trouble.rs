@@ -41,6 +41,11 @@ impl<T, const N: usize> Latest<T, N> {
     }
 
     /// Newest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().rev()
+    }
+
+    /// Newest first.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().rev()
     }
@@ -109,6 +114,8 @@ pub(super) struct Side {
     pub duplicate_acks: u32,
     /// When the latest of them came, or within a recovery that such began one that acknowledged a part.
     pub asked_time: i64,
+    /// Up to where the latest recovery that such began goes: the newest byte then (RFC 6582's `recover`).
+    pub recover: i64,
     /// Duplicate ACKs in all.
     pub all_duplicate_acks: u32,
     /// What was sent again below `ambiguous_to`, and why.
@@ -155,6 +162,7 @@ impl Default for Side {
             ambiguous_to: i64::MIN,
             duplicate_acks: 0,
             asked_time: NEVER,
+            recover: 0,
             all_duplicate_acks: 0,
             recovery: Recovery::None,
             holes: Latest::default(),
@@ -227,9 +235,16 @@ impl Side {
         }
     }
 
-    /// Time since the receiver last asked for something; beyond any other if it did not.
-    pub(super) fn since_asked(&self, now: Timestamp) -> Nanos {
-        if self.asked_time == NEVER { Nanos::new(i64::MAX) } else { now - Timestamp::from_nanos(self.asked_time) }
+    /// Time since the receiver last asked for something, unless `from..to` was sent since; beyond any other if it did not.
+    pub(super) fn since_asked(&self, (from, to): (i64, i64), now: Timestamp) -> Nanos {
+        let is_answer =
+            |repeat: &Repeat| repeat.from <= from && to <= repeat.to && repeat.time.as_nanos() >= self.asked_time;
+        let answered = self.duplicate_acks == 0 && self.repeats.iter().any(is_answer);
+        if self.asked_time == NEVER || answered {
+            Nanos::new(i64::MAX)
+        } else {
+            now - Timestamp::from_nanos(self.asked_time)
+        }
     }
 
     /// `from..to` came after all; the hole it lay in, as it was before.
@@ -264,8 +279,8 @@ impl Side {
     }
 
     /// Whether there are holes, but those that began `now`.
-    pub(super) fn has_holes(&mut self, now: Timestamp) -> bool {
-        self.lost_hole || self.holes.iter_mut().any(|hole| hole.time != now)
+    pub(super) fn has_holes(&self, now: Timestamp) -> bool {
+        self.holes.iter().any(|hole| hole.time != now)
     }
 
     /// Whether nothing was jumped over that did not come since.
@@ -274,8 +289,8 @@ impl Side {
     }
 
     /// Whether `from..to` lies in one hole.
-    pub(super) fn is_in_hole(&mut self, from: i64, to: i64) -> bool {
-        self.holes.iter_mut().any(|hole| hole.from <= from && to <= hole.to)
+    pub(super) fn is_in_hole(&self, from: i64, to: i64) -> bool {
+        self.holes.iter().any(|hole| hole.from <= from && to <= hole.to)
     }
 
     /// What was jumped over is no part of the stream.
@@ -284,9 +299,9 @@ impl Side {
         self.lost_hole = false;
     }
 
-    /// A turn has ended, and with it what a hole that was let go of stands against.
-    pub(super) fn forget_lost_hole(&mut self) {
-        self.lost_hole = false;
+    /// A turn has ended, and with it what a hole that was let go of stands against; whether there was one.
+    pub(super) fn take_lost_hole(&mut self) -> bool {
+        std::mem::take(&mut self.lost_hole)
     }
 
     /// Everything below `acked` was acknowledged: what was a hole was missed.

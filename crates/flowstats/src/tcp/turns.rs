@@ -46,6 +46,8 @@ pub struct Turns {
     /// The last request was short, and its sender closed at once behind it, as behind TLS's closing alert: most likely it
     /// wanted no response.
     pub farewell: bool,
+    /// A request and its response are most likely the two ends' farewells: both are counted, and have no times.
+    pub answered_farewell: bool,
 }
 
 impl Turns {
@@ -79,6 +81,8 @@ pub(super) struct Conversation {
     overlaps: bool,
     /// See [`Turns::farewell`].
     farewell: bool,
+    /// See [`Turns::answered_farewell`].
+    answered_farewell: bool,
     /// There is a request whose turn is not complete.
     open: bool,
     /// Bytes of what may be the responder's farewell.
@@ -103,6 +107,7 @@ impl Default for Conversation {
             within_request: false,
             overlaps: false,
             farewell: false,
+            answered_farewell: false,
             open: false,
             parting: 0,
             parted: false,
@@ -290,6 +295,7 @@ impl Conversation {
         self.open = false;
         // Where each said farewell most likely, nobody has waited for an answer.
         let both = self.farewell && self.parted;
+        self.answered_farewell |= both;
         let span = |to: i64| {
             let known = self.request != NEVER && to != NEVER && !self.torn && !both && to >= self.request;
             known.then(|| Nanos::new(to.saturating_sub(self.request)))
@@ -301,6 +307,7 @@ impl Conversation {
             first_byte: span(self.response),
             last_byte: span(last),
             overlapped: self.overlaps,
+            farewell: both,
         };
         witness.response(turn);
     }
@@ -371,6 +378,7 @@ impl Conversation {
             server_first: u32::from(self.server_first),
             overlapped: self.overlapped,
             farewell: self.farewell,
+            answered_farewell: self.answered_farewell,
         }
     }
 }

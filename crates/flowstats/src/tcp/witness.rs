@@ -74,6 +74,8 @@ pub struct Turn {
     /// One side sent before it had heard all of the other (pipelining, full duplex): there may have been more than one
     /// request, and the last byte may be of another response.
     pub overlapped: bool,
+    /// Request and response are most likely the two ends' farewells.
+    pub farewell: bool,
 }
 
 /// How the opening of a connection came out.

@@ -69,15 +69,15 @@ impl Dynamics {
         self.set_watch(watch::RECOVERY, of, true);
     }
 
-    /// Everything up to `acked` of `of`'s data is acknowledged; if that is a part of what was on its way, it asks for what
-    /// comes next (RFC 6582 section 3.2 step 3).
+    /// Everything up to `acked` of `of`'s data is acknowledged; if that is a part of what was on its way when a recovery
+    /// began, it asks for what comes next (RFC 6582 section 3.2 step 3).
     pub(super) fn settle(&mut self, of: Direction, acked: i64, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
         let side = &mut trouble.sides[of.index()];
         if acked >= side.ambiguous_to {
             side.recovery = Recovery::None;
             self.set_watch(watch::RECOVERY, of, false);
-        } else if side.recovery == Recovery::Fast {
+        } else if side.recovery == Recovery::Fast && acked < side.recover {
             side.asked_time = now.as_nanos();
         }
     }

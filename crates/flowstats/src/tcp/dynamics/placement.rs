@@ -4,7 +4,7 @@ use flowcore::event::TcpOptions;
 use flowcore::{Direction, FlowEvent, Nanos, TcpFlags, TcpSegment, Timestamp};
 
 use super::{Before, Dynamics, Seen, is_fin, since, watch};
-use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Repetition, SHORTEST_TIMER};
+use crate::tcp::retransmit::{self, Again, Late, Latecomer, Order, Recovery, Repetition, SHORTEST_TIMER};
 use crate::tcp::rtt::{Sent, echoes_later};
 use crate::tcp::trouble::{Earlier, Hole, Latest, Repeat};
 use crate::tcp::{Endpoint, NEVER, Retransmission, Tcp, Witness};
@@ -231,7 +231,7 @@ impl Dynamics {
                 }
                 Late::Sent(kind) => {
                     self.resend(kind, payload, (from, to), Earlier::Nothing, event, segment, witness);
-                    self.note_recovery(by, kind, from <= was.acked());
+                    self.note_recovery(by, kind, from, was);
                 }
             }
             self.blur(by, tcp.ends()[by.index()].last());
@@ -275,7 +275,7 @@ impl Dynamics {
             other_interface: event.interface != self.interfaces[by.index()],
             since_newest: since(sent_at, event.time),
             duplicate_acks: side.duplicate_acks,
-            since_asked: side.since_asked(event.time),
+            since_asked: side.since_asked((from, to), event.time),
             recovery: side.recovery,
             first: from <= was.acked(),
             since_repeat: since(side.repeated(from, to, stamped.then_some(segment.timestamp.0)), event.time),
@@ -337,7 +337,7 @@ impl Dynamics {
                 let old = (last - from).min(i64::from(payload)) as u32;
                 let earlier = if to == last { Earlier::Newest(newest.time, newest.stamp) } else { Earlier::Once };
                 self.resend(kind, old, (from, to), earlier, event, segment, witness);
-                self.note_recovery(by, kind, from <= was.acked());
+                self.note_recovery(by, kind, from, was);
                 if to > was.acked() {
                     self.blur(by, tcp.ends()[by.index()].last());
                 } else if let Some(repeat) = self.newest_repeat(by) {
@@ -361,6 +361,7 @@ impl Dynamics {
         side.forget_holes();
         side.repeats = Latest::default();
         side.ambiguous_to = last;
+        side.recover = 0;
         self.set_watch(watch::RECOVERY, by, true);
     }
 
@@ -402,7 +403,7 @@ impl Dynamics {
         let known = Latecomer {
             round_trip,
             duplicate_acks: side.duplicate_acks,
-            since_asked: side.since_asked(event.time),
+            since_asked: side.since_asked((from, to), event.time),
             recovery: side.recovery,
             since_jump: Nanos::new(i64::MAX),
             ..Latecomer::default()
@@ -454,9 +455,14 @@ impl Dynamics {
         self.trouble.as_mut()?.sides[by.index()].repeats.iter_mut().next()
     }
 
-    pub(super) fn note_recovery(&mut self, by: Direction, kind: Retransmission, first: bool) {
-        let recovery = &mut self.trouble.get_or_insert_default().sides[by.index()].recovery;
-        *recovery = recovery.after(kind, first);
+    /// What begins at `from` was sent again, its sender being known as it `was` before.
+    pub(super) fn note_recovery(&mut self, by: Direction, kind: Retransmission, from: i64, was: &Endpoint) {
+        let side = &mut self.trouble.get_or_insert_default().sides[by.index()];
+        let before = side.recovery;
+        side.recovery = before.after(kind, from <= was.acked());
+        if side.recovery == Recovery::Fast && (before != Recovery::Fast || was.acked() >= side.recover) {
+            side.recover = was.last();
+        }
     }
 
     /// The stream goes on, with `fresh` bytes of payload that had not been seen.

@@ -323,4 +323,14 @@ fn a_reset_that_tells_of_more_than_was_captured_leaves_the_response_without_time
     assert_eq!(ends((1040.0, "<R", 2401, 0, 0)), ["response ? ?"], "it had sent 1000 bytes more");
     let goes_on = [(1040.0, "<R", 2401, 0, 0), (1041.0, "<A", 1401, 151, 1000)];
     assert_eq!(responses(&goes_on), ["response 10 21"], "what the RST told of came after it");
+    // What it tells of the originator's stream stands behind the response, or would have been acknowledged with it.
+    assert_eq!(ends((1040.0, ">R", 1151, 0, 0)), ["response 10 10"]);
+    assert_eq!(ends((1040.0, "<RA", 1401, 1151, 0)), ["response 10 10"]);
+    // Behind a FIN no number tells of more.
+    let closed = [(1040.0, "<FA", 1401, 151, 0), (1041.0, ">FA", 151, 1402, 0), (1042.0, "<R", 2402, 0, 0)];
+    assert_eq!(responses(&closed), ["response 10 10"]);
+    assert_eq!(
+        unanswered(&[(1050.0, ">PA", 151, 1401, 31), (1050.1, ">FA", 182, 1401, 0), (1060.0, ">R", 283, 0, 0)]),
+        0
+    );
 }

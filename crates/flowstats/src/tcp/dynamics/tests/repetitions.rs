@@ -55,24 +55,42 @@ fn no_answer_to_duplicate_acks_comes_so_late() {
     assert_eq!(again(4050.0).sent_again(), ["Timeout 100"]);
 }
 
+/// Ten segments of which every second is lost, what the receiver says of it, and `again`.
+fn recovery(again: &[Row<'static>]) -> Vec<String> {
+    let mut rows = vec![(720.0, ">S", 100, 0, 0), (1019.9, "<SA", 900, 101, 0), (1020.0, ">A", 101, 901, 0)];
+    rows.extend((0..10).map(|number| (1020.0, ">A", 101 + 100 * number, 901, 100)));
+    rows.extend([0.0, 0.1, 0.2].map(|later| (1320.0 + later, "<A", 901, 101, 0)));
+    rows.extend(again);
+    play(&rows).sent_again().into_iter().map(str::to_owned).collect()
+}
+
 #[test]
 fn an_ack_of_a_part_asks_for_the_next_hole_however_long_the_recovery_takes() {
-    // Every second of ten segments is lost, and sent again a round trip of 100 ms after what came before was acknowledged.
-    let data = (0..10).map(|number| (1020.0, ">A", 101 + 100 * number, 901, 100));
-    let asks = |at| (at, "<A", 901, 101, 0);
+    // A round trip of 300 ms: each hole but the first is filled when the one before was acknowledged.
     let again = |number: u32| {
-        let at = 1220.0 + 100.0 * f64::from(number);
-        [(at, ">A", 101 + 200 * number, 901, 100), (at + 99.0, "<A", 901, 301 + 200 * number, 0)]
+        let at = 1320.3 + 300.0 * f64::from(number);
+        [(at, ">A", 101 + 200 * number, 901, 100), (at + 299.0, "<A", 901, 301 + 200 * number, 0)]
     };
-    let mut rows: Vec<_> = data.collect();
-    rows.extend([asks(1120.0), asks(1120.1), asks(1120.2)]);
-    rows.extend((0..4).flat_map(again));
-    let played = opened(&rows);
-    assert_eq!(played.sent_again(), ["Fast 100"; 4]);
-    // Nobody answers so late: the timer ran out.
-    rows.truncate(rows.len() - 2);
-    rows.push((2800.0, ">A", 701, 901, 100));
-    assert_eq!(opened(&rows).sent_again()[3..], ["Timeout 100"]);
+    let rows: Vec<_> = (0..5).flat_map(again).collect();
+    assert_eq!(recovery(&rows), ["Fast 100"; 5]);
+    // One that was lost again: of the same ACK nothing comes twice but by a timer, whose recovery goes on so.
+    let timer = [(2119.3, ">A", 301, 901, 100), (2418.0, "<A", 901, 501, 0), (2418.1, ">A", 501, 901, 100)];
+    let rows = [&rows[..3], &timer].concat();
+    assert_eq!(recovery(&rows), ["Fast 100", "Fast 100", "Timeout 100", "Timeout 100"]);
+    // Nobody answers so late.
+    let rows = [&rows[..2], &[(2900.0, ">A", 301, 901, 100)]].concat();
+    assert_eq!(recovery(&rows), ["Fast 100", "Timeout 100"]);
+}
+
+#[test]
+fn a_recovery_ends_with_what_was_on_its_way_when_it_began() {
+    // Round trips of 80 ms; new data in the recovery, whose last is lost: a probe two round trips behind the last ACK.
+    let mut rows = HANDSHAKE.to_vec();
+    rows.extend([(1020.0, ">A", 101, 901, 100), (1020.1, ">A", 201, 901, 100), (1020.2, ">A", 301, 901, 100)]);
+    rows.extend([(1100.0, "<A", 901, 101, 0), (1100.1, "<A", 901, 101, 0), (1100.2, "<A", 901, 101, 0)]);
+    rows.extend([(1100.3, ">A", 101, 901, 100), (1100.4, ">A", 401, 901, 100), (1100.5, ">A", 501, 901, 100)]);
+    rows.extend([(1180.3, "<A", 901, 401, 0), (1180.4, "<A", 901, 501, 0), (1390.0, ">A", 501, 901, 100)]);
+    assert_eq!(play(&rows).sent_again(), ["Fast 100", "Timeout 100"]);
 }
 
 #[test]
