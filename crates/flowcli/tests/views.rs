@@ -596,3 +596,28 @@ fn samples_begin_with_the_interval_and_count_those_that_end_within_it() {
         assert!((least..=most).contains(&samples), "{seconds} of {interval}: {samples} in {rows:?}");
     }
 }
+
+#[test]
+fn what_top_leaves_out_is_said_and_it_shows_the_slowest() {
+    const REDIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
+    let rtts = |rows: &[Value]| rows.iter().map(|row| row["rtt_ns"].as_u64().unwrap()).collect::<Vec<_>>();
+    let all = rows(&text(&run(&["lat", "-r", REDIS, "-o", "jsonl"])));
+    let left_out = all.len() - 3;
+    let mut slowest = rtts(&all);
+    slowest.sort_unstable_by_key(|&rtt| std::cmp::Reverse(rtt));
+    let top = text(&run(&["lat", "-r", REDIS, "-o", "jsonl", "--top", "3"]));
+    assert_eq!(rtts(&rows(&top)), slowest[..3]);
+    assert!(top.contains(&format!("\"unreported_rows\":{left_out}")), "{top}");
+    let said = format!("; {left_out} more rows not shown; ");
+    for more in [&[][..], &["-g", "peer"], &["-o", "wide"], &["--sort", "rtt_ns:asc"]] {
+        let shown = text(&run(&[&["lat", "-r", REDIS, "--top", "3"], more].concat()));
+        assert!(shown.contains(&said), "{more:?}: {shown}");
+    }
+    let bins = text(&run(&["lat", "-r", REDIS, "--distribution", "--top", "3", "-o", "csv"]));
+    assert!(bins.contains(" unreported_rows=14 "), "2 counts, 5 percentiles and 10 bins without 3: {bins}");
+    let pair = Pair::new("127.0.0.1:0");
+    for more in [&[][..], &["-g", "peer"]] {
+        let vol = text(&run(&[&["vol", "-i", "10ms", "--top", "1", &pair.filter()], more].concat()));
+        assert!(vol.contains("; 1 more row not shown; "), "{more:?}: {vol}");
+    }
+}

@@ -72,7 +72,7 @@ pub struct ViewArgs {
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub sort: Vec<SortKey>,
 
-    /// Only the first N rows in the order of --sort; what is said of all is of all
+    /// Only the first N rows in the order of --sort, of tables and machine formats: charts have all
     #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Output")]
     pub top: Option<NonZeroU64>,
 
@@ -100,6 +100,7 @@ pub enum Group {
 #[command(after_help = LAT_EXAMPLES)]
 #[command(after_long_help = format!("{LAT_EXAMPLES}\n\n{}", super::exit_codes()))]
 #[command(mut_arg("count", |count| count.help("Stop after N packets of a capture (-r), or after N reports (--every)")))]
+#[command(mut_arg("top", |top| top.help("Only the first N rows in the order of --sort (by default the N slowest); what is said of all is of all")))]
 #[command(mut_args(of_captures))]
 pub struct LatArgs {
     #[command(flatten)]
@@ -152,6 +153,7 @@ impl LatArgs {
 #[derive(Debug, Args)]
 #[command(after_help = VOL_EXAMPLES)]
 #[command(after_long_help = format!("{VOL_EXAMPLES}\n\n{}", super::exit_codes()))]
+#[command(mut_arg("top", |top| top.help("Only the first N rows in the order of --sort (by default the N with the most bytes)")))]
 pub struct VolArgs {
     /// How long to count
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_span, help_heading = "Sockets")]

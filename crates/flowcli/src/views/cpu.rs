@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use flowcore::pipeline::Pipeline;
-use flowcore::report::{Column, Meaning, Row, Unit, Value};
+use flowcore::report::{Column, Meaning, Unit, Value};
 use flowcore::{Error, Snapshot, Timestamp};
 use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
 use flowstats::chart::{Chart, Layout};
@@ -154,11 +154,14 @@ impl View<'_> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
             if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
-        let rows: Vec<Row> = self.sheet.arrange(&mut cells, snapshot.through, |cells| cells.clone().into());
+        let (rows, left_out) = self.sheet.arrange(&mut cells, snapshot.through, |cells| cells.clone().into());
         let first = self.reports.get() == 0;
         self.reports.set(self.reports.get() + 1);
-        let ending = ending(snapshot, rows.len());
         let text = self.args.view.output == crate::args::Format::Table && self.args.view.columns.is_none();
+        let mut snapshot = snapshot.clone();
+        // Charts have all of them.
+        snapshot.ledger.unreported_rows += if text { 0 } else { left_out };
+        let ending = ending(&snapshot, rows.len());
         if text {
             let layout = if self.args.view.classic { Layout::FLEUTAN } else { spacious_layout() };
             let charts = if self.args.general { general_charts } else { process_charts };

@@ -1,5 +1,6 @@
 //! `flow lat`: round-trip times.
 
+use std::cmp::Reverse;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -159,13 +160,23 @@ impl View<'_> {
             let cells = defs.iter().map(|def| places.cell(&def.column.name, &flow.end, (def.value)(flow)));
             Row { cells: cells.chain(owner_cells(own(flow))).collect(), quality: flow.doubts.quality() }
         };
-        let rows = if self.args.distribution {
+        // Without --sort they go upwards; a few of them are asked for because of the slowest.
+        let slowest = self.args.view.top.is_some() && !self.sheet.is_ordered();
+        if slowest {
+            flows.sort_by_key(|flow| Reverse(flow.rtt));
+        }
+        let (rows, left_out) = if self.args.distribution {
             let mut rows = distribution_cells(&distribution, self.args);
             let row = |cells: &Vec<Value>| Row { cells: cells.clone(), quality: doubts.quality() };
             self.sheet.arrange(&mut rows, snapshot.through, row)
         } else {
             self.sheet.arrange(&mut flows, snapshot.through, row)
         };
+        if slowest && self.args.view.classic {
+            // Upwards there too.
+            flows.reverse();
+        }
+        snapshot.ledger.unreported_rows += left_out;
         let count = rows.len();
         let ending = Ending { remark: remark.as_deref(), ..ending(&snapshot, count) };
         let first = self.reports == 0;

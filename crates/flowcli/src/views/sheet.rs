@@ -79,8 +79,8 @@ impl<'a> Sheet<'a> {
     }
 
     /// Brings records into the user's order, and leaves out what is too many; `row` is that of a record. Gives the
-    /// rows in the same order, with --every the time before their cells.
-    pub fn arrange<R>(&self, records: &mut Vec<R>, time: Option<Timestamp>, row: impl Fn(&R) -> Row) -> Vec<Row> {
+    /// rows in the same order, with --every the time before their cells, and how many were left out.
+    pub fn arrange<R>(&self, records: &mut Vec<R>, time: Option<Timestamp>, row: impl Fn(&R) -> Row) -> (Vec<Row>, u64) {
         let time = self.args.every.map(|_| time.map_or(Value::Missing, Value::Time));
         let all = |record: &R| {
             let Row { cells, quality } = row(record);
@@ -92,13 +92,15 @@ impl<'a> Sheet<'a> {
                 |&(place, descending): &(usize, bool)| fields::compare(&a.cells[place], &b.cells[place], descending);
             self.keys.iter().map(order).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
-        both.truncate(self.args.top.map_or(usize::MAX, |top| usize::try_from(top.get()).unwrap_or(usize::MAX)));
+        let top = self.args.top.map_or(usize::MAX, |top| usize::try_from(top.get()).unwrap_or(usize::MAX));
+        let left_out = both.len().saturating_sub(top);
+        both.truncate(top);
         let mut rows = Vec::with_capacity(both.len());
         for (row, record) in both {
             rows.push(row);
             records.push(record);
         }
-        rows
+        (rows, left_out as u64)
     }
 
     /// Writes a table for people, under a title if there is one.

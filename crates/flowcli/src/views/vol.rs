@@ -87,7 +87,8 @@ impl View<'_> {
                 |row: &Carried| [Total::BytesOut, Total::BytesIn].map(|at| row.counted.get(at)).iter().flatten().sum();
             carried.sort_by_key(|row| std::cmp::Reverse::<u64>(bytes(row)));
         }
-        let rows = self.sheet.arrange(&mut carried, snapshot.through, row);
+        let (rows, left_out) = self.sheet.arrange(&mut carried, snapshot.through, row);
+        snapshot.ledger.unreported_rows += left_out;
         let count = rows.len();
         let first = self.reports == 0;
         self.reports += 1;
