@@ -14,7 +14,7 @@ use super::values::parse_span;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Names")]
 pub struct NameArgs {
-    /// Show names for addresses and ports: none, hosts, dns, services
+    /// Show names for addresses and ports: hosts, dns, services; none is -n
     ///
     /// dns asks the name servers of /etc/resolv.conf, dns:ADDR or dns:ADDR:PORT another one; fcrdns takes only names
     /// that lead back to the address. hosts reads /etc/hosts, hosts:FILE a file like it. services knows the ports in
@@ -28,12 +28,12 @@ pub struct NameArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_wait)]
     pub resolve_wait: Nanos,
 
-    /// Numbers only, whatever --resolve says; the default, accepted for habit
-    #[arg(short = 'n', action = ArgAction::Count, overrides_with = "names")]
+    /// Numbers only, whatever --resolve and -N say before or behind it; the default
+    #[arg(short = 'n', action = ArgAction::Count)]
     pub numeric: u8,
 
     /// All names there are: --resolve hosts,dns,services
-    #[arg(short = 'N', long, overrides_with = "numeric")]
+    #[arg(short = 'N', long)]
     pub names: bool,
 }
 
@@ -58,15 +58,14 @@ pub struct WhitelistArgs {
 impl NameArgs {
     /// Who gives names, in order; empty: nobody.
     pub fn resolvers(&self) -> Vec<Resolve> {
-        if self.numeric > 0 {
+        // Either takes back what an alias says, wherever it stands.
+        if self.numeric > 0 || self.resolve.contains(&Resolve::None) {
             return Vec::new();
         }
         let all = [Resolve::Hosts(None), Resolve::Dns { server: None, confirm: false }, Resolve::Services(None)];
         let mut chosen: Vec<Resolve> = self.resolve.clone();
         chosen.extend(all.into_iter().filter(|_| self.names));
-        // `none` takes back what stands before it, as an option in an alias.
-        let from = chosen.iter().rposition(|resolve| *resolve == Resolve::None).map_or(0, |place| place + 1);
-        chosen.split_off(from)
+        chosen
     }
 }
 
@@ -151,10 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_above_names_and_none_takes_back_what_stands_before() {
+    fn numbers_and_none_stand_above_names_wherever_they_stand() {
         assert_eq!(args(&[], 0, false).resolvers(), []);
         assert_eq!(args(&["hosts", "dns"], 0, false).resolvers().len(), 2);
-        assert_eq!(args(&["dns", "none", "hosts"], 0, false).resolvers(), [Resolve::Hosts(None)]);
+        for lists in [["services", "none"], ["none", "services"]] {
+            assert_eq!(args(&lists, 0, false).resolvers(), []);
+        }
+        assert_eq!(args(&["none"], 0, true).resolvers(), []);
+        assert_eq!(args(&[], 1, true).resolvers(), []);
         assert_eq!(args(&["dns"], 1, false).resolvers(), []);
         assert_eq!(args(&[], 0, true).resolvers().len(), 3);
     }
