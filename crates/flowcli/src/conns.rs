@@ -140,7 +140,7 @@ impl Job<'_> {
                 let packets = source.ledger()?.delivered();
                 complain(&format!("{packets} packets so far, {open} connections open"));
             }
-            self.stopped = self.signals.stop().is_some();
+            self.stopped = self.signals.ends_reading();
         }
         Ok(!self.stopped)
     }

@@ -58,7 +58,7 @@ pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
     read(&mut source, &mut select, &signals, &mut progress, &mut seen)?;
     progress.clear();
 
-    let stopped = signals.stop().is_some();
+    let stopped = signals.ends_reading();
     let mut ledger = source.ledger()?;
     if stopped && ledger.seen() == 0 {
         return Ok(run::interrupted(&signals));
@@ -117,7 +117,7 @@ fn read(
             progress.clear();
             complain(&format!("{selected} of {} packets so far", seen.packets));
         }
-        if status == Status::End || signals.stop().is_some() {
+        if status == Status::End || signals.ends_reading() {
             return Ok(());
         }
     }

@@ -87,7 +87,7 @@ pub fn run(args: &HostsArgs) -> anyhow::Result<Exit> {
                 let packets = source.ledger()?.delivered();
                 complain(&format!("{packets} packets so far, {remotes} remotes, {open} connections open"));
             }
-            stopped = signals.stop().is_some();
+            stopped = signals.ends_reading();
         }
         Ok(!stopped)
     })?;

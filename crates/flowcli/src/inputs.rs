@@ -51,6 +51,22 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((facts.dev(), facts.ino()))
 }
 
+/// Refuses to read what standard output writes to: it would read its own rows, or spoil a capture.
+///
+/// # Errors
+/// If one of `paths` is that file, by whatever name.
+pub fn refuse_output(paths: &[PathBuf]) -> Result<()> {
+    let Ok(output) = rustix::fs::fstat(io::stdout()) else { return Ok(()) };
+    let is_output = |path: &&PathBuf| identity(path) == Some((output.st_dev, output.st_ino));
+    match paths.iter().find(is_output) {
+        None => Ok(()),
+        Some(path) => {
+            let message = format!("{}: input file is output file: send the output to another one", name(path));
+            Err(Error::new(ErrorKind::Usage, message))
+        }
+    }
+}
+
 /// What messages call it.
 pub fn name(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }

@@ -31,13 +31,19 @@ impl Input {
 /// What the user named.
 ///
 /// # Errors
-/// If that is nothing, or a pattern without files.
+/// If that is nothing, a pattern without files, or what standard output goes to.
 pub fn inputs(read: &[PathBuf], signals: &Signals) -> Result<Vec<Input>> {
     let (paths, again) = inputs::expand(read)?;
     for path in again {
         complain(&format!("note: {} is named more than once, and read once", inputs::name(&path)));
     }
-    Ok(paths.into_iter().map(|path| Input { pipe: StoppableInput::at(&path, signals), path }).collect())
+    inputs::refuse_output(&paths)?;
+    let inputs: Vec<Input> =
+        paths.into_iter().map(|path| Input { pipe: StoppableInput::at(&path, signals), path }).collect();
+    if let [Input { pipe: Some(pipe), .. }] = inputs.as_slice() {
+        pipe.is_alone();
+    }
+    Ok(inputs)
 }
 
 /// How frames are decoded.

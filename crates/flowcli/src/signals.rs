@@ -3,12 +3,12 @@
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use flowcore::{Error, Result};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
@@ -19,6 +19,11 @@ use crate::inputs::is_standard_input;
 /// whole group, a terminal the group and a wrapper its child.
 const SAME_WISH: Duration = Duration::from_millis(250);
 
+/// How long the writer of a pipe has, from the first signal on, to write what it still holds: Ctrl-C reaches both ends of
+/// `tcpdump -w - | flow conns -r -`. tcpdump flushes when it has heard of it, which older ones do when the second is over
+/// that it waits for packets.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
+
 /// Flags that signals set.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -27,6 +32,12 @@ pub struct Signals {
     totals: Arc<AtomicBool>,
     /// Readable once somebody asked to stop.
     wake: Arc<PipeReader>,
+    /// When that was.
+    since: Arc<OnceLock<Instant>>,
+    /// Set if the only input is a pipe, whose writer the same signal may have reached.
+    drains: Arc<AtomicBool>,
+    /// Set once that has ended by itself.
+    ended: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -50,12 +61,14 @@ impl Signals {
             low_level::pipe::register(signal, waker.try_clone()?)?;
         }
         flag::register(SIGUSR1, Arc::clone(&totals))?;
-        let signals = Self { stop, totals, wake: Arc::new(wake) };
+        let (since, drains, ended) = Default::default();
+        let signals = Self { stop, totals, wake: Arc::new(wake), since, drains, ended };
         let watched = signals.clone();
         // A thread of its own, because the others may be held by a disk or by whoever reads the output: just then the
         // second signal must work.
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             watched.wait();
+            watched.patience();
             std::thread::sleep(SAME_WISH);
             again.store(true, Ordering::Relaxed);
         })?;
@@ -68,6 +81,18 @@ impl Signals {
             0 => None,
             signal => i32::try_from(signal).ok(),
         }
+    }
+
+    /// Whether to read no further: somebody asked to stop, and what a pipe's writer still had is read, or took too long.
+    pub fn ends_reading(&self) -> bool {
+        let drains = || self.drains.load(Ordering::Relaxed);
+        let ended = || self.ended.load(Ordering::Relaxed);
+        self.stop().is_some() && !(drains() && (ended() || !self.patience().is_zero()))
+    }
+
+    /// What is left of the time that a writer has since somebody asked to stop.
+    fn patience(&self) -> Duration {
+        LAST_WORDS.saturating_sub(self.since.get_or_init(Instant::now).elapsed())
     }
 
     /// Waits until somebody asks to stop.
@@ -88,8 +113,8 @@ impl Signals {
     }
 }
 
-/// A pipe that ends when the user asks to stop, even while nothing arrives: signals restart a blocked read, so a quiet
-/// pipe would otherwise hold the process until its next packet.
+/// A pipe that ends soon after the user asks to stop, even while nothing arrives: signals restart a blocked read, so a
+/// quiet pipe would otherwise hold the process until its next packet.
 pub struct StoppableInput {
     input: OwnedFd,
     signals: Signals,
@@ -111,6 +136,11 @@ impl StoppableInput {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&input).ok()?.st_mode);
         may_wait(kind).then(|| Self { input, signals: signals.clone() })
     }
+
+    /// Says that there is no other input: the end of this one is then waited for a little.
+    pub fn is_alone(&self) {
+        self.signals.drains.store(true, Ordering::Relaxed);
+    }
 }
 
 fn may_wait(kind: FileType) -> bool {
@@ -121,7 +151,14 @@ impl Read for StoppableInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let mut ready = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&*self.signals.wake, PollFlags::IN)];
-            match poll(&mut ready, None) {
+            // Once somebody asked to stop the wake is readable for good: only the input is waited for then.
+            let stops = self.signals.stop().is_some();
+            let (watched, left) = if stops {
+                (&mut ready[..1], Some(self.signals.patience()))
+            } else {
+                (&mut ready[..], None)
+            };
+            match poll(watched, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -132,10 +169,14 @@ impl Read for StoppableInput {
                 match rustix::io::read(&self.input, &mut *buffer) {
                     // Somebody else took it.
                     Err(rustix::io::Errno::AGAIN) => {}
+                    Ok(0) => {
+                        self.signals.ended.store(true, Ordering::Relaxed);
+                        return Ok(0);
+                    }
                     done => return done.map_err(io::Error::from),
                 }
             }
-            if self.signals.stop().is_some() {
+            if self.signals.ends_reading() {
                 return Ok(0);
             }
         }

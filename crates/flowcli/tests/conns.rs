@@ -603,6 +603,52 @@ fn an_interrupt_prints_what_was_read_so_far() {
 }
 
 #[test]
+fn what_the_writer_of_a_pipe_still_holds_when_both_are_interrupted_is_read() {
+    use std::io::Write;
+    let bytes = Capture::web().bytes;
+    // Before anything was written, and in the middle of a packet.
+    for written in [0, bytes.len() / 2] {
+        let mut child = listening("-", &[]);
+        let mut open = child.stdin.take().unwrap();
+        open.write_all(&bytes[..written]).unwrap();
+        signal(&child, "-INT");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        open.write_all(&bytes[written..]).unwrap();
+        drop(open);
+        let output = outcome(child);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("10 packets seen") && text.contains("input complete"), "{text}");
+    }
+}
+
+#[test]
+fn a_capture_is_not_written_to_while_it_is_read() {
+    use std::io::{Seek, SeekFrom};
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let before = std::fs::read(&path).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for command in ["conns", "hosts", "count", "lat"] {
+        for input in [link.to_str().unwrap(), "-"] {
+            let mut open = std::fs::OpenOptions::new().read(true).append(true).open(&path).unwrap();
+            open.seek(SeekFrom::Start(0)).unwrap();
+            let output = Process::new(assert_cmd::cargo::cargo_bin("flow"))
+                .args([command, "-o", "csv", "-r", input])
+                .stdin(std::fs::File::open(&path).unwrap())
+                .stdout(open)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{command} {input}: {said}");
+            assert!(said.contains(": input file is output file: send the output to another one"), "{said}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+    }
+}
+
+#[test]
 fn a_named_pipe_that_falls_silent_ends_with_the_first_interrupt() {
     use std::io::Write;
     let folder = tempfile::tempdir().unwrap();

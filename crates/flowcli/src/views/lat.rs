@@ -114,7 +114,7 @@ impl View<'_> {
                     let position = source.position();
                     (position.read, position.total)
                 });
-                stopped = signals.stop().is_some();
+                stopped = signals.ends_reading();
             }
             Ok(!stopped)
         })?;
