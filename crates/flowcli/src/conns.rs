@@ -44,7 +44,7 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     };
     let edge = Edge::new(&args.names, networks, args.ending.quiet)?.with_whitelist(&args.whitelist)?.heeding(&signals);
     let (whitelist, names, wait) = (edge.whitelist(), edge.names(), edge.wait());
-    let output = Output::new(&subject, wishes, edge)?;
+    let mut output = Output::new(&subject, wishes, edge)?;
     let inputs = run::inputs(&args.input.read, &signals)?;
     // Somebody may look at rows while they come: then they are not kept in blocks.
     let waiting = inputs.iter().any(run::Input::may_wait) || output::is_watched();
@@ -69,6 +69,9 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     let conns = builder.add(Conns::with(if course { Depth::Course } else { Depth::Plain }));
     let mut pipeline = builder.build(source.info())?;
     run::introduce(&args.ending, source.info());
+    if args.line_buffered {
+        output.begin()?;
+    }
     let rows_in_the_way = output.streams() && output::is_watched();
     let progress = Progress::new(!args.ending.quiet && !rows_in_the_way);
     let mut job = Job {

@@ -136,6 +136,15 @@ impl<R> Subject<R> {
         if let Some(field) = spelt().or_else(meant) {
             return Ok(field);
         }
+        match self.headed(name).as_slice() {
+            [] => {}
+            [field] => return Ok(field),
+            several => {
+                let names: Vec<String> = several.iter().map(|field| format!("`{}`", field.column.name)).collect();
+                let message = format!("`{name}` may be {}: name one of them", names.join(" or "));
+                return Err(Error::new(ErrorKind::Usage, message));
+            }
+        }
         if name.eq_ignore_ascii_case(QUALITY) {
             let message = "`quality` cannot be chosen: in formats for programs every row has it, as its last column; \
                            tables mark the numbers instead";
@@ -157,11 +166,30 @@ impl<R> Subject<R> {
         Err(Error::new(ErrorKind::Usage, format!("no column `{name}`; {hint}")))
     }
 
-    /// The column that is probably meant: one that is called so in tables, or whose name begins so, or is nearly the same.
+    /// The columns that tables may head so, in any case: with or without a unit, and if there is none, `PKTS>` and
+    /// `PKTS<` as `PKTS`.
+    fn headed(&self, name: &str) -> Vec<&Field<R>> {
+        let (title, unit) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            Some((title, unit)) => (title, Some(unit)),
+            None => (name, None),
+        };
+        let is_of = |field: &&Field<R>| unit.is_none_or(|unit| unit.eq_ignore_ascii_case(unit_of(&field.column)));
+        let is_called = |field: &&Field<R>| field.column.title.eq_ignore_ascii_case(title);
+        let is_half = |field: &&Field<R>| {
+            field.column.title.strip_suffix(['<', '>']).is_some_and(|half| half.eq_ignore_ascii_case(title))
+        };
+        let mut headed: Vec<&Field<R>> = self.fields.iter().filter(is_called).filter(is_of).collect();
+        // `EST` stands beside `EST[%]`.
+        if headed.len() > 1 && headed.iter().filter(|field| unit_of(&field.column).is_empty()).count() == 1 {
+            headed.retain(|field| unit_of(&field.column).is_empty());
+        }
+        if headed.is_empty() { self.fields.iter().filter(is_half).filter(is_of).collect() } else { headed }
+    }
+
+    /// The column that is probably meant: one whose name begins so, or is nearly the same.
     fn nearest(&self, name: &str) -> Option<&str> {
         let plain = name.to_lowercase().replace(['.', '-'], "_");
         let known = || self.fields.iter().map(|field| &field.column);
-        let titled = known().find(|column| column.title.eq_ignore_ascii_case(name));
         let begun = || {
             known().find(|column| {
                 column.name.strip_prefix(&*plain).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
@@ -174,7 +202,7 @@ impl<R> Subject<R> {
             let all = known().map(|column| (edits(column), column));
             all.min_by_key(|&(edits, _)| edits).filter(|&(edits, _)| edits <= 3 && edits * 2 <= plain.len())
         };
-        let column = titled.or_else(begun).or_else(|| similar().map(|(_, column)| column));
+        let column = begun().or_else(|| similar().map(|(_, column)| column));
         column.map(|column| &*column.name)
     }
 
@@ -381,6 +409,17 @@ pub fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
     if descending { ordering.reverse() } else { ordering }
 }
 
+/// The unit that tables put behind a title.
+fn unit_of(column: &Column) -> &'static str {
+    match column.unit {
+        Unit::Bytes => "B",
+        Unit::Nanos => "s",
+        Unit::PerSecond => "1/s",
+        Unit::Percent => "%",
+        _ => "",
+    }
+}
+
 /// How many insertions, removals and replacements of characters lead from `a` to `b` (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
@@ -397,10 +436,11 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Whether a column is meant by another spelling of its name: times with or without the unit at the end, what the capture
-/// does not have missed or missing. Not all names have been given by one rule, and they do not change.
-pub fn is_same(column: &str, name: &str) -> bool {
+/// does not have missed or missing, and bytes for those on the wire as in filters. Not all names have been given by one
+/// rule, and they do not change.
+fn is_same(column: &str, name: &str) -> bool {
     let plain = |name: &str| name.strip_suffix("_ns").unwrap_or(name).replace("missed_", "missing_");
-    plain(column) == plain(name)
+    plain(column) == plain(name) || (column, name) == ("wire_bytes", "bytes")
 }
 
 /// The percentile that a column's name speaks of: 99.9 of `rtt_p99_9_ns`.
@@ -545,8 +585,12 @@ mod tests {
 
     #[test]
     fn a_time_is_understood_with_and_without_its_unit() {
-        for (column, name) in [("rtt_p95_ns", "rtt_p95"), ("rtt_p95", "rtt_p95_ns"), ("missing_bytes", "missed_bytes")]
-        {
+        for (column, name) in [
+            ("rtt_p95_ns", "rtt_p95"),
+            ("rtt_p95", "rtt_p95_ns"),
+            ("missing_bytes", "missed_bytes"),
+            ("wire_bytes", "bytes"),
+        ] {
             assert!(is_same(column, name), "{name}");
         }
         assert!(!is_same("rtt_p95_ns", "rtt_p99_ns") && !is_same("fwd_missing_bytes", "missing_bytes"));

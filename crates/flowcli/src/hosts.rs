@@ -18,7 +18,7 @@ use flowstats::hosts::{self, Host, Hosts, Listing, Options, View, Who};
 use crate::args::{Highlights, HostsArgs, SortKey, StyleArgs};
 use crate::edge::{self, Edge, Need};
 use crate::exit::{Exit, complain};
-use crate::fields::{Field, Order, Subject, is_relative, is_same};
+use crate::fields::{Field, Order, Subject, is_relative};
 use crate::filter;
 use crate::output;
 use crate::progress::Progress;
@@ -298,9 +298,8 @@ impl<'a> Sheet<'a> {
         let options = output::text_options(self.args.output, self.args.style);
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let stays = |field: &Field<Host>| {
-            let name = &field.column.name;
-            let sorted = self.args.sort.iter().any(|key| is_same(name, &key.column));
-            sorted || (self.args.by_port && name == "port")
+            let is_meant = |key: &SortKey| self.subject.field(&key.column).is_ok_and(|meant| std::ptr::eq(meant, field));
+            self.args.sort.iter().any(is_meant) || (self.args.by_port && field.column.name == "port")
         };
         // The first percentile of each always stays; of the others the last go where nothing else is left to go.
         const PERCENTILES: [&str; 2] = ["lat_p", "rtt_p"];

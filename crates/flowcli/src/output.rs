@@ -197,6 +197,17 @@ impl<'s, R> Output<'s, R> {
         self.wishes.format.streams() && self.wishes.sort.is_empty() && self.wishes.top.is_none()
     }
 
+    /// Writes what stands before all rows, if rows are written as they come.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn begin(&mut self) -> Result<(), io::Error> {
+        if self.streams() && self.stream.is_none() {
+            self.stream = Some(begin(self.subject.table, &self.columns, self.wishes.format, self.wishes.style)?);
+        }
+        self.settle(true)
+    }
+
     /// Takes in records in the order in which they were finished; `records` is left empty.
     ///
     /// # Errors

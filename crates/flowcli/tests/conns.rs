@@ -734,3 +734,35 @@ fn a_full_disk_is_a_failure() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
 }
+
+#[test]
+fn line_buffered_rows_have_their_header_before_there_is_any() {
+    use std::io::{BufRead, BufReader, Write};
+    for (format, begins) in [("csv", "src_ip,"), ("jsonl", "{\"type\":\"header\""), ("zeek", "#separator")] {
+        let mut child = listening("-", &["-l", "-o", format]);
+        let mut open = child.stdin.take().unwrap();
+        // The file's head alone.
+        open.write_all(&Capture::web().bytes[..24]).unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with(begins), "{line}");
+        drop(open);
+        assert!(outcome(child).status.success());
+    }
+}
+
+#[test]
+fn both_directions_have_a_sum_that_rows_can_be_ordered_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Capture::web().save(&folder, "web.pcap");
+    let text = printed(flow().arg("-r").arg(&path).args(["-o", "jsonl", "--sort", "packets,bytes"]));
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<_> = rows.iter().filter(|row| row["type"] == "conn").collect();
+    for row in &rows {
+        for name in ["packets", "wire_bytes"] {
+            let side = |side: &str| row[format!("{side}_{name}")].as_u64().unwrap();
+            assert_eq!(row[name].as_u64(), Some(side("fwd") + side("rev")), "{row}");
+        }
+    }
+    assert_eq!(rows.iter().map(|row| row["packets"].as_u64().unwrap()).collect::<Vec<_>>(), [8, 1, 1]);
+}

@@ -6,7 +6,7 @@ use std::process::{Command as Process, Stdio};
 
 use assert_cmd::Command;
 use predicates::prelude::*;
-use predicates::str::{contains, is_empty, starts_with};
+use predicates::str::{contains, diff, is_empty, starts_with};
 
 /// `flow` without anything in the environment that changes its output.
 fn flow() -> Command {
@@ -427,7 +427,7 @@ fn a_percentile_that_was_not_asked_for_is_answered_with_the_option() {
         ("conns", "response_p95_s", "did you mean `response_p95`?"),
         ("conns", "history_", "did you mean `history`?"),
         ("hosts", "lat_p99.9_ns", "it comes with --percentiles 99.9"),
-        ("hosts", "LAT", "did you mean `lat_p95_ns`?"),
+        ("hosts", "LATENCY", "--list-columns shows all"),
         ("hosts", "gibberish", "--list-columns shows all"),
     ] {
         flow()
@@ -556,4 +556,35 @@ fn the_script_of_zsh_is_one_and_has_the_words_of_filters() {
     let words = |command: &str| printed.split(&format!("*:flow-command-{command}:*) ")).nth(1).unwrap().lines().next();
     assert!(words("count").is_some_and(|words| words.contains(" arp ") && !words.contains(" duration ")));
     assert!(words("connections").is_some_and(|words| words.contains(" duration ")));
+}
+
+#[test]
+fn columns_are_found_by_their_heads_in_tables() {
+    const REDIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
+    let printed = |command: &str, more: &[&str]| {
+        let output = flow().args([command, "-r", REDIS, "-o", "csv"]).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (command, head, name) in [
+        ("hosts", "RTT", "rtt_p95_ns"),
+        ("hosts", "est", "est"),
+        ("hosts", "EST[%]", "est_percent"),
+        ("hosts", "est[1/s]", "est_rate"),
+        ("hosts", "SYN/ACK", "syn_ack"),
+        ("conns", "pkts>", "fwd_packets"),
+        ("conns", "PKTS", "packets"),
+        ("conns", "Payload<[B]", "rev_payload_bytes"),
+        ("conns", "bytes", "wire_bytes"),
+        ("lat", "RTT", "rtt_ns"),
+    ] {
+        assert!(printed(command, &["--columns", head]).starts_with(&format!("{name},quality\n")), "{head}");
+        assert_eq!(printed(command, &["--sort", head]), printed(command, &["--sort", name]), "{head}");
+    }
+    let ambiguous = "flow: `PAYLOAD` may be `fwd_payload_bytes` or `rev_payload_bytes`: name one of them\n";
+    for option in ["--sort", "--columns"] {
+        flow().args(["conns", "-r", REDIS, option, "PAYLOAD"]).assert().code(2).stderr(diff(ambiguous));
+    }
+    let sockets = flow().args(["sockets", "-t", "-o", "csv", "--columns", "RECV-Q"]).output().unwrap();
+    assert!(sockets.stdout.starts_with(b"recv_q,quality\n"));
 }

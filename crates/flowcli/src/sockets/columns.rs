@@ -16,7 +16,7 @@ use flowsrc_netlink::process::{Details, Evidence, Holder, Owner};
 
 use crate::args::SocketsArgs;
 use crate::edge::{Edge, Need};
-use crate::fields::{Field, Subject, is_same};
+use crate::fields::{Field, Subject};
 
 /// One row: a socket, and what the command knows beside what the kernel says.
 pub struct Socket {
@@ -215,7 +215,8 @@ fn wants(args: &SocketsArgs, named: impl Fn(&str) -> bool) -> bool {
     let columns = args.columns.as_deref().unwrap_or_default().split(',');
     let columns = columns.map(|name| name.trim().trim_start_matches('+'));
     let keys = args.sort.iter().map(|key| key.column.as_str());
-    columns.chain(keys).any(|name| name == "all" || named(name))
+    let subject = subject(args, true);
+    columns.chain(keys).any(|name| name == "all" || subject.field(name).is_ok_and(|field| named(&field.column.name)))
 }
 
 /// Whether a column is asked for that needs to know who holds a socket.
@@ -239,8 +240,8 @@ pub fn parts(args: &SocketsArgs) -> Parts {
     if args.summary {
         return Parts::empty();
     }
-    let has_memory = |name: &str| kinds::memory().iter().any(|(_, field)| is_same(&field.column.name, name));
-    let any = |columns: &[&str]| wants(args, |name| columns.iter().any(|column| is_same(column, name)));
+    let has_memory = |name: &str| kinds::memory().iter().any(|(_, field)| field.column.name == name);
+    let any = |columns: &[&str]| wants(args, |name| columns.contains(&name));
     let mut parts = Parts::empty();
     parts.set(Parts::MEMORY, args.memory || wants(args, has_memory));
     parts.set(Parts::CONGESTION_INFO, any(&["congestion_info"]));

@@ -31,7 +31,7 @@ pub(super) const PACKETS: (Unit, Meaning) = (Unit::Packets, Meaning::Counter);
 pub(super) const BYTES: (Unit, Meaning) = (Unit::Bytes, Meaning::Counter);
 
 /// Every column but those of [`COURSE_COLUMNS`](super::COURSE_COLUMNS), in the order of machine formats. Adding one at the end is compatible; renaming one is not.
-pub static COLUMNS: [ColumnDef; 41] = [
+pub static COLUMNS: [ColumnDef; 43] = [
     define(["start_ns", "START", "Time of the first packet."], TIME, |c| c.timed(|| Value::Time(c.flow.start)))
         .shown(2),
     define(["end_ns", "END", "Time of the last packet."], TIME, |c| c.timed(|| Value::Time(c.flow.last))),
@@ -183,6 +183,12 @@ pub static COLUMNS: [ColumnDef; 41] = [
             })
         },
     ),
+    define(["packets", "PKTS", "Packets in both directions."], PACKETS, |c| {
+        Value::U64(c[Direction::Forward].packets + c[Direction::Reverse].packets)
+    }),
+    define(["wire_bytes", "WIRE", "Bytes on the wire in both directions, link layer included."], BYTES, |c| {
+        Value::U64(c[Direction::Forward].wire_bytes + c[Direction::Reverse].wire_bytes)
+    }),
 ];
 
 /// From the answered SYN to the ACK.
