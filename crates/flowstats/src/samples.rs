@@ -29,6 +29,7 @@ pub(crate) mod at {
     pub const SEGS_OUT: usize = 136;
     pub const SEGS_IN: usize = 140;
     pub const MIN_RTT: usize = 148;
+    pub const DELIVERY_RATE: usize = 160;
     pub const BUSY: usize = 168;
     pub const RWND_LIMITED: usize = 176;
     pub const SNDBUF_LIMITED: usize = 184;

@@ -71,7 +71,7 @@ impl Now {
 /// What held a sender up most of the time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
-    /// It had nothing to send more than half of the time.
+    /// It had nothing to send more than half of the time, or what it sent did not fill the congestion window.
     Application,
     /// The peer's receive window.
     ReceiveWindow,
@@ -136,6 +136,10 @@ impl Carried {
     }
 
     /// What held the sender up most; `None` where the kernel does not tell (before Linux 4.10), or no time has passed.
+    ///
+    /// The kernel is busy while anything is unacknowledged, also where a sender waits for a late ACK and has no more to
+    /// send. Of such it says that the application limited the delivery rate; every later sample that the application did
+    /// not limit takes that back (`tcp_rate_gen`), so where it is said it is true of what was delivered last.
     pub fn limit(&self) -> Option<Limit> {
         // Before there is a connection nothing is held up.
         if matches!(self.end.state, Some(SocketState::SYN_SENT | SocketState::SYN_RECV | SocketState::NEW_SYN_RECV)) {
@@ -150,6 +154,7 @@ impl Carried {
         Some(match () {
             () if window >= buffer && window >= network => Limit::ReceiveWindow,
             () if buffer >= network => Limit::SendBuffer,
+            () if self.now.application_limited == Some(true) => Limit::Application,
             () => Limit::Network,
         })
     }

@@ -101,6 +101,22 @@ fn what_limits_a_sender_is_what_it_waited_for_longest() {
 }
 
 #[test]
+fn a_sender_that_waits_for_late_acks_with_nothing_more_to_send_is_held_up_by_its_application() {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, tcp_info(&[], &[]))], true, false);
+    let limit = |polled: &mut Polled<Volume>, second: u64, flags: u8, window| {
+        // The bit is the first of the eighth byte.
+        let flags = u32::from_ne_bytes([0, 0, 0, flags]);
+        let times = [(at::BUSY, 1_900_000 * (second - 1) / 2), (at::RWND_LIMITED, window), (at::DELIVERY_RATE, 1)];
+        polled.poll(&[socket(WEB, second as i64, tcp_info(&[(4, flags)], &times))], false, false);
+        polled.get().rows()[0].limit()
+    };
+    assert_eq!(limit(&mut polled, 3, 1, 0), Some(Limit::Application));
+    assert_eq!(limit(&mut polled, 5, 0, 0), Some(Limit::Network));
+    assert_eq!(limit(&mut polled, 7, 1, 4_000_000), Some(Limit::ReceiveWindow));
+}
+
+#[test]
 fn what_is_no_connection_yet_is_held_up_by_nothing() {
     let mut polled = Polled::new(Volume::new());
     let asking = |second| SocketSample { state: SocketState::SYN_SENT, ..socket(WEB, second, tcp_info(&[], &[])) };
