@@ -4,7 +4,7 @@
 
 use flowcore::pipeline::{Handle, Moment, Pipeline};
 use flowcore::report::{Ending, Value};
-use flowcore::{Collector, Flows, Snapshot, Verdict};
+use flowcore::{Collector, Error, ErrorKind, Flows, Snapshot, Verdict};
 use flowfilter::{Flow, Predicate};
 use flowsrc_pcap::Files;
 use flowstats::conns::{COLUMNS, COURSE_COLUMNS, ColumnDef, Connection, Conns, Depth, Doubts};
@@ -18,6 +18,7 @@ use crate::output::{self, Output, Wishes};
 use crate::progress::Progress;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
+use crate::times;
 
 /// Runs the command.
 pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
@@ -25,8 +26,14 @@ pub fn run(args: &ConnsArgs) -> anyhow::Result<Exit> {
     if args.list_columns {
         return crate::documents::print(&subject.describe());
     }
+    if args.tcpdump_time > 5 {
+        return Err(Error::new(ErrorKind::Usage, "-t may stand five times at most: -ttttt is relative").into());
+    }
     let signals = Signals::listen()?;
     let wishes = Wishes::from(args);
+    if let (Some(why), true, false) = (times::lacks_zone(wishes.time), wishes.format.is_text(), args.ending.quiet) {
+        complain(&format!("note: {why}"));
+    }
     if !wishes.format.is_text() && (args.time.is_some() || args.tcpdump_time > 0) && !args.ending.quiet {
         complain("note: this format has its own form of time; the style of time is for tables");
     }

@@ -28,12 +28,16 @@ struct Totals {
 
 /// Runs the command.
 pub fn run(args: &CountArgs) -> anyhow::Result<Exit> {
+    let subject = subject();
+    if args.list_columns {
+        return crate::documents::print(&subject.describe());
+    }
     crate::filter::refuse_one_input(&args.filter, &args.read)?;
     let filter = crate::filter::read(&args.filter, args.ending.quiet, args.style.color)?.unwrap_or_else(Filter::all);
     let networks = args.asn.load(args.ending.verbose > 0)?;
     let filter = crate::filter::of_packets(&filter, networks.as_ref())?;
-    let subject = subject();
-    let mut output = Output::new(&subject, Wishes::new(args.output, args.style), Edge::default())?;
+    let wishes = Wishes { columns: args.columns.clone(), ..Wishes::new(args.output, args.style) };
+    let mut output = Output::new(&subject, wishes, Edge::default())?;
     let signals = Signals::listen()?;
     let inputs = run::inputs(&args.read, &signals)?;
     let headers = filter.needs().contains(Features::HEADERS);

@@ -298,7 +298,8 @@ impl<'a> Sheet<'a> {
         let options = output::text_options(self.args.output, self.args.style);
         let columns: Vec<Column> = self.fields.iter().map(|field| field.column.clone()).collect();
         let stays = |field: &Field<Host>| {
-            let is_meant = |key: &SortKey| self.subject.field(&key.column).is_ok_and(|meant| std::ptr::eq(meant, field));
+            let is_meant =
+                |key: &SortKey| self.subject.field(&key.column).is_ok_and(|meant| std::ptr::eq(meant, field));
             self.args.sort.iter().any(is_meant) || (self.args.by_port && field.column.name == "port")
         };
         // The first percentile of each always stays; of the others the last go where nothing else is left to go.

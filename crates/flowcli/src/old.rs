@@ -28,6 +28,13 @@ pub fn translate(words: Vec<OsString>) -> Result<Vec<OsString>> {
 fn of_ss(words: Vec<OsString>) -> Vec<OsString> {
     const FORMATS: [&str; 7] = ["table", "wide", "jsonl", "json", "csv", "tsv", "zeek"];
     let is_format = |text: &str| FORMATS.contains(&text);
+    // With letters in another order it is still no word of a filter: what is wrong with it is said of the option.
+    let letters_of = |text: &str| {
+        let mut letters = text.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    let may_be_format = |text: &str| FORMATS.iter().any(|format| letters_of(format) == letters_of(text));
     let mut out = Vec::with_capacity(words.len() + 1);
     let mut words = words.into_iter().peekable();
     let mut only_filter = false;
@@ -41,7 +48,7 @@ fn of_ss(words: Vec<OsString>) -> Vec<OsString> {
         };
         let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let next = words.peek().map(|next| next.to_string_lossy());
-        let follows = next.is_some_and(|next| is_format(&next));
+        let follows = next.is_some_and(|next| may_be_format(&next));
         // Behind other options that have values everything is their value.
         let is_value = before.contains(['f', 'F', 'c']) || !letters(before) || !letters(behind);
         if is_value || is_format(behind) || (behind.is_empty() && follows) {
@@ -148,6 +155,8 @@ mod tests {
             ("-to state established", "-t --timers state established"),
             ("-to jsonl", "-to jsonl"),
             ("-o csv -t", "-o csv -t"),
+            ("-o cvs", "-o cvs"),
+            ("-o tcp", "--timers tcp"),
             ("-tojsonl", "-tojsonl"),
             ("--output json", "--output json"),
             ("-t -- -o", "-t -- -o"),

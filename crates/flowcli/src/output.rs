@@ -367,7 +367,10 @@ impl<'s, R> Output<'s, R> {
     /// Says what is missing though nobody asked for that, unless the trust line does.
     fn complain(&self, open: Option<&str>) {
         let Wishes { format, top, style, .. } = self.wishes;
-        if let (Some(shortage), None, false) = (self.rows.shortage(), top, run::has_said(format, style.no_trailer)) {
+        // Only connections are rows of Zeek's.
+        let streams = if self.subject.table == "conns" { "jsonl, csv, tsv and zeek" } else { "jsonl, csv and tsv" };
+        let shortage = self.rows.shortage(streams);
+        if let (Some(shortage), None, false) = (shortage, top, run::has_said(format, style.no_trailer)) {
             complain(&shortage);
         }
         self.edge.complain(open, has_remarked(format, style.no_trailer));

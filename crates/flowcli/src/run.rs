@@ -224,7 +224,9 @@ pub fn conclude_ledger(args: &EndingArgs, ledger: &Ledger, fault: Option<&str>, 
     if let (Some(fault), false) = (fault, stopped || said) {
         complain(fault);
     }
-    if args.max_loss.is_some() && !args.quiet && !ledger.knows_losses() && ledger.lost_total() == 0 {
+    if args.max_loss.is_some() && !args.quiet && ledger.sockets.is_some() {
+        complain("note: --max-loss is for packets of captures; no packets are read here, and none can be lost");
+    } else if args.max_loss.is_some() && !args.quiet && !ledger.knows_losses() && ledger.lost_total() == 0 {
         complain(
             "note: whether packets were lost is not known, the source does not tell: --max-loss says nothing here",
         );

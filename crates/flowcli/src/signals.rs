@@ -153,11 +153,8 @@ impl Read for StoppableInput {
             let mut ready = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&*self.signals.wake, PollFlags::IN)];
             // Once somebody asked to stop the wake is readable for good: only the input is waited for then.
             let stops = self.signals.stop().is_some();
-            let (watched, left) = if stops {
-                (&mut ready[..1], Some(self.signals.patience()))
-            } else {
-                (&mut ready[..], None)
-            };
+            let (watched, left) =
+                if stops { (&mut ready[..1], Some(self.signals.patience())) } else { (&mut ready[..], None) };
             match poll(watched, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,

@@ -265,7 +265,9 @@ fn numbers_only_stands_above_names() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = format!("hosts:{}", file(&folder, "hosts", HOSTS));
     let plain = printed(&mut flow());
-    for more in [&["-n"][..], &["-n", "-N"], &["-N", "-n"], &["-N", "--resolve", "none"], &["--resolve", "none,services"]] {
+    for more in
+        [&["-n"][..], &["-n", "-N"], &["-N", "-n"], &["-N", "--resolve", "none"], &["--resolve", "none,services"]]
+    {
         assert_eq!(printed(flow().args(["--resolve", &hosts]).args(more)), plain, "{more:?}");
     }
     assert_eq!(printed(flow().args(["--resolve", &hosts, "--resolve", "none"])), plain);

@@ -588,3 +588,32 @@ fn columns_are_found_by_their_heads_in_tables() {
     let sockets = flow().args(["sockets", "-t", "-o", "csv", "--columns", "RECV-Q"]).output().unwrap();
     assert!(sockets.stdout.starts_with(b"recv_q,quality\n"));
 }
+
+#[test]
+fn wishes_that_cannot_be_granted_are_answered() {
+    const REDIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
+    let none = "note: --max-loss is for packets of captures; no packets are read here";
+    flow().args(["lat", "--max-loss", "0"]).assert().success().stderr(contains(none).and(contains("tell").not()));
+    // Beyond the largest process id that Linux gives.
+    let gone = "flow: no network namespace `99999999`: there is no process of that id\n";
+    flow().args(["sockets", "--netns", "99999999"]).assert().code(1).stderr(diff(gone));
+    let count = flow().args(["count", "-r", REDIS, "-o", "csv", "--columns", "packets", "--no-trailer"]).assert();
+    count.success().stdout(starts_with("packets,quality\n"));
+    flow().args(["count", "--list-columns"]).assert().success().stdout(starts_with("* packets  packets selected"));
+    flow().args(["conns", "-r", REDIS, "-tttttt"]).assert().code(2).stderr(contains("-t may stand five times at most"));
+    for (more, notes) in [(&["--time", "local"][..], 1), (&["--time", "local", "-q"], 0), (&["--time", "utc"], 0)] {
+        let output = flow().args(["conns", "-r", REDIS]).args(more).env("TZ", "Foo/Bar").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("the time zone of this machine is not known").count(), notes, "{more:?}: {said}");
+    }
+    flow().args(["sockets", "-o", "cvs"]).assert().code(2).stderr(contains("'cvs' for '--output <FORMAT>'"));
+}
+
+#[test]
+fn help_names_every_state_of_a_socket() {
+    let help = flow().args(["sockets", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for state in flowcore::socket::SocketState::ALL {
+        assert!(help.contains(state.name()), "{}", state.name());
+    }
+}

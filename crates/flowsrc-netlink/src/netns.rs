@@ -62,7 +62,11 @@ impl Netns {
                         if known.is_empty() { "none has a name".to_owned() } else { format!("there are {known}") };
                     Error::new(
                         ErrorKind::NotFound,
-                        format!("no network namespace `{name}`: {known}; a process id or a path will do"),
+                        if number {
+                            format!("no network namespace `{name}`: there is no process of that id")
+                        } else {
+                            format!("no network namespace `{name}`: {known}; a process id or a path will do")
+                        },
                     )
                 })?;
                 let meta = fs::metadata(&path).map_err(|error| {

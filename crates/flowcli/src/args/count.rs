@@ -43,6 +43,14 @@ pub struct CountArgs {
     #[arg(help_heading = "Output")]
     pub output: Format,
 
+    /// Columns by name: packets, bytes
+    #[arg(long, value_name = "NAMES", allow_hyphen_values = true, help_heading = "Output")]
+    pub columns: Option<String>,
+
+    /// Print names, units and meanings of all columns, and end
+    #[arg(long, help_heading = "Output")]
+    pub list_columns: bool,
+
     #[command(flatten)]
     pub style: StyleArgs,
 

@@ -53,7 +53,7 @@ pub struct SocketsArgs {
     pub all: bool,
 
     /// In these states: all, established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, close_wait, last_ack,
-    /// listen, closing, bound_inactive; connected, synchronized, bucket, big as ss has them
+    /// listen, closing, new_syn_recv, bound_inactive; connected, synchronized, bucket, big as ss has them
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = parse_state, help_heading = "States")]
     pub state: Vec<u32>,
 

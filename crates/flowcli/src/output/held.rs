@@ -49,11 +49,12 @@ impl<R> Held<R> {
         }
     }
 
-    /// How many are missing of those that came, in words for somebody who asked for all of them.
-    pub(super) fn shortage(&self) -> Option<String> {
+    /// How many are missing of those that came, in words for somebody who asked for all of them, and who may choose among
+    /// formats that stream.
+    pub(super) fn shortage(&self, streams: &str) -> Option<String> {
         let (many, most) = (self.unreported, self.most);
         let rows = if many == 1 { "row is" } else { "rows are" };
-        let remedy = "--top N keeps another number; jsonl, csv and tsv have no limit without --sort";
+        let remedy = format!("--top N keeps another number; {streams} have no limit without --sort");
         (many > 0)
             .then(|| format!("{many} more {rows} not shown: at most {most} are kept to be put in order; {remedy}"))
     }
@@ -113,10 +114,11 @@ mod tests {
 
     #[test]
     fn what_is_let_go_is_said() {
-        assert_eq!(held(3, &[&[1, 2, 3]]).shortage(), None);
-        let said = |most| held(most, &[&[1, 2, 3, 4, 5]]).shortage().unwrap();
+        assert_eq!(held(3, &[&[1, 2, 3]]).shortage("csv"), None);
+        let said = |most| held(most, &[&[1, 2, 3, 4, 5]]).shortage("jsonl and csv").unwrap();
         assert!(said(3).starts_with("2 more rows are not shown: at most 3 are kept to be put in order; --top N"));
         assert!(said(4).starts_with("1 more row is not shown: at most 4 are kept"));
+        assert!(said(4).ends_with("; jsonl and csv have no limit without --sort"));
     }
 
     #[test]

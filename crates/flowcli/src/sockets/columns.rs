@@ -286,9 +286,12 @@ fn common() -> Vec<(Group, Field<Socket>)> {
             Unit::None,
             |s| Value::Word(state(&s.sample)),
         ),
-        gauge(Always, ["recv_q", "RECV-Q", "Received and not read; of a listener see backlog."], Unit::Bytes, |s| {
-            number(s.sample.receive_queue.filter(|_| s.sample.state != SocketState::LISTEN))
-        }),
+        gauge(
+            Always,
+            ["recv_q", "RECV-Q", "Received and not read, the peer's FIN as one byte; of a listener see backlog."],
+            Unit::Bytes,
+            |s| number(s.sample.receive_queue.filter(|_| s.sample.state != SocketState::LISTEN)),
+        ),
         gauge(Always, ["send_q", "SEND-Q", "Not acknowledged, or not sent."], Unit::Bytes, |s| {
             number(s.sample.send_queue.filter(|_| s.sample.state != SocketState::LISTEN))
         }),

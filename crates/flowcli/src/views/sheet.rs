@@ -80,7 +80,12 @@ impl<'a> Sheet<'a> {
 
     /// Brings records into the user's order, and leaves out what is too many; `row` is that of a record. Gives the
     /// rows in the same order, with --every the time before their cells, and how many were left out.
-    pub fn arrange<R>(&self, records: &mut Vec<R>, time: Option<Timestamp>, row: impl Fn(&R) -> Row) -> (Vec<Row>, u64) {
+    pub fn arrange<R>(
+        &self,
+        records: &mut Vec<R>,
+        time: Option<Timestamp>,
+        row: impl Fn(&R) -> Row,
+    ) -> (Vec<Row>, u64) {
         let time = self.args.every.map(|_| time.map_or(Value::Missing, Value::Time));
         let all = |record: &R| {
             let Row { cells, quality } = row(record);
