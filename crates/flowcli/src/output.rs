@@ -149,6 +149,9 @@ impl<'s, R> Output<'s, R> {
             }
             _ => chosen.into_iter().map(Source::of).collect(),
         };
+        if sources.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "no column is left: -t takes out those with times"));
+        }
         let column =
             |source: &Source<'_, R>| source.first.map_or_else(zeek::unknown_column, |field| field.column.clone());
         let columns: Vec<Column> = sources.iter().map(column).collect();

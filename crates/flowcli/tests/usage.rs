@@ -23,6 +23,13 @@ fn without_arguments_it_says_what_it_can_do() {
 }
 
 #[test]
+fn without_times_a_column_must_be_left() {
+    let run = |columns| flow().args(["conns", "-r", "../../captures/dns.pcap", "-t", "--columns", columns]).assert();
+    run("start_ns").code(2).stderr(contains("-t takes out those with times"));
+    run("start_ns,state").success().stdout(starts_with("STATE"));
+}
+
+#[test]
 fn help_has_examples_and_exit_codes() {
     flow()
         .args(["conns", "--help"])
