@@ -122,6 +122,8 @@ pub struct Latency {
     unreported: u64,
     /// What holds of all connections that are seen from their packets, and end from now on.
     shared: Doubts,
+    /// Sockets that were last seen before this are gone, or not selected any more.
+    listed: Timestamp,
 }
 
 impl Default for Latency {
@@ -140,13 +142,26 @@ impl Latency {
             options: Options { most_ended },
             unreported: 0,
             shared: Doubts::empty(),
+            listed: Timestamp::default(),
         }
+    }
+
+    /// A poll that began at this time was answered in full: a socket that was last seen before has no row until it is seen
+    /// again, or its end is told.
+    pub fn answered(&mut self, began: Timestamp) {
+        self.listed = began;
+    }
+
+    /// Whether a poll has left a socket out since it was seen.
+    fn is_left_out(&self, watched: &Watched) -> bool {
+        matches!(watched, Watched::Socket(flow) if flow.time < self.listed)
     }
 
     /// A row for each end of a connection, that of the shortest round trip first; ends without any, last. Of connections
     /// that have ended too, until [`forget_ended`](Self::forget_ended).
     pub fn rows(&self) -> Vec<Flow> {
-        let open = self.open.iter().filter_map(|watched| watched.flow(self.shared));
+        let open = self.open.iter().filter(|watched| !self.is_left_out(watched));
+        let open = open.filter_map(|watched| watched.flow(self.shared));
         let mut rows: Vec<Flow> = open.chain(self.ended.iter().copied()).collect();
         rows.sort_unstable_by(|a, b| {
             let (unknown, order) = (a.rtt.is_none().cmp(&b.rtt.is_none()), a.rtt.cmp(&b.rtt));
@@ -182,6 +197,15 @@ impl Latency {
             }
         }
         if sample.protocol == IPPROTO_MPTCP {
+            return;
+        }
+        let is_other =
+            |watched: &mut Watched| matches!(watched, Watched::Socket(before) if before.end.cookie != flow.end.cookie);
+        if last && self.open.get_mut(event.flow, event.direction).is_some_and(is_other) {
+            // In its place there is another with the same ends, which goes on.
+            if flow.rtt.is_some() {
+                self.end(&Watched::Socket(flow));
+            }
             return;
         }
         let over = last || !is_connection(sample.state);
@@ -232,7 +256,9 @@ impl Latency {
             if let Watched::Packets(packets) = &mut watched {
                 packets.finish(reason);
             }
-            self.end(&watched);
+            if !self.is_left_out(&watched) {
+                self.end(&watched);
+            }
         }
     }
 

@@ -7,10 +7,14 @@
 mod columns;
 mod totals;
 
-use flowcore::event::SocketRef;
+use std::collections::HashMap;
+
+use flowcore::event::{EndReason, SocketRef};
 use flowcore::report::{Quality, Row, Table};
 use flowcore::socket::{IPPROTO_MPTCP, SocketSample, SocketState};
-use flowcore::{Analyzer, Batch, Detail, Direction, Features, FlowEvent, Nanos, Protocol, Result, Tables, Timestamp};
+use flowcore::{
+    Analyzer, Batch, Detail, Direction, Features, FlowEvent, FlowId, Nanos, Protocol, Result, Tables, Timestamp,
+};
 
 use crate::ends::{End, Ends};
 use crate::latency::{MOST_ENDED, is_connection};
@@ -109,9 +113,16 @@ pub struct Carried {
     pub now: Now,
     /// The socket is gone.
     pub ended: bool,
+    /// What it counted at the very end is not known: the counts are lower bounds.
+    pub is_cut: bool,
 }
 
 impl Carried {
+    /// How far its numbers can be trusted.
+    pub fn quality(&self) -> Quality {
+        Quality { at_least: if self.is_cut { vec!["last_counts_unknown"] } else { Vec::new() } }
+    }
+
     /// How long it was counted.
     pub fn span(&self) -> Nanos {
         self.through - self.from
@@ -172,21 +183,43 @@ struct Watched {
     latest: Totals,
     now: Now,
     ended: bool,
+    is_cut: bool,
 }
 
 impl Watched {
     fn since(&self, (from, before): (Timestamp, Totals)) -> Carried {
-        let Self { end, through, now, ended, .. } = *self;
-        Carried { end, from, through, counted: self.latest.since(&before), now, ended }
+        let Self { end, through, now, ended, is_cut, .. } = *self;
+        Carried { end, from, through, counted: self.latest.since(&before), now, ended, is_cut }
+    }
+
+    /// Takes in a sample; `over`: there is none after it.
+    fn see(&mut self, sample: &SocketSample, over: bool) {
+        match &sample.tcp {
+            Some(tcp) => {
+                // What it was bound to, and its state, may have changed.
+                self.end = End::of_socket(sample).again(&self.end);
+                (self.latest, self.now, self.through) = (Totals::of(tcp), Now::of(sample), sample.time);
+            }
+            // What is left of a closed connection often has no account any more.
+            None if over => (self.end.state, self.is_cut) = (Some(sample.state), true),
+            None => {}
+        }
     }
 }
+
+/// How long the end of a socket is waited for that no poll finds: it comes when its application closes it.
+const KEPT: Nanos = Nanos::from_secs(3_600);
 
 /// The analyzer.
 #[derive(Debug, Default)]
 pub struct Volume {
     open: Ends<Watched>,
+    /// Those whose ports another may have, by cookie, until they end: the notice of that comes late. At most [`MOST_ENDED`].
+    away: HashMap<u64, Watched>,
     /// Since the latest mark; at most [`MOST_ENDED`].
     ended: Vec<Watched>,
+    /// What was last seen before this is gone, or not selected any more.
+    listed: Timestamp,
     /// The time of the latest mark.
     marked: Option<Timestamp>,
     unreported: u64,
@@ -203,18 +236,29 @@ impl Volume {
     pub fn mark(&mut self, time: Timestamp) {
         self.marked = Some(time);
         self.ended.clear();
-        for watched in self.open.iter_mut() {
+        for watched in self.open.iter_mut().chain(self.away.values_mut()) {
             watched.marked = (watched.through, watched.latest);
         }
+    }
+
+    /// A poll that began at this time was answered in full: a socket that was last seen before has no row until it is seen
+    /// again, or its end is told.
+    pub fn answered(&mut self, began: Timestamp) {
+        self.listed = began;
+        self.away.retain(|_, watched| began - watched.through < KEPT);
     }
 
     /// What every socket has carried since the latest mark, or since it was first seen, by its ends; also those that
     /// have ended since.
     pub fn rows(&self) -> Vec<Carried> {
-        let mut rows: Vec<Carried> =
-            self.open.iter().chain(&self.ended).map(|watched| watched.since(watched.marked)).collect();
+        let mut rows: Vec<Carried> = self.shown().map(|watched| watched.since(watched.marked)).collect();
         rows.sort_unstable_by_key(|row| (row.end, row.from));
         rows
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Watched> {
+        let open = self.open.iter().chain(self.away.values());
+        open.filter(|watched| watched.through >= self.listed).chain(&self.ended)
     }
 
     /// Ended sockets that have no row since there were too many.
@@ -230,46 +274,84 @@ impl Volume {
             }
             return;
         }
-        if let Some(tcp) = &sample.tcp
-            && (is_connection(sample.state) || socket.last)
-        {
-            let (latest, now, through) = (Totals::of(tcp), Now::of(sample), sample.time);
-            match self.open.get_mut(event.flow, event.direction) {
-                Some(watched) if watched.end.cookie == sample.cookie => {
-                    // What it was bound to, and its state, may have changed.
-                    watched.end = End::of_socket(sample).again(&watched.end);
-                    (watched.latest, watched.now, watched.through) = (latest, now, through);
-                }
-                _ => {
-                    self.finish_end(event, event.direction);
-                    let began = match self.marked.filter(|_| socket.first) {
-                        Some(marked) => (marked.min(through), Totals::default()),
-                        None => (through, latest),
-                    };
-                    let watched = Watched {
-                        end: End::of_socket(sample),
-                        began,
-                        marked: began,
-                        through,
-                        latest,
-                        now,
-                        ended: false,
-                    };
-                    self.open.insert(event.flow, event.direction, watched);
-                }
+        let over = socket.last || !is_connection(sample.state);
+        let in_place = self.open.get_mut(event.flow, event.direction);
+        if in_place.is_none_or(|watched| watched.end.cookie != sample.cookie) {
+            if socket.last {
+                return self.end_away(socket, sample);
+            }
+            if !over && sample.tcp.is_some() {
+                self.put_in_place(event, socket, sample);
             }
         }
-        if socket.last || !is_connection(sample.state) {
-            self.finish_end(event, event.direction);
+        let Some(watched) = self.open.get_mut(event.flow, event.direction) else { return };
+        watched.see(sample, over);
+        if over && let Some(watched) = self.open.remove(event.flow, event.direction) {
+            self.finish(watched);
         }
     }
 
-    fn finish_end(&mut self, event: &FlowEvent, sends: Direction) {
-        let Some(watched) = self.open.remove(event.flow, sends) else { return };
+    /// What is kept of a socket from its first sample on.
+    fn begin(&self, socket: SocketRef, sample: &SocketSample) -> Watched {
+        let (latest, through) = (sample.tcp.as_ref().map(Totals::of).unwrap_or_default(), sample.time);
+        let began = match self.marked.filter(|_| socket.first) {
+            Some(marked) => (marked.min(through), Totals::default()),
+            None => (through, latest),
+        };
+        let (end, now) = (End::of_socket(sample), Now::of(sample));
+        // Of one that ends and was not seen here what it carried is not known.
+        let is_cut = socket.last && !socket.first;
+        Watched { end, began, marked: began, through, latest, now, ended: false, is_cut }
+    }
+
+    /// Puts a socket in the place of its ends; it may have been away.
+    fn put_in_place(&mut self, event: &FlowEvent, socket: SocketRef, sample: &SocketSample) {
+        let before = sample.cookie.and_then(|cookie| self.away.remove(&cookie));
+        if let Some(old) = self.open.remove(event.flow, event.direction) {
+            self.put_away(old);
+        }
+        let watched = before.unwrap_or_else(|| self.begin(socket, sample));
+        self.open.insert(event.flow, event.direction, watched);
+    }
+
+    /// Keeps a socket of which only the end may be told yet.
+    fn put_away(&mut self, watched: Watched) {
+        match watched.end.cookie.filter(|_| self.away.len() < MOST_ENDED) {
+            Some(cookie) => drop(self.away.insert(cookie, watched)),
+            None => self.finish(watched),
+        }
+    }
+
+    /// The end of a socket that is not in the place of its ends.
+    fn end_away(&mut self, socket: SocketRef, sample: &SocketSample) {
+        match sample.cookie.and_then(|cookie| self.away.remove(&cookie)) {
+            Some(mut watched) => {
+                watched.see(sample, true);
+                self.finish(watched);
+            }
+            None if sample.tcp.is_some() => self.finish(self.begin(socket, sample)),
+            None => {}
+        }
+    }
+
+    fn finish(&mut self, watched: Watched) {
         if self.ended.len() < MOST_ENDED {
             self.ended.push(Watched { ended: true, ..watched });
         } else {
             self.unreported += 1;
+        }
+    }
+
+    /// A flow has ended, or others have its ports now.
+    fn end_flow(&mut self, flow: FlowId, reason: EndReason) {
+        for sends in [Direction::Forward, Direction::Reverse] {
+            match self.open.remove(flow, sends) {
+                // That of one end, maybe: the notice of the other's comes late.
+                Some(watched) if reason == EndReason::EndOfFlow => self.put_away(watched),
+                // What is not listed any more has been told.
+                Some(watched) if watched.through >= self.listed => self.finish(watched),
+                _ => {}
+            }
         }
     }
 }
@@ -286,10 +368,7 @@ impl Analyzer for Volume {
     fn observe(&mut self, batch: &Batch<'_>) -> Result<()> {
         for event in batch.events.iter().filter(|event| event.flow.is_some()) {
             match event.detail {
-                Detail::End(_) => {
-                    self.finish_end(event, Direction::Forward);
-                    self.finish_end(event, Direction::Reverse);
-                }
+                Detail::End(reason) => self.end_flow(event.flow, reason),
                 Detail::Socket(socket) if event.key.protocol == Protocol::TCP => {
                     if let Some(sample) = batch.frames.socket(event) {
                         self.take(event, socket, sample);
@@ -305,12 +384,9 @@ impl Analyzer for Volume {
     fn snapshot(&self, out: &mut Tables) {
         let columns = columns();
         let mut table = Table::new("volume", columns.iter().map(|def| def.column.clone()).collect());
-        let rows = self.open.iter().chain(&self.ended).map(|watched| watched.since(watched.began));
+        let rows = self.shown().map(|watched| watched.since(watched.began));
         table.rows = rows
-            .map(|row| Row {
-                cells: columns.iter().map(|def| (def.value)(&row)).collect(),
-                quality: Quality::default(),
-            })
+            .map(|row| Row { cells: columns.iter().map(|def| (def.value)(&row)).collect(), quality: row.quality() })
             .collect();
         out.push(table);
     }

@@ -50,7 +50,7 @@ pub fn columns() -> Vec<ColumnDef> {
             FACT,
             |flow| Value::Word(flow.method.name()),
         ),
-        ColumnDef::new(["time_ns", "TIME", "When it was last measured or asked for."], TIME, |flow| {
+        ColumnDef::new(["sampled_ns", "SAMPLED", "When it was last measured or asked for."], TIME, |flow| {
             Value::Time(flow.time)
         }),
     ];

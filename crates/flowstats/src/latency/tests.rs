@@ -99,6 +99,31 @@ fn an_ended_connection_keeps_its_row_until_it_was_reported() {
 }
 
 #[test]
+fn a_late_notice_leaves_the_socket_alone_that_has_its_ports_now() {
+    let mut polled = Polled::new(Latency::default());
+    let with_cookie =
+        |cookie, second, micros| SocketSample { cookie: Some(cookie), ..socket(WEB, second, rtt(micros)) };
+    polled.poll(&[with_cookie(1, 1, 5_000)], true, false);
+    polled.poll(&[with_cookie(2, 2, 6_000)], true, false);
+    polled.poll(&[with_cookie(1, 3, 5_500)], false, true);
+    let cookies = |polled: &Polled<Latency>| polled.get().rows().iter().map(|row| row.end.cookie).collect::<Vec<_>>();
+    assert_eq!(cookies(&polled), [Some(1), Some(2)]);
+    polled.get_mut().forget_ended();
+    assert_eq!(cookies(&polled), [Some(2)]);
+}
+
+#[test]
+fn what_a_whole_poll_leaves_out_has_no_row() {
+    let mut polled = Polled::new(Latency::default());
+    polled.poll(&[socket(WEB, 1, rtt(5_000))], true, false).get_mut().answered(Timestamp::from_parts(1, 0));
+    assert_eq!(polled.get().rows().len(), 1);
+    polled.get_mut().answered(Timestamp::from_parts(2, 0));
+    assert_eq!(polled.get().rows(), []);
+    polled.poll(&[socket(WEB, 3, rtt(5_000))], false, false);
+    assert_eq!(polled.get().rows().len(), 1, "it is back");
+}
+
+#[test]
 fn ended_connections_beyond_the_most_are_counted() {
     let mut polled = Polled::new(Latency::new(Options { most_ended: 1 }));
     for port in 1..=3 {

@@ -1,6 +1,6 @@
 //! The columns of what connections carry.
 
-use flowcore::report::{Meaning, Unit, Value};
+use flowcore::report::{Bound, Meaning, Unit, Value};
 
 use super::{Carried, Total};
 use crate::columns::{
@@ -35,10 +35,12 @@ pub fn columns() -> Vec<ColumnDef> {
         ColumnDef::new(["bytes_out", "BYTES>", "Data bytes that the other end has acknowledged."], BYTES, |row| {
             counted(row, Total::BytesOut)
         })
+        .bounded(Bound::AtLeast)
         .shown(1),
         ColumnDef::new(["bytes_in", "BYTES<", "Data bytes received in order."], BYTES, |row| {
             counted(row, Total::BytesIn)
         })
+        .bounded(Bound::AtLeast)
         .shown(1),
         ColumnDef::new(["out_rate", "OUT", "The bytes out in a second of the interval."], RATE, |row| {
             ratio(row.rate(Total::BytesOut))
@@ -51,19 +53,24 @@ pub fn columns() -> Vec<ColumnDef> {
             COUNT,
             |row| counted(row, Total::SegmentsOut),
         )
+        .bounded(Bound::AtLeast)
         .shown(3),
         ColumnDef::new(["segments_in", "SEGS<", "Segments received."], COUNT, |row| counted(row, Total::SegmentsIn))
+            .bounded(Bound::AtLeast)
             .shown(3),
         ColumnDef::new(["retrans", "RETRANS", "Segments sent again."], COUNT, |row| {
             counted(row, Total::Retransmissions)
         })
+        .bounded(Bound::AtLeast)
         .shown(2),
         ColumnDef::new(["bytes_sent", "SENT", "Data bytes sent, those sent again included."], BYTES, |row| {
             counted(row, Total::BytesSent)
-        }),
+        })
+        .bounded(Bound::AtLeast),
         ColumnDef::new(["bytes_retrans", "AGAIN", "Data bytes sent again."], BYTES, |row| {
             counted(row, Total::BytesAgain)
-        }),
+        })
+        .bounded(Bound::AtLeast),
         ColumnDef::new(
             ["bdp_bytes", "BDP", "Congestion window in bytes (cwnd × mss): about the path's bandwidth-delay product."],
             BYTES_NOW,

@@ -63,6 +63,101 @@ fn another_socket_with_the_same_ends_is_another_row() {
 }
 
 #[test]
+fn a_late_notice_ends_its_own_socket_and_not_the_one_that_has_its_ports_now() {
+    let mut polled = Polled::new(Volume::new());
+    let with_cookie = |cookie, second, tcp| SocketSample { cookie: Some(cookie), ..socket(WEB, second, tcp) };
+    let bytes = |polled: &Polled<Volume>| -> Vec<_> {
+        let rows = polled.get().rows();
+        rows.iter().map(|row| (row.end.cookie, row.counted.get(Total::BytesOut), row.ended)).collect()
+    };
+    polled.poll(&[with_cookie(1, 1, counters(10, 1_000))], true, false);
+    polled.get_mut().mark(at_second(1));
+    polled.poll(&[with_cookie(2, 2, counters(1, 100))], true, false).get_mut().answered(at_second(2));
+    assert_eq!(bytes(&polled), [(Some(2), Some(100), false)], "the first has not ended, and is listed no more");
+    polled.get_mut().mark(at_second(2));
+    polled.poll(&[with_cookie(1, 3, counters(11, 1_010))], false, true);
+    polled.poll(&[with_cookie(2, 4, counters(5, 500))], false, false).get_mut().answered(at_second(4));
+    let mut rows = bytes(&polled);
+    rows.sort();
+    assert_eq!(rows, [(Some(1), Some(10), true), (Some(2), Some(400), false)]);
+    polled.get_mut().mark(at_second(4));
+    polled.poll(&[with_cookie(2, 5, counters(6, 600))], false, true);
+    assert_eq!(bytes(&polled), [(Some(2), Some(100), true)]);
+}
+
+#[test]
+fn an_end_whose_other_has_gone_is_awaited_though_its_ports_are_used_again() {
+    let mut polled = Polled::new(Volume::new());
+    let other = "192.0.2.1 443 192.0.2.2 40000";
+    let with_cookie = |ends, cookie, second, tcp| SocketSample { cookie: Some(cookie), ..socket(ends, second, tcp) };
+    polled.poll(&[with_cookie(WEB, 1, 1, counters(1, 10)), with_cookie(other, 2, 1, counters(1, 10))], true, false);
+    polled.get_mut().answered(at_second(1));
+    polled.get_mut().mark(at_second(1));
+    // The server's end is reset there and gone at once, the client's when it is closed.
+    polled.poll(&[with_cookie(other, 2, 2, counters(1, 10))], false, true);
+    polled.poll(&[with_cookie(WEB, 3, 3, counters(1, 100))], true, false).get_mut().answered(at_second(3));
+    let rows = |polled: &Polled<Volume>| -> Vec<_> {
+        let rows = polled.get().rows();
+        let mut rows: Vec<_> =
+            rows.iter().map(|row| (row.end.cookie, row.counted.get(Total::BytesOut), row.ended)).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(rows(&polled), [(Some(2), Some(0), true), (Some(3), Some(100), false)]);
+    polled.get_mut().mark(at_second(3));
+    polled.poll(&[with_cookie(WEB, 1, 4, counters(2, 15))], false, true);
+    assert_eq!(rows(&polled), [(Some(1), Some(5), true), (Some(3), Some(0), false)]);
+}
+
+#[test]
+fn sockets_that_take_turns_between_the_same_ends_keep_their_counts() {
+    // Bound to two devices.
+    let mut polled = Polled::new(Volume::new());
+    let with_cookie = |cookie, second, tcp| SocketSample { cookie: Some(cookie), ..socket(WEB, second, tcp) };
+    polled.poll(&[with_cookie(1, 1, counters(1, 10)), with_cookie(2, 1, counters(1, 20))], true, false);
+    polled.get_mut().mark(at_second(1));
+    polled.poll(&[with_cookie(1, 2, counters(2, 11)), with_cookie(2, 2, counters(2, 22))], false, false);
+    polled.get_mut().answered(at_second(2));
+    let counted: Vec<_> = polled.get().rows().iter().map(|row| row.counted.get(Total::BytesOut)).collect();
+    assert_eq!(counted, [Some(1), Some(2)]);
+}
+
+#[test]
+fn what_a_whole_poll_leaves_out_has_no_row_until_it_comes_again_or_ends() {
+    let mut polled = Polled::new(Volume::new());
+    let other = "192.0.2.2 40001 192.0.2.1 443";
+    polled.poll(&[socket(WEB, 1, counters(1, 10)), socket(other, 1, counters(1, 10))], true, false);
+    polled.get_mut().answered(at_second(1));
+    polled.get_mut().mark(at_second(1));
+    // A poll that was interrupted: nothing is known of what is not in it.
+    polled.poll(&[socket(other, 2, counters(2, 20))], false, false);
+    assert_eq!(polled.get().rows().len(), 2);
+    polled.get_mut().answered(at_second(2));
+    let ports: Vec<u16> = polled.get().rows().iter().map(|row| row.end.local_port).collect();
+    assert_eq!(ports, [40_001]);
+    polled.get_mut().mark(at_second(2));
+    polled.poll(&[socket(WEB, 3, counters(4, 40))], false, false).get_mut().answered(at_second(3));
+    let row = polled.get().rows()[0];
+    assert_eq!((row.end.local_port, row.counted.get(Total::BytesOut)), (40_000, Some(30)), "since it was last seen");
+    polled.get_mut().mark(at_second(3));
+    polled.poll(&[socket(other, 4, counters(3, 25))], false, true).get_mut().answered(at_second(5));
+    let rows = polled.get().rows();
+    assert_eq!((rows.len(), rows[0].ended, rows[0].counted.get(Total::BytesOut)), (1, true, Some(5)));
+}
+
+#[test]
+fn what_a_socket_counted_at_its_end_is_a_lower_bound_if_the_kernel_does_not_say_it() {
+    let mut polled = Polled::new(Volume::new());
+    polled.poll(&[socket(WEB, 1, counters(1, 10))], true, false);
+    assert!(polled.get().rows()[0].quality().is_exact());
+    let reset = SocketSample { tcp: None, state: SocketState::CLOSE, ..socket(WEB, 2, counters(0, 0)) };
+    polled.poll(&[reset], false, true);
+    let row = polled.get().rows()[0];
+    assert_eq!((row.counted.get(Total::BytesOut), row.end.state), (Some(0), Some(SocketState::CLOSE)));
+    assert_eq!(row.quality().at_least, ["last_counts_unknown"]);
+}
+
+#[test]
 fn bug_8_the_bandwidth_delay_product_is_bytes() {
     let mut polled = Polled::new(Volume::new());
     // 10 segments of 1448 bytes in 20 ms; Fleutan showed 10 × 20 = 200.
