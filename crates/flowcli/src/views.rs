@@ -159,7 +159,7 @@ impl<'a> Live<'a> {
 
     fn look_once_more(&mut self) -> anyhow::Result<()> {
         let done = self.source.finished_polls();
-        self.source.hasten();
+        self.source.conclude();
         let mut events = Vec::with_capacity(Limit::default().events);
         loop {
             let filled = self.source.fill(&mut events, Limit::default())?;

@@ -6,6 +6,7 @@ mod messages;
 mod place;
 mod readiness;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,6 +23,7 @@ use self::events::{begin_sample, give};
 use self::messages::{error_code, next_message};
 use self::place::{Place, read_whole};
 use self::readiness::Readiness;
+use crate::channel::Channel;
 use crate::delta::{Increment, Table};
 use crate::diag::{self, Read};
 use crate::netns::Namespace;
@@ -31,6 +33,10 @@ use crate::{capabilities, proc_net, request};
 
 /// How often an answer that the kernel marks as inconsistent is asked for again.
 const TRIES: u32 = 3;
+
+/// How long the last poll waits for notices of connections that were opened and not seen yet: they come from a work queue,
+/// under load a second late.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the kernel says of a filter program that it does not take.
 const EINVAL: i32 = 22;
@@ -42,6 +48,8 @@ pub struct Sockets {
     options: Options,
     info: SourceInfo,
     places: Vec<Place>,
+    /// Inodes of namespaces that could not be entered.
+    closed: HashSet<u64>,
     /// What to ask in each place, in order.
     dumps: Vec<Dump>,
     /// The filter as the kernel's program, if there is one.
@@ -53,6 +61,11 @@ pub struct Sockets {
     time: Timestamp,
     began: Option<Instant>,
     through: Timestamp,
+    /// Since when the last poll has waited for notices.
+    lingers_since: Option<Instant>,
+    /// Nothing is known to be missing from the answers of the current or latest poll.
+    whole: bool,
+    answered: Timestamp,
     table: Table,
     ledger: Ledger,
     counts: Polls,
@@ -115,7 +128,7 @@ impl Sockets {
         // Namespaces that nothing is asked of; where it is not known how many, at least one.
         let mut left_out = u64::from(hidden.is_some());
         forbidden.extend(hidden);
-        let mut closed = Vec::new();
+        let (mut closed, mut not_entered) = (Vec::new(), HashSet::new());
         let ready = Readiness::new().map_err(|error| Error::io("sock_diag: no descriptor to wait with", error))?;
         let mut places = Vec::new();
         for namespace in namespaces {
@@ -123,7 +136,7 @@ impl Sockets {
                 "" => "sock_diag".to_owned(),
                 name => format!("network namespace {name}"),
             };
-            let name = namespace.name.clone();
+            let (name, inode) = (namespace.name.clone(), namespace.inode);
             match Place::open(namespace, &options) {
                 Ok(place) => places.push(place),
                 Err(error)
@@ -132,10 +145,12 @@ impl Sockets {
                         && error.kind() == io::ErrorKind::PermissionDenied =>
                 {
                     closed.push(name);
+                    not_entered.insert(inode);
                 }
                 Err(error) if options.netns == crate::Netns::All && !places.is_empty() => {
                     degraded.push(format!("{subject} is left out: {error}{}", remedy(&error)));
                     left_out += 1;
+                    not_entered.insert(inode);
                 }
                 Err(error) => {
                     let remedy = remedy(&error);
@@ -179,6 +194,7 @@ impl Sockets {
             options,
             info,
             places,
+            closed: not_entered,
             dumps,
             bytecode: None,
             stage: Stage::Waiting,
@@ -186,6 +202,9 @@ impl Sockets {
             time: Timestamp::EPOCH,
             began: None,
             through: Timestamp::MIN,
+            lingers_since: None,
+            whole: false,
+            answered: Timestamp::MIN,
             table: match (is_once, hears_all) {
                 (true, _) => Table::once(),
                 (false, hears_all) => Table::new(hears_all),
@@ -204,7 +223,8 @@ impl Sockets {
         })
     }
 
-    /// The namespaces looked into; a sample's `netns` is an index into them.
+    /// The namespaces looked into; a sample's `netns` is an index into them. Of [all](crate::Netns::All) those that are made
+    /// later are added when the next poll begins, and the ones that are gone keep their indices.
     pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
         self.places.iter().map(|place| &place.namespace)
     }
@@ -212,7 +232,7 @@ impl Sockets {
     /// What an interface is called in a namespace, by the index that a sample has.
     pub fn interface_name(&self, netns: u16, index: u32) -> Option<String> {
         let place = self.places.get(usize::from(netns))?;
-        rustix::net::netdevice::index_to_name(&place.channel, index).ok()
+        rustix::net::netdevice::index_to_name(place.channel.as_ref()?, index).ok()
     }
 
     /// How many polls have ended; the events of one are all delivered when this has grown. It grows by one at most with each
@@ -222,6 +242,12 @@ impl Sockets {
             Stage::Dumping { .. } | Stage::Listing { .. } | Stage::Noticing { ends_poll: true, .. } => self.polls - 1,
             _ => self.polls,
         }
+    }
+
+    /// When the latest poll began whose answers were whole: a socket whose latest sample is older was in none of them. It is
+    /// gone, or is selected no more where a filter was given to the kernel. [`Timestamp::MIN`] before there was one.
+    pub fn answered(&self) -> Timestamp {
+        self.answered
     }
 
     /// The kinds of socket of which the kernel has some and would not list them: each with its family, as `RAW inet6`.
@@ -236,14 +262,17 @@ impl Sockets {
     }
 
     fn refuse(&mut self, place: usize, dump: usize) {
+        self.whole = false;
         if !self.refused.contains(&(place, dump)) {
             self.refused.push((place, dump));
             self.counts.refused += 1;
         }
     }
 
-    /// Has the next poll begin with the next [`fill`](Collector::fill), whatever the interval; one that is under way goes on.
-    pub fn hasten(&mut self) {
+    /// Has one more poll begin with the next [`fill`](Collector::fill), whatever the interval, and ends after it. One that is
+    /// under way goes on, and is the last.
+    pub fn conclude(&mut self) {
+        self.options.polls = Some(self.finished_polls() + 1);
         self.began = None;
     }
 
@@ -252,6 +281,10 @@ impl Sockets {
         self.began = Some(Instant::now());
         self.time = now().max(self.through);
         self.polls += 1;
+        self.whole = true;
+        if self.polls > 1 && self.options.netns == crate::Netns::All {
+            self.look_for_namespaces()?;
+        }
         self.table.begin(self.time);
         for place in &mut self.places {
             let opened = place.connections_opened();
@@ -263,6 +296,50 @@ impl Sockets {
         }
         self.counts.polls += 1;
         self.ask(0, 0, 1)
+    }
+
+    /// Opens the namespaces that were made since the poll before, and closes those that are gone: without that they would
+    /// not go.
+    fn look_for_namespaces(&mut self) -> Result<()> {
+        let (namespaces, _) = self.options.netns.list()?;
+        for place in &mut self.places {
+            let is_there = namespaces.iter().any(|namespace| namespace.inode == place.namespace.inode);
+            // A poll later, for the last notices.
+            if std::mem::replace(&mut place.is_gone, !is_there) && !is_there {
+                (place.channel, place.notices, place.statistics) = (None, None, None);
+                (place.raw, place.protocols) = ([None, None], None);
+            }
+        }
+        for namespace in namespaces {
+            let is_open = |place: &Place| place.namespace.inode == namespace.inode && place.channel.is_some();
+            if self.places.iter().any(is_open) || self.closed.contains(&namespace.inode) {
+                continue;
+            }
+            let inode = namespace.inode;
+            // Samples have 16 bits for its index.
+            let opened = match self.places.len() > usize::from(u16::MAX) {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Place::open(namespace, &self.options),
+            };
+            match opened {
+                Ok(mut place) => {
+                    // All its connections were opened since the first poll.
+                    place.opened_before = Some(0);
+                    if let Some(notices) = &place.notices {
+                        let watched = self.ready.watch(notices);
+                        watched.map_err(|error| Error::io("sock_diag: cannot wait for notices", error))?;
+                    }
+                    self.places.push(place);
+                }
+                // Gone already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => {
+                    self.closed.insert(inode);
+                    self.counts.refused += self.dumps.len() as u64;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks for a dump, or goes on to what follows the last one.
@@ -278,9 +355,13 @@ impl Sockets {
                 (place, dump) = (place + 1, 0);
                 continue;
             };
-            let sequence = here.channel.next_sequence();
+            let Some(channel) = &mut here.channel else {
+                (place, dump) = (place + 1, 0);
+                continue;
+            };
+            let sequence = channel.next_sequence();
             let bytecode = self.bytecode.as_deref();
-            here.channel.send(&request::dump(what, &self.options, bytecode, sequence))?;
+            channel.send(&request::dump(what, &self.options, bytecode, sequence))?;
             self.stage = Stage::Dumping { place, dump, tries, interrupted: false };
             return Ok(());
         }
@@ -293,7 +374,7 @@ impl Sockets {
             self.receive(place)?;
         }
         let (Some(here), Some(what)) = (self.places.get(place), self.dumps.get(dump)) else { return Ok(()) };
-        let sequence = here.channel.sequence();
+        let sequence = here.channel.as_ref().map_or(0, Channel::sequence);
         let protocol = what.protocol;
         let start = events.len();
         let mut ended = None;
@@ -310,7 +391,7 @@ impl Sockets {
                         Read::Whole => {}
                         Read::Part => self.counts.malformed += 1,
                         Read::Nothing => {
-                            self.counts.malformed += 1;
+                            (self.counts.malformed, self.whole) = (self.counts.malformed + 1, false);
                             self.samples.pop();
                             continue;
                         }
@@ -341,6 +422,7 @@ impl Sockets {
             Some(_) if interrupted && tries < TRIES => return self.ask(place, dump, tries + 1),
             Some(code) => {
                 self.counts.interrupted += u64::from(interrupted);
+                self.whole &= !interrupted;
                 if let Some(two) = what.split().filter(|_| code != 0) {
                     self.dumps.splice(dump..=dump, two);
                     let later = self.refused.iter_mut().filter(|(_, refused)| *refused > dump);
@@ -403,11 +485,12 @@ impl Sockets {
     }
 
     fn receive(&mut self, place: usize) -> Result<()> {
-        let Some(place) = self.places.get(place) else { return Ok(()) };
-        let received = place.channel.receive(&mut self.buffer);
+        let Some(channel) = self.places.get(place).and_then(|place| place.channel.as_ref()) else { return Ok(()) };
+        let received = channel.receive(&mut self.buffer);
         let received = received.map_err(|error| Error::io("sock_diag: no answer from the kernel", error))?;
         (self.read, self.filled) = (0, received.length);
         self.counts.malformed += u64::from(received.cut);
+        self.whole &= !received.cut;
         Ok(())
     }
 
@@ -457,19 +540,55 @@ impl Sockets {
         Ok(false)
     }
 
+    /// Whether this poll is the last.
+    fn is_last(&self) -> bool {
+        match (self.options.polls, self.options.every) {
+            (Some(polls), _) => self.polls >= polls,
+            (None, every) => every.is_none(),
+        }
+    }
+
+    /// Of the last poll how long notices may still come of connections that were opened before it and have not been seen:
+    /// nothing after it would tell of them.
+    fn lingers(&mut self) -> Option<Duration> {
+        let awaited = |(zone, place): (usize, &Place)| {
+            let (before, opened) = place.opened_before.zip(place.opened).unwrap_or_default();
+            let unseen = place.unseen(before, opened, self.table.connections(zone as u16));
+            place.notices.is_some() && unseen > place.missed.unwrap_or(0)
+        };
+        if !self.is_last() || self.polls == 1 || !self.sees_all() || !self.places.iter().enumerate().any(awaited) {
+            return None;
+        }
+        let since = *self.lingers_since.get_or_insert_with(Instant::now);
+        Some(GRACE.saturating_sub(since.elapsed())).filter(|left| !left.is_zero())
+    }
+
+    /// With a filter in the kernel, or fewer states, nobody knows what else there was.
+    fn sees_all(&self) -> bool {
+        let all_states = self.options.states & Options::CONNECTED == Options::CONNECTED;
+        self.bytecode.is_none() && all_states && self.options.ipv4 && self.options.ipv6
+    }
+
     /// Ends a poll: forgets what is gone, and compares with what the kernel has counted.
     fn finish(&mut self) -> Result<()> {
         self.table.finish();
         self.through = self.time;
-        let mut missed = Some(0);
-        // A filter in the kernel, or fewer states, and nobody knows what else there was.
-        let whole = self.bytecode.is_none() && self.options.states & Options::CONNECTED == Options::CONNECTED;
-        let whole = whole && self.options.ipv4 && self.options.ipv6;
+        if self.whole {
+            self.answered = self.time;
+        }
+        let (mut missed, whole, is_last) = (Some(0), self.sees_all(), self.is_last());
         for (zone, place) in self.places.iter_mut().enumerate() {
+            if place.channel.is_none() {
+                // What was known of it when it went stands.
+                missed = missed.zip(place.missed).map(|(sum, here)| sum + here);
+                continue;
+            }
             let seen = self.table.connections(zone as u16);
-            place.missed = match (place.opened_before, place.judged.or(place.opened)) {
+            // What a notice may still tell of is judged with the next poll.
+            let judged = place.judged.filter(|_| !is_last).or(place.opened);
+            place.missed = match (place.opened_before, judged) {
                 (Some(before), Some(opened)) if self.polls > 1 && whole => {
-                    let unseen = (opened - before.min(opened)).saturating_sub(seen.saturating_sub(place.known_before));
+                    let unseen = place.unseen(before, opened, seen);
                     // A late notice may still tell of one; without notices nothing will.
                     let before = place.missed.filter(|_| place.notices.is_none()).unwrap_or(0);
                     Some(unseen.max(before))
@@ -483,12 +602,7 @@ impl Sockets {
             missed = missed.zip(place.missed).map(|(sum, here)| sum + here);
         }
         self.counts.missed = self.counts.missed.and(missed);
-        let enough = match (self.options.polls, self.options.every) {
-            (Some(polls), _) => self.polls >= polls,
-            (None, None) => true,
-            (None, Some(_)) => false,
-        };
-        self.stage = if enough { Stage::Ended } else { Stage::Waiting };
+        self.stage = if is_last { Stage::Ended } else { Stage::Waiting };
         let due = self.due();
         self.ready.set(due).map_err(|error| Error::io("sock_diag: cannot wait for the next poll", error))
     }
@@ -525,7 +639,17 @@ impl Collector for Sockets {
                 Stage::Dumping { .. } => self.dump(events, room)?,
                 Stage::Listing { place, dump } => self.list(place, dump, events, room)?,
                 Stage::Noticing { place, ends_poll } if place == self.places.len() => {
-                    if ends_poll {
+                    if let Some(left) = self.lingers().filter(|_| ends_poll) {
+                        if events.len() > start {
+                            break Status::More;
+                        }
+                        if waited || limit.wait.is_zero() {
+                            break Status::Idle;
+                        }
+                        let ready = self.ready.set(left).and_then(|()| self.ready.wait(limit.wait.min(left)));
+                        ready.map_err(|error| Error::io("sock_diag: waiting for notices", error))?;
+                        (waited, self.stage) = (true, Stage::Noticing { place: 0, ends_poll });
+                    } else if ends_poll {
                         self.finish()?;
                     } else {
                         (heard, self.stage) = (true, Stage::Waiting);

@@ -155,6 +155,26 @@ fn a_closed_one_is_gone() {
 }
 
 #[test]
+fn a_descriptor_that_was_closed_is_missed_also_where_another_is_opened() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let inode = inode(&listener);
+    let mut processes = Processes::open().unwrap();
+    processes.find([inode]).unwrap();
+    assert_eq!(owners(&processes, inode), (Evidence::Exact, vec![own()]));
+    drop(listener);
+    let _as_many = std::fs::File::open("/dev/null").unwrap();
+    // Not at once where others hold thousands.
+    for _ in 0..50 {
+        processes.refresh().unwrap();
+        if owners(&processes, inode).1.is_empty() {
+            return;
+        }
+    }
+    panic!("held for ever: {:?}", owners(&processes, inode));
+}
+
+#[test]
 fn a_new_one_is_found_without_a_refresh() {
     let _alone = alone();
     let mut processes = Processes::open().unwrap();

@@ -30,14 +30,15 @@ impl Sockets {
             let message = format!("{name}: only TCP, UDP and raw sockets can be closed from outside");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let Some(place) = self.places.get_mut(usize::from(socket.netns)) else {
+        let place = self.places.get_mut(usize::from(socket.netns));
+        let Some(channel) = place.and_then(|place| place.channel.as_mut()) else {
             return Err(Error::new(ErrorKind::NotFound, format!("{name}: its network namespace is not known")));
         };
-        let sequence = place.channel.next_sequence();
-        place.channel.send(&request::destroy(socket, sequence))?;
+        let sequence = channel.next_sequence();
+        channel.send(&request::destroy(socket, sequence))?;
         let mut buffer = Vec::new();
         loop {
-            let received = place.channel.receive(&mut buffer).map_err(|error| Error::io(name.clone(), error))?;
+            let received = channel.receive(&mut buffer).map_err(|error| Error::io(name.clone(), error))?;
             for message in messages(buffer.get(..received.length).unwrap_or(&[])) {
                 if message.sequence_number() != sequence || message.message_type() != NLMSG_ERROR {
                     continue;

@@ -19,10 +19,13 @@ const GROUPS: [(u32, Kinds, Family); 4] = [
     (4, Kinds::UDP, Family::INET6),
 ];
 
-/// One network namespace, open.
+/// One network namespace.
 pub(super) struct Place {
     pub(super) namespace: Namespace,
-    pub(super) channel: Channel,
+    /// `None` of a namespace that is gone.
+    pub(super) channel: Option<Channel>,
+    /// It was not found when namespaces were last looked for.
+    pub(super) is_gone: bool,
     pub(super) notices: Option<Channel>,
     /// Its /proc/net/snmp.
     pub(super) statistics: Option<File>,
@@ -36,7 +39,7 @@ pub(super) struct Place {
     /// The same at the beginning of the latest poll.
     pub(super) opened: Option<u64>,
     /// Of which it can be said whether they were seen. A notice comes a little after the end of its socket, so with notices
-    /// these are the ones of the poll before.
+    /// these are the ones of the poll before, but for the last poll, which waits for them.
     pub(super) judged: Option<u64>,
     /// Of the connections that were seen, those of the first poll: they were opened before.
     pub(super) known_before: u64,
@@ -67,7 +70,8 @@ impl Place {
         let (channel, notices, statistics, raw, protocols) = namespace.within(open)?;
         Ok(Self {
             namespace,
-            channel,
+            channel: Some(channel),
+            is_gone: false,
             notices,
             statistics,
             raw,
@@ -79,6 +83,12 @@ impl Place {
             known_before: 0,
             missed: None,
         })
+    }
+
+    /// How many connections were opened and not seen, of `opened` by the kernel's count, `before` of them before the first
+    /// poll.
+    pub(super) fn unseen(&self, before: u64, opened: u64, seen: u64) -> u64 {
+        opened.saturating_sub(before).saturating_sub(seen.saturating_sub(self.known_before))
     }
 
     /// Whether the kernel has a protocol, or may have it: without it there are no such sockets.
