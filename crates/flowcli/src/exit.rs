@@ -56,7 +56,7 @@ pub const TABLE: &str = concat!(
     "  5  more was lost than --max-loss allows\n",
     "  6  no rows, with --fail-empty\n",
     "  130, 143  ended by SIGINT or SIGTERM before there was any result; lat, vol,\n",
-    "     cpu, sockets --every: after the final report\n",
+    "     cpu, sockets with --every and no -c: after the final report\n",
     "Of 3, 5 and 6 the first that is true; too great a loss is told beside 3 too",
 );
 

@@ -116,12 +116,24 @@ pub fn packets_read(ledger: &Ledger) -> u64 {
     ledger.delivered().saturating_add(ledger.filtered())
 }
 
+const INTERRUPTED: &str = "interrupted by the user";
+
 /// Why the input ended before its own end, for the trust line.
 pub fn why(count: Option<NonZeroU64>, read: u64, fault: Option<&str>, stopped: bool) -> Option<&str> {
     match fault {
-        _ if stopped => Some("interrupted by the user"),
+        _ if stopped => Some(INTERRUPTED),
         None if is_limited(count, read) => Some("stopped by --count"),
         fault => fault,
+    }
+}
+
+/// How a run over the kernel's sockets ends that a signal has stopped: what was to go on until then (`endless`) is complete,
+/// and its exit code is the signal's; of any other it is said why it ended before its own end.
+pub fn polls_stopped(stopped: Option<i32>, endless: bool) -> (Option<&'static str>, Option<Exit>) {
+    match stopped {
+        Some(signal) if endless => (None, Some(Exit::signalled(signal))),
+        Some(_) => (Some(INTERRUPTED), None),
+        None => (None, None),
     }
 }
 

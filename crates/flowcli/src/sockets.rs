@@ -1,7 +1,6 @@
 //! `flow sockets`: the kernel's own view of this host's sockets.
 
 mod columns;
-mod listeners;
 mod summary;
 
 use std::collections::HashMap;
@@ -12,18 +11,18 @@ use flowcore::{
     Collector, Detail, Error, ErrorKind, FlowEvent, Frames, Limit, Select, SocketSample, SocketState, Status, Timestamp,
 };
 use flowfilter::{Field, Filter, OPEN_RANGE, STEP};
-use flowsrc_netlink::process::{Details, Evidence, Processes};
-use flowsrc_netlink::{Cgroups, Kinds, Options, Sockets};
+use flowsrc_netlink::process::{Details, Holder, Processes};
+use flowsrc_netlink::{Cgroups, Kinds, Namespace, Netns, Options, Sockets};
 
 use crate::args::{SocketsArgs, parse_state};
 use crate::edge::Edge;
 use crate::exit::{Exit, complain};
 use crate::filter::{self, Asked, OfSockets, Written};
+use crate::holders::{self, Holders};
 use crate::output::{self, Output, Wishes};
 use crate::run::{self, Finish};
 use crate::signals::Signals;
 use columns::{Since, Socket};
-use listeners::Listeners;
 use summary::Summary;
 
 /// Runs the command.
@@ -149,22 +148,23 @@ struct Job<'a> {
     left: Vec<Error>,
     filter: Option<&'a OfSockets>,
     /// Who holds what, if that is to be shown or selected by.
-    processes: Option<Processes>,
-    /// Who waits at which door, if that is to be shown.
-    listeners: Listeners,
+    holders: Option<holders::Shared>,
+    /// Of this poll, for which a filter by process could not be decided.
+    undecided: u64,
     /// Control groups by id, if their paths are to be shown or selected by.
     cgroups: Option<Cgroups>,
     wants_details: bool,
-    /// Of processes by id and beginning, as they were when first looked at.
+    /// Of processes by id and beginning, as they are in this poll.
     details: HashMap<(u32, u64), Option<Arc<Details>>>,
 }
 
 impl<'a> Job<'a> {
     fn new(args: &'a SocketsArgs, source: &Sockets, filter: Option<&'a OfSockets>) -> Result<Self, Error> {
-        let namespaces: Vec<_> = source
-            .namespaces()
-            .map(|namespace| Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from))
-            .collect();
+        let namespaces: Vec<_> = source.namespaces().map(name_of).collect();
+        let holders = wants_processes(args, filter).then(Holders::open).transpose()?;
+        if let Some(holders) = &holders {
+            holders::lock(holders).watch(args.options(), source);
+        }
         let wants_cgroups =
             filter.is_some_and(|filter| filter.asks(Field::Cgroup)) || !args.summary && columns::wants_cgroups(args);
         Ok(Self {
@@ -178,8 +178,8 @@ impl<'a> Job<'a> {
             rows: Vec::new(),
             left: Vec::new(),
             filter,
-            processes: wants_processes(args, filter).then(Processes::open).transpose()?,
-            listeners: Listeners::new(args.options(), source),
+            holders,
+            undecided: 0,
             cgroups: wants_cgroups.then(Cgroups::default),
             wants_details: columns::wants_details(args),
             details: HashMap::new(),
@@ -194,36 +194,36 @@ impl<'a> Job<'a> {
         networks: Option<Arc<flowresolve::Networks>>,
     ) -> anyhow::Result<Exit> {
         let args = self.args;
-        let subject = columns::subject(args, self.namespaces.len() > 1);
+        let subject = columns::subject(args, self.has_several_places());
         let edge = Edge::new(&args.names, networks, args.ending.quiet)?.heeding(signals);
         let mut output = Output::new(&subject, wishes(args), edge.anew())?;
         // Samples and rows of few sockets stay in the second-level cache. Holders may be looked for anew with every batch.
-        let limit = match self.processes {
+        let limit = match self.holders {
             Some(_) => Limit::default(),
             None => Limit { events: 2 * STEP, ..Limit::default() },
         };
         let mut events = Vec::with_capacity(limit.events);
         // Asked once: it is a system call.
         let is_awaited = output::is_watched() || args.interval().is_some();
-        let (mut rows, mut stopped, mut tables) = (0, false, 0);
+        let (mut rows, mut stopped, mut tables) = (0, None, 0);
         let through = loop {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, limit)?;
             let (through, status) = (filled.through, filled.status);
             self.take(&events, &filled.frames, polls == 0);
             events.clear();
+            self.begin(source, through);
             self.find_out(source)?;
             if args.yes {
                 self.kill(source);
             }
             output.take(&mut self.rows)?;
             output.settle(is_awaited)?;
-            stopped = stopped || signals.stop().is_some();
-            if status == Status::End || stopped {
+            if self.is_over(source, status, signals, &mut stopped) {
                 break through;
             }
             if source.finished_polls() > polls {
-                self.forget()?;
+                self.forget(source)?;
             }
             // A poll is a table of its own, or a part that ends with its account.
             if source.finished_polls() > polls && args.output.has_parts() && !(args.events && output.is_empty()) {
@@ -238,49 +238,64 @@ impl<'a> Job<'a> {
         if tables > 0 {
             output = output.without_empty_table();
         }
-        let ledger = self.ledger(source)?;
-        // Without a number of polls there is no other end.
-        let endless = args.interval().is_some() && args.count.is_none();
-        let why = (stopped && !endless).then_some("interrupted by the user");
-        let ending =
-            Ending { from: self.from, through: Some(through), complete: true, fault: why, ..Ending::new(&ledger) };
-        rows += output.finish(&ending)?;
-        let exit = self.conclude(source, &ledger, rows, stopped && !endless)?;
-        Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
+        self.conclude(source, output, rows, through, stopped)
+    }
+
+    /// It begins with the first poll, also where that selects nothing.
+    fn begin(&mut self, source: &Sockets, through: Timestamp) {
+        if source.finished_polls() > 0 {
+            self.from.get_or_insert(through);
+        }
+    }
+
+    /// Whether sockets are of several namespaces, or will be.
+    fn has_several_places(&self) -> bool {
+        let more = self.args.netns == Some(Netns::All) && self.args.interval().is_some();
+        more || self.namespaces.len() > 1
+    }
+
+    /// Whether a run is over. One that polls again and again looks once more when it is stopped: its last report is of then.
+    fn is_over(&self, source: &mut Sockets, status: Status, signals: &Signals, stopped: &mut Option<i32>) -> bool {
+        let is_over = status == Status::End;
+        if !is_over && stopped.is_none() {
+            *stopped = signals.stop();
+            if stopped.is_some() {
+                source.conclude();
+            }
+        }
+        is_over || (stopped.is_some() && self.args.interval().is_none())
     }
 
     /// A row for each kind and state, at each poll.
     fn summarise(&mut self, source: &mut Sockets, signals: &Signals) -> anyhow::Result<Exit> {
         let args = self.args;
-        let subject = summary::subject(self.namespaces.len() > 1, args.interval().is_some());
+        let subject = summary::subject(self.has_several_places(), args.interval().is_some());
         let begin = || Output::new(&subject, wishes(args), Edge::default());
         let mut output = begin()?;
         let mut summary = Summary::default();
         let mut events = Vec::with_capacity(Limit::default().events);
-        let (mut rows, mut serial) = (0, 0);
-        let (through, stopped) = loop {
+        let (mut rows, mut serial, mut stopped) = (0, 0, None);
+        let through = loop {
             let polls = source.finished_polls();
             let filled = source.fill(&mut events, Limit::default())?;
             let (through, status) = (filled.through, filled.status);
             self.take(&events, &filled.frames, polls == 0);
             events.clear();
-            if self.filter.is_some_and(|filter| !filter.unsettled().is_empty()) {
-                self.find_out(source)?;
-            }
+            self.begin(source, through);
+            self.find_out(source)?;
             summary.add(&self.rows);
             self.rows.clear();
-            let stopped = signals.stop().is_some();
-            let is_over = status == Status::End || stopped;
+            let is_over = self.is_over(source, status, signals, &mut stopped);
             if source.finished_polls() > polls || is_over {
                 let mut lines = std::mem::take(&mut summary).rows(through, &mut serial);
                 output.take(&mut lines)?;
                 output.settle(true)?;
             }
             if is_over {
-                break (through, stopped);
+                break through;
             }
             if source.finished_polls() > polls {
-                self.forget()?;
+                self.forget(source)?;
             }
             if source.finished_polls() > polls && args.output.has_parts() {
                 let ledger = self.ledger(source)?;
@@ -291,12 +306,7 @@ impl<'a> Job<'a> {
         if rows > 0 {
             output = output.without_empty_table();
         }
-        let ledger = self.ledger(source)?;
-        let endless = args.interval().is_some() && args.count.is_none();
-        let ending = Ending { from: self.from, through: Some(through), complete: true, ..Ending::new(&ledger) };
-        rows += output.finish(&ending)?;
-        let exit = self.conclude(source, &ledger, rows, stopped && !endless)?;
-        Ok(signals.stop().filter(|_| endless).map_or(exit, Exit::signalled))
+        self.conclude(source, output, rows, through, stopped)
     }
 
     /// Makes rows of what the filter may select.
@@ -307,7 +317,6 @@ impl<'a> Job<'a> {
             for (place, event) in step.iter().enumerate() {
                 let back = events.get(start + place + 1);
                 let (Detail::Socket(socket), Some(sample)) = (event.detail, frames.socket(event)) else { continue };
-                self.from.get_or_insert(event.time);
                 if self.args.events && !socket.last {
                     self.listed += 1;
                     continue;
@@ -324,11 +333,10 @@ impl<'a> Job<'a> {
                     received_packets: back.map_or(0, |back| back.packets.into()),
                     received_bytes: back.map_or(0, |back| back.bytes),
                 });
-                let netns = self.namespaces.get(usize::from(sample.netns)).cloned().flatten();
                 self.serial += 1;
                 self.rows.push(Socket {
                     sample: *sample,
-                    netns,
+                    netns: None,
                     interface: None,
                     cgroup: None,
                     processes: None,
@@ -345,28 +353,35 @@ impl<'a> Job<'a> {
 
     /// Finds out what the kernel's answer does not have, and drops what the filter does not select by that.
     fn find_out(&mut self, source: &Sockets) -> Result<(), Error> {
-        self.name_interfaces(source);
+        self.name_places(source);
         self.name_processes()?;
         self.name_cgroups();
         if let Some(filter) = self.filter.filter(|filter| !filter.unsettled().is_empty()) {
-            let before = self.rows.len();
-            self.rows.retain(|row| filter.passes(&columns::found_out(row)));
-            self.filtered += (before - self.rows.len()) as u64;
+            let Self { rows, filtered, undecided, .. } = self;
+            let asks = filter.asks(Field::Process) || filter.asks(Field::Pid);
+            rows.retain(|row| {
+                let passes = filter.passes(&columns::found_out(row));
+                *filtered += u64::from(!passes);
+                *undecided += u64::from(!passes && asks && holders::is_hidden(row.processes.as_ref()));
+                passes
+            });
         }
         Ok(())
     }
 
     /// Processes are looked at again for the next poll.
-    fn forget(&mut self) -> Result<(), Error> {
-        if let Some(processes) = &mut self.processes {
-            processes.refresh()?;
-            self.listeners.forget();
-        }
-        Ok(())
+    fn forget(&mut self, source: &Sockets) -> Result<(), Error> {
+        self.details.clear();
+        self.undecided = 0;
+        self.holders.as_ref().map_or(Ok(()), |holders| holders::lock(holders).refresh(source))
     }
 
-    fn name_interfaces(&mut self, source: &Sockets) {
+    fn name_places(&mut self, source: &Sockets) {
+        // More are found as polls go on.
+        let later = source.namespaces().skip(self.namespaces.len());
+        self.namespaces.extend(later.map(name_of));
         for row in &mut self.rows {
+            row.netns = self.namespaces.get(usize::from(row.sample.netns)).cloned().flatten();
             let SocketSample { netns, interface: Some(index), .. } = row.sample else { continue };
             let name = || source.interface_name(netns, index).map(Arc::from);
             row.interface = self.interfaces.entry((netns, index)).or_insert_with(name).clone();
@@ -374,41 +389,16 @@ impl<'a> Job<'a> {
     }
 
     fn name_processes(&mut self) -> Result<(), Error> {
-        let Self { processes: Some(processes), rows, listeners, wants_details, details, .. } = self else {
-            return Ok(());
-        };
+        let Self { holders: Some(holders), rows, wants_details, details, .. } = self else { return Ok(()) };
+        let mut holders = holders::lock(holders);
         // What has ended is held by nobody any more.
-        processes.find(rows.iter().filter(|row| !row.ended).filter_map(|row| row.sample.inode))?;
+        holders.find(rows.iter().filter(|row| !row.ended).map(|row| &row.sample))?;
         for row in rows {
-            row.processes = match row.sample.inode {
-                Some(inode) => {
-                    let owners = processes.owners(inode);
-                    Some(match (owners.holders(), processes.last_holders(inode)) {
-                        (holders, last) if holders.is_empty() && row.ended && !last.is_empty() => {
-                            (Evidence::Exact, last.to_vec())
-                        }
-                        (holders, _) => (owners.evidence, holders),
-                    })
-                }
-                None if listeners::waits(&row.sample) => {
-                    let doors = listeners.of(&row.sample)?;
-                    processes.find(doors.iter().copied())?;
-                    let holders: Vec<_> = doors.iter().flat_map(|&door| processes.owners(door).holders()).collect();
-                    let hidden = doors.iter().any(|&door| processes.owners(door).evidence == Evidence::NotPermitted);
-                    let evidence = match (holders.is_empty(), hidden) {
-                        (false, _) => Evidence::Listener,
-                        (true, true) => Evidence::NotPermitted,
-                        (true, false) => Evidence::Gone,
-                    };
-                    Some((evidence, holders))
-                }
-                None => None,
-            };
-            if let Some((_, holders)) = row.processes.as_ref().filter(|_| *wants_details)
-                && let Some(holder) = holders.first()
+            row.processes = holders.of(&row.sample, row.ended);
+            if let Some((_, of)) = row.processes.as_ref().filter(|_| *wants_details)
+                && let Some(Holder { owner, .. }) = of.first()
             {
-                let owner = &holder.owner;
-                let read = || processes.details(owner).map(Arc::new);
+                let read = || holders.processes.details(owner).map(Arc::new);
                 row.details = details.entry((owner.pid, owner.start_ticks)).or_insert_with(read).clone();
             }
         }
@@ -446,7 +436,21 @@ impl<'a> Job<'a> {
         Ok(ledger)
     }
 
-    fn conclude(&self, source: &Sockets, ledger: &flowcore::Ledger, rows: u64, stopped: bool) -> anyhow::Result<Exit> {
+    /// Writes the end of the output, behind so many rows, and says what there is to say.
+    fn conclude<R: 'static>(
+        &self,
+        source: &mut Sockets,
+        output: Output<'_, R>,
+        rows: u64,
+        through: Timestamp,
+        stopped: Option<i32>,
+    ) -> anyhow::Result<Exit> {
+        // Without a number of polls there is no other end.
+        let endless = self.args.interval().is_some() && self.args.count.is_none();
+        let (fault, exit) = run::polls_stopped(stopped, endless);
+        let ledger = self.ledger(source)?;
+        let (from, through) = (self.from, Some(through));
+        let rows = rows + output.finish(&Ending { from, through, complete: true, fault, ..Ending::new(&ledger) })?;
         let ending = &self.args.ending;
         // In passing nobody asks for them: the trust line counts what was refused.
         let asked = self.args.kinds.raw || self.args.all || self.args.summary;
@@ -463,9 +467,12 @@ impl<'a> Job<'a> {
         // What every user but root is not shown was said at the beginning.
         if !ending.quiet
             && Processes::is_permitted()
-            && let Some(partial) = self.processes.as_ref().and_then(Processes::degraded)
+            && let Some(partial) = self.holders.as_ref().and_then(|holders| holders::lock(holders).processes.degraded())
         {
             complain(&format!("note: {partial}"));
+        }
+        if let Some(undecided) = holders::undecided(self.undecided).filter(|_| !ending.quiet) {
+            complain(&undecided);
         }
         if self.args.kill && rows == 0 {
             complain("nothing was closed: no socket is selected");
@@ -474,7 +481,8 @@ impl<'a> Job<'a> {
         }
         self.left.iter().for_each(|why| complain(&why.to_string()));
         let said = run::has_said(self.args.output, self.args.style.no_trailer);
-        let exit = run::conclude_ledger(ending, ledger, None, &Finish { rows, stopped, said });
+        let done = run::conclude_ledger(ending, &ledger, None, &Finish { rows, stopped: fault.is_some(), said });
+        let exit = exit.unwrap_or(done);
         let forbidden = self.left.iter().any(|why| why.kind() == ErrorKind::Permission);
         Ok(match (self.left.is_empty(), forbidden) {
             (false, true) if exit == Exit::DONE => Exit::PERMISSION,
@@ -482,6 +490,11 @@ impl<'a> Job<'a> {
             _ => exit,
         })
     }
+}
+
+/// The name of a namespace, where there are several.
+fn name_of(namespace: &Namespace) -> Option<Arc<str>> {
+    Some(&*namespace.name).filter(|name| !name.is_empty()).map(Arc::from)
 }
 
 fn wishes(args: &SocketsArgs) -> Wishes {

@@ -14,9 +14,10 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowcore::flows::Limits;
 use flowcore::pipeline::{Builder, Pipeline};
 use flowcore::report::{Column, Ending, Value};
-use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status};
+use flowcore::{Collector, Error, ErrorKind, FlowEvent, Limit, Nanos, Select, Snapshot, Status, Timestamp};
 use flowfilter::{Field, Predicate};
 use flowsrc_netlink::process::Processes;
 use flowsrc_netlink::{Kinds, Options, Parts, Sockets};
@@ -26,6 +27,7 @@ use flowstats::chart::{Bar, Layout};
 use crate::args::{Format, Group, ViewArgs};
 use crate::exit::Exit;
 use crate::filter::{self, Asked, LookUps, OfSockets};
+use crate::holders::{self, Holders};
 use crate::output;
 use crate::run::{self, Finish};
 use crate::signals::Signals;
@@ -37,8 +39,11 @@ pub use cpu::run as run_cpu;
 pub use lat::run as run_lat;
 pub use vol::run as run_vol;
 
-/// What cannot be, said before anything is asked.
-fn check(args: &ViewArgs) -> Result<(), Error> {
+/// What cannot be, said before anything is asked; `count`: of reports.
+fn check(args: &ViewArgs, count: Option<NonZeroU64>) -> Result<(), Error> {
+    if count.is_some() && args.every.is_none() {
+        return Err(Error::new(ErrorKind::Usage, "-c counts reports: --every says how often to make one"));
+    }
     if args.output == Format::Json && args.every.is_some() {
         return Err(Error::new(ErrorKind::Usage, "-o json is one document; with --every take -o jsonl"));
     }
@@ -63,6 +68,14 @@ fn selection(args: &ViewArgs) -> anyhow::Result<Option<Predicate<FlowEvent>>> {
     Ok(Some(packets))
 }
 
+/// Flows that outlive polls at this interval: one end of a connection may be there though the other, or another socket with the
+/// same ends, has gone.
+fn limits(every: Nanos) -> Limits {
+    let several = Nanos::new(every.get().saturating_mul(3));
+    let Limits { tcp, tcp_close, .. } = Limits::default();
+    Limits { tcp: tcp.max(several), tcp_close: tcp_close.max(several), ..Limits::default() }
+}
+
 /// TCP sockets with a peer, asked once or again and again, and the pipeline that they go through.
 struct Live<'a> {
     args: &'a ViewArgs,
@@ -71,7 +84,15 @@ struct Live<'a> {
     pipeline: Pipeline,
     /// Of a filter that asks for more than the kernel's answer.
     look_ups: Option<LookUps>,
+    /// Who holds the sockets, if that is shown or selected by.
+    holders: Option<holders::Shared>,
+    /// Sockets of the latest poll for which a filter by process could not be decided.
+    undecided: u64,
     signals: Signals,
+    /// When the first poll began.
+    from: Option<Timestamp>,
+    /// The signal that stopped it.
+    stopped: Option<i32>,
 }
 
 impl<'a> Live<'a> {
@@ -87,6 +108,10 @@ impl<'a> Live<'a> {
         let filter = filter::read_as(&args.filter, args.ending.quiet, args.style.color, Asked::Sockets)?;
         let filter = filter.map(|filter| OfSockets::with_look_ups(&filter, networks.as_ref())).transpose()?;
         let look_ups = filter.as_ref().and_then(OfSockets::look_ups);
+        let holders = match look_ups.as_ref().and_then(LookUps::holders) {
+            None if holders => Some(Holders::open()?),
+            found => found.cloned(),
+        };
         let signals = Signals::listen()?;
         let options = Options {
             kinds: Kinds::TCP | Kinds::MPTCP,
@@ -97,18 +122,32 @@ impl<'a> Live<'a> {
             polls,
             notices: every.is_some(),
             history: false,
-            holders: holders || look_ups.as_ref().is_some_and(LookUps::need_holders),
+            holders: holders.is_some(),
             marks: filter.as_ref().is_some_and(|filter| filter.asks(Field::Mark)),
             ..Options::default()
         };
         let mut source = Sockets::open(options.clone())?;
+        if let Some(holders) = &holders {
+            holders::lock(holders).watch(options.clone(), &source);
+        }
         if let Some(filter) = filter {
             source.narrow(&filter as &dyn Select)?;
             builder = builder.filter(filter);
         }
-        let pipeline = builder.build(source.info())?;
+        let pipeline = builder.limits(limits(every.unwrap_or_default())).build(source.info())?;
         run::introduce(&args.ending, source.info());
-        Ok(Self { args, options, source, pipeline, look_ups, signals })
+        Ok(Self {
+            args,
+            options,
+            source,
+            pipeline,
+            look_ups,
+            holders,
+            undecided: 0,
+            signals,
+            from: None,
+            stopped: None,
+        })
     }
 
     /// Polls until there are no more, or the user has enough: then once more, so that a final report is of now.
@@ -129,30 +168,38 @@ impl<'a> Live<'a> {
             let polls = self.source.finished_polls();
             if polls > done {
                 done = polls;
-                self.look_ups.iter().try_for_each(LookUps::refresh)?;
+                self.from.get_or_insert(through);
+                self.refresh()?;
                 at_poll(self, polls)?;
             }
             if status == Status::End {
                 return Ok(());
             }
-            if self.signals.stop().is_some() {
+            self.stopped = self.signals.stop();
+            if self.stopped.is_some() {
                 return self.look_once_more();
             }
         }
     }
 
-    /// The inodes of all sockets there are now.
-    fn inodes(&self) -> anyhow::Result<Vec<Option<u32>>> {
+    /// Processes are looked at again before rows are shown, and the next poll selected from.
+    fn refresh(&mut self) -> Result<(), Error> {
+        self.undecided = self.look_ups.as_ref().map_or(0, LookUps::take_undecided);
+        self.holders.as_ref().map_or(Ok(()), |holders| holders::lock(holders).refresh(&self.source))
+    }
+
+    /// The ends of all sockets there are now.
+    fn ends(&self) -> anyhow::Result<Vec<End>> {
         let options = Options { every: None, polls: None, notices: false, ..self.options.clone() };
         let mut source = Sockets::open(options)?;
-        let (mut events, mut inodes) = (Vec::with_capacity(Limit::default().events), Vec::new());
+        let (mut events, mut ends) = (Vec::with_capacity(Limit::default().events), Vec::new());
         loop {
             let filled = source.fill(&mut events, Limit::default())?;
             let sockets = events.iter().filter_map(|event| filled.frames.socket(event));
-            inodes.extend(sockets.map(|socket| socket.inode));
+            ends.extend(sockets.map(End::of_socket));
             events.clear();
             if filled.status == Status::End {
-                return Ok(inodes);
+                return Ok(ends);
             }
         }
     }
@@ -167,7 +214,7 @@ impl<'a> Live<'a> {
             self.look_ups.iter().try_for_each(|look_ups| look_ups.find(&events, &filled.frames))?;
             self.pipeline.push(&mut events, filled.frames, filled.through)?;
             if status == Status::End || self.source.finished_polls() > done {
-                return Ok(());
+                return Ok(self.refresh()?);
             }
         }
     }
@@ -178,16 +225,30 @@ impl<'a> Live<'a> {
         let mut snapshot = self.pipeline.snapshot(Some(ledger), complete);
         // Typed rows are what is printed.
         snapshot.tables.clear();
+        snapshot.from = self.from;
+        snapshot.fault = self.ending().0.map(str::to_owned);
         Ok(snapshot)
     }
 
-    /// How the run ended. Interrupted is how one without end always does; its exit code is the signal's.
+    fn ending(&self) -> (Option<&'static str>, Option<Exit>) {
+        run::polls_stopped(self.stopped, self.args.every.is_some() && self.options.polls.is_none())
+    }
+
+    /// How the run ended.
     fn conclude(&mut self, rows: u64) -> anyhow::Result<Exit> {
-        if let Some(signal) = self.signals.stop() {
-            return Ok(Exit::signalled(signal));
+        let (fault, exit) = self.ending();
+        if let Some(undecided) = holders::undecided(self.undecided).filter(|_| !self.args.ending.quiet) {
+            crate::exit::complain(&undecided);
+        }
+        if let Some(exit) = exit {
+            return Ok(exit);
         }
         let snapshot = self.snapshot(true)?;
-        let finish = Finish { rows, stopped: false, said: run::has_said(self.args.output, self.args.style.no_trailer) };
+        let finish = Finish {
+            rows,
+            stopped: fault.is_some(),
+            said: run::has_said(self.args.output, self.args.style.no_trailer),
+        };
         Ok(run::conclude(&self.args.ending, &snapshot, self.pipeline.flows(), &finish))
     }
 }
@@ -259,7 +320,7 @@ fn group<R>(records: Vec<R>, by: Option<Group>, end: impl Fn(&R) -> End, owners:
         let key = match by {
             None => (flowcore::Addr::UNSPECIFIED, 0, String::new()),
             Some(Group::Peer) => (end.remote, 0, format!("dst>>{}", end.remote)),
-            Some(Group::Proc) => match owners.and_then(|owners| owners.of(end.inode).first()) {
+            Some(Group::Proc) => match owners.and_then(|owners| owners.of(&end).first()) {
                 Some(Owner { pid, command, .. }) => {
                     (flowcore::Addr::UNSPECIFIED, *pid, format!("proc>>{} ({pid})", shown(command)))
                 }
@@ -336,27 +397,36 @@ fn print(text: &str) -> std::io::Result<()> {
     output::standard_output()?.write_all(text.as_bytes())
 }
 
-/// Looks who holds these sockets; the first time it says what may not be seen though it should.
+/// Looks who holds these sockets, if that is to be known; the first time it says what may not be seen though it should.
 fn look<'o>(
     owners: &'o mut Option<Owners>,
     args: &ViewArgs,
-    inodes: impl Iterator<Item = Option<u32>>,
-) -> Result<&'o Owners, Error> {
-    let is_first = owners.is_none();
-    let owners = match owners {
-        Some(owners) => owners,
-        None => owners.insert(Owners::open()?),
-    };
-    owners.look(inodes)?;
+    ends: impl Iterator<Item = End>,
+) -> Result<Option<&'o Owners>, Error> {
+    let Some(owners) = owners else { return Ok(None) };
     // What every user but root is not shown was said at the beginning.
-    let surprises = is_first && !args.ending.quiet && Processes::is_permitted();
-    if let Some(partial) = owners.degraded().filter(|_| surprises) {
+    if owners.look(ends)?
+        && let Some(partial) = owners.degraded().filter(|_| !args.ending.quiet && Processes::is_permitted())
+    {
         crate::exit::complain(&format!("note: {partial}"));
     }
-    Ok(owners)
+    Ok(Some(owners))
 }
 
 /// Columns that are always there, behind a view's own.
 fn owner_columns() -> [Column; 2] {
     sheet::owner_columns()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flow_ends_between_two_polls() {
+        for seconds in [1, 10, 3_600] {
+            let Limits { tcp, tcp_close, .. } = limits(Nanos::from_secs(seconds));
+            assert!(tcp.min(tcp_close) >= Nanos::from_secs(2 * seconds), "{seconds}");
+        }
+    }
 }

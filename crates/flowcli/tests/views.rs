@@ -274,6 +274,100 @@ fn an_interrupted_run_prints_its_final_report() {
     assert!(rest.contains("in 2 polls"), "the last look counts: {rest}");
 }
 
+/// The trailers of JSON Lines.
+fn trailers(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["type"] == "trailer").collect()
+}
+
+#[test]
+fn what_was_to_end_by_itself_is_not_complete_when_it_is_interrupted() {
+    let pair = Pair::new("127.0.0.1:0");
+    let cases: [(&[&str], _, _); 9] = [
+        (&["sockets", "-t", "--every", "300ms", "-c", "50"], 3, false),
+        (&["sockets", "-ts", "--every", "300ms", "-c", "50"], 3, false),
+        (&["lat", "--every", "300ms", "-c", "50"], 3, false),
+        (&["vol", "--every", "300ms", "-c", "50"], 3, false),
+        (&["cpu", "--every", "300ms", "-c", "50"], 3, false),
+        (&["vol", "-i", "1h"], 3, false),
+        (&["sockets", "-t", "--every", "1h"], 130, true),
+        (&["sockets", "-ts", "--every", "1h"], 130, true),
+        (&["vol", "--every", "300ms"], 130, true),
+    ];
+    for (command, code, complete) in cases {
+        let child = flow(&[command, &["-o", "jsonl", &pair.filter()]].concat()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1_000));
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{command:?}: {}", complaints(&output));
+        let trailers = trailers(&text(&output));
+        let last = &trailers[trailers.len() - 1];
+        let fault = if complete { Value::Null } else { "interrupted by the user".into() };
+        assert_eq!((&last["trust"]["complete"], &last["trust"]["fault"]), (&complete.into(), &fault), "{command:?}");
+        // The last look counts, and has its rows.
+        assert!(last["trust"]["sockets"]["polls"].as_u64() >= Some(2), "{command:?}: {last}");
+        assert!(last["rows"].as_u64() > Some(0), "{command:?}: {last}");
+    }
+}
+
+#[test]
+fn what_a_filter_selects_no_more_has_no_row() {
+    for command in ["lat", "vol"] {
+        let pair = Pair::new("127.0.0.1:0");
+        let filter = format!("state established and {}", pair.filter());
+        let mut child = flow(&[command, "--every", "200ms", "-o", "jsonl", &filter]).spawn().unwrap();
+        let mut lines = wait_for(&mut child, "\"type\":\"trailer\"");
+        drop(pair);
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        interrupt(&child);
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        child.wait().unwrap();
+        assert_eq!(trailers(&rest).last().unwrap()["rows"], 0, "{command}: {rest}");
+    }
+}
+
+#[test]
+fn a_report_begins_when_the_looking_does() {
+    let text = text(&run(&["vol", "-i", "50ms", "-o", "jsonl", "port 1"]));
+    let trailer = &trailers(&text)[0];
+    assert!(trailer["from_ns"].as_i64() < trailer["through_ns"].as_i64() && trailer["from_ns"].is_i64(), "{trailer}");
+}
+
+#[test]
+fn rows_of_nothing_are_as_good_as_none() {
+    for command in [&["lat", "--distribution"][..], &["cpu", "--general", "-i", "50ms", "--period", "10ms"]] {
+        let output = run(&[command, &["--fail-empty", "port 1"]].concat());
+        assert_eq!(output.status.code(), Some(6), "{command:?}");
+    }
+}
+
+#[test]
+fn who_holds_what_a_filter_by_process_selects_is_in_its_row() {
+    let pid = std::process::id();
+    // It waits to be accepted: nobody has a descriptor of it yet.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let filter = format!("pid {pid} and src port {port}");
+    for command in [&["lat"][..], &["vol", "-i", "50ms"], &["sockets", "-t"]] {
+        let rows = rows(&text(&run(&[command, &["-o", "jsonl", "--columns", "all", &filter]].concat())));
+        assert_eq!(rows.iter().map(|row| row["pid"].clone()).collect::<Vec<_>>(), [Value::from(pid)], "{command:?}");
+    }
+    // It ends.
+    let pair = Pair::new("127.0.0.1:0");
+    let filter = format!("pid {pid} and {}", pair.filter());
+    let mut child = flow(&["vol", "--every", "200ms", "-o", "jsonl", &filter]).spawn().unwrap();
+    let mut lines = wait_for(&mut child, "\"type\":\"trailer\"");
+    drop(pair);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    interrupt(&child);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    assert!(rows(&rest).iter().all(|row| row["pid"] == pid), "{rest}");
+}
+
 #[test]
 fn fleutans_command_lines_are_understood_and_translated() {
     let pair = Pair::new("127.0.0.1:0");
@@ -318,6 +412,11 @@ fn what_would_have_no_effect_is_refused() {
         let output = run(&[arguments, &["--columns", "nosuch"]].concat());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(complaints(&output).contains(missing_or_other), "{arguments:?}: {}", complaints(&output));
+    }
+    for command in ["vol", "cpu"] {
+        let output = run(&[command, "-i", "300ms", "-c", "3"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(complaints(&output).contains("-c counts reports"), "{command}: {}", complaints(&output));
     }
     let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/redis.pcap.gz");
     let output = run(&["lat", "-r", capture, "--no-decap", "--timeouts", "tcp=5m", "--max-flows", "1k", "--top", "1"]);
@@ -473,18 +572,23 @@ fn a_namespace_has_its_name_in_every_view() {
         return;
     }
     ip(&format!("-n {name} link set lo up"));
+    ip(&format!("-n {name} addr add fe80::1/64 dev lo"));
     let door = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
     let inside = move || {
         let network = Some(rustix::thread::LinkNameSpaceType::Network);
         rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&door), network).unwrap();
-        Pair::new("127.0.0.1:0")
+        (Pair::new("127.0.0.1:0"), Pair::new("[fe80::1%1]:0"))
     };
-    let pair = std::thread::spawn(inside).join().unwrap();
+    let (pair, scoped) = std::thread::spawn(inside).join().unwrap();
     let shown = ["lat", "vol -i 50ms"].map(|view| {
         let words: Vec<&str> = view.split(' ').chain(["--netns", "all", "-o", "jsonl"]).collect();
         rows(&text(&run(&words)))
     });
+    let narrow = on_terminal(60, &format!("cpu -i 200ms --netns {name} 'port {}'", scoped.port()));
     ip(&format!("netns del {name}"));
+    if let Some(narrow) = narrow {
+        assert!(narrow.contains("tcp [fe80::1%lo]:"), "{narrow}");
+    }
     for rows in shown {
         assert_eq!(of_port(&rows, pair.port())["netns"], *name, "{rows:?}");
     }

@@ -1,7 +1,7 @@
 //! Filters over the kernel's sockets.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowcore::resolve::Process;
 use flowcore::select::KernelForm;
@@ -10,7 +10,9 @@ use flowfilter::kernel::inet_diag;
 use flowfilter::{Field, FieldSet, Filter, FilterError, Predicate, Socket};
 use flowresolve::Networks;
 use flowsrc_netlink::Cgroups;
-use flowsrc_netlink::process::{Owner, Processes};
+use flowsrc_netlink::process::Holder;
+
+use crate::holders::{self, Holders};
 
 /// What a filter selects of sockets: at once by what the kernel says of them, and the rest when more was found out.
 pub struct OfSockets {
@@ -27,23 +29,28 @@ pub struct OfSockets {
 
 /// Who holds sockets, and paths of their control groups: for commands that do not show them, and filters that ask.
 #[derive(Clone)]
-pub struct LookUps(Arc<Mutex<Known>>);
-
-struct Known {
-    processes: Option<Processes>,
-    cgroups: Cgroups,
+pub struct LookUps {
+    holders: Option<holders::Shared>,
+    cgroups: Arc<Mutex<Cgroups>>,
+    /// Sockets that may be held by a process that may not be seen, and were not selected.
+    undecided: Arc<AtomicU64>,
 }
 
 impl LookUps {
     fn open(asked: FieldSet) -> Result<Self, Error> {
-        let holders = FieldSet::of([Field::Process, Field::Pid]);
-        let processes = if asked.common(holders).is_empty() { None } else { Some(Processes::open()?) };
-        Ok(Self(Arc::new(Mutex::new(Known { processes, cgroups: Cgroups::default() }))))
+        let processes = FieldSet::of([Field::Process, Field::Pid]);
+        let holders = if asked.common(processes).is_empty() { None } else { Some(Holders::open()?) };
+        Ok(Self { holders, cgroups: Arc::default(), undecided: Arc::default() })
     }
 
-    /// Whether it must be known who holds sockets.
-    pub fn need_holders(&self) -> bool {
-        self.known().processes.is_some()
+    /// Who knows who holds sockets, if that must be known.
+    pub fn holders(&self) -> Option<&holders::Shared> {
+        self.holders.as_ref()
+    }
+
+    /// How many sockets could not be decided since this was last asked.
+    pub fn take_undecided(&self) -> u64 {
+        self.undecided.swap(0, Ordering::Relaxed)
     }
 
     /// Finds who holds the sockets of a batch, before it is selected from.
@@ -51,37 +58,23 @@ impl LookUps {
     /// # Errors
     /// If /proc cannot be read.
     pub fn find(&self, events: &[FlowEvent], frames: &Frames<'_>) -> Result<(), Error> {
-        match &mut self.known().processes {
-            Some(processes) => processes.find(events.iter().filter_map(|event| frames.socket(event)?.inode)),
-            None => Ok(()),
+        let Some(holders) = &self.holders else { return Ok(()) };
+        let live = |event: &&FlowEvent| matches!(event.detail, Detail::Socket(socket) if !socket.last);
+        holders::lock(holders).find(events.iter().filter(live).filter_map(|event| frames.socket(event)))
+    }
+
+    /// Whether a socket passes with what was found; of one that has ended who held it last.
+    fn pass(&self, filter: &OfSockets, sample: &SocketSample, ended: bool) -> bool {
+        let found = self.holders.as_ref().and_then(|holders| holders::lock(holders).of(sample, ended));
+        let held = found.iter().flat_map(|(_, holders)| holders);
+        let holders = held.map(|Holder { owner, .. }| Process { pid: owner.pid, name: owner.name.clone() }).collect();
+        let mut cgroups = self.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
+        let cgroup = sample.cgroup_id.and_then(|id| cgroups.path(id));
+        let passes = filter.passes(&Socket { holders, cgroup, ..Socket::of(sample) });
+        if !passes && holders::is_hidden(found.as_ref()) {
+            self.undecided.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Looks again at processes that have changed, before the next poll.
-    ///
-    /// # Errors
-    /// If /proc cannot be read.
-    pub fn refresh(&self) -> Result<(), Error> {
-        self.known().processes.as_mut().map_or(Ok(()), Processes::refresh)
-    }
-
-    /// A socket with what was found; of one that has ended who held it last.
-    fn socket(&self, sample: &SocketSample) -> Socket {
-        let mut known = self.known();
-        let mut holders = Vec::new();
-        if let (Some(processes), Some(inode)) = (&known.processes, sample.inode) {
-            let process = |owner: &Owner| Process { pid: owner.pid, name: owner.name.clone() };
-            holders.extend(processes.owners(inode).iter().map(process));
-            if holders.is_empty() {
-                holders.extend(processes.last_holders(inode).iter().map(|holder| process(&holder.owner)));
-            }
-        }
-        let cgroup = sample.cgroup_id.and_then(|id| known.cgroups.path(id));
-        Socket { holders, cgroup, ..Socket::of(sample) }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        passes
     }
 }
 
@@ -140,9 +133,9 @@ impl Select for OfSockets {
     fn select(&self, events: &[FlowEvent], frames: &Frames<'_>) -> u64 {
         let mut mask = 0;
         for (place, event) in events.iter().enumerate().take(flowfilter::STEP) {
-            if let (Detail::Socket(_), Some(sample)) = (event.detail, frames.socket(event)) {
+            if let (Detail::Socket(socket), Some(sample)) = (event.detail, frames.socket(event)) {
                 let passes = self.at_once.matches(&Socket::of(sample), frames)
-                    && self.look_ups.as_ref().is_none_or(|look_ups| self.passes(&look_ups.socket(sample)));
+                    && self.look_ups.as_ref().is_none_or(|look_ups| look_ups.pass(self, sample, socket.last));
                 self.latest.store(passes, Ordering::Relaxed);
             }
             mask |= u64::from(self.latest.load(Ordering::Relaxed)) << place;

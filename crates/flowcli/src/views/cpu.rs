@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flowcore::pipeline::Pipeline;
 use flowcore::report::{Column, Meaning, Unit, Value};
 use flowcore::{Error, Snapshot, Timestamp};
+use flowsrc_netlink::Sockets;
 use flowsrc_netlink::schedule::{Service, Threads, cpus, services};
 use flowstats::chart::{Chart, Layout};
 use flowstats::columns::Def;
@@ -15,7 +16,7 @@ use flowstats::{Cpu, cpu::Spread};
 
 use super::owners::{Owner, Owners};
 use super::sheet::Sheet;
-use super::{Live, bar, check, ending, fitting, polls, print, shown, spacious_layout, wrapped};
+use super::{Live, Places, bar, check, ending, fitting, polls, print, shown, spacious_layout, wrapped};
 use crate::args::CpuArgs;
 use crate::exit::{Exit, complain};
 
@@ -27,7 +28,7 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     if args.view.list_columns {
         return crate::documents::print(&sheet.describe());
     }
-    check(&args.view)?;
+    check(&args.view, args.count)?;
     let mut builder = Pipeline::builder();
     let handle = builder.add(Volume::new());
     let every = args.view.every;
@@ -41,7 +42,8 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
     let rounds = u64::try_from(interval.get() / args.period.get().max(1)).unwrap_or(1).max(1);
     let watch = std::cell::RefCell::new(Watch::new(args, rounds)?);
     // Finding out who holds what takes a while, in which nothing is sampled: before the interval begins.
-    super::look(&mut watch.borrow_mut().owners, &args.view, live.inodes()?.into_iter())?;
+    watch.borrow_mut().owners = live.holders.clone().map(Owners::new);
+    super::look(&mut watch.borrow_mut().owners, &args.view, live.ends()?.into_iter())?;
     let services = if args.view.netns.is_none() { services() } else { Vec::new() };
     let view = View { args, sheet, reports: Cell::new(0), services };
     let mut rows = 0;
@@ -50,8 +52,9 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
         |live, poll| {
             let mut watch = watch.borrow_mut();
             let snapshot = live.snapshot(polls == Some(poll))?;
-            if poll > 1 && every.is_some() && live.signals.stop().is_none() {
-                rows = view.report(live.pipeline.get(&handle), &watch, &snapshot)?;
+            live.pipeline.get_mut(&handle).answered(live.source.answered());
+            if poll > 1 && every.is_some() {
+                rows = view.report(live.pipeline.get(&handle), &watch, &snapshot, &live.source)?;
             }
             if poll == 1 || every.is_some() {
                 let volume = live.pipeline.get_mut(&handle);
@@ -61,9 +64,10 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<Exit> {
             Ok(())
         },
     )?;
-    if every.is_none() || live.signals.stop().is_some() {
+    if every.is_none() || live.stopped.is_some() {
         let snapshot = live.snapshot(true)?;
-        rows = view.report(live.pipeline.get(&handle), &watch.borrow(), &snapshot)?;
+        live.pipeline.get_mut(&handle).answered(live.source.answered());
+        rows = view.report(live.pipeline.get(&handle), &watch.borrow(), &snapshot, &live.source)?;
     }
     live.conclude(rows)
 }
@@ -100,8 +104,8 @@ impl<'a> Watch<'a> {
 
     /// Begins an interval over the processes of these connections.
     fn begin(&mut self, rows: &[Carried]) -> Result<(), Error> {
-        let owners = super::look(&mut self.owners, &self.args.view, rows.iter().map(|row| row.end.inode))?;
-        let holders = rows.iter().flat_map(|row| owners.of(row.end.inode));
+        let owners = super::look(&mut self.owners, &self.args.view, rows.iter().map(|row| row.end))?;
+        let holders = rows.iter().filter_map(|row| Some(owners?.of(&row.end))).flatten();
         self.processes = holders.map(|owner| (owner.pid, owner.start_ticks)).collect();
         self.cpu = Cpu::new();
         // What threads run counts from here.
@@ -112,7 +116,7 @@ impl<'a> Watch<'a> {
 
     /// Who holds a connection's socket.
     fn owners(&self, row: &Carried) -> &[Owner] {
-        self.owners.as_ref().map_or(&[], |owners| owners.of(row.end.inode))
+        self.owners.as_ref().map_or(&[], |owners| owners.of(&row.end))
     }
 
     /// Takes the round that is due, if one is; gives the time until the next.
@@ -150,7 +154,7 @@ struct View<'a> {
 
 impl View<'_> {
     /// Writes one report; gives the number of its rows.
-    fn report(&self, volume: &Volume, watch: &Watch<'_>, snapshot: &Snapshot) -> anyhow::Result<u64> {
+    fn report(&self, volume: &Volume, watch: &Watch<'_>, snapshot: &Snapshot, source: &Sockets) -> anyhow::Result<u64> {
         let carried = volume.rows();
         let mut cells: Vec<Vec<Value>> =
             if self.args.general { self.general_cells(&carried, watch) } else { self.process_cells(&carried, watch) };
@@ -164,8 +168,11 @@ impl View<'_> {
         let ending = ending(&snapshot, rows.len());
         if text {
             let layout = if self.args.view.classic { Layout::FLEUTAN } else { spacious_layout() };
-            let charts = if self.args.general { general_charts } else { process_charts };
-            print(&charts(&carried, watch, layout))?;
+            let places = Places::of(source, carried.iter().map(|row| &row.end));
+            print(&match self.args.general {
+                true => general_charts(&carried, watch, layout),
+                false => process_charts(&carried, watch, layout, &places),
+            })?;
             if !self.args.view.classic {
                 print(&wrapped(&self.interfaces()))?;
                 self.sheet.print_trust(&ending)?;
@@ -179,7 +186,8 @@ impl View<'_> {
         if watch.processes.is_empty() && first && !self.args.view.ending.quiet {
             complain("note: no process that may be seen has a TCP connection");
         }
-        Ok(rows.len() as u64)
+        // CPUs have rows also of nothing.
+        Ok(if self.args.general { carried.len() } else { rows.len() } as u64)
     }
 
     fn process_cells(&self, carried: &[Carried], watch: &Watch<'_>) -> Vec<Vec<Value>> {
@@ -259,7 +267,7 @@ fn processes<'w>(carried: &[Carried], watch: &'w Watch<'_>) -> BTreeMap<u32, (&'
 }
 
 /// Fleutan's layout, also without `--classic`: its counts are what differs.
-fn process_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout) -> String {
+fn process_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout, places: &Places) -> String {
     let mut out = String::new();
     for (pid, (owner, rows)) in processes(carried, watch) {
         let (command, end) = (shown(&owner.command), format!("({pid})"));
@@ -272,7 +280,7 @@ fn process_charts(carried: &[Carried], watch: &Watch<'_>, layout: Layout) -> Str
             out.push_str(&if layout == Layout::FLEUTAN {
                 format!("{:<10}{local:>20}#{local_port:<20}{remote:>20}#{remote_port}\n", "tcp")
             } else {
-                format!("tcp {end}\n")
+                format!("tcp {}\n", places.ends(&end))
             });
         }
         out.push_str("___\n");

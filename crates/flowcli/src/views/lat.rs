@@ -34,7 +34,7 @@ pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
     if args.view.list_columns {
         return crate::documents::print(&sheet.describe());
     }
-    check(&args.view)?;
+    check(&args.view, None)?;
     let view = View { args, sheet, owners: None, reports: 0 };
     if args.input.read.is_empty() { view.of_sockets() } else { view.of_packets() }
 }
@@ -43,7 +43,7 @@ pub fn run(args: &LatArgs) -> anyhow::Result<Exit> {
 struct View<'a> {
     args: &'a LatArgs,
     sheet: Sheet<'a>,
-    /// Once they were needed.
+    /// If they are needed.
     owners: Option<Owners>,
     reports: u64,
 }
@@ -59,18 +59,19 @@ impl View<'_> {
             return Err(flowcore::Error::new(flowcore::ErrorKind::Usage, message).into());
         }
         let mut live = Live::open(&self.args.view, every, reports, self.wants_owners(), builder)?;
+        self.owners = live.holders.clone().filter(|_| self.wants_owners()).map(Owners::new);
         let mut rows = 0;
         live.run(
             |_| Duration::MAX,
             |live, poll| {
-                if every.is_some() && live.signals.stop().is_none() {
+                if every.is_some() {
                     let snapshot = live.snapshot(reports == Some(poll))?;
                     rows = self.report(&mut live.pipeline, &handle, &snapshot, Some(&live.source))?;
                 }
                 Ok(())
             },
         )?;
-        if every.is_none() || live.signals.stop().is_some() {
+        if every.is_none() || live.stopped.is_some() {
             let snapshot = live.snapshot(true)?;
             rows = self.report(&mut live.pipeline, &handle, &snapshot, Some(&live.source))?;
         }
@@ -141,19 +142,18 @@ impl View<'_> {
         source: Option<&Sockets>,
     ) -> anyhow::Result<u64> {
         let latency = pipeline.get_mut(handle);
+        source.into_iter().for_each(|source| latency.answered(source.answered()));
         let mut flows = latency.rows();
         latency.forget_ended();
         let mut snapshot = snapshot.clone();
         let unkept = latency.unreported();
         snapshot.ledger.unreported_rows += unkept;
         let distribution = Distribution::of(&flows);
-        let inodes = flows.iter().map(|flow| flow.end.inode);
         let is_chart = self.is_chart();
         let doubts = flows.iter().map(|flow| flow.doubts).fold(Doubts::empty(), |all, one| all | one);
         let remark = if is_chart { remark(&flows, doubts) } else { None };
-        let owners =
-            if self.wants_owners() { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
-        let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(flow.end.inode));
+        let owners = super::look(&mut self.owners, &self.args.view, flows.iter().map(|flow| flow.end))?;
+        let own = |flow: &Flow| owners.map_or(&[] as &[Owner], |owners| owners.of(&flow.end));
         let defs = columns();
         let places = source.map(|source| Places::of(source, flows.iter().map(|flow| &flow.end))).unwrap_or_default();
         let row = |flow: &Flow| {
@@ -201,7 +201,8 @@ impl View<'_> {
         {
             complain("note: there is no TCP connection");
         }
-        Ok(count as u64)
+        // A distribution has rows also of nothing.
+        Ok(if self.args.distribution { distribution.measured() + distribution.unmeasured() } else { count as u64 })
     }
 
     /// Whether it is drawn as charts.

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flowcore::Result;
-use flowsrc_netlink::process::Processes;
+use flowcore::socket::Family;
+use flowcore::{Protocol, Result, SocketSample};
+use flowsrc_netlink::process::Holder;
+use flowstats::End;
+
+use crate::holders::{Shared, lock};
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,68 +20,88 @@ pub struct Owner {
     pub command: Arc<str>,
 }
 
-/// Who holds which socket, by inode.
+/// Who holds the sockets of rows.
 #[derive(Debug)]
 pub struct Owners {
-    processes: Processes,
-    /// The oldest first.
-    by_inode: HashMap<u32, Vec<Owner>>,
+    holders: Shared,
+    /// The oldest first, by the kernel's number for the socket: its ends' states change.
+    by_cookie: HashMap<u64, Vec<Owner>>,
+    has_looked: bool,
 }
 
 impl Owners {
-    /// Knows nothing yet.
-    ///
-    /// # Errors
-    /// If there is no /proc.
-    pub fn open() -> Result<Self> {
-        Ok(Self { processes: Processes::open()?, by_inode: HashMap::new() })
+    /// Has not looked yet.
+    pub fn new(holders: Shared) -> Self {
+        Self { holders, by_cookie: HashMap::new(), has_looked: false }
     }
 
-    /// Looks who holds these sockets now.
+    /// Looks who holds the sockets of these ends now, or held them last. Whether it is the first time.
     ///
     /// # Errors
     /// If /proc cannot be read.
-    pub fn look(&mut self, inodes: impl IntoIterator<Item = Option<u32>>) -> Result<()> {
-        let Self { processes, by_inode } = self;
-        let inodes: Vec<u32> = inodes.into_iter().flatten().collect();
-        processes.refresh()?;
-        processes.find(inodes.iter().copied())?;
-        by_inode.clear();
+    pub fn look(&mut self, ends: impl IntoIterator<Item = End>) -> Result<bool> {
+        let Self { holders, by_cookie, has_looked } = self;
+        let mut holders = lock(holders);
+        let ends: Vec<(End, SocketSample)> = ends.into_iter().map(|end| (end, sample(&end))).collect();
+        holders.find(ends.iter().map(|(_, sample)| sample))?;
+        by_cookie.clear();
         let mut commands = HashMap::new();
-        for inode in inodes {
-            let owners = processes.owners(inode).oldest_first().into_iter().map(|owner| {
+        for (end, sample) in ends {
+            // A row may be that of a socket that has ended.
+            let mut of = holders.of(&sample, true).map_or(Vec::new(), |(_, of)| of);
+            of.dedup_by(|a, b| a.owner.pid == b.owner.pid);
+            let owners = of.into_iter().map(|Holder { owner, .. }| {
                 let command = commands.entry((owner.pid, owner.start_ticks)).or_insert_with(|| {
-                    let line = processes.details(&owner).and_then(|details| details.command_line);
+                    let line = holders.processes.details(&owner).and_then(|details| details.command_line);
                     line.unwrap_or_else(|| owner.name.clone())
                 });
                 Owner { pid: owner.pid, start_ticks: owner.start_ticks, command: command.clone() }
             });
-            by_inode.insert(inode, owners.collect());
+            by_cookie.extend(end.cookie.map(|cookie| (cookie, owners.collect())));
         }
-        Ok(())
+        Ok(!std::mem::replace(has_looked, true))
     }
 
     /// Who held a socket when it was last looked, the oldest first; nobody if that is not known, or none did.
-    pub fn of(&self, inode: Option<u32>) -> &[Owner] {
-        inode.and_then(|inode| self.by_inode.get(&inode)).map_or(&[], Vec::as_slice)
+    pub fn of(&self, end: &End) -> &[Owner] {
+        end.cookie.and_then(|cookie| self.by_cookie.get(&cookie)).map_or(&[], Vec::as_slice)
     }
 
     /// What could not be looked at, and the remedy.
     pub fn degraded(&self) -> Option<String> {
-        self.processes.degraded()
+        lock(&self.holders).processes.degraded()
+    }
+}
+
+/// As much of an end's socket as says who holds it.
+fn sample(end: &End) -> SocketSample {
+    SocketSample {
+        family: if end.local.is_v4() { Family::INET } else { Family::INET6 },
+        protocol: Protocol::TCP.0.into(),
+        state: end.state.unwrap_or_default(),
+        local: end.local,
+        local_port: end.local_port,
+        netns: end.netns,
+        inode: end.inode,
+        ..SocketSample::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::holders::Holders;
+
+    fn end(inode: Option<u32>) -> End {
+        End::of_socket(&SocketSample { inode, cookie: Some(7), ..SocketSample::default() })
+    }
 
     #[test]
     fn bug_2_a_socket_without_a_visible_owner_has_none() {
-        let mut owners = Owners::open().unwrap();
-        owners.look([None, Some(1)]).unwrap();
-        assert_eq!(owners.of(None), []);
-        assert_eq!(owners.of(Some(1)), []);
+        let mut owners = Owners::new(Holders::open().unwrap());
+        let ends = [None, Some(1)].map(end);
+        owners.look(ends).unwrap();
+        assert!(ends.iter().all(|end| owners.of(end).is_empty()));
     }
 
     #[test]
@@ -86,10 +110,11 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let file = std::fs::File::from(std::os::fd::OwnedFd::from(socket));
         let inode = file.metadata().unwrap().ino() as u32;
-        let mut owners = Owners::open().unwrap();
-        owners.look([Some(inode)]).unwrap();
+        let mut owners = Owners::new(Holders::open().unwrap());
+        let end = end(Some(inode));
+        owners.look([end]).unwrap();
         let words: Vec<String> = std::env::args().collect();
-        let found: Vec<_> = owners.of(Some(inode)).iter().map(|owner| (owner.pid, owner.command.to_string())).collect();
+        let found: Vec<_> = owners.of(&end).iter().map(|owner| (owner.pid, owner.command.to_string())).collect();
         assert_eq!(found, [(std::process::id(), words.join(" "))]);
     }
 }

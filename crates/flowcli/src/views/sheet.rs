@@ -223,3 +223,16 @@ pub fn owner_cells(owners: &[Owner]) -> [Value; 2] {
         None => [Value::Missing, Value::Missing],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_report_has_a_name_that_no_column_of_a_view_has() {
+        let named_so = |column: &&Column| column.name == time_column().name;
+        let (lat, vol) = (flowstats::latency::columns(), flowstats::volume::columns());
+        assert_eq!(lat.iter().map(|def| &def.column).filter(named_so).count(), 0);
+        assert_eq!(vol.iter().map(|def| &def.column).filter(named_so).count(), 0);
+    }
+}

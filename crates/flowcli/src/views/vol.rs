@@ -22,20 +22,21 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
     if args.view.list_columns {
         return crate::documents::print(&sheet.describe());
     }
-    check(&args.view)?;
+    check(&args.view, args.count)?;
     let mut view = View { args, sheet, owners: None, reports: 0 };
     let mut builder = Pipeline::builder();
     let handle = builder.add(Volume::new());
     let every = args.view.every;
     let polls = polls(&args.view, args.count);
     let mut live = Live::open(&args.view, Some(every.unwrap_or(args.interval)), polls, view.wants_owners(), builder)?;
+    view.owners = live.holders.clone().filter(|_| view.wants_owners()).map(Owners::new);
     let mut rows = 0;
     live.run(
         |_| Duration::MAX,
         |live, poll| {
             let snapshot = live.snapshot(polls == Some(poll))?;
-            if poll > 1 && every.is_some() && live.signals.stop().is_none() {
-                rows = view.report(live.pipeline.get(&handle), &snapshot, &live.source)?;
+            if poll > 1 && every.is_some() {
+                rows = view.report(live.pipeline.get_mut(&handle), &snapshot, &live.source)?;
             }
             if poll == 1 || every.is_some() {
                 live.pipeline.get_mut(&handle).mark(snapshot.through.unwrap_or(Timestamp::EPOCH));
@@ -43,9 +44,9 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
             Ok(())
         },
     )?;
-    if every.is_none() || live.signals.stop().is_some() {
+    if every.is_none() || live.stopped.is_some() {
         let snapshot = live.snapshot(true)?;
-        rows = view.report(live.pipeline.get(&handle), &snapshot, &live.source)?;
+        rows = view.report(live.pipeline.get_mut(&handle), &snapshot, &live.source)?;
     }
     live.conclude(rows)
 }
@@ -54,7 +55,7 @@ pub fn run(args: &VolArgs) -> anyhow::Result<Exit> {
 struct View<'a> {
     args: &'a VolArgs,
     sheet: Sheet<'a>,
-    /// Once they were needed.
+    /// If they are needed.
     owners: Option<Owners>,
     reports: u64,
 }
@@ -67,20 +68,19 @@ impl View<'_> {
     }
 
     /// Writes one report; gives the number of its rows.
-    fn report(&mut self, volume: &Volume, snapshot: &Snapshot, source: &Sockets) -> anyhow::Result<u64> {
+    fn report(&mut self, volume: &mut Volume, snapshot: &Snapshot, source: &Sockets) -> anyhow::Result<u64> {
+        volume.answered(source.answered());
         let mut carried = volume.rows();
         let mut snapshot = snapshot.clone();
         snapshot.ledger.unreported_rows += volume.unreported();
         let classic = self.args.view.classic;
-        let inodes = carried.iter().map(|row| row.end.inode);
-        let owners =
-            if self.wants_owners() { Some(super::look(&mut self.owners, &self.args.view, inodes)?) } else { None };
-        let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(row.end.inode));
+        let owners = super::look(&mut self.owners, &self.args.view, carried.iter().map(|row| row.end))?;
+        let own = |row: &Carried| owners.map_or(&[] as &[Owner], |owners| owners.of(&row.end));
         let defs = columns();
         let places = Places::of(source, carried.iter().map(|row| &row.end));
         let row = |row: &Carried| {
             let cells = defs.iter().map(|def| places.cell(&def.column.name, &row.end, (def.value)(row)));
-            Row::from(cells.chain(owner_cells(own(row))).collect::<Vec<_>>())
+            Row { cells: cells.chain(owner_cells(own(row))).collect(), quality: row.quality() }
         };
         if !self.sheet.is_ordered() {
             let bytes =

@@ -88,6 +88,19 @@ fn nobody_is_not_told_that_who_waits_at_a_door_is_gone() {
 }
 
 #[test]
+fn nobody_is_told_of_sockets_that_a_filter_by_process_could_not_decide() {
+    let Some(nobody) = Nobody::new() else { return };
+    let connection = Connection::new();
+    let told = said(&nobody.flow(&["-t", &format!("process nginx and port {}", connection.port)]));
+    assert!(told.contains("could not be decided for 2 sockets"), "{told}");
+    let filter = format!("process nginx and port {}", connection.port);
+    let told = said(&nobody.command("vol").args(["-i", "50ms", &filter]).output().expect("runs"));
+    assert!(told.contains("could not be decided for 2 sockets"), "of the latest poll: {told}");
+    let told = said(&nobody.flow(&["-t", &format!("port {}", connection.port)]));
+    assert!(!told.contains("decided"), "{told}");
+}
+
+#[test]
 fn nobody_asking_for_all_namespaces_is_given_his_own() {
     let Some(nobody) = Nobody::new() else { return };
     let Some(namespace) = Namespace::new("nobody") else { return };

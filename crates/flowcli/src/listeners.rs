@@ -16,6 +16,7 @@ pub fn waits(sample: &SocketSample) -> bool {
 }
 
 /// Who listens where: asked when a connection that waits is seen.
+#[derive(Debug)]
 pub struct Listeners {
     options: Options,
     /// Inodes by namespace and port, with the address and the family. `None`: not asked since the latest poll.
@@ -24,6 +25,7 @@ pub struct Listeners {
     namespaces: Vec<u64>,
 }
 
+#[derive(Debug)]
 struct Door {
     local: Addr,
     family: Family,
@@ -36,36 +38,43 @@ impl Listeners {
         let states = SocketState::LISTEN.bit();
         let once = Options { every: None, polls: None, notices: false, holders: false, ..options };
         let options = Options { kinds: Kinds::TCP | Kinds::MPTCP, ipv4: true, ipv6: true, states, ..once };
-        Self { options, doors: None, namespaces: source.namespaces().map(|namespace| namespace.inode).collect() }
+        let mut listeners = Self { options, doors: None, namespaces: Vec::new() };
+        listeners.forget(source);
+        listeners
     }
 
     /// Ask again when somebody wants to know.
-    pub fn forget(&mut self) {
+    pub fn forget(&mut self, source: &Sockets) {
         self.doors = None;
+        self.namespaces = source.namespaces().map(|namespace| namespace.inode).collect();
     }
 
-    /// The inodes of the listeners in whose queues a connection may be: several may listen at the same address.
+    /// Asks, unless that was done since the latest poll.
     ///
     /// # Errors
     /// If the kernel cannot be asked.
-    pub fn of(&mut self, sample: &SocketSample) -> Result<Vec<u32>> {
-        let Self { options, doors, namespaces } = self;
-        let doors = match doors {
-            Some(doors) => doors,
-            none => none.insert(ask(options)?),
-        };
-        let Some(&namespace) = namespaces.get(usize::from(sample.netns)) else { return Ok(Vec::new()) };
+    pub fn ask(&mut self) -> Result<()> {
+        if self.doors.is_none() {
+            self.doors = Some(ask(&self.options)?);
+        }
+        Ok(())
+    }
+
+    /// The inodes of the listeners in whose queues a connection may be: several may listen at the same address.
+    pub fn of(&self, sample: &SocketSample) -> Vec<u32> {
+        let namespace = self.namespaces.get(usize::from(sample.netns));
+        let (Some(doors), Some(&namespace)) = (&self.doors, namespace) else { return Vec::new() };
         let here = doors.get(&(namespace, sample.local_port)).map_or(&[] as &[Door], Vec::as_slice);
         let is_any = |door: &Door| door.local == Addr::UNSPECIFIED || door.local == Addr::v4([0; 4]);
         // An IPv4 listener takes no IPv6 connection; the other way round it may.
         let takes = |door: &&Door| door.family == Family::INET6 || sample.family == Family::INET;
         let exact: Vec<u32> = here.iter().filter(|door| door.local == sample.local).map(|door| door.inode).collect();
         // The nearer one is asked first.
-        Ok(if exact.is_empty() {
+        if exact.is_empty() {
             here.iter().filter(takes).filter(|door| is_any(door)).map(|door| door.inode).collect()
         } else {
             exact
-        })
+        }
     }
 }
 
