@@ -24,6 +24,9 @@ const SAME_WISH: Duration = Duration::from_millis(250);
 /// that it waits for packets.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 
+/// How often who waits for the last words looks whether it still shall.
+const SLICE: Duration = Duration::from_millis(50);
+
 /// Flags that signals set.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -54,11 +57,14 @@ impl Signals {
         let totals = Arc::new(AtomicBool::new(false));
         // No pair of sockets, which `flow sockets` would list.
         let (wake, waker) = io::pipe()?;
+        // The same once more, for who counts them: the first is never emptied.
+        let (mut told, teller) = io::pipe()?;
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
             flag::register_usize(signal, Arc::clone(&stop), signal as usize)?;
             low_level::pipe::register(signal, waker.try_clone()?)?;
+            low_level::pipe::register(signal, teller.try_clone()?)?;
         }
         flag::register(SIGUSR1, Arc::clone(&totals))?;
         let (since, drains, ended) = Default::default();
@@ -70,6 +76,13 @@ impl Signals {
             watched.wait();
             watched.patience();
             std::thread::sleep(SAME_WISH);
+            // What came by now is the same wish.
+            let _ = told.read(&mut [0; 64]);
+            while watched.is_draining() {
+                if is_readable_within(&told, SLICE.min(watched.patience())) {
+                    watched.drains.store(false, Ordering::Relaxed);
+                }
+            }
             again.store(true, Ordering::Relaxed);
         })?;
         Ok(signals)
@@ -85,14 +98,24 @@ impl Signals {
 
     /// Whether to read no further: somebody asked to stop, and what a pipe's writer still had is read, or took too long.
     pub fn ends_reading(&self) -> bool {
-        let drains = || self.drains.load(Ordering::Relaxed);
-        let ended = || self.ended.load(Ordering::Relaxed);
-        self.stop().is_some() && !(drains() && (ended() || !self.patience().is_zero()))
+        self.stop().is_some() && !self.has_ended() && !self.is_draining()
     }
 
-    /// What is left of the time that a writer has since somebody asked to stop.
+    /// Whether the pipe that is the only input has ended by itself.
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether the end of the pipe that is the only input is waited for, since somebody asked to stop.
+    fn is_draining(&self) -> bool {
+        self.drains.load(Ordering::Relaxed) && !self.has_ended() && !self.patience().is_zero()
+    }
+
+    /// What is left of the time that a writer has since somebody asked to stop. Ctrl-C reaches it too; SIGTERM mostly comes
+    /// to this process alone, from somebody who may not wait for long.
     fn patience(&self) -> Duration {
-        LAST_WORDS.saturating_sub(self.since.get_or_init(Instant::now).elapsed())
+        let most = if self.stop() == Some(SIGTERM) { SAME_WISH } else { LAST_WORDS };
+        most.saturating_sub(self.since.get_or_init(Instant::now).elapsed())
     }
 
     /// Waits until somebody asks to stop.
@@ -111,6 +134,11 @@ impl Signals {
         // A plain load first: this is asked after every batch.
         self.totals.load(Ordering::Relaxed) && self.totals.swap(false, Ordering::Relaxed)
     }
+}
+
+fn is_readable_within(pipe: &PipeReader, time: Duration) -> bool {
+    let mut ready = [PollFd::new(pipe, PollFlags::IN)];
+    poll(&mut ready, Timespec::try_from(time).ok().as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// A pipe that ends soon after the user asks to stop, even while nothing arrives: signals restart a blocked read, so a
@@ -153,8 +181,11 @@ impl Read for StoppableInput {
             let mut ready = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&*self.signals.wake, PollFlags::IN)];
             // Once somebody asked to stop the wake is readable for good: only the input is waited for then.
             let stops = self.signals.stop().is_some();
-            let (watched, left) =
-                if stops { (&mut ready[..1], Some(self.signals.patience())) } else { (&mut ready[..], None) };
+            let (watched, left) = if stops {
+                (&mut ready[..1], Some(SLICE.min(self.signals.patience())))
+            } else {
+                (&mut ready[..], None)
+            };
             match poll(watched, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,

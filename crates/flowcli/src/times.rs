@@ -30,7 +30,7 @@ impl TimeFormat for Local {
 /// Why local times are those of UTC, if they are.
 pub fn lacks_zone(style: TimeStyle) -> Option<&'static str> {
     let lacks = style == TimeStyle::Local && TimeZone::try_system().is_err();
-    lacks.then_some("the time zone of this machine is not known, TZ or /etc/localtime say which: times are UTC")
+    lacks.then_some("the time zone is not known that TZ, or /etc/localtime without it, names: times are UTC")
 }
 
 /// The form of time that `style` names; relative times count from `origin`.

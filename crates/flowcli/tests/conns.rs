@@ -668,6 +668,20 @@ fn a_named_pipe_that_falls_silent_ends_with_the_first_interrupt() {
 }
 
 #[test]
+fn a_second_interrupt_ends_the_waiting_for_a_pipe_and_not_the_report() {
+    use std::io::Write;
+    let mut child = listening("-", &[]);
+    let mut open = child.stdin.take().unwrap();
+    open.write_all(&Capture::web().bytes).unwrap();
+    signal(&child, "-INT");
+    // Sooner it would be the same wish, told twice.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    signal(&child, "-INT");
+    assert_interrupted_with_rows(&outcome(child));
+    drop(open);
+}
+
+#[test]
 fn a_named_pipe_without_a_writer_ends_with_the_first_interrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe");

@@ -66,6 +66,10 @@ pub use builder::{Builder, PATIENCE};
 /// Flows closed in one step: what is kept of so many stays in the caches from the table to the analyzers.
 const CLOSED_AT_ONCE: usize = 512;
 
+/// How often names are asked for again at the end, as long as some come: who forgets those that were there would be asked
+/// for ever.
+const ROUNDS: usize = 256;
+
 struct Report {
     /// `None`: only at the end.
     every: Option<Nanos>,
@@ -509,7 +513,10 @@ impl Pipeline {
     /// As [`push`](Self::push).
     pub fn close(&mut self) -> Result<bool> {
         if !std::mem::replace(&mut self.closing, true) {
-            while self.undecided && self.await_names() {
+            for _ in 0..ROUNDS {
+                if !self.undecided || !self.await_names() {
+                    break;
+                }
                 self.ask_again();
             }
         }
@@ -538,7 +545,11 @@ impl Pipeline {
     /// # Errors
     /// The first error of a reporter.
     pub fn report_final(&mut self, snapshot: &Snapshot) -> Result<()> {
-        while !self.reports.is_empty() && snapshot.ask(&*self.names) && self.await_names() {}
+        for _ in 0..ROUNDS {
+            if self.reports.is_empty() || !snapshot.ask(&*self.names) || !self.await_names() {
+                break;
+            }
+        }
         for report in &mut self.reports {
             report.reporter.report(snapshot, &*self.names)?;
         }

@@ -60,14 +60,19 @@ fn comments_stand_behind_blanks_and_outside_quotes() {
          198.51.100.0/24               64501 ; mine\n\
          203.0.113.0\t24\t64502 # no number\n\
          2001:db8::/48,64503,\"Example # 1, Inc.\" # a comment, \"quoted\"\n\
-         2001:db8:1::/48 64504 ZZ EXAMPLE#1 Nr.;2\n\t# nothing\n",
+         2001:db8:1::/48 64504 ZZ EXAMPLE#1 Nr.;2\n\t# nothing\n\
+         192.0.3.0\t192.0.3.255\t64505\tUS\t#1 NETWORKS\n\
+         192.0.4.0\t192.0.4.255\t64506\tUS\tFOO ; BAR Inc\n\
+         192.0.5.0/24,64507,Bob\"s Net # note\n",
     );
+    let holder = |text: &str| found(&networks, text).unwrap().2.unwrap();
+    assert_eq!(["192.0.3.1", "192.0.4.1", "192.0.5.1"].map(holder), ["#1 NETWORKS", "FOO ; BAR Inc", "Bob\"s Net"]);
     assert_eq!(found(&networks, "192.0.2.1"), held(64_500, "192.0.2.0/24", ""));
     assert_eq!(found(&networks, "198.51.100.1"), held(64_501, "198.51.100.0/24", ""));
     assert_eq!(found(&networks, "203.0.113.1"), held(64_502, "203.0.113.0/24", ""));
     assert_eq!(found(&networks, "2001:db8::1"), held(64_503, "2001:db8::/48", "Example # 1, Inc."));
     assert_eq!(found(&networks, "2001:db8:1::1"), held(64_504, "2001:db8:1::/48", "EXAMPLE#1 Nr.;2"));
-    assert_eq!((networks.sources()[0].networks, networks.sources()[0].damaged), (5, 0));
+    assert_eq!((networks.sources()[0].networks, networks.sources()[0].damaged), (8, 0));
 }
 
 #[test]

@@ -85,16 +85,26 @@ pub(super) fn read(stream: &mut dyn BufRead, gathered: &mut Gathered, source: &m
 }
 
 /// A line without its comment: that begins the line, or stands behind a blank and outside quotes, as names of holders may
-/// have its sign.
+/// have its sign; where tabs part the fields, behind a number.
 fn without_comment(line: &str) -> &str {
-    let mut quoted = false;
-    let mut blank = true;
+    let (mut quoted, mut last, tabs) = (false, b' ', line.contains('\t'));
     for (place, byte) in line.bytes().enumerate() {
+        let blank = matches!(last, b' ' | b'\t');
         if matches!(byte, b'#' | b';') && blank && !quoted {
-            return line[..place].trim_end();
+            let before = line[..place].trim_end_matches(' ');
+            let field = before.rsplit('\t').next().unwrap_or_default();
+            if !tabs
+                || before.trim().is_empty()
+                || (!field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()))
+            {
+                return before.trim_end();
+            }
         }
-        quoted ^= byte == b'"';
-        blank = matches!(byte, b' ' | b'\t');
+        // One within a name is a sign like others.
+        if byte == b'"' {
+            quoted = !quoted && (blank || last == b',');
+        }
+        last = byte;
     }
     line
 }

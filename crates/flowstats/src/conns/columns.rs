@@ -126,7 +126,8 @@ pub static COLUMNS: [ColumnDef; 43] = [
     }),
     define(["missed_bytes", "MISSED", "Bytes acknowledged but never captured, both directions."], BYTES, |c| {
         tcp(c, |facts| Value::U64(facts.missed_bytes[0] + facts.missed_bytes[1]))
-    }),
+    })
+    .doubted(bound_of_missing),
     define(["duplicate_packets", "DUP", "Packets also seen on another interface, not counted again."], PACKETS, |c| {
         Value::U64(c.duplicate_packets)
     }),
@@ -194,6 +195,11 @@ pub static COLUMNS: [ColumnDef; 43] = [
 /// From the answered SYN to the ACK.
 fn bound_of_handshake(connection: &Connection) -> Bound {
     bound_of_step(connection, HandshakeDoubts::SYN_REPEATED, HandshakeDoubts::LATE_ACK)
+}
+
+/// What a filter took out of a connection looks missing.
+pub(super) fn bound_of_missing(connection: &Connection) -> Bound {
+    if connection.doubts.contains(Doubts::FILTERED) { Bound::About } else { Bound::Exact }
 }
 
 /// From the answered SYN to the SYN-ACK.

@@ -4,7 +4,7 @@ use flowcore::report::{Bound, Meaning, Unit, Value};
 use flowcore::{Direction, Nanos};
 
 use super::Connection;
-use super::columns::{BYTES, ColumnDef, PACKETS, bound_of_step, bound_of_syn_ack, define};
+use super::columns::{BYTES, ColumnDef, PACKETS, bound_of_missing, bound_of_step, bound_of_syn_ack, define};
 use crate::columns::{FACT, NUMBER, SPAN};
 use crate::tcp::{Course, Durations, FastOpen, Figures, HandshakeDoubts, Retransmission, SideFacts};
 
@@ -129,13 +129,16 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
         ["retrans", "RETRANS", "Segments sent again, SYNs, SYN-ACKs and FINs included, probes not."],
         PACKETS,
         |c| both(c, SideFacts::all_sent_again),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(["fwd_retrans", "RETRANS>", "Segments that the originator sent again."], PACKETS, |c| {
         one(c, Direction::Forward, SideFacts::all_sent_again)
-    }),
+    })
+    .doubted(|c| bound_of_guesses(c, &[Direction::Forward])),
     define(["rev_retrans", "RETRANS<", "Segments that the responder sent again."], PACKETS, |c| {
         one(c, Direction::Reverse, SideFacts::all_sent_again)
-    }),
+    })
+    .doubted(|c| bound_of_guesses(c, &[Direction::Reverse])),
     define(
         ["retrans_timeout", "RTO", "Sent again because a timer ran out, tail loss probes (RFC 8985) included."],
         PACKETS,
@@ -159,7 +162,8 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
     }),
     define(["retrans_bytes", "RETRANS-BYTES", "Payload sent again, that of probes included."], BYTES, |c| {
         both(c, |side| side.retransmitted_bytes)
-    }),
+    })
+    .doubted(bound_of_verdicts),
     define(["keep_alives", "KEEPALIVE", "Keep-alive probes."], PACKETS, |c| kind(c, Retransmission::KeepAlive)),
     define(["window_probes", "PROBES", "Probes of a zero window."], PACKETS, |c| kind(c, Retransmission::WindowProbe)),
     define(["reordered", "REORDERED", "Segments overtaken by later ones."], PACKETS, |c| {
@@ -192,13 +196,16 @@ pub static COURSE_COLUMNS: [ColumnDef; 62] = [
         ["missing_bytes", "MISSING", "Bytes acknowledged but never captured, not even late, both directions."],
         BYTES,
         |c| both(c, |side| side.missing_bytes),
-    ),
+    )
+    .doubted(bound_of_missing),
     define(["fwd_missing_bytes", "MISSING>", "The originator's bytes acknowledged but never captured."], BYTES, |c| {
         one(c, Direction::Forward, |side| side.missing_bytes)
-    }),
+    })
+    .doubted(bound_of_missing),
     define(["rev_missing_bytes", "MISSING<", "The responder's bytes acknowledged but never captured."], BYTES, |c| {
         one(c, Direction::Reverse, |side| side.missing_bytes)
-    }),
+    })
+    .doubted(bound_of_missing),
     define(["requests", "REQUESTS", "Messages of the originator, by change of direction."], COUNT, |c| {
         course(c, |course| Value::U64(u64::from(course.turns.requests)))
     }),
@@ -339,7 +346,12 @@ fn bound_of_zero_windows(connection: &Connection) -> Bound {
 
 /// Of some segments only the time told what they were.
 fn bound_of_verdicts(connection: &Connection) -> Bound {
-    let guessed = |course: &Course| course.sides.iter().any(|side| side.guessed > 0);
+    bound_of_guesses(connection, &[Direction::Forward, Direction::Reverse])
+}
+
+/// The same of segments of these directions.
+fn bound_of_guesses(connection: &Connection, by: &[Direction]) -> Bound {
+    let guessed = |course: &Course| by.iter().any(|by| course.sides[by.index()].guessed > 0);
     if connection.course.as_ref().is_some_and(|followed| guessed(&followed.0)) { Bound::About } else { Bound::Exact }
 }
 

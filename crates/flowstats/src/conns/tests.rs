@@ -318,3 +318,48 @@ fn a_window_that_is_shut_at_the_last_packet_was_shut_at_least_as_long() {
     rows[7] = ((250_000, true, ACK, 51, 511, 0), 800);
     assert_eq!(told_of(&rows), (220_000, Bound::Exact, Value::Word("exact")));
 }
+
+#[test]
+fn what_only_the_time_tells_marks_counts_of_its_direction() {
+    let bounds = |names: [&str; 4], found: &Connection| names.map(|name| (column(name).unwrap().bound)(found));
+    let retrans = ["retrans", "fwd_retrans", "rev_retrans", "reordered"];
+    let late = |micros: i64| {
+        let segment = |at: i64, number: u32| (at, false, ACK, 11 + 100 * number, 51, 100);
+        tcp(&[
+            (0, false, SYN, 10, 0, 0),
+            (10_000, true, SYN_ACK, 50, 11, 0),
+            (10_100, false, ACK, 11, 51, 0),
+            segment(20_000, 0),
+            segment(20_001, 2),
+            segment(20_001 + micros, 1),
+        ])
+    };
+    for micros in [1_000, 30_000] {
+        let [exact, about] = [Bound::Exact, Bound::About];
+        assert_eq!(bounds(retrans, &late(micros)[0]), [about, about, exact, about], "{micros}");
+    }
+}
+
+#[test]
+fn percentiles_of_some_responses_are_marked_and_say_of_how_many_they_are() {
+    let mut rows = vec![
+        (0, false, SYN, 10, 0, 0),
+        (10_000, true, SYN_ACK, 50, 11, 0),
+        (10_100, false, ACK, 11, 51, 0),
+        (20_000, false, ACK, 11, 51, 100),
+        (30_000, true, ACK, 51, 111, 100),
+        (40_000, false, ACK, 111, 151, 100),
+        (60_000, true, ACK, 151, 211, 100),
+    ];
+    let told = |rows: &[Row]| {
+        let found = &tcp(rows)[0];
+        let value = |name| (column(name).unwrap().value)(found);
+        let bounds =
+            ["first_byte_p50", "response_p95", "response_max"].map(|name| (column(name).unwrap().bound)(found));
+        ([value("responses"), value("first_byte_samples"), value("response_samples")], bounds)
+    };
+    assert_eq!(told(&rows), ([2, 2, 2].map(Value::U64), [Bound::Exact; 3]));
+    // Of the second something is on its way still, or lost.
+    rows.push((60_001, true, ACK, 351, 211, 100));
+    assert_eq!(told(&rows), ([2, 1, 1].map(Value::U64), [Bound::About, Bound::About, Bound::AtLeast]));
+}

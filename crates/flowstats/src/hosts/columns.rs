@@ -100,7 +100,8 @@ const FRONT: [ColumnDef; 22] = [
     define(["err", "ERR", "Signs that the capture misses something, or of nonsense: gaps + invalid."], COUNT, |h| {
         Value::U64(h.tally.errors())
     })
-    .shown(1),
+    .shown(1)
+    .doubted(bound_of_missing),
 ];
 
 /// Columns behind the percentiles.
@@ -108,7 +109,8 @@ const BACK: [ColumnDef; 26] = [
     define(["retrans", "RETRANS", "Segments of data and FINs sent again, by either end."], COUNT, |h| {
         Value::U64(h.tally.retransmissions())
     })
-    .shown(1),
+    .shown(1)
+    .doubted(bound_of_verdicts),
     define(["refused", "REFUSED", "Connections whose SYN was answered with a RST."], COUNT, |h| {
         Value::U64(h.tally.refused)
     })
@@ -141,8 +143,10 @@ const BACK: [ColumnDef; 26] = [
         ["gaps", "GAPS", "Part of ERR: times that data was acknowledged which the capture does not have."],
         COUNT,
         |h| Value::U64(h.tally.gaps),
-    ),
-    define(["missing_bytes", "MISSING", "How much data that was."], BYTES, |h| Value::U64(h.tally.missing_bytes)),
+    )
+    .doubted(bound_of_missing),
+    define(["missing_bytes", "MISSING", "How much data that was."], BYTES, |h| Value::U64(h.tally.missing_bytes))
+        .doubted(bound_of_missing),
     define(
         ["invalid", "INVALID", "Part of ERR: segments whose control bits or numbers no connection has."],
         COUNT,
@@ -159,12 +163,14 @@ const BACK: [ColumnDef; 26] = [
         ],
         BYTES,
         |h| Value::U64(h.tally.again_bytes),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(
         ["retrans_by_remote", "RETRANS<", "Of the retransmissions of data, those sent by the remote."],
         COUNT,
         |h| Value::U64(h.tally.again_by_remote),
-    ),
+    )
+    .doubted(bound_of_verdicts),
     define(
         ["retrans_timeout", "RTO", "Of the retransmissions, those after a timeout or as a tail loss probe."],
         COUNT,
@@ -410,6 +416,11 @@ fn rate(host: &Host, count: u64) -> Value {
 /// The time is that of what was read: what was not read is missing from both.
 fn bound_of_rate(host: &Host) -> Bound {
     about_if(host.tally.doubts().intersects(Doubts::INPUT_CUT | Doubts::STOPPED))
+}
+
+/// What a filter took out of connections looks missing.
+fn bound_of_missing(host: &Host) -> Bound {
+    about_if(host.tally.doubts().contains(Doubts::FILTERED))
 }
 
 /// Of some segments only the time told what they were.
