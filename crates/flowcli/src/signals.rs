@@ -57,14 +57,14 @@ impl Signals {
         let totals = Arc::new(AtomicBool::new(false));
         // No pair of sockets, which `flow sockets` would list.
         let (wake, waker) = io::pipe()?;
-        // The same once more, for who counts them: the first is never emptied.
-        let (mut told, teller) = io::pipe()?;
+        // Set by each of them.
+        let told = Arc::new(AtomicBool::new(false));
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
             flag::register_usize(signal, Arc::clone(&stop), signal as usize)?;
             low_level::pipe::register(signal, waker.try_clone()?)?;
-            low_level::pipe::register(signal, teller.try_clone()?)?;
+            flag::register(signal, Arc::clone(&told))?;
         }
         flag::register(SIGUSR1, Arc::clone(&totals))?;
         let (since, drains, ended) = Default::default();
@@ -77,9 +77,10 @@ impl Signals {
             watched.patience();
             std::thread::sleep(SAME_WISH);
             // What came by now is the same wish.
-            let _ = told.read(&mut [0; 64]);
+            told.store(false, Ordering::Relaxed);
             while watched.is_draining() {
-                if is_readable_within(&told, SLICE.min(watched.patience())) {
+                std::thread::sleep(SLICE.min(watched.patience()));
+                if told.load(Ordering::Relaxed) {
                     watched.drains.store(false, Ordering::Relaxed);
                 }
             }
@@ -134,11 +135,6 @@ impl Signals {
         // A plain load first: this is asked after every batch.
         self.totals.load(Ordering::Relaxed) && self.totals.swap(false, Ordering::Relaxed)
     }
-}
-
-fn is_readable_within(pipe: &PipeReader, time: Duration) -> bool {
-    let mut ready = [PollFd::new(pipe, PollFlags::IN)];
-    poll(&mut ready, Timespec::try_from(time).ok().as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// A pipe that ends soon after the user asks to stop, even while nothing arrives: signals restart a blocked read, so a
