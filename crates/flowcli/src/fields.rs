@@ -173,15 +173,15 @@ impl<R> Subject<R> {
             Some((title, unit)) => (title, Some(unit)),
             None => (name, None),
         };
-        let is_of = |field: &&Field<R>| unit.is_none_or(|unit| unit.eq_ignore_ascii_case(unit_of(&field.column)));
+        let is_of = |field: &&Field<R>| unit.is_none_or(|unit| unit.eq_ignore_ascii_case(field.column.unit.sign()));
         let is_called = |field: &&Field<R>| field.column.title.eq_ignore_ascii_case(title);
         let is_half = |field: &&Field<R>| {
             field.column.title.strip_suffix(['<', '>']).is_some_and(|half| half.eq_ignore_ascii_case(title))
         };
         let mut headed: Vec<&Field<R>> = self.fields.iter().filter(is_called).filter(is_of).collect();
         // `EST` stands beside `EST[%]`.
-        if headed.len() > 1 && headed.iter().filter(|field| unit_of(&field.column).is_empty()).count() == 1 {
-            headed.retain(|field| unit_of(&field.column).is_empty());
+        if headed.len() > 1 && headed.iter().filter(|field| field.column.unit.sign().is_empty()).count() == 1 {
+            headed.retain(|field| field.column.unit.sign().is_empty());
         }
         if headed.is_empty() { self.fields.iter().filter(is_half).filter(is_of).collect() } else { headed }
     }
@@ -407,17 +407,6 @@ pub fn compare(a: &Value, b: &Value, descending: bool) -> Ordering {
         _ => kind(a).cmp(&kind(b)),
     };
     if descending { ordering.reverse() } else { ordering }
-}
-
-/// The unit that tables put behind a title.
-fn unit_of(column: &Column) -> &'static str {
-    match column.unit {
-        Unit::Bytes => "B",
-        Unit::Nanos => "s",
-        Unit::PerSecond => "1/s",
-        Unit::Percent => "%",
-        _ => "",
-    }
 }
 
 /// How many insertions, removals and replacements of characters lead from `a` to `b` (Levenshtein).

@@ -110,6 +110,20 @@ pub enum Unit {
     Percent,
 }
 
+impl Unit {
+    /// What tables put behind a column's title; times since the epoch say it themselves.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::None | Self::Count | Self::EpochNanos => "",
+            Self::Packets => "pkts",
+            Self::Bytes => "B",
+            Self::Nanos => "s",
+            Self::PerSecond => "1/s",
+            Self::Percent => "%",
+        }
+    }
+}
+
 /// How a column's numbers behave from one snapshot to the next.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -232,15 +232,10 @@ impl<W: Write> TextWriter<W> {
     fn heading(&self, column: &Column) -> String {
         let says = |word: &str| column.title.to_ascii_lowercase().contains(word);
         let unit = match column.unit {
-            Unit::None | Unit::Count => "",
             Unit::Packets if says("pkt") || says("packet") => "",
-            Unit::Packets => "pkts",
             Unit::Bytes if says("byte") => "",
-            Unit::Bytes => "B",
             Unit::EpochNanos => self.times.unit(),
-            Unit::Nanos => "s",
-            Unit::PerSecond => "1/s",
-            Unit::Percent => "%",
+            unit => unit.sign(),
         };
         if unit.is_empty() { column.title.to_string() } else { format!("{}[{unit}]", column.title) }
     }
